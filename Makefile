@@ -1,0 +1,45 @@
+# make setup | quickstart | test | bench: each sets up what it needs first.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+# Published data for the tests that need it; they skip where there is none.
+ifneq ($(wildcard ../shared/data/.),)
+SOTOPIA_ENV_DATA ?= $(abspath ../shared/data)
+export SOTOPIA_ENV_DATA
+endif
+
+.PHONY: setup quickstart lint test slow bench clean
+
+setup: $(STAMP)
+
+# torch first and pinned on its own: where a CPU build is at hand, pip takes it, and nothing later replaces it.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[train,test,openai]"
+	touch $@
+
+quickstart: setup
+	$(BIN)/sotopia-env quickstart $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest -q $(ARGS)
+
+slow: setup
+	$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+bench: setup
+	$(BIN)/python -m sotopia_env.benchmark $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

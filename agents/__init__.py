@@ -1,0 +1,7 @@
+"""Policies: who acts for a seat."""
+
+from sotopia_env.agents.functions import FunctionPolicy
+from sotopia_env.agents.random_policy import RandomPolicy
+from sotopia_env.agents.scripted import CLONED, PRESETS, MixedPolicy, ScriptedPolicy, Traits
+
+__all__ = ["CLONED", "PRESETS", "FunctionPolicy", "MixedPolicy", "RandomPolicy", "ScriptedPolicy", "Traits"]

@@ -1,0 +1,83 @@
+"""Several LoRA adapters on one base model: learner, partner and reference share its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+
+
+def add_lora(
+    model: Any,
+    name: str = "learner",
+    *,
+    r: int = 8,
+    alpha: int = 16,
+    dropout: float = 0.05,
+    target_modules: str | Sequence[str] = "all-linear",
+    seed: int = 0,
+) -> PeftModel:
+    """Add a LoRA adapter (Hu et al., 2021, arXiv 2106.09685) and make it the active one. It changes nothing at first.
+
+    Args:
+        model: a causal language model, or one that has adapters already.
+        name: of the adapter.
+        r: rank.
+        alpha: scale; the update is multiplied by ``alpha / r``.
+        dropout: on the adapter's input, in training.
+        target_modules: which modules to adapt; all linear layers but the head by default.
+        seed: of the initial weights.
+
+    Returns:
+        The model with its adapters; the same object where it had some already.
+
+    Raises:
+        ValueError: there is an adapter of this name.
+    """
+    if isinstance(model, PeftModel) and name in model.peft_config:
+        raise ValueError(f"the model has an adapter {name!r} already; its adapters are {', '.join(model.peft_config)}")
+    targets = target_modules if isinstance(target_modules, str) else list(target_modules)
+    config = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, task_type="CAUSAL_LM")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if not isinstance(model, PeftModel):
+            return get_peft_model(model, config, adapter_name=name)
+        model.add_adapter(name, config)
+    model.set_adapter(name)
+    return model
+
+
+@contextmanager
+def using_adapter(model: Any, name: str | None) -> Iterator[None]:
+    """Use one adapter, or with ``None`` the bare base model; afterwards everything is as before, gradients included.
+
+    Raises:
+        ValueError: the model has no adapter of this name.
+    """
+    if not isinstance(model, PeftModel):
+        if name is None:
+            yield
+            return
+        raise ValueError(f"adapter {name!r}: the model has no adapters; add one with add_lora, or load one")
+    if name is None:
+        with model.disable_adapter():
+            yield
+        return
+    if name not in model.peft_config:
+        raise ValueError(f"the model has no adapter {name!r}; its adapters are {', '.join(model.peft_config)}")
+    before = model.active_adapter
+    if before == name:
+        yield
+        return
+    # `set_adapter` also switches gradients, on the way back for adapters that were frozen too.
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.set_adapter(name, inference_mode=True)
+    try:
+        yield
+    finally:
+        model.set_adapter(before, inference_mode=True)
+        for parameter in trained:
+            parameter.requires_grad_(True)

@@ -1,0 +1,207 @@
+"""Loading causal language models: from a directory, a hub id, a GGUF file or a PEFT adapter, always in the same way.
+
+Weights are read from safetensors or GGUF only, and code that comes with a model is never run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+from peft import PeftModel
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+PLAIN_CHAT_TEMPLATE = (
+    "{{ bos_token or '' }}"
+    "{% for message in messages %}"
+    "{{ message['role'] + ':\\n' + message['content'] + eos_token + '\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant:\\n' }}{% endif %}"
+)
+"""For tokenizers without a chat template. Only the token between messages cannot be uttered."""
+
+
+class ModelLoadError(ValueError):
+    """A model cannot be loaded; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model, ready to be asked or trained.
+
+    Args:
+        model: a causal language model of ``transformers``, or a ``PeftModel`` around one.
+        tokenizer: has a chat template and a padding token.
+        name: for tables and episodes.
+    """
+
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    name: str = "model"
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end a turn, as tokenizer and generation config name them."""
+        configured = getattr(self.model.generation_config, "eos_token_id", None)
+        ids = configured if isinstance(configured, list) else [configured]
+        return frozenset(int(index) for index in (*ids, self.tokenizer.eos_token_id) if index is not None)
+
+    def save(self, directory: str | Path) -> None:
+        """Write model (of a ``PeftModel`` its adapters alone) and tokenizer, for :func:`load_model` to read."""
+        self.model.save_pretrained(directory)
+        self.tokenizer.save_pretrained(directory)
+
+
+def load_model(
+    source: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    adapter: str | Path | None = None,
+    gguf_file: str | None = None,
+    chat_template: str | None = None,
+    name: str | None = None,
+) -> LoadedModel:
+    """Load a causal language model and its tokenizer.
+
+    Args:
+        source: a directory with a model, with one GGUF file or with a PEFT adapter (whose base is then loaded too), or
+            a hub id such as ``Qwen/Qwen2.5-7B-Instruct``.
+        device: where to put it; by default the first GPU, or the CPU where there is none.
+        dtype: of the weights; by default float32 on a CPU, and what the files hold elsewhere.
+        adapter: directory or hub id of a PEFT adapter to put on the model.
+        gguf_file: which GGUF file of the source to read, where it holds several.
+        chat_template: replaces the tokenizer's own.
+        name: for tables and episodes; by default the directory's name or the hub id.
+
+    Raises:
+        ModelLoadError: there is no such model, it is damaged or incomplete, or it could only be read unsafely.
+    """
+    path = _directory(source)
+    named = name or (path.resolve().name if path else str(source))
+    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if path is not None and (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        if adapter is not None:
+            raise ModelLoadError(f"{path} holds an adapter already; give its base model as source, or no adapter")
+        base = _base_of(path)
+        loaded = load_model(base, device=target, dtype=dtype, adapter=path, gguf_file=gguf_file, name=named)
+        return LoadedModel(loaded.model, _with_template(loaded.tokenizer, chat_template), named)
+    if path is not None and gguf_file is None:
+        gguf_file = _only_gguf(path)
+    options: dict[str, Any] = {"trust_remote_code": False}
+    if gguf_file is not None:
+        options["gguf_file"] = gguf_file
+    location = str(path or source)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(_tokenizer_source(adapter) or location, **options)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            location,
+            dtype=dtype or ("float32" if target.type == "cpu" else "auto"),
+            use_safetensors=True if gguf_file is None else None,
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        raise ModelLoadError(_explain(source, path, error)) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelLoadError(
+            f"{source}: {len(missing)} weights are missing, such as {missing[0]}; the checkpoint is incomplete, or not "
+            "that of a causal language model"
+        )
+    if adapter is not None:
+        model = _with_adapter(model, adapter)
+    return LoadedModel(model.to(target).eval(), _with_template(tokenizer, chat_template), named)
+
+
+def _directory(source: str | Path) -> Path | None:
+    """The local directory behind a source, or ``None`` for a hub id."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        if not any(path.iterdir()):
+            raise ModelLoadError(
+                f"the directory {path} is empty; a model's directory holds config.json and its weights"
+            )
+        return path
+    if path.is_file():
+        raise ModelLoadError(f"{path} is a file; give the directory it lies in")
+    try:
+        validate_repo_id(str(source))
+    except HFValidationError as error:
+        raise ModelLoadError(f"there is no directory {path}; train a model into it, or correct the path") from error
+    return None
+
+
+def _only_gguf(path: Path) -> str | None:
+    """The name of the one GGUF file of a directory that holds no other model."""
+    if (path / "config.json").is_file():
+        return None
+    files = sorted(file.name for file in path.glob("*.gguf"))
+    if len(files) > 1:
+        raise ModelLoadError(f"{path} holds {len(files)} GGUF files; choose one with gguf_file={files[0]!r}")
+    if not files:
+        raise ModelLoadError(
+            f"{path} is no model: it holds neither config.json, nor adapter_config.json, nor a GGUF file"
+        )
+    return files[0]
+
+
+def _base_of(path: Path) -> str:
+    try:
+        base = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelLoadError(
+            f"{path / 'adapter_config.json'} names no base_model_name_or_path; give the base"
+        ) from error
+    if not base:
+        raise ModelLoadError(
+            f"{path / 'adapter_config.json'} names no base; use load_model(BASE, adapter={str(path)!r})"
+        )
+    return str(base)
+
+
+def _tokenizer_source(adapter: str | Path | None) -> str | None:
+    """An adapter may come with the tokenizer it was trained with."""
+    if adapter is None or not (Path(adapter) / "tokenizer_config.json").is_file():
+        return None
+    return str(adapter)
+
+
+def _with_adapter(model: Any, adapter: str | Path) -> PeftModel:
+    path = Path(adapter)
+    if path.is_dir() and not (path / "adapter_model.safetensors").is_file():
+        raise ModelLoadError(f"{path} holds no adapter_model.safetensors; other formats are not read")
+    try:
+        return PeftModel.from_pretrained(model, str(adapter), use_safetensors=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelLoadError(f"the adapter {adapter} does not load onto this base model: {error}") from error
+
+
+def _with_template(tokenizer: PreTrainedTokenizerBase, chat_template: str | None) -> PreTrainedTokenizerBase:
+    """A tokenizer that can encode chats and pad batches on the left."""
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
+    elif not tokenizer.chat_template:
+        tokenizer.chat_template = PLAIN_CHAT_TEMPLATE
+    if tokenizer.pad_token_id is None:
+        # Padding is always masked by length, so that sharing a token with the end of a turn hides nothing.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def _explain(source: str | Path, path: Path | None, error: Exception) -> str:
+    reason = str(error).strip().split("\n")[0]
+    if path is None:
+        return (
+            f"there is no directory {str(source)!r}, and the hub model of that name cannot be had ({reason}); without a "
+            "network, download it elsewhere and give its directory"
+        )
+    if any(path.glob("*.bin")) and not any(path.glob("*.safetensors")):
+        return f"{path} holds pickled weights (*.bin), which can run code; convert them to safetensors first"
+    return f"{path} does not load as a causal language model: {reason}"

@@ -1,0 +1,186 @@
+"""A causal language model on this machine as a policy."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sotopia_env.actions import Action
+from sotopia_env.agents.adapters import using_adapter
+from sotopia_env.agents.chat_encoding import ChatEncoder
+from sotopia_env.agents.decoding import Continuation, Decoder, Sampling
+from sotopia_env.agents.loading import LoadedModel, load_model
+from sotopia_env.agents.scripted import generator
+from sotopia_env.policies import Context, Decision, Observation, TokenTrace
+from sotopia_env.rendering import messages, output_text, parse_output
+
+_REMEMBERED_DIALOGUES = 8_192
+
+
+class ContextOverflow(ValueError):
+    """A dialogue has grown beyond the longest sequence of the model."""
+
+
+@dataclass(frozen=True)
+class _OwnTurn:
+    """What was sampled in an own turn, and how the turn stands in the chat, as long as it was played as decided."""
+
+    text: str
+    ids: tuple[int, ...]
+
+
+class LocalLM:
+    """Samples its turns from a causal language model.
+
+    The tokens of a turn depend on the dialogue and on the turn's own generator, not on the batch it is asked in. Own
+    turns are remembered as they were sampled; where there is no memory of them, as after a restart, or where what was
+    played differs, their text is tokenised instead.
+
+    Args:
+        source: a directory, a hub id, or a model that is already loaded and may be shared with others.
+        name: what it is called in episodes and tables; by default after the model.
+        temperature: divides the logits; 0 takes the most likely token.
+        top_k: only the k most likely tokens, ``None`` for all.
+        top_p: only the most likely tokens that together reach this probability, ``None`` for all.
+        max_new_tokens: length limit of one turn.
+        batch_size: at most so many dialogues go through the model at a time.
+        adapter: which of the model's adapters to use; ``None`` uses the model as it is.
+        cache_bytes: how much of the keys and values to keep between turns; 0 keeps nothing.
+        load_options: passed to :func:`~sotopia_env.agents.loading.load_model`, such as ``device`` or ``dtype``.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | LoadedModel,
+        *,
+        name: str | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        max_new_tokens: int = 48,
+        batch_size: int = 64,
+        adapter: str | None = None,
+        cache_bytes: int = 1 << 29,
+        **load_options: Any,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be 1 or more")
+        if isinstance(source, LoadedModel):
+            if load_options:
+                raise TypeError(f"{', '.join(load_options)}: the model is already loaded")
+            loaded = source
+        else:
+            loaded = load_model(source, **load_options)
+        self.model, self.tokenizer = loaded.model, loaded.tokenizer
+        self.name = name or (f"{loaded.name}:{adapter}" if adapter else loaded.name)
+        self.sampling = Sampling(temperature, top_k, top_p, max_new_tokens)
+        self.batch_size = batch_size
+        self.adapter = adapter
+        self.encoder = ChatEncoder(self.tokenizer)
+        self._decoder = Decoder(
+            self.model, {self.encoder.end_of_turn_id, *loaded.stop_ids}, self.tokenizer.pad_token_id, cache_bytes
+        )
+        self._own_turns: OrderedDict[tuple[str, str], dict[int, _OwnTurn]] = OrderedDict()
+
+    def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
+        """Sample a turn for each observation.
+
+        Raises:
+            ContextOverflow: a dialogue and one more turn do not fit into the model.
+        """
+        decisions: list[Decision] = []
+        for start in range(0, len(observations), self.batch_size):
+            stop = start + self.batch_size
+            decisions += self._act(observations[start:stop], contexts[start:stop])
+        return decisions
+
+    def act_one(self, observation: Observation, context: Context | None = None) -> Action:
+        """Sample a single turn; without a context, the generator follows from the observation."""
+        if context is None:
+            own = sum(message["role"] == "assistant" for message in messages(observation))
+            context = Context("", str(observation["agent"]), own, generator(observation))
+        return self.act([observation], [context])[0].action
+
+    def forget(self) -> None:
+        """Drop the memory of all dialogues."""
+        self._own_turns.clear()
+        self._decoder.forget()
+
+    def _act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
+        prompts = [
+            self._prompt(observation, context) for observation, context in zip(observations, contexts, strict=True)
+        ]
+        uniforms = np.stack([context.rng.random(self.sampling.max_new_tokens) for context in contexts])
+        keys = [(context.episode, context.agent) for context in contexts]
+        with _evaluating(self.model), using_adapter(self.model, self.adapter) if self.adapter else nullcontext():
+            continuations = self._decoder.generate(prompts, uniforms, self.sampling, keys)
+        return [
+            self._decide(context, prompt, continuation)
+            for context, prompt, continuation in zip(contexts, prompts, continuations, strict=True)
+        ]
+
+    def _prompt(self, observation: Observation, context: Context) -> list[int]:
+        chat = messages(observation)
+        texts = [message["content"] for message in chat if message["role"] == "assistant"]
+        remembered = self._remembered(context)
+        # Of a very long dialogue an observation holds only the last turns.
+        first = context.turn - len(texts)
+        own_ids = [
+            turn.ids if (turn := remembered.get(first + index)) is not None and turn.text == text else None
+            for index, text in enumerate(texts)
+        ]
+        prompt = self.encoder.encode(chat, own_ids).ids
+        limit = self.context_length
+        if limit is not None and len(prompt) + self.sampling.max_new_tokens > limit:
+            raise ContextOverflow(
+                f"episode {context.episode!r}, {context.agent}, own turn {context.turn}: the dialogue has {len(prompt)} "
+                f"tokens and a turn may take {self.sampling.max_new_tokens}, but {self.name} reads at most {limit}; "
+                "lower max_cycles or max_new_tokens, or take a model with a longer context"
+            )
+        return prompt
+
+    @property
+    def context_length(self) -> int | None:
+        """Longest sequence the model reads, in tokens; ``None`` where it names none."""
+        length = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return None if length is None else int(length)
+
+    def _remembered(self, context: Context) -> dict[int, _OwnTurn]:
+        """Own turns of this dialogue. A continuation (``key~7``) begins with those of the episode it goes on from."""
+        key = (context.episode, context.agent)
+        if context.turn == 0:
+            self._own_turns.pop(key, None)
+        if key not in self._own_turns:
+            origin = (context.episode.partition("~")[0], context.agent)
+            self._own_turns[key] = dict(self._own_turns.get(origin, {})) if context.turn > 0 else {}
+            self._decoder.begin_like(key, origin)
+            while len(self._own_turns) > _REMEMBERED_DIALOGUES:
+                self._own_turns.popitem(last=False)
+        self._own_turns.move_to_end(key)
+        return self._own_turns[key]
+
+    def _decide(self, context: Context, prompt: list[int], continuation: Continuation) -> Decision:
+        ids = continuation.ids
+        written = ids if continuation.truncated else ids[:-1]
+        raw = self.tokenizer.decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        action, invalid = parse_output(raw)
+        self._own_turns[context.episode, context.agent][context.turn] = _OwnTurn(output_text(action), ids)
+        trace = TokenTrace(tuple(prompt), ids, continuation.logprobs, continuation.truncated)
+        return Decision(action, raw, invalid, trace)
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """Without dropout, and afterwards in the mode it was in: the model may be in training."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)

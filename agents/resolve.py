@@ -1,0 +1,57 @@
+"""From names to policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sotopia_env.agents.functions import FunctionPolicy
+from sotopia_env.agents.random_policy import RandomPolicy
+from sotopia_env.agents.scripted import CLONED, PRESETS, MixedPolicy, ScriptedPolicy
+from sotopia_env.policies import Policy
+from sotopia_env.resolve import import_attribute
+
+
+def policy_names() -> list[str]:
+    """Every form of name :func:`make_policy` takes."""
+    return [
+        "random",
+        "scripted:mixed",
+        *(f"scripted:{name}" for name in PRESETS),
+        "local:DIR or hub id",
+        "module:attribute",
+    ]
+
+
+def make_policy(given: Any, **options: Any) -> Policy:
+    """A policy from a name, a model directory, a function, a class or an object.
+
+    Raises:
+        ValueError: the name is none of :func:`policy_names`.
+    """
+    if isinstance(given, str | Path):
+        return _named(str(given), options)
+    if isinstance(given, type):
+        return given(**options)  # type: ignore[no-any-return]
+    if callable(getattr(given, "act", None)):
+        return given  # type: ignore[no-any-return]
+    if callable(given):
+        return FunctionPolicy(given, **options)
+    raise TypeError(f"{given!r:.80} is no policy: give a name, a function (observation, rng), or an object with act")
+
+
+def _named(name: str, options: dict[str, Any]) -> Policy:
+    kind, _, rest = name.partition(":")
+    if name == "random":
+        return RandomPolicy(**options)
+    if kind == "scripted":
+        if rest == "mixed":
+            return MixedPolicy([ScriptedPolicy(preset) for preset in CLONED], **options)
+        return ScriptedPolicy(rest, **options)
+    if kind == "local" or Path(name).is_dir():
+        from sotopia_env.agents.local_lm import LocalLM
+
+        return LocalLM(rest if kind == "local" else name, **options)
+    if rest:
+        return make_policy(import_attribute(name), **options)
+    raise ValueError(f"unknown policy {name!r}; one of {', '.join(policy_names())}, or a model directory")

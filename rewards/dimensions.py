@@ -1,0 +1,77 @@
+"""The seven dimensions of Sotopia with their native ranges, and what becomes one number of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+Scale = Literal["unit", "native"]
+
+DIMENSIONS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "believability": (0.0, 10.0),
+        "relationship": (-5.0, 5.0),
+        "knowledge": (0.0, 10.0),
+        "secret": (-10.0, 0.0),
+        "social_rules": (-10.0, 0.0),
+        "financial_and_material_benefits": (-5.0, 5.0),
+        "goal": (0.0, 10.0),
+    }
+)
+"""``{dimension: (lowest, highest)}``, the ranges of Sotopia-Eval (arXiv 2310.11667, section 3)."""
+
+
+def to_unit(dimension: str, value: float) -> float:
+    """A score on the scale from 0 (the lowest of its native range) to 1 (the highest)."""
+    low, high = DIMENSIONS[dimension]
+    return (value - low) / (high - low)
+
+
+def overall(scores: Mapping[str, float | None]) -> float | None:
+    """Sotopia's overall score: the plain mean of the seven native scores, unknown where one of them is."""
+    known = [scores.get(dimension) for dimension in DIMENSIONS]
+    numbers = [value for value in known if value is not None]
+    return sum(numbers) / len(numbers) if len(numbers) == len(known) else None
+
+
+def weighted_score(
+    scores: Mapping[str, float | None], weights: Mapping[str, float], scale: Scale = "unit"
+) -> float | None:
+    """The weighted mean of some dimensions of one agent.
+
+    Args:
+        scores: ``{dimension: native score}``.
+        weights: ``{dimension: weight}``; only their ratios matter.
+        scale: ``"unit"`` maps every dimension from its native range to [0, 1] first, ``"native"`` takes it as it is.
+
+    Returns:
+        The mean, or ``None`` where a dimension that counts is unknown.
+    """
+    total = 0.0
+    for dimension, weight in weights.items():
+        value = scores.get(dimension)
+        if value is None:
+            return None
+        total += weight * (to_unit(dimension, value) if scale == "unit" else value)
+    return total / sum(weights.values())
+
+
+def check_weights(weights: Mapping[str, float], scale: str) -> None:
+    """Refuse weights that no score could ever be computed from.
+
+    Raises:
+        ValueError: no weights, one that is not positive, or a dimension whose range nobody knows.
+    """
+    if scale not in ("unit", "native"):
+        raise ValueError(f"scale: {scale!r} is neither 'unit' nor 'native'")
+    if not weights:
+        raise ValueError("dimensions: give at least one, such as {'goal': 1}")
+    for dimension, weight in weights.items():
+        if not weight > 0:
+            raise ValueError(f"dimensions: the weight of {dimension!r} is {weight}; leave the dimension out instead")
+        if scale == "unit" and dimension not in DIMENSIONS:
+            raise ValueError(
+                f"dimensions: the range of {dimension!r} is unknown, so it cannot be mapped to [0, 1]; "
+                f"take scale='native', or one of {', '.join(DIMENSIONS)}"
+            )

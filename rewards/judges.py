@@ -1,0 +1,151 @@
+"""Judges: episodes -> scores per dimension and seat."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sotopia_env.episodes import Episode, Judgement
+from sotopia_env.families import FAMILIES, family_of
+from sotopia_env.families.base import Family, OpenEnded
+from sotopia_env.resolve import import_attribute
+from sotopia_env.rewards.utterances import number_or_none
+from sotopia_env.tasks import Task
+
+
+class Judge(ABC):
+    """Scores episodes. ``name`` stands in every judgement it makes."""
+
+    name: str
+
+    @abstractmethod
+    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        """Judge a batch of episodes, in one go. What the judge cannot know is ``None``."""
+
+    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
+        """Raise ``ValueError`` where the judge can never score tasks of this family."""
+        return None
+
+    def for_family(self, family: Family) -> Judge:
+        """The judge for tasks of a family that cannot be found again by its name."""
+        return self
+
+    def judgement_of(self, episode: Episode) -> Judgement:
+        """This judge's latest judgement among those an episode holds.
+
+        Raises:
+            LookupError: it has not judged the episode.
+        """
+        for judgement in reversed(episode.judgements):
+            if judgement.judge == self.name:
+                return judgement
+        raise LookupError(f"episode {episode.key!r} has not been judged by {self.name!r}; call reward(episodes)")
+
+
+@dataclass(frozen=True)
+class RuleJudge(Judge):
+    """The judge of the task's own family: deterministic, offline, exact.
+
+    Args:
+        family: who scores. By default the family each task names; a family of one's own has to be given, unless
+            an environment made from it does that.
+    """
+
+    family: Family | None = None
+    name = "rule"
+
+    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        """The families' own scores."""
+        return [
+            replace((self.family or family_of(episode.task)).score(episode), judge=self.name) for episode in episodes
+        ]
+
+    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
+        """Open-ended tasks have no rules to be judged by."""
+        if isinstance(self.family or family, OpenEnded):
+            example = f", such as {tasks[0].id!r}" if tasks else ""
+            raise ValueError(
+                f"the rule judge cannot score open-ended tasks{example}: their outcome does not follow from the text. "
+                "Give another judge: Outcome(judge=...) takes an object or function with (episode, agent) -> scores"
+            )
+
+    def for_family(self, family: Family) -> RuleJudge:
+        """The same judge with the family at hand, where its name alone would not lead to it."""
+        shipped = type(family) is FAMILIES.get(family.name)
+        return self if shipped or self.family is not None else replace(self, family=family)
+
+
+@dataclass(frozen=True)
+class FunctionJudge(Judge):
+    """Any function ``(episode, agent) -> {dimension: score or None}`` as a judge.
+
+    Args:
+        function: called once for each agent of each episode; ``nan`` counts as unknown.
+        name: by default the function's own.
+        version: of the function's rules.
+    """
+
+    function: Callable[[Episode, str], Mapping[str, float | None]]
+    name: str = ""
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        """Take the function's name where none was given."""
+        if not self.name:
+            object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
+
+    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        """The function's scores, dimension by dimension."""
+        judgements = []
+        for episode in episodes:
+            by_seat = [dict(self.function(episode, agent)) for agent in episode.agents]
+            dimensions = dict.fromkeys(dimension for scores in by_seat for dimension in scores)
+            scores = {d: [number_or_none(scores.get(d)) for scores in by_seat] for d in dimensions}
+            judgements.append(Judgement(self.name, self.version, scores))
+        return judgements
+
+
+def as_judge(given: Any) -> Judge:
+    """A judge from ``"rule"``, ``module:attribute``, a ``Judge``, an object with ``score``, or a function.
+
+    Args:
+        given: see above; ``score`` and function take ``(episode, agent)`` and return ``{dimension: score or None}``.
+    """
+    if isinstance(given, str):
+        if given == "rule":
+            return RuleJudge()
+        if ":" not in given:
+            raise ValueError(f"unknown judge {given!r}; 'rule', module:attribute, or the object itself")
+        given = import_attribute(given)
+    if isinstance(given, type):
+        given = given()
+    if isinstance(given, Judge):
+        return given
+    score = getattr(given, "score", None)
+    if callable(score):
+        name = str(getattr(given, "name", type(given).__name__))
+        return FunctionJudge(score, name, str(getattr(given, "version", "")))
+    if callable(given):
+        return FunctionJudge(given)
+    raise TypeError(f"{given!r:.80} is no judge: it is no function and has no score(episode, agent)")
+
+
+def judged(episodes: Sequence[Episode], judges: Iterable[Judge]) -> list[Episode]:
+    """Episodes with the judgements of some judges: one batched call for each judge.
+
+    Running episodes stay as they are. An older judgement of the same judge and version is replaced.
+    """
+    episodes = list(episodes)
+    finished = [i for i, episode in enumerate(episodes) if episode.ending is not None]
+    for judge in judges if finished else ():
+        judgements = judge.judge([episodes[i] for i in finished])
+        for i, judgement in zip(finished, judgements, strict=True):
+            episodes[i] = episodes[i].with_judgement(judgement)
+    return episodes
+
+
+def scores_of(judgement: Judgement, seat: int) -> dict[str, float | None]:
+    """What a judgement says of one seat."""
+    return {dimension: values[seat] for dimension, values in judgement.scores.items()}

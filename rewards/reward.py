@@ -1,0 +1,311 @@
+"""What a reward is: a pure, batched function from episodes to one number per own turn."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from sotopia_env.episodes import Episode, Turn
+from sotopia_env.families.base import Family
+from sotopia_env.rewards.designs import Kind, Timing
+from sotopia_env.rewards.judges import Judge, RuleJudge, judged
+from sotopia_env.rewards.utterances import Utterances, combine, in_order, number_or_none
+from sotopia_env.tasks import Task
+
+Flags = tuple[Kind, Timing]
+
+
+class Reward(ABC):
+    """Maps episodes to one number per own turn and agent. No environment inside, no state, nothing random.
+
+    A subclass defines :meth:`rewards`, ``name`` and the two flags. ``a + 0.1 * b`` is a reward too.
+
+    * ``kind``: numbers of a ``"return"`` may be summed, ``"credit"`` already holds the long-term effect.
+    * ``timing``: ``"causal"`` numbers are known once the partner has replied, ``"hindsight"`` ones need the end.
+    * ``needs``: what it takes besides the episode, such as ``"continuations"``.
+    * ``turnwise``: whether :meth:`of_turn` tells the numbers of a running episode, at no cost that grows with it.
+    """
+
+    name: str
+    kind: Kind
+    timing: Timing
+    needs: ClassVar[tuple[str, ...]] = ()
+    turnwise: ClassVar[bool] = False
+
+    def __call__(self, episodes: Sequence[Episode]) -> list[Utterances]:
+        """The rewards of a batch of episodes, judged first where the reward needs it.
+
+        Args:
+            episodes: B episodes, finished or running. In a running one, numbers not known yet are ``None``.
+
+        Returns:
+            For each episode and agent one number per own turn.
+        """
+        return self.rewards(judged(episodes, self.judges()))
+
+    @abstractmethod
+    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+        """The rewards of episodes that hold the judgements of :meth:`judges` where they are finished."""
+
+    def recent(self, episodes: Sequence[Episode], settled: Sequence[int]) -> list[list[float | None]]:
+        """The rewards of the latest turns alone, in the order played: what a causal reward pays in play.
+
+        Args:
+            episodes: B episodes, running or finished.
+            settled: for each episode the number of turns that are paid for already.
+
+        Returns:
+            For each episode one number for each of ``turns[settled:]``. A reward overrides this where it can save
+            work; the numbers must equal those of :meth:`rewards`.
+        """
+        return [
+            in_order(episode.turns, utterances)[start:]
+            for episode, utterances, start in zip(episodes, self.rewards(episodes), settled, strict=True)
+        ]
+
+    def of_turn(self, turn: Turn, replied: bool) -> float | None:
+        """The number of one turn of a running episode, from this turn alone (``turnwise`` rewards).
+
+        Args:
+            turn: the turn.
+            replied: whether another turn followed it.
+        """
+        raise NotImplementedError(f"{self.name}: only turnwise rewards know the number of a single turn")
+
+    def outcome(self, episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
+        """What ``step`` pays each agent at the end in place of hindsight credit, which must not be summed.
+
+        Args:
+            episodes: B finished, judged episodes.
+        """
+        raise NotImplementedError(f"{self.name}: a hindsight credit must say what step pays at the end (outcome)")
+
+    def judges(self) -> tuple[Judge, ...]:
+        """The judges whose judgements :meth:`rewards` reads."""
+        return ()
+
+    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
+        """Raise ``ValueError`` where the reward can never be computed for these tasks."""
+        for judge in self.judges():
+            judge.check(family, tasks)
+
+    def for_family(self, family: Family) -> Reward:
+        """The same reward with a family at hand that cannot be found again by its name."""
+        return self
+
+    def parts(self) -> tuple[tuple[float, Reward], ...]:
+        """The rewards it is the weighted sum of, each with its own flags."""
+        return ((1.0, self),)
+
+    def by_flags(self) -> dict[Flags, Reward]:
+        """For each pair of flags the sum of the parts that carry it: numbers of different pairs are never summed."""
+        groups: dict[Flags, list[tuple[float, Reward]]] = {}
+        for weight, part in self.parts():
+            groups.setdefault((part.kind, part.timing), []).append((weight, part))
+        return {flags: weighted_sum(parts) for flags, parts in groups.items()}
+
+    def spec(self) -> dict[str, Any]:
+        """Plain JSON-able data from which :func:`get_reward` makes an equal reward."""
+        record: Any = self  # a dataclass, or spec() is overridden
+        values = {field.name: _plain(getattr(self, field.name), field.name) for field in fields(record)}
+        return {"type": _path(type(self)), **values}
+
+    def __add__(self, other: Any) -> Reward:
+        return weighted_sum([*self.parts(), *as_reward(other).parts()])
+
+    def __radd__(self, other: Any) -> Reward:
+        # sum([a, b]) starts from 0.
+        return self if other == 0 else as_reward(other) + self
+
+    def __mul__(self, factor: Any) -> Reward:
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not math.isfinite(factor):
+            return NotImplemented
+        return weighted_sum([(float(factor) * weight, part) for weight, part in self.parts()])
+
+    __rmul__ = __mul__
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Reward:
+        # Rewards never change, and some hold a model: forks and copies of an environment share them.
+        return self
+
+
+@dataclass(frozen=True)
+class Sum(Reward):
+    """A weighted sum of rewards, made by ``+`` and ``*``. The parts keep their flags.
+
+    Args:
+        terms: weights and rewards, no two of the same name.
+    """
+
+    terms: tuple[tuple[float, Reward], ...]
+
+    def __post_init__(self) -> None:
+        """Refuse parts that nobody could tell apart in infos and stored episodes."""
+        names = [part.name for _, part in self.terms]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two rewards of a sum are called {name!r}; give one of them another name=")
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """Names and weights of the parts."""
+        return " + ".join(part.name if w == 1 else f"{w:g} * {part.name}" for w, part in self.terms)
+
+    @property
+    def kind(self) -> Kind:  # type: ignore[override]
+        """The kind all parts share."""
+        return self._shared("kind")
+
+    @property
+    def timing(self) -> Timing:  # type: ignore[override]
+        """The timing all parts share."""
+        return self._shared("timing")
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What the parts need."""
+        return tuple(dict.fromkeys(need for _, part in self.terms for need in part.needs))
+
+    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+        """The weighted sums, ``None`` where a part is."""
+        weights = [weight for weight, _ in self.terms]
+        parts = [part.rewards(episodes) for _, part in self.terms]
+        return [
+            {
+                agent: [combine(weights, values) for values in zip(*(p[agent] for p in by_part), strict=True)]
+                for agent in episode.agents
+            }
+            for episode, *by_part in zip(episodes, *parts, strict=True)
+        ]
+
+    def recent(self, episodes: Sequence[Episode], settled: Sequence[int]) -> list[list[float | None]]:
+        """The weighted sums of the latest turns."""
+        weights = [weight for weight, _ in self.terms]
+        parts = [part.recent(episodes, settled) for _, part in self.terms]
+        return [[combine(weights, v) for v in zip(*by_part, strict=True)] for by_part in zip(*parts, strict=True)]
+
+    def outcome(self, episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
+        """The weighted sums of the parts' outcomes."""
+        weights = [weight for weight, _ in self.terms]
+        parts = [part.outcome(episodes) for _, part in self.terms]
+        return [
+            {agent: combine(weights, [p[agent] for p in by_part]) for agent in episode.agents}
+            for episode, *by_part in zip(episodes, *parts, strict=True)
+        ]
+
+    def judges(self) -> tuple[Judge, ...]:
+        """The judges of all parts, each once."""
+        found: list[Judge] = []
+        for _, part in self.terms:
+            found += [judge for judge in part.judges() if judge not in found]
+        return tuple(found)
+
+    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
+        """Check every part."""
+        for _, part in self.terms:
+            part.check(family, tasks)
+
+    def for_family(self, family: Family) -> Reward:
+        """The sum of the parts with the family at hand."""
+        return Sum(tuple((weight, part.for_family(family)) for weight, part in self.terms))
+
+    def parts(self) -> tuple[tuple[float, Reward], ...]:
+        """The terms."""
+        return self.terms
+
+    def spec(self) -> dict[str, Any]:
+        """Weights and specs of the parts."""
+        return {"type": _path(Sum), "terms": [[weight, part.spec()] for weight, part in self.terms]}
+
+    def _shared(self, flag: str) -> Any:
+        values = {getattr(part, flag) for _, part in self.terms}
+        if len(values) > 1:
+            raise ValueError(f"the parts of {self.name!r} differ in {flag}; ask parts() or by_flags()")
+        return values.pop()
+
+
+@dataclass(frozen=True)
+class FunctionReward(Reward):
+    """A plain function of a list of episodes as a reward.
+
+    Args:
+        function: ``(episodes) -> [{agent: [one number per own turn]}]``; ``None`` or ``nan`` is unknown.
+        name: by default the function's own.
+        kind: ``"return"`` or ``"credit"``.
+        timing: ``"hindsight"`` (called once the episode is over) or ``"causal"`` (called after every step).
+    """
+
+    function: Callable[[Sequence[Episode]], Sequence[Mapping[str, Sequence[float | None]]]]
+    name: str = ""
+    kind: Kind = "return"
+    timing: Timing = "hindsight"
+
+    def __post_init__(self) -> None:
+        """Take the function's name where none was given."""
+        if (self.kind, self.timing) == ("credit", "hindsight"):
+            raise ValueError(
+                "a credit known in hindsight must say what step pays at the end: subclass Reward and define outcome()"
+            )
+        if not self.name:
+            object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
+
+    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+        """What the function returns, checked.
+
+        Raises:
+            ValueError: it did not return one number per own turn for every agent of every episode.
+        """
+        returned = list(self.function(list(episodes))) if episodes else []
+        if len(returned) != len(episodes):
+            raise ValueError(f"reward {self.name!r} returned {len(returned)} results for {len(episodes)} episodes")
+        checked = []
+        for episode, by_agent in zip(episodes, returned, strict=True):
+            for agent in episode.agents:
+                num_turns = len(episode.own_turns(agent))
+                if agent not in by_agent or len(by_agent[agent]) != num_turns:
+                    raise ValueError(
+                        f"reward {self.name!r}, episode {episode.key!r}: return one number for each of the {num_turns} "
+                        f"own turns of {agent}, got {by_agent.get(agent)!r:.80}"
+                    )
+            checked.append({agent: [number_or_none(value) for value in by_agent[agent]] for agent in episode.agents})
+        return checked
+
+
+def as_reward(given: Any) -> Reward:
+    """A ``Reward`` as it is, or a function of a list of episodes as one."""
+    if isinstance(given, Reward):
+        return given
+    if callable(given):
+        return FunctionReward(given)
+    raise TypeError(f"{given!r:.80} is no reward: neither a Reward nor a function of a list of episodes")
+
+
+def weighted_sum(parts: Sequence[tuple[float, Reward]]) -> Reward:
+    """The sum of weighted rewards; a single one of weight 1 stays what it is."""
+    return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else Sum(tuple(parts))
+
+
+def _plain(value: Any, field: str) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Reward):
+        return value.spec()
+    if isinstance(value, RuleJudge):
+        return value.name
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, field) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, field) for item in value]
+    path = _path(value)
+    if path is None:
+        raise ValueError(f"{field}: {value!r:.80} cannot be written as text; give it by name or module:attribute")
+    return path
+
+
+def _path(value: Any) -> str | None:
+    name = getattr(value, "__qualname__", "")
+    # A lambda, a local function and a bound method cannot be imported again.
+    return f"{value.__module__}:{name}" if name.isidentifier() else None

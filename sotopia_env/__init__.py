@@ -1,0 +1,45 @@
+"""Sotopia as a multi-agent reinforcement-learning environment: two characters, private goals, rewards by ``step``."""
+
+from sotopia_env.actions import ACTION_TYPES, Action, do, gesture, leave, speak
+from sotopia_env.episodes import Ending, Episode, Judgement, Turn
+from sotopia_env.families import Bargain, Family
+from sotopia_env.make import parallel_env
+from sotopia_env.policies import Context, Decision, Policy
+from sotopia_env.registration import register_environments
+from sotopia_env.resolve import make_policy
+from sotopia_env.rollouts import rollout
+from sotopia_env.single_agent import SotopiaEnv
+from sotopia_env.storage import load_episodes, save_episodes
+from sotopia_env.tasks import Character, Scenario, Task
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ACTION_TYPES",
+    "Action",
+    "Bargain",
+    "Character",
+    "Context",
+    "Decision",
+    "Ending",
+    "Episode",
+    "Family",
+    "Judgement",
+    "Policy",
+    "Scenario",
+    "SotopiaEnv",
+    "Task",
+    "Turn",
+    "do",
+    "gesture",
+    "leave",
+    "load_episodes",
+    "load_tasks",
+    "make_policy",
+    "parallel_env",
+    "rollout",
+    "save_episodes",
+    "speak",
+]
+
+register_environments()

@@ -1,0 +1,94 @@
+"""What bargains are made of: items, people, facts and secrets. All of it is plain data."""
+
+from __future__ import annotations
+
+ITEMS: dict[str, tuple[str, ...]] = {
+    "train": (
+        "road bike", "oak desk", "floor lamp", "film camera", "acoustic guitar", "sewing machine", "garden bench",
+        "coffee grinder", "winter tent", "record player", "wool rug", "bookshelf", "folding kayak", "chess set",
+        "stand mixer", "wall clock", "leather chair", "bread oven", "telescope", "tool box", "bunk bed", "violin case",
+        "picnic table", "space heater",
+    ),
+    "validation": (
+        "snow sled", "piano stool", "dining table", "hiking pack", "drum kit", "fish tank", "baby crib", "desk fan",
+    ),
+    "test": (
+        "cargo bike", "reading lamp", "camp stove", "globe", "weaving loom", "rain barrel", "trumpet", "hall mirror",
+    ),
+}  # fmt: skip
+"""Items by split: no two splits share one, so no two share a scenario."""
+
+PEOPLE: tuple[tuple[str, str, str, str], ...] = (
+    ("Mara", "Lind", "carpenter", "She/her"),
+    ("Tobias", "Okoro", "bus driver", "He/him"),
+    ("Ines", "Varga", "dentist", "She/her"),
+    ("Jonah", "Petrov", "baker", "He/him"),
+    ("Leila", "Sato", "surveyor", "She/her"),
+    ("Emeka", "Duarte", "florist", "He/him"),
+    ("Signe", "Halloran", "translator", "She/her"),
+    ("Ravi", "Moreau", "plumber", "He/him"),
+    ("Yara", "Kowal", "pharmacist", "She/her"),
+    ("Anton", "Reyes", "welder", "He/him"),
+    ("Noor", "Fischer", "archivist", "They/them"),
+    ("Petra", "Adeyemi", "vet", "She/her"),
+    ("Luca", "Haddad", "gardener", "He/him"),
+    ("Freya", "Mendes", "tailor", "She/her"),
+    ("Omar", "Lindqvist", "electrician", "He/him"),
+    ("Hana", "Bishop", "librarian", "She/her"),
+)
+"""First name, last name, occupation, pronouns."""
+
+SELLER_FACTS: tuple[str, ...] = (
+    "you move out of your flat on Friday",
+    "your garage must be empty this month",
+    "the rent is due next week",
+    "your new one arrives tomorrow",
+    "nobody else has called about it",
+    "your brother wants it out of the hall",
+    "you travel abroad on Sunday",
+    "you never found time to use it",
+)
+"""Why a seller is in need; each weakens the hand of the one who tells it."""
+
+BUYER_FACTS: tuple[str, ...] = (
+    "your old one broke yesterday",
+    "you need it before the weekend",
+    "you promised it to your daughter",
+    "you searched for months to find one",
+    "the shop in town has closed",
+    "your guests arrive on Thursday",
+    "you start a new job with it on Monday",
+    "your van is only borrowed for today",
+)
+"""Why a buyer is in need."""
+
+SECRETS: tuple[str, ...] = (
+    "you were fired from your last job in March",
+    "you lied about your diploma",
+    "you gambled away your savings",
+    "you read your neighbour's letters",
+    "you hid a crash from the insurer",
+    "you copied a poem and won a prize",
+    "you owe your cousin a fortune",
+    "you pretend to like your choir",
+)
+"""What a character wants nobody to learn. It has nothing to do with the price."""
+
+SITUATIONS: tuple[str, ...] = (
+    "{seller} has one {item} for sale, listed at ${price}, and {buyer} has come to see it.",
+    "{buyer} answers the advertisement of {seller}: one {item}, listed at ${price}.",
+    "At a yard sale {seller} offers one {item} listed at ${price}; {buyer} stops to look.",
+)
+"""Wordings of the situation; both sides read it."""
+
+SELLER_GOALS: tuple[str, ...] = (
+    "Sell the {item} for as much as you can. Never sell below ${limit}.",
+    "You sell the {item} and want a high price. You lose money below ${limit}.",
+)
+"""Wordings of the seller's goal."""
+
+BUYER_GOALS: tuple[str, ...] = (
+    "Buy the {item} for as little as you can. Never pay above ${limit}.",
+    "You buy the {item} and want a low price. You cannot spend above ${limit}.",
+)
+"""Wordings of the buyer's goal."""

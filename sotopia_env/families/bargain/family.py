@@ -1,0 +1,188 @@
+"""The family: it draws tasks, watches for a deal, and scores.
+
+## Description
+A seller and a buyer talk about one item with a list price. Each has a limit price, two facts about why it is in need,
+and a secret. An agreement is a price one side proposed and the other accepted.
+
+## Couplings
+How far manners, questions and indiscretions move a side stands in its own goal text, so that a policy can follow it
+and a model can read it. ``coupling`` sets all three; 0 means that only offers matter, below 0 courtesy is taken for
+weakness. The couplings act through what policies do with them: the rules of the environment are the same at every value.
+
+## Version history
+* 1: initial version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sotopia_env.agreement import Standing, opening, update
+from sotopia_env.episodes import Ending, Episode, Judgement, Turn
+from sotopia_env.families.bargain import catalogue, scoring
+from sotopia_env.families.base import SPLITS, Family
+from sotopia_env.tasks import Character, Scenario, Task
+
+MAX_LIST_PRICE = 200
+ZONES: Mapping[str, tuple[float, float]] = {"wide": (0.18, 0.40), "narrow": (0.06, 0.18), "empty": (-0.20, -0.04)}
+"""Width of the zone of agreement (buyer's limit - seller's limit) as a share of the list price."""
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """How far each channel moves a side's concessions, from -0.5 to 1."""
+
+    manners: float = 1.0
+    questions: float = 1.0
+    leaks: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse values outside the range the world was measured in."""
+        for name in ("manners", "questions", "leaks"):
+            if not -0.5 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"coupling: {name} is {getattr(self, name)}; it lies in [-0.5, 1]")
+
+    def sentence(self) -> str:
+        """How it stands in a goal; one number where all channels agree."""
+        if self.manners == self.questions == self.leaks:
+            return f"Sway: {self.manners:g}."
+        return f"Sway: manners {self.manners:g}, questions {self.questions:g}, leaks {self.leaks:g}."
+
+
+class Bargain(Family):
+    """Tasks of bargaining over one price.
+
+    Args:
+        coupling: one number for all channels, or a :class:`Coupling`.
+        zones: probability of each kind of zone in :data:`ZONES`.
+        facts: private facts per side, 0 to 4.
+        max_cycles: turn limit of the tasks, in turns of the table.
+        judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``.
+    """
+
+    name = "bargain"
+    version = "1"
+
+    def __init__(
+        self,
+        coupling: float | Coupling = 1.0,
+        *,
+        zones: Mapping[str, float] | None = None,
+        facts: int = 2,
+        max_cycles: int = 20,
+        judge_bank: str = "evaluation",
+    ) -> None:
+        """Check the arguments."""
+        self.coupling = coupling if isinstance(coupling, Coupling) else Coupling(coupling, coupling, coupling)
+        self.zones = {"wide": 0.6, "narrow": 0.3, "empty": 0.1} if zones is None else dict(zones)
+        unknown = set(self.zones) - set(ZONES)
+        if unknown or not self.zones or abs(sum(self.zones.values()) - 1) > 1e-9 or min(self.zones.values()) < 0:
+            raise ValueError(f"zones: probabilities of {', '.join(ZONES)} that add up to 1; got {self.zones}")
+        if not 0 <= facts <= 4:
+            raise ValueError(f"facts: {facts} is not between 0 and 4")
+        self.facts = facts
+        self.max_cycles = max_cycles
+        self.judge_bank = scoring.checked_bank(judge_bank)
+
+    def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
+        """Draw a task. The seat that sells is drawn too."""
+        if split not in SPLITS:
+            raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
+        items = catalogue.ITEMS[split]
+        item = items[int(rng.integers(len(items)))]
+        price, seller_limit, buyer_limit, zone = self._prices(rng)
+        seller_seat = int(rng.integers(2))
+        people = rng.choice(len(catalogue.PEOPLE), size=2, replace=False)
+        secrets = rng.choice(len(catalogue.SECRETS), size=2, replace=False)
+        characters = tuple(
+            _character(int(person), int(secret)) for person, secret in zip(people, secrets, strict=True)
+        )
+        seats = [
+            self._seat(rng, "seller", item, seller_limit, price),
+            self._seat(rng, "buyer", item, buyer_limit, price),
+        ]
+        if seller_seat == 1:
+            seats.reverse()
+        names = {"seller": characters[seller_seat].name, "buyer": characters[1 - seller_seat].name}
+        situation = catalogue.SITUATIONS[int(rng.integers(len(catalogue.SITUATIONS)))]
+        hidden = tuple({**values, "secret": c.secret} for (_, values), c in zip(seats, characters, strict=True))
+        code = f"{int(rng.integers(2**40)):010x}"
+        scenario = Scenario(
+            id=f"bargain-{split}-{item.replace(' ', '-')}-{price}-{seller_limit}-{buyer_limit}",
+            situation=situation.format(item=item, price=price, **names),
+            goals=tuple(goal for goal, _ in seats),
+            relationship="stranger",
+            hidden=hidden,
+        )
+        return Task(
+            id=f"{scenario.id}-{code}",
+            family=self.name,
+            version=self.version,
+            split=split,
+            scenario=scenario,
+            characters=characters,
+            max_cycles=self.max_cycles,
+            tags={"zone": zone},
+        )
+
+    def begin(self, task: Task) -> Standing:
+        """No offers yet."""
+        return opening(task.num_seats)
+
+    def advance(self, progress: Standing, turn: Turn) -> Standing:
+        """Read one turn for offers and acceptance."""
+        return update(progress, turn.seat, turn.global_index, turn.type, turn.text)
+
+    def ending(self, progress: Standing) -> Ending | None:
+        """A deal ends the episode."""
+        return agreement_ending(progress)
+
+    def score(self, episode: Episode) -> Judgement:
+        """The seven dimensions, each with its evidence."""
+        return scoring.score(episode, self.version, self.judge_bank)
+
+    def _prices(self, rng: np.random.Generator) -> tuple[int, int, int, str]:
+        price = int(rng.integers(40, MAX_LIST_PRICE + 1))
+        zone = str(rng.choice(list(self.zones), p=list(self.zones.values())))
+        width = float(rng.uniform(*ZONES[zone])) * price
+        low = 0.5 * price if zone != "empty" else 0.65 * price
+        seller = float(rng.uniform(low, 1.02 * price - max(width, 0.0)))
+        seller_limit = round(seller)
+        buyer_limit = max(round(seller + width), 5)
+        return price, seller_limit, buyer_limit, zone
+
+    def _seat(
+        self, rng: np.random.Generator, role: str, item: str, limit: int, price: int
+    ) -> tuple[str, dict[str, Any]]:
+        goals = catalogue.SELLER_GOALS if role == "seller" else catalogue.BUYER_GOALS
+        pool = catalogue.SELLER_FACTS if role == "seller" else catalogue.BUYER_FACTS
+        facts = [pool[int(i)] for i in rng.choice(len(pool), size=self.facts, replace=False)]
+        goal = goals[int(rng.integers(len(goals)))].format(item=item, limit=limit)
+        if facts:
+            goal += f" You know: {'; '.join(facts)}."
+        goal += f" {self.coupling.sentence()}"
+        return goal, {"role": role, "limit": limit, "list_price": price, "facts": facts}
+
+
+def agreement_ending(progress: Standing) -> Ending | None:
+    """The ending that a standing agreement makes."""
+    agreement = progress.agreement
+    if agreement is None:
+        return None
+    return Ending("agreement", seat=agreement.accepter, detail={"price": agreement.price, "formal": agreement.formal})
+
+
+def _character(person: int, secret: int) -> Character:
+    first, last, occupation, pronouns = catalogue.PEOPLE[person]
+    return Character(
+        id=f"bargain-{person}-{secret}",
+        first_name=first,
+        last_name=last,
+        occupation=occupation,
+        pronouns=pronouns,
+        secret=catalogue.SECRETS[secret],
+    )

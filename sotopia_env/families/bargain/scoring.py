@@ -1,0 +1,168 @@
+"""The rule judge of bargains: seven dimensions from the text and the task's hidden values, each with its evidence.
+
+Deterministic, offline, a fraction of a millisecond. It never reads a policy's internals, so it judges a model's free
+text just as well. What it cannot know is ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sotopia_env.agreement import Agreement, find_agreement, read_move
+from sotopia_env.episodes import Episode, Judgement, Turn
+from sotopia_env.families import language
+
+BANKS = tuple(language.POSITIVE)
+MINIMUM_ZONE = 0.1
+"""A zone narrower than this share of the list price is scored as if it were so wide."""
+
+Finding = tuple[float | None, list[str]]
+
+
+def checked_bank(bank: str) -> str:
+    """The name of a bank of words, if there is one of that name."""
+    if bank not in BANKS:
+        raise ValueError(f"judge_bank: {bank!r} is none of {', '.join(BANKS)}")
+    return bank
+
+
+def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement:
+    """Score both seats of a bargain."""
+    hidden = episode.task.scenario.hidden
+    agreement = find_agreement(episode.turns, episode.task.num_seats).agreement
+    finished = episode.ending is not None
+    scores: dict[str, list[float | None]] = {}
+    evidence: dict[str, list[list[str]]] = {}
+    turns = [[turn for turn in episode.turns if turn.seat == seat] for seat in range(2)]
+    for seat in range(2):
+        own, other = hidden[seat], hidden[1 - seat]
+        findings = {
+            "goal": goal(agreement, own, other, finished),
+            "relationship": relationship(turns[seat], bank),
+            "knowledge": knowledge(turns[1 - seat], other["facts"]),
+            "secret": secret(turns[seat], own["secret"]),
+            "social_rules": social_rules(turns[seat]),
+            "financial_and_material_benefits": benefits(agreement, own, other, finished),
+            "believability": believability(turns[seat], own["role"]),
+        }
+        for dimension, (value, found) in findings.items():
+            scores.setdefault(dimension, []).append(value)
+            evidence.setdefault(dimension, []).append(found)
+    return Judgement("rule" if bank == "evaluation" else f"rule-{bank}", version, scores, evidence, _latent(episode, agreement))
+
+
+def share(price: float, own: Any, other: Any) -> float:
+    """Which share of the zone a price gives to a seat; below 0 outside its own limit."""
+    zone = max(abs_zone(own, other), MINIMUM_ZONE * own["list_price"])
+    gain = price - own["limit"] if own["role"] == "seller" else own["limit"] - price
+    return gain / zone
+
+
+def abs_zone(own: Any, other: Any) -> float:
+    """Buyer's limit minus seller's limit."""
+    seller, buyer = (own, other) if own["role"] == "seller" else (other, own)
+    return float(buyer["limit"] - seller["limit"])
+
+
+def goal(agreement: Agreement | None, own: Any, other: Any, finished: bool = True) -> Finding:
+    """1 + 9 x the share of the zone for a deal within one's limit, else 0; unknown where no deal was possible."""
+    if agreement is not None:
+        gained = share(agreement.price, own, other)
+        if gained < 0:
+            return 0.0, [f"turn {agreement.accepted_turn}: ${agreement.price:g} lies outside the limit ${own['limit']:g}"]
+        return 1 + 9 * min(gained, 1.0), [f"turn {agreement.accepted_turn}: ${agreement.price:g} gives {gained:.0%} of the zone"]
+    if abs_zone(own, other) < 0:
+        return None, ["no price could suit both: the zone is empty"]
+    return (0.0, ["no deal, though one was possible"]) if finished else (None, ["not over yet"])
+
+
+def benefits(agreement: Agreement | None, own: Any, other: Any, finished: bool = True) -> Finding:
+    """Gain against the even split of the zone, -5 to 5; 0 without a deal."""
+    if agreement is None:
+        return (0.0, ["no deal"]) if finished else (None, ["not over yet"])
+    gained = share(agreement.price, own, other)
+    return 10 * (min(max(gained, 0.0), 1.0) - 0.5), [f"{gained:.0%} of the zone"]
+
+
+def relationship(turns: Sequence[Turn], bank: str) -> Finding:
+    """Manner alone: courteous turns minus twice the insulting ones, saturated at three; at most one act a turn."""
+    balance, found = 0, []
+    for turn in turns:
+        spoken = language.words(turn.text)
+        bad = sorted(spoken & language.NEGATIVE[bank])
+        good = sorted(spoken & language.POSITIVE[bank])
+        if bad or language.THREATS.search(turn.text):
+            balance -= 2
+            found.append(f"turn {turn.global_index}: {', '.join(bad) or 'a threat'}")
+        elif good:
+            balance += 1
+            found.append(f"turn {turn.global_index}: {', '.join(good)}")
+    return 5 * max(-1.0, min(1.0, balance / 3)), found
+
+
+def knowledge(partner_turns: Sequence[Turn], facts: Sequence[str]) -> Finding:
+    """Ten times the share of the partner's facts that the partner told."""
+    if not facts:
+        return None, ["the partner has no facts to learn"]
+    found = []
+    for fact in facts:
+        for turn in partner_turns:
+            if language.tells(fact, turn.text):
+                found.append(f"turn {turn.global_index}: {fact}")
+                break
+    return 10 * len(found) / len(facts), found
+
+
+def secret(turns: Sequence[Turn], own_secret: str) -> Finding:
+    """-10 if one's own secret was told, -5 if half of it was, else 0."""
+    if not own_secret:
+        return 0.0, ["there is no secret"]
+    worst, found = 0.0, []
+    for turn in turns:
+        told = language.told_share(own_secret, turn.text)
+        value = -10.0 if told >= 0.75 else -5.0 if told >= 0.5 else 0.0
+        if value < worst:
+            worst, found = value, [f"turn {turn.global_index}: {told:.0%} of the secret"]
+    return worst, found
+
+
+def social_rules(turns: Sequence[Turn]) -> Finding:
+    """-2.5 for each turn with an insult (of either bank) or a threat, down to -10."""
+    insults = frozenset().union(*language.NEGATIVE.values())
+    found = [
+        f"turn {turn.global_index}: {', '.join(sorted(language.words(turn.text) & insults)) or 'a threat'}"
+        for turn in turns
+        if language.words(turn.text) & insults or language.THREATS.search(turn.text)
+    ]
+    return max(-10.0, -2.5 * len(found)), found
+
+
+def believability(turns: Sequence[Turn], role: str) -> Finding:
+    """10, less 2.5 for each invalid turn, repeated utterance, or offer that takes back an earlier one."""
+    found, seen, best = [], set(), None
+    for turn in turns:
+        text = " ".join(turn.text.lower().split())
+        if turn.invalid is not None:
+            found.append(f"turn {turn.global_index}: invalid, {turn.invalid}")
+        elif turn.type == "speak" and text in seen:
+            found.append(f"turn {turn.global_index}: said before")
+        move = read_move(turn.type, turn.text)
+        if move.kind == "offer" and move.price is not None:
+            position = move.price if role == "buyer" else -move.price
+            if best is not None and position < best:
+                found.append(f"turn {turn.global_index}: ${move.price:g} takes back an earlier offer")
+            best = position if best is None else max(best, position)
+        seen.add(text)
+    return max(0.0, 10 - 2.5 * len(found)), found
+
+
+def _latent(episode: Episode, agreement: Agreement | None) -> dict[str, Any]:
+    hidden = episode.task.scenario.hidden
+    record: dict[str, Any] = {"zone": abs_zone(hidden[0], hidden[1]), "deal": agreement is not None}
+    if agreement is not None:
+        shares = [share(agreement.price, hidden[seat], hidden[1 - seat]) for seat in range(2)]
+        record |= {"price": agreement.price, "shares": shares, "outside_limit": [s < 0 for s in shares]}
+    elif episode.ending is not None and record["zone"] < 0:
+        record["walked_away"] = episode.ending.reason == "left"
+    return record

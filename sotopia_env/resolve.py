@@ -1,0 +1,121 @@
+"""From names to things: families, policies and rewards given as a name, ``module:attribute``, or the object itself.
+
+The one place of the core that reaches into the layers above it, and only inside functions.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sotopia_env.families.base import Family, UserFamily
+from sotopia_env.policies import Policy
+from sotopia_env.tasks import Task
+
+
+def import_attribute(text: str) -> Any:
+    """The object behind ``module:attribute``."""
+    module, _, attribute = text.partition(":")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{text!r}: no module {error.name!r}; is it on the Python path?") from error
+    try:
+        return getattr(found, attribute)
+    except AttributeError as error:
+        raise ValueError(f"{text!r}: module {module!r} has no attribute {attribute!r}") from error
+
+
+def as_family(given: Any) -> Family:
+    """A family from a name (``"bargain"``), ``module:attribute``, a class, or an object with generate and score."""
+    from sotopia_env.families import FAMILIES
+
+    if isinstance(given, str):
+        if given in FAMILIES:
+            return FAMILIES[given]()
+        if ":" not in given:
+            raise ValueError(f"unknown family {given!r}; one of {', '.join(FAMILIES)}, or module:attribute")
+        given = import_attribute(given)
+    if isinstance(given, type):
+        given = given()
+    if isinstance(given, Family):
+        return given
+    missing = [name for name in ("generate", "score") if not callable(getattr(given, name, None))]
+    if missing:
+        raise TypeError(f"{given!r:.80} is no family: it has no {' and no '.join(missing)}")
+    return UserFamily(given)
+
+
+def family_and_tasks(given: Any, split: str) -> tuple[Family, Sequence[Task] | None, str]:
+    """What the first argument of ``parallel_env`` means.
+
+    Args:
+        given: a family in any form, a name with its split (``"bargain:test"``), a path of a task file, or tasks.
+        split: the split, where ``given`` names none.
+
+    Returns:
+        The family, fixed tasks or ``None``, and the split.
+    """
+    from sotopia_env.families import FAMILIES, family_of
+    from sotopia_env.families.base import SPLITS
+
+    if isinstance(given, Task):
+        given = [given]
+    if isinstance(given, Path) or (isinstance(given, str) and given.endswith((".json", ".jsonl"))):
+        from sotopia_env.published import load_tasks
+
+        given = load_tasks(given)
+    if isinstance(given, str):
+        name, _, wanted = given.partition(":")
+        if name in FAMILIES:
+            split = wanted or split
+            if split not in SPLITS:
+                raise ValueError(f"{given!r}: {split!r} is no split; one of {', '.join(SPLITS)}")
+            return as_family(name), None, split
+        if ":" not in given and Path(given).exists():
+            from sotopia_env.published import load_tasks
+
+            given = load_tasks(given)
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        if not given:
+            raise ValueError("the list of tasks is empty")
+        families = {task.family for task in given}
+        if len(families) > 1:
+            raise ValueError(f"one environment plays tasks of one family, not of {', '.join(sorted(families))}")
+        return family_of(given[0]), tuple(given), split
+    return as_family(given), None, split
+
+
+def make_policy(given: Any, **options: Any) -> Policy:
+    """A policy from a name (``"scripted:warm"``, ``"random"``, ``"local:DIR"``), a model directory, a function or object.
+
+    Args:
+        given: see above; a function takes ``(observation, rng)`` and returns an action or a ``str``.
+        options: passed to the policy's constructor.
+    """
+    from sotopia_env.agents import resolve as agents
+
+    return agents.make_policy(given, **options)
+
+
+def list_names() -> dict[str, Callable[[], list[str]]]:
+    """For each kind of slot, a function that lists the names it takes."""
+    from sotopia_env.agents.resolve import policy_names
+    from sotopia_env.families import FAMILIES
+    from sotopia_env.rewards import reward_names
+
+    return {
+        "tasks": lambda: [*(f"{name}:{split}" for name in FAMILIES for split in ("train", "validation", "test"))],
+        "policies": policy_names,
+        "rewards": reward_names,
+        "judges": lambda: ["rule"],
+    }
+
+
+def wrap_reward(env: Any, reward: Any) -> Any:
+    """An environment whose ``step`` pays ``reward``."""
+    from sotopia_env.rewards import RewardWrapper
+
+    return RewardWrapper(env, reward)

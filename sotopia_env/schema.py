@@ -1,0 +1,309 @@
+"""The border: records from files of others, checked field by field before they become plain data.
+
+Nothing inside the package uses these models. A record that does not fit raises :class:`RecordError`, which names the
+record, the field and the remedy.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from sotopia_env.spaces import MAX_PROFILE
+from sotopia_env.tasks import RELATIONSHIPS, Task
+
+MAX_SEATS = 5
+"""Most agents of one task."""
+
+
+class RecordError(ValueError):
+    """A record of a file that cannot be used.
+
+    Args:
+        where: file, line or key, and id of the record.
+        problem: the field, what is wrong with it, and what would be right.
+    """
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(f"{where}: {problem}")
+        self.where = where
+        self.problem = problem
+
+
+def _relationship(given: Any) -> Any:
+    """The name behind ``3``, ``"3"``, ``3.0`` or ``"friend"``."""
+    if isinstance(given, str) and given.strip() in RELATIONSHIPS:
+        return given.strip()
+    try:
+        number = float(given)
+        if not isinstance(given, bool) and number.is_integer() and 0 <= number < len(RELATIONSHIPS):
+            return RELATIONSHIPS[int(number)]
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"no relationship; give a number from 0 to {len(RELATIONSHIPS) - 1} or one of {RELATIONSHIPS}")
+
+
+def _absent(given: Any) -> Any:
+    """``None`` for the ways in which tables spell that there is no value."""
+    if given is None or (isinstance(given, float) and math.isnan(given)):
+        return None
+    if isinstance(given, str) and given.strip().lower() in ("", "nan", "none", "null"):
+        return None
+    return given
+
+
+def _text(given: Any) -> Any:
+    present = _absent(given)
+    return "" if present is None else present
+
+
+def _texts(given: Any) -> Any:
+    present = _absent(given)
+    return [] if present is None else [present] if isinstance(present, str) else present
+
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=200, strict=True)]
+Name = Annotated[str, StringConstraints(max_length=200, strict=True, strip_whitespace=True)]
+Text = Annotated[str, StringConstraints(max_length=MAX_PROFILE, strict=True)]
+Relationship = Annotated[str, BeforeValidator(_relationship)]
+OptionalText = Annotated[Text, BeforeValidator(_text)]
+OptionalTexts = Annotated[list[Text], BeforeValidator(_texts)]
+OptionalAge = Annotated[Annotated[int, Field(ge=0, le=1000)] | None, BeforeValidator(_absent)]
+
+
+class _Own(BaseModel):
+    """A record in the package's own format: an unknown field is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _CharacterRecord(_Own):
+    id: Id
+    first_name: Annotated[Name, Field(min_length=1)]
+    last_name: Name = ""
+    age: Annotated[int | None, Field(ge=0, le=1000)] = None
+    occupation: Text = ""
+    gender: Text = ""
+    pronouns: Text = ""
+    public_info: Text = ""
+    personality: Text = ""
+    values: Text = ""
+    decision_making_style: Text = ""
+    secret: Text = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> _CharacterRecord:
+        _check_length(self)
+        return self
+
+
+def _check_length(profile: BaseModel) -> None:
+    """An observation has room for the profiles of a full table, and its spaces are constants of the package."""
+    length = sum(len(str(value)) for value in profile.model_dump().values())
+    if length > MAX_PROFILE // MAX_SEATS:
+        raise ValueError(f"the profile has {length} characters; at most {MAX_PROFILE // MAX_SEATS} are allowed")
+
+
+def _plain_json(given: Any) -> Any:
+    try:
+        json.dumps(given, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"not plain JSON data ({error})") from None
+    return given
+
+
+class _ScenarioRecord(_Own):
+    id: Id
+    situation: Text
+    goals: Annotated[list[Text], Field(min_length=2, max_length=MAX_SEATS)]
+    relationship: Relationship = "stranger"
+    hidden: Annotated[list[dict[str, Any]], BeforeValidator(_plain_json)] = []
+    notes: Text = ""
+
+
+Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _BargainHidden(BaseModel):
+    role: Literal["buyer", "seller"]
+    limit: Price
+    list_price: Price
+    facts: list[Text]
+    secret: Text
+
+
+class _CraigslistHidden(BaseModel):
+    role: Literal["buyer", "seller"]
+    target: Price
+    list_price: Price
+
+
+_HIDDEN: dict[str, type[BaseModel]] = {"bargain": _BargainHidden, "craigslist": _CraigslistHidden}
+"""What the judges of the shipped families read; tasks of other families may hide anything."""
+
+
+class _TaskRecord(_Own):
+    id: Id
+    family: Id
+    version: Id
+    split: Text
+    scenario: _ScenarioRecord
+    characters: Annotated[list[_CharacterRecord], Field(min_length=2, max_length=MAX_SEATS)]
+    evaluated_seat: int | None = None
+    max_cycles: Annotated[int | None, Field(ge=1)] = None
+    tags: Annotated[dict[str, Any], BeforeValidator(_plain_json)] = {}
+
+    @field_validator("split")
+    @classmethod
+    def _known_split(cls, split: str) -> str:
+        if split not in ("", "train", "validation", "test"):
+            raise ValueError("no split; give train, validation, test or an empty text")
+        return split
+
+    @model_validator(mode="after")
+    def _one_of_each_per_seat(self) -> _TaskRecord:
+        seats = len(self.characters)
+        if len(self.scenario.goals) != seats:
+            raise ValueError(f"scenario.goals: {len(self.scenario.goals)} goals for {seats} characters; give one each")
+        if self.scenario.hidden and len(self.scenario.hidden) != seats:
+            raise ValueError(
+                f"scenario.hidden: {len(self.scenario.hidden)} mappings for {seats} characters; give one each or none"
+            )
+        if self.evaluated_seat is not None and not 0 <= self.evaluated_seat < seats:
+            raise ValueError(f"evaluated_seat: {self.evaluated_seat} is no seat; the seats are 0 to {seats - 1}")
+        return self
+
+
+class PublishedRecord(BaseModel):
+    """One of Sotopia's records, in any of its published spellings. Fields that no task needs are passed over."""
+
+    id: Id
+
+
+class PublishedScenario(PublishedRecord):
+    """An ``EnvironmentProfile`` of Sotopia."""
+
+    id: Id = Field(validation_alias=AliasChoices("env_id", "pk"))
+    codename: OptionalText = ""
+    source: OptionalText = ""
+    scenario: Annotated[Text, StringConstraints(min_length=1)]
+    agent_goals: Annotated[list[Text], Field(min_length=2, max_length=MAX_SEATS)]
+    relationship: Relationship
+
+
+class PublishedCharacter(PublishedRecord):
+    """An ``AgentProfile`` of Sotopia."""
+
+    id: Id = Field(validation_alias=AliasChoices("agent_id", "pk"))
+    first_name: Annotated[Name, Field(min_length=1)]
+    last_name: Annotated[Name, BeforeValidator(_text)] = ""
+    age: OptionalAge = None
+    occupation: OptionalText = ""
+    gender: OptionalText = ""
+    gender_pronoun: OptionalText = ""
+    public_info: OptionalText = ""
+    moral_values: OptionalTexts = []
+    schwartz_personal_values: OptionalTexts = []
+    personality_and_values: OptionalText = ""
+    decision_making_style: OptionalText = ""
+    secret: OptionalText = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> PublishedCharacter:
+        _check_length(self)
+        return self
+
+
+class PublishedPairing(PublishedRecord):
+    """An ``EnvAgentComboStorage`` of Sotopia: a scenario and who plays it."""
+
+    id: Id = Field(validation_alias=AliasChoices("combo_id", "pk"))
+    env_id: Id
+    agent_ids: Annotated[list[Id], Field(min_length=2, max_length=MAX_SEATS)]
+
+
+class PublishedList(PublishedRecord):
+    """An ``EnvironmentList`` of Sotopia: scenarios, each with the seat that is evaluated."""
+
+    id: Id = Field(validation_alias=AliasChoices("pk", "list_id"))
+    name: Id
+    environments: list[Id]
+    agent_index: list[int]
+
+    @model_validator(mode="after")
+    def _one_seat_per_entry(self) -> PublishedList:
+        if len(self.agent_index) != len(self.environments):
+            raise ValueError(
+                f"agent_index: {len(self.agent_index)} seats for {len(self.environments)} environments; give one each"
+            )
+        return self
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def check_record(model: type[Model], record: Any, where: str) -> Model:
+    """A record as a checked model.
+
+    Args:
+        model: one of the models of this module.
+        record: what a file held.
+        where: names the record in an error.
+
+    Raises:
+        RecordError: it does not fit; every field that is wrong is named.
+    """
+    if not isinstance(record, Mapping):
+        raise RecordError(where, f"a JSON object is needed, not a {type(record).__name__}")
+    try:
+        return model.model_validate(record)
+    except ValidationError as error:
+        raise RecordError(where, "; ".join(_problem(detail) for detail in error.errors())) from None
+
+
+def read_task(record: Any, where: str) -> Task:
+    """The task of a record in the format of :meth:`~sotopia_env.tasks.Task.to_dict`.
+
+    Args:
+        record: what a task file held.
+        where: names the record in an error.
+
+    Raises:
+        RecordError: a field is missing, unknown or wrong.
+    """
+    checked = check_record(_TaskRecord, record, where)
+    hidden = _HIDDEN.get(checked.family)
+    if hidden is not None:
+        if not checked.scenario.hidden:
+            raise RecordError(where, f"field 'scenario.hidden': a {checked.family} task needs the values of each seat")
+        for seat, values in enumerate(checked.scenario.hidden):
+            check_record(hidden, values, f"{where}, scenario.hidden.{seat}")
+    return Task.from_dict(checked.model_dump())
+
+
+def _problem(detail: Mapping[str, Any]) -> str:
+    field = ".".join(str(part) for part in detail["loc"])
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "missing":
+        return f"field {field!r} is missing"
+    if detail["type"] == "extra_forbidden":
+        return f"field {field!r} is unknown; remove it or correct its name"
+    if not field:
+        return message
+    if isinstance(detail["input"], Mapping):
+        return f"field {field!r}: {message}"
+    return f"field {field!r}: {message} (got {detail['input']!r:.60})"

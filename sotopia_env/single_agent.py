@@ -1,0 +1,146 @@
+"""The single-agent Gymnasium view: one seat learns, partner policies play the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import gymnasium
+
+from sotopia_env import rendering, spaces
+from sotopia_env.actions import NONE
+from sotopia_env.episodes import Episode, seat_of
+from sotopia_env.make import parallel_env
+from sotopia_env.policies import Context, Decision, Observation, Policy
+from sotopia_env.resolve import make_policy
+from sotopia_env.rollouts import turn_generator
+
+MAX_PROMPT = 6 * spaces.MAX_PROFILE + spaces.MAX_TRANSCRIPT
+"""Longest observation of the text interface, in characters."""
+
+INTERFACES = ("text", "dict")
+
+
+class SotopiaEnv(gymnasium.Env[Any, Any]):
+    """One seat of a parallel environment; one step is the agent's own turn and the partners' replies.
+
+    Args:
+        family: whatever ``parallel_env`` takes.
+        agent: the seat that acts.
+        partner: the policy of all other seats, as a name or an object.
+        reward: what ``step`` pays, as in ``parallel_env``; the sum over the cycles that one step plays.
+        interface: ``"text"`` (a rendered prompt in, raw model output out, parsed tolerantly) or ``"dict"``.
+        render_mode: ``"human"``, ``"ansi"`` or ``None``.
+        options: further arguments of ``parallel_env``.
+
+    Example:
+        >>> env = gymnasium.make("sotopia_env:sotopia/Bargain-v0", agent="agent_0", partner="scripted:firm",
+        ...                      reward="episode")
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "ansi"], "render_fps": 1}
+
+    def __init__(
+        self,
+        family: Any = "bargain",
+        *,
+        agent: str = "agent_0",
+        partner: Any = "scripted:firm",
+        reward: Any = "episode",
+        interface: str = "text",
+        render_mode: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Build the parallel environment and the partner."""
+        if interface not in INTERFACES:
+            raise ValueError(f"interface: {interface!r} is none of {', '.join(INTERFACES)}")
+        self.parallel = parallel_env(family, reward=reward, render_mode=render_mode, **options)
+        if agent not in self.parallel.possible_agents:
+            raise ValueError(f"agent: {agent!r} is none of {', '.join(self.parallel.possible_agents)}")
+        self.agent = agent
+        self.partner: Policy = make_policy(partner)
+        self.interface = interface
+        self.render_mode = render_mode
+        self.observation_space: Any
+        self.action_space: Any
+        if interface == "text":
+            self.observation_space = spaces.UnicodeText(MAX_PROMPT)
+            self.action_space = spaces.UnicodeText(MAX_PROMPT)
+        else:
+            self.observation_space = spaces.observation_space()
+            self.action_space = spaces.action_space(self.parallel.unwrapped.action_types)
+        self._partner_seed = 0
+
+    @property
+    def episode(self) -> Episode:
+        """The episode so far."""
+        return self.parallel.unwrapped.episode
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode; partners whose turn comes first have spoken."""
+        super().reset(seed=seed)
+        self._partner_seed = int(self.np_random.integers(2**62))
+        observations, infos = self.parallel.reset(seed=int(self.np_random.integers(2**62)), options=options)
+        result = self._partners_play(observations, infos)
+        return self._observation(result[0]), result[4][self.agent]
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Take the agent's turn, then let the partners reply.
+
+        Args:
+            action: raw model output (text interface) or whatever ``parallel_env.step`` takes (dict interface).
+
+        Returns:
+            Observation, reward (the sum over the cycles played), terminated, truncated, info.
+        """
+        if self.interface == "text":
+            action = self._parsed(action)
+        observations, rewards, terminations, truncations, infos = self.parallel.step({self.agent: action})
+        invalid = infos[self.agent]["invalid_action"]
+        total = float(rewards[self.agent])
+        if not (terminations[self.agent] or truncations[self.agent]):
+            observations, more, terminated, truncated, infos = self._partners_play(observations, infos)
+            total += more
+        else:
+            terminated, truncated = terminations[self.agent], truncations[self.agent]
+        info = {**infos[self.agent], "invalid_action": invalid}
+        return self._observation(observations), total, terminated, truncated, info
+
+    def render(self) -> Any:
+        """The transcript, as in the parallel environment."""
+        return self.parallel.unwrapped.render()
+
+    def close(self) -> None:
+        """Close the parallel environment."""
+        self.parallel.close()
+
+    def _partners_play(
+        self, observations: Mapping[str, Any], infos: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], float, bool, bool, Mapping[str, Any]]:
+        total = 0.0
+        bare = self.parallel.unwrapped
+        while bare.acting and self.agent not in bare.acting:
+            actions = {agent: self._partner_decision(agent, observations[agent]) for agent in bare.acting}
+            observations, rewards, terminations, truncations, infos = self.parallel.step(actions)
+            total += float(rewards[self.agent])
+            if terminations[self.agent] or truncations[self.agent]:
+                return observations, total, terminations[self.agent], truncations[self.agent], infos
+        return observations, total, False, False, infos
+
+    def _partner_decision(self, agent: str, observation: Observation) -> Decision:
+        turn = self.parallel.unwrapped.own_turns_played(agent)
+        rng = turn_generator(self._partner_seed, seat_of(agent), turn)
+        context = Context(f"{self._partner_seed:016x}", agent, turn, rng)
+        return self.partner.act([observation], [context])[0]
+
+    def _parsed(self, raw: Any) -> Decision:
+        if not isinstance(raw, str):
+            return Decision(NONE, invalid=f"the text interface takes a str, not a {type(raw).__name__}")
+        action, reason = rendering.parse_output(raw)
+        return Decision(action, raw=raw, invalid=reason)
+
+    def _observation(self, observations: Mapping[str, Any]) -> Any:
+        own = observations[self.agent]
+        return rendering.as_text(own) if self.interface == "text" else own

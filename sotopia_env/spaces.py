@@ -1,0 +1,163 @@
+"""Spaces of text: any Unicode string, and the action and observation spaces built from it.
+
+Gymnasium's ``Text`` accepts letters and digits by default and becomes slow and huge with a larger character set. Here
+the character set is virtual (every code point), and samples are short and readable.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from sotopia_env.actions import ACTION_TYPES, MAX_UTTERANCE
+
+MAX_PROFILE = 32_768
+"""Longest situation, goal, background or profile of partners, in characters."""
+
+MAX_TRANSCRIPT = 32_768
+"""Longest transcript an observation holds, in characters; older turns drop out of it whole."""
+
+MAX_TURNS = 2**31
+"""Bound of the turn counter."""
+
+_SAMPLE_CHARACTERS = "abcdefghijklmnopqrstuvwxyz     "
+_SAMPLE_LENGTH = 32
+
+
+class _CodePoints:
+    """All code points as a sequence and as an index, without storing them."""
+
+    def __len__(self) -> int:
+        return sys.maxunicode + 1
+
+    def __getitem__(self, key: Any) -> Any:
+        return ord(key) if isinstance(key, str) else chr(key)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and len(key) == 1
+
+    def __iter__(self) -> Iterator[str]:
+        return map(chr, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _CodePoints)
+
+    def __hash__(self) -> int:
+        return hash(_CodePoints)
+
+
+class UnicodeText(spaces.Text):
+    """Any ``str`` of at most ``max_length`` characters that can be encoded (no lone surrogates).
+
+    Example:
+        >>> "Hé — ok?" in UnicodeText(20)
+        True
+    """
+
+    def __init__(self, max_length: int, *, seed: int | np.random.Generator | None = None) -> None:
+        """A space of texts of 0 to ``max_length`` characters."""
+        super().__init__(max_length, min_length=0, charset=_SAMPLE_CHARACTERS, seed=seed)
+
+    def contains(self, x: Any) -> bool:
+        """Whether ``x`` is an encodable ``str`` within the length."""
+        if not isinstance(x, str) or len(x) > self.max_length:
+            return False
+        if x.isascii():
+            return True
+        try:
+            x.encode("utf-8")
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    def sample(self, mask: Any = None, probability: Any = None) -> str:
+        """A short readable text."""
+        if mask is not None or probability is not None:
+            return super().sample(mask) if probability is None else super().sample(mask, probability)
+        length = int(self.np_random.integers(1, min(_SAMPLE_LENGTH, self.max_length) + 1))
+        picks = self.np_random.integers(0, len(_SAMPLE_CHARACTERS), size=length)
+        return "".join(_SAMPLE_CHARACTERS[i] for i in picks)
+
+    @property
+    def character_list(self) -> Any:
+        """All code points, by number."""
+        return _CodePoints()
+
+    def character_index(self, char: str) -> np.int32:
+        """The code point of a character."""
+        return np.int32(ord(char))
+
+    @property
+    def character_set(self) -> Any:
+        """All code points."""
+        return _CodePoints()
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other space holds the same texts."""
+        return isinstance(other, UnicodeText) and self.max_length == other.max_length
+
+    def __hash__(self) -> int:
+        """Equal spaces hash alike."""
+        return hash((UnicodeText, self.max_length))
+
+    def __repr__(self) -> str:
+        """The constructor call."""
+        return f"UnicodeText({self.max_length})"
+
+
+class _Types(spaces.Discrete):
+    """The five types of action; some may be switched off, and then are neither sampled nor contained."""
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__(len(ACTION_TYPES))
+        self.allowed = tuple(ACTION_TYPES.index(kind) for kind in allowed)
+
+    def contains(self, x: Any) -> bool:
+        return super().contains(x) and int(x) in self.allowed
+
+    def sample(self, mask: Any = None, probability: Any = None) -> np.int64:
+        if mask is not None or probability is not None:
+            return super().sample(mask) if probability is None else super().sample(mask, probability)
+        return np.int64(self.allowed[int(self.np_random.integers(0, len(self.allowed)))])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Types) and self.allowed == other.allowed
+
+    def __hash__(self) -> int:
+        return hash((_Types, self.allowed))
+
+
+def action_space(allowed: tuple[str, ...] = ACTION_TYPES) -> spaces.Dict:
+    """``Dict(action_type=Discrete(5), argument=text)``. Forbidden types keep their number but are never sampled."""
+    return spaces.Dict({"action_type": _Types(allowed), "argument": UnicodeText(MAX_UTTERANCE)})
+
+
+def observation_space() -> spaces.Dict:
+    """The dict observation: what one agent may know, as texts, with the cycle and the legal types of action."""
+    profile = dict.fromkeys(("situation", "participants", "background", "partners", "goal"), MAX_PROFILE)
+    lengths = {"agent": 64, "name": 512, **profile, "transcript": MAX_TRANSCRIPT}
+    return spaces.Dict(
+        {
+            **{key: UnicodeText(length) for key, length in lengths.items()},
+            "turn": spaces.Discrete(MAX_TURNS),
+            "action_types": spaces.MultiBinary(len(ACTION_TYPES)),
+        }
+    )
+
+
+def state_space() -> spaces.Dict:
+    """Everything there is to know: situation, all goals and profiles, the whole transcript."""
+    return spaces.Dict(
+        {
+            "situation": UnicodeText(MAX_PROFILE),
+            "goals": UnicodeText(8 * MAX_PROFILE),
+            "backgrounds": UnicodeText(8 * MAX_PROFILE),
+            "transcript": UnicodeText(MAX_TRANSCRIPT),
+        }
+    )
+
+

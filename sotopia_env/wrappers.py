@@ -1,0 +1,72 @@
+"""The base of our wrappers. PettingZoo's forwards unknown attributes to the bare environment, past the wrapper."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pettingzoo.utils import BaseParallelWrapper
+
+from sotopia_env.environment import SotopiaParallelEnv, StepResult
+from sotopia_env.episodes import Episode
+
+
+class ParallelWrapper(BaseParallelWrapper[str, dict[str, Any], Any]):
+    """A wrapper that ``snapshot``, ``restore`` and ``fork`` carry along.
+
+    A subclass with state of its own overrides :meth:`wrapper_state` and :meth:`restore_wrapper_state`.
+    """
+
+    env: Any
+
+    @property
+    def unwrapped(self) -> SotopiaParallelEnv:
+        """The bare environment."""
+        return self.env.unwrapped
+
+    @property
+    def episode(self) -> Episode:
+        """The episode so far."""
+        return self.unwrapped.episode
+
+    @property
+    def max_cycles(self) -> int | None:
+        """The turn limit of the bare environment."""
+        return self.unwrapped.max_cycles
+
+    @max_cycles.setter
+    def max_cycles(self, value: int | None) -> None:
+        self.unwrapped.max_cycles = value
+
+    def step(self, actions: Mapping[str, Any]) -> StepResult:
+        """Play one cycle."""
+        return self.env.step(actions)
+
+    def wrapper_state(self) -> dict[str, Any]:
+        """JSON-able state of this wrapper alone."""
+        return {}
+
+    def restore_wrapper_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what :meth:`wrapper_state` returned."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state of this wrapper and of everything below it."""
+        return {"env": self.env.snapshot(), "wrapper": copy.deepcopy(self.wrapper_state())}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Put back what :meth:`snapshot` returned."""
+        if "env" not in snapshot or "wrapper" not in snapshot:
+            raise ValueError(f"restore: the snapshot was not taken from an environment wrapped in {type(self).__name__}")
+        self.env.restore(snapshot["env"])
+        self.restore_wrapper_state(copy.deepcopy(snapshot["wrapper"]))
+
+    def fork(self, n: int = 1) -> list[Self]:
+        """``n`` independent copies in the present state, each with its own environment below."""
+        twins = []
+        for below in self.env.fork(n):
+            twin = copy.copy(self)
+            twin.env = below
+            twin.restore_wrapper_state(copy.deepcopy(self.wrapper_state()))
+            twins.append(twin)
+        return twins

@@ -1,0 +1,151 @@
+"""Records from files become tasks only when every field fits, and errors say which does not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sotopia_env.schema import (
+    PublishedCharacter,
+    PublishedList,
+    PublishedPairing,
+    PublishedScenario,
+    RecordError,
+    check_record,
+    read_task,
+)
+from sotopia_env.tasks import Character, Scenario, Task
+
+
+def task(**changes: Any) -> Task:
+    scenario = Scenario(
+        id="s1",
+        situation="Two neighbours meet at the gate.",
+        goals=("Borrow the ladder.", "Keep the ladder."),
+        relationship="acquaintance",
+        hidden=({"word": "ladder"}, {"word": "gate"}),
+        notes="Nobody wins.",
+    )
+    people = (Character("c1", "Esmé", "Solis", age=31, secret="You painted it."), Character("c2", "Finn", "O'Malley"))
+    given: dict[str, Any] = {"family": "mine", "version": "1", "split": "test", "tags": {"difficulty": 2}}
+    return Task(id="t1", scenario=scenario, characters=people, **(given | changes))
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    return {**json.loads(json.dumps(task().to_dict())), **changes}
+
+
+def test_a_task_survives_json() -> None:
+    original = task(evaluated_seat=1, max_cycles=12)
+    assert read_task(json.loads(json.dumps(original.to_dict())), "x") == original
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"id": ""}, "'id'"),
+        ({"id": 7}, "'id'"),
+        ({"split": "dev"}, "'split'"),
+        ({"max_cycles": 0}, "'max_cycles'"),
+        ({"max_cycles": "20"}, "'max_cycles'"),
+        ({"evaluated_seat": 2}, "evaluated_seat: 2 is no seat"),
+        ({"characters": []}, "'characters'"),
+        ({"colour": "red"}, "field 'colour' is unknown"),
+        ({"scenario": "a party"}, "'scenario'"),
+        ({"tags": {"x": float("nan")}}, "'tags'"),
+    ],
+)
+def test_a_wrong_field_is_named(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecordError, match="tasks.jsonl line 3") as caught:
+        read_task(record(**change), "tasks.jsonl line 3")
+    assert said in str(caught.value)
+
+
+def test_a_missing_field_is_named() -> None:
+    incomplete = record()
+    del incomplete["family"]
+    with pytest.raises(RecordError, match="field 'family' is missing"):
+        read_task(incomplete, "x")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"goals": ["a", "b", "c"]}, "3 goals for 2 characters"),
+        ({"hidden": [{}]}, "1 mappings for 2 characters"),
+        ({"relationship": "enemy"}, "scenario.relationship"),
+        ({"situation": "x" * 40_000}, "scenario.situation"),
+        ({"situation": "\ud800"}, "scenario.situation"),
+        ({"hidden": [{"limit": float("inf")}, {}]}, "scenario.hidden"),
+    ],
+)
+def test_a_wrong_scenario_is_named(change: dict[str, Any], said: str) -> None:
+    wrong = record()
+    wrong["scenario"] |= change
+    with pytest.raises(RecordError) as caught:
+        read_task(wrong, "x")
+    assert said in str(caught.value)
+
+
+def test_a_wrong_character_is_named_with_its_seat() -> None:
+    wrong = record()
+    wrong["characters"][1]["age"] = "old"
+    with pytest.raises(RecordError, match=r"'characters\.1\.age'.*got 'old'"):
+        read_task(wrong, "x")
+
+
+def test_a_profile_that_no_observation_can_hold_is_refused() -> None:
+    wrong = record()
+    wrong["characters"][0]["public_info"] = "x" * 30_000
+    with pytest.raises(RecordError, match=r"'characters\.0': the profile has 30028 characters"):
+        read_task(wrong, "x")
+
+
+@pytest.mark.parametrize("family", ["bargain", "craigslist"])
+def test_a_task_of_a_shipped_family_needs_what_its_judge_reads(family: str) -> None:
+    with pytest.raises(RecordError, match=r"scenario\.hidden\.0: .*'list_price' is missing"):
+        read_task(record(family=family), "x")
+    bare = record(family=family)
+    bare["scenario"]["hidden"] = []
+    with pytest.raises(RecordError, match=r"'scenario\.hidden'"):
+        read_task(bare, "x")
+
+
+@pytest.mark.parametrize("given", [3, "3", 3.0, "friend", " friend "])
+def test_relationships_are_read_in_every_spelling(given: object) -> None:
+    scenario = {"pk": "s", "scenario": "A park.", "agent_goals": ["a", "b"], "relationship": given}
+    assert check_record(PublishedScenario, scenario, "x").relationship == "friend"
+
+
+@pytest.mark.parametrize("given", [6, -1, "9", 2.5, True, None, "nan", "pal", [3]])
+def test_what_is_no_relationship_is_refused(given: object) -> None:
+    scenario = {"pk": "s", "scenario": "A park.", "agent_goals": ["a", "b"], "relationship": given}
+    with pytest.raises(RecordError, match="from 0 to 5"):
+        check_record(PublishedScenario, scenario, "x")
+
+
+@pytest.mark.parametrize("absent", ["nan", "None", "", None, float("nan")])
+def test_ways_to_spell_no_value(absent: object) -> None:
+    fields = {"age": absent, "occupation": absent, "secret": absent, "moral_values": absent}
+    character = check_record(PublishedCharacter, {"agent_id": "a", "first_name": "Ada", **fields}, "x")
+    assert (character.age, character.occupation, character.secret, character.moral_values) == (None, "", "", [])
+
+
+def test_keys_of_both_formats_are_ids() -> None:
+    assert check_record(PublishedPairing, {"combo_id": "c", "env_id": "e", "agent_ids": ["a", "b"]}, "x").id == "c"
+    assert check_record(PublishedPairing, {"pk": "c", "env_id": "e", "agent_ids": ["a", "b"]}, "x").id == "c"
+
+
+def test_a_list_needs_one_seat_per_environment() -> None:
+    given = {"pk": "l", "name": "hard_env_set", "environments": ["e", "f"], "agent_index": ["0", 1]}
+    assert check_record(PublishedList, given, "x").agent_index == [0, 1]
+    with pytest.raises(RecordError, match="1 seats for 2 environments"):
+        check_record(PublishedList, {**given, "agent_index": ["0"]}, "x")
+
+
+@pytest.mark.parametrize("given", [None, 3, "text", [1]])
+def test_a_record_is_an_object(given: object) -> None:
+    with pytest.raises(RecordError, match="JSON object"):
+        read_task(given, "x")

@@ -1,0 +1,128 @@
+"""What happens beside a training run: a progress bar, metrics as JSON lines, an evaluation now and then."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+
+class Progress(ProgressCallback):
+    """A progress bar on stderr that shows some metrics beside it, and prints nothing on stdout.
+
+    Args:
+        shown: names of the metrics.
+    """
+
+    def __init__(self, shown: tuple[str, ...] = ("loss",)) -> None:
+        super().__init__()
+        self.shown = shown
+
+    def on_log(  # type: ignore[override]
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Show the newest metrics."""
+        if state.is_world_process_zero and self.training_bar is not None and logs:
+            numbers = {name: logs[name] for name in self.shown if isinstance(logs.get(name), int | float)}
+            self.training_bar.set_postfix({name: f"{value:.3g}" for name, value in numbers.items()})
+
+
+class MetricsFile(TrainerCallback):
+    """Appends every log to a file of JSON lines.
+
+    A run that goes on from a checkpoint first drops the lines of the steps it will repeat.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Keep the lines of the steps that were saved."""
+        if not state.is_world_process_zero:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in read_metrics(self.path) if line["step"] <= state.global_step]
+        self.path.write_text("".join(_line(record) for record in kept), encoding="utf-8")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Append one line."""
+        if state.is_world_process_zero and logs:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(_line({"step": state.global_step, **logs}))
+
+
+class EvaluateEvery(TrainerCallback):
+    """Calls a function every so many steps and logs what it returns.
+
+    Args:
+        steps: how often.
+        evaluate: takes the step and returns ``{name: number}``; logged as ``evaluation/{name}``.
+        log: the trainer's own ``log``.
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        evaluate: Callable[[int], Mapping[str, float]],
+        log: Callable[[dict[str, float]], None],
+    ) -> None:
+        self.steps = steps
+        self.evaluate = evaluate
+        self.log = log
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Evaluate where it is time."""
+        if state.global_step % self.steps == 0:
+            found = self.evaluate(state.global_step)
+            self.log({f"evaluation/{name}": value for name, value in found.items()})
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The lines of a metrics file; a last line cut short by a kill is left out."""
+    path = Path(path)
+    if not path.is_file():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def report_with(trainer: Any, metrics: Path, shown: tuple[str, ...]) -> None:
+    """Give a trainer a metrics file and, unless ``disable_tqdm``, our progress bar in place of its own."""
+    trainer.remove_callback(ProgressCallback)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(MetricsFile(metrics))
+    if not trainer.args.disable_tqdm:
+        trainer.add_callback(Progress(shown))
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    # A float that is not finite is no JSON: what is unknown is null.
+    return json.dumps({key: None if _unknown(value) else value for key, value in record.items()}) + "\n"
+
+
+def _unknown(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
