@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from sotopia_env.agents.sequence_states import Batch, SequenceStates
+from sotopia_env.agents.sequence_states import Batch, Memory, SequenceStates
 
 # Below this many tokens in common, computing a prefix on its own saves less than it costs.
 _MIN_SHARED = 16
@@ -92,10 +92,11 @@ class Decoder:
         plain = all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
         one_device = len({parameter.device for parameter in model.parameters()}) == 1
         self._keeps_states = plain and one_device and "position_ids" in parameters and cache_bytes > 0
+        self._memory = Memory()
         self._new_batch = partial(
             Batch,
             model,
-            buffered=self._keeps_states,
+            memory=self._memory if self._keeps_states else None,
             pad_id=pad_id,
             with_positions="position_ids" in parameters,
             options={"logits_to_keep": 1} if "logits_to_keep" in parameters else {},
@@ -105,6 +106,7 @@ class Decoder:
         """Drop all keys and values."""
         self._kept.clear()
         self._kept_bytes = 0
+        self._memory.release()
 
     def begin_like(self, key: Hashable, origin: Hashable) -> None:
         """Let a sequence that nothing is known of begin with what is kept of another one."""

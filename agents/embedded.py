@@ -18,7 +18,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 MAX_PRICE = 400
-"""Whole-dollar prices from $1 to this one are single tokens."""
+"""Whole-dollar prices from $1 to this one are single tokens, with or without a space before them."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -33,8 +33,9 @@ _SPECIAL_TOKENS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|
 _AMOUNT = r"\$\d+(?:,\d{3})*(?:\.\d+)?(?!\w)"
 # Amounts, English endings, words, single digits, punctuation, spaces. A space belongs to the word behind it.
 _UNITS = Regex(
-    rf"{_AMOUNT}|'(?:[sdmt]|ll|ve|re)| ?\p{{L}}+|\p{{N}}| ?(?:(?!{_AMOUNT})[^\s\p{{L}}\p{{N}}])+|\s+(?!\S)|\s+"
+    rf" ?{_AMOUNT}|'(?:[sdmt]|ll|ve|re)| ?\p{{L}}+|\p{{N}}| ?(?:(?!{_AMOUNT})[^\s\p{{L}}\p{{N}}])+|\s+(?!\S)|\s+"
 )
+_SPACE = "\u0120"  # how byte-level tokenizers write a space
 _PERIODS = (4.0, 4.0 * MAX_PRICE)
 
 
@@ -83,10 +84,14 @@ def build_embedded_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
-    prices = price_embeddings(hidden_size, config.initializer_range, np.random.default_rng(seed))
-    price_ids = tokenizer.convert_tokens_to_ids([f"${price}" for price in range(1, MAX_PRICE + 1)])
+    rng = np.random.default_rng(seed)
+    prices = torch.from_numpy(price_embeddings(hidden_size, config.initializer_range, rng))
+    # A price means the same with and without a space before it; one direction tells the two apart.
+    apart = torch.from_numpy(rng.normal(scale=config.initializer_range, size=hidden_size)).float()
+    embeddings = model.model.embed_tokens.weight
     with torch.no_grad():
-        model.model.embed_tokens.weight[price_ids] = torch.from_numpy(prices)
+        embeddings[tokenizer.convert_tokens_to_ids(_price_tokens(_SPACE))] = prices
+        embeddings[tokenizer.convert_tokens_to_ids(_price_tokens(""))] = prices + apart
     return model.eval(), tokenizer
 
 
@@ -124,9 +129,8 @@ def build_tokenizer(corpus: Iterable[str], *, max_words: int = 1_500, merges: in
     trained.train_from_iterator(words, trainer)
     learnt = json.loads(trained.to_str())["model"]
 
-    prices = [f"${price}" for price in range(1, MAX_PRICE + 1)]
     frequent = [word for word in words if counts[word] > 1][:max_words]
-    tokens = dict.fromkeys([*_SPECIAL_TOKENS, *learnt["vocab"], *prices, *frequent])
+    tokens = dict.fromkeys([*_SPECIAL_TOKENS, *learnt["vocab"], *_price_tokens(""), *_price_tokens(_SPACE), *frequent])
     backend = Tokenizer(
         models.BPE(
             vocab={token: index for index, token in enumerate(tokens)},
@@ -145,6 +149,10 @@ def build_tokenizer(corpus: Iterable[str], *, max_words: int = 1_500, merges: in
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )
+
+
+def _price_tokens(before: str) -> list[str]:
+    return [f"{before}${price}" for price in range(1, MAX_PRICE + 1)]
 
 
 def price_embeddings(hidden_size: int, scale: float, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -89,8 +89,8 @@ def load_model(
         if adapter is not None:
             raise ModelLoadError(f"{path} holds an adapter already; give its base model as source, or no adapter")
         base = _base_of(path)
-        loaded = load_model(base, device=target, dtype=dtype, adapter=path, gguf_file=gguf_file, name=named)
-        return LoadedModel(loaded.model, _with_template(loaded.tokenizer, chat_template), named)
+        on_base = load_model(base, device=target, dtype=dtype, adapter=path, gguf_file=gguf_file, name=named)
+        return LoadedModel(on_base.model, _with_template(on_base.tokenizer, chat_template), named)
     if path is not None and gguf_file is None:
         gguf_file = _only_gguf(path)
     options: dict[str, Any] = {"trust_remote_code": False}
@@ -99,7 +99,7 @@ def load_model(
     location = str(path or source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(_tokenizer_source(adapter) or location, **options)
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             location,
             dtype=dtype or ("float32" if target.type == "cpu" else "auto"),
             use_safetensors=True if gguf_file is None else None,
@@ -108,6 +108,7 @@ def load_model(
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelLoadError(_explain(source, path, error)) from error
+    model, report = loaded
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelLoadError(
@@ -199,8 +200,8 @@ def _explain(source: str | Path, path: Path | None, error: Exception) -> str:
     reason = str(error).strip().split("\n")[0]
     if path is None:
         return (
-            f"there is no directory {str(source)!r}, and the hub model of that name cannot be had ({reason}); without a "
-            "network, download it elsewhere and give its directory"
+            f"there is no directory {str(source)!r}, and the hub model of that name cannot be had ({reason}); "
+            "without a network, download it elsewhere and give its directory"
         )
     if any(path.glob("*.bin")) and not any(path.glob("*.safetensors")):
         return f"{path} holds pickled weights (*.bin), which can run code; convert them to safetensors first"

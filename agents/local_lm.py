@@ -139,9 +139,9 @@ class LocalLM:
         limit = self.context_length
         if limit is not None and len(prompt) + self.sampling.max_new_tokens > limit:
             raise ContextOverflow(
-                f"episode {context.episode!r}, {context.agent}, own turn {context.turn}: the dialogue has {len(prompt)} "
-                f"tokens and a turn may take {self.sampling.max_new_tokens}, but {self.name} reads at most {limit}; "
-                "lower max_cycles or max_new_tokens, or take a model with a longer context"
+                f"episode {context.episode!r}, {context.agent}, own turn {context.turn}: the dialogue has "
+                f"{len(prompt)} tokens and a turn may take {self.sampling.max_new_tokens}, but {self.name} reads at "
+                f"most {limit}; lower max_cycles or max_new_tokens, or take a model with a longer context"
             )
         return prompt
 
@@ -167,8 +167,8 @@ class LocalLM:
 
     def _decide(self, context: Context, prompt: list[int], continuation: Continuation) -> Decision:
         ids = continuation.ids
-        written = ids if continuation.truncated else ids[:-1]
-        raw = self.tokenizer.decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        written = list(ids if continuation.truncated else ids[:-1])
+        raw = str(self.tokenizer.decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False))
         action, invalid = parse_output(raw)
         self._own_turns[context.episode, context.agent][context.turn] = _OwnTurn(output_text(action), ids)
         trace = TokenTrace(tuple(prompt), ids, continuation.logprobs, continuation.truncated)

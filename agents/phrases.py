@@ -56,8 +56,8 @@ OFFERS = (
 )
 HOLDS = ("I stay at ${price}.", "My offer is still ${price}.", "It has to be ${price}.")
 REFUSALS = {
-    "seller": ("${price} is far too low for me.", "I cannot go down to ${price}."),
-    "buyer": ("${price} is far too much for me.", "I cannot go up to ${price}."),
+    "seller": ("No, ${price} is too low for me.", "I cannot go down to ${price}."),
+    "buyer": ("No, ${price} is too much for me.", "I cannot go up to ${price}."),
 }
 ACCEPTANCES = ("Deal, ${price} works for me.", "Agreed, ${price} it is.", "You have a deal at ${price}.")
 QUESTIONS = {

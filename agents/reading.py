@@ -20,6 +20,8 @@ _FACTS = re.compile(r"You know: (.*?)\.(?: Sway|$)")
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _SWAYS = re.compile(rf"Sway: manners {_NUMBER}, questions {_NUMBER}, leaks {_NUMBER}\.")
 _SWAY = re.compile(rf"Sway: {_NUMBER}\.")
+_SOFT = re.compile(r"\btarget\b", re.IGNORECASE)
+_SOFT_SLACK = 0.2
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 _ABOUT_ME = re.compile(r"\b(?:I|my|me)\b")
 
@@ -82,12 +84,15 @@ def read_brief(goal: str, situation: str) -> Brief | None:
         return None
     seller = buys is None or (sells is not None and sells.start() < buys.start())
     listed = _prices(situation)
+    list_price = listed[0] if listed else prices[0] * 1.25
+    # A target is no limit: a price somewhat beyond it is still better than no deal.
+    slack = (-1 if seller else 1) * _SOFT_SLACK * list_price if _SOFT.search(goal) else 0.0
     facts = _FACTS.search(goal)
     manners, questions, leaks = _sways(goal)
     return Brief(
         role="seller" if seller else "buyer",
-        limit=prices[0],
-        list_price=listed[0] if listed else prices[0] * 1.25,
+        limit=max(prices[0] + slack, 1.0),
+        list_price=list_price,
         facts=tuple(facts.group(1).split("; ")) if facts else (),
         manners=manners,
         questions=questions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,29 @@ class SequenceStates:
         return self.states.numel() * self.states.element_size()
 
 
+class Memory:
+    """Memory for the keys and values of one batch at a time, used again for the next one.
+
+    Fresh memory costs a CPU more than filling it. GPUs have an allocator that sees to that, and better uses for it.
+    """
+
+    def __init__(self) -> None:
+        self._flat: Tensor | None = None
+
+    def take(self, like: Tensor, shape: Sequence[int]) -> Tensor:
+        """A tensor of this shape, with arbitrary content."""
+        if like.device.type != "cpu":
+            return like.new_empty(shape)
+        size = math.prod(shape)
+        if self._flat is None or self._flat.numel() < size or self._flat.dtype != like.dtype:
+            self._flat = like.new_empty(size)
+        return self._flat[:size].view(*shape)
+
+    def release(self) -> None:
+        """Give it back."""
+        self._flat = None
+
+
 class Batch:
     """Sequences of different lengths that grow together.
 
@@ -43,9 +67,11 @@ class Batch:
     Args:
         model: a causal language model of ``transformers``.
         rows: B states to go on from; ``None`` starts an empty sequence.
-        room: how many tokens are likely to follow, for which memory is set aside.
-        buffered: whether all layers hold plain keys and values, which can then be kept beyond the batch.
+        room: how many tokens may follow, holes included.
+        memory: what keys and values are written to; ``None`` leaves that to the model's own cache, for models whose
+            layers do not all hold plain keys and values. Nothing can then be gone on from.
         pad_id: any token id, for the masked places.
+        with_positions: whether the model takes ``position_ids``.
         options: further arguments of the model's ``forward``.
     """
 
@@ -55,7 +81,7 @@ class Batch:
         rows: Sequence[SequenceStates | None],
         room: int,
         *,
-        buffered: bool,
+        memory: Memory | None,
         pad_id: int,
         with_positions: bool,
         options: dict[str, Any],
@@ -66,26 +92,24 @@ class Batch:
         width = max(len(ids) for ids in self.ids)
         self._mask = torch.zeros(len(rows), width, dtype=torch.long, device=self._device)
         self._cache: Cache = DynamicCache(config=model.config)
-        self._layers: list[_BufferedLayer] = []
-        if buffered:
-            self._buffer = _Buffer(len(self._cache.layers), room)
-            self._layers = [_BufferedLayer(self._buffer, index) for index in range(self._buffer.layers)]
-            self._cache = Cache(layers=self._layers)
-        if width > 0:
-            self._load(rows, width)
+        if memory is not None:
+            self._buffer = _Buffer(memory, len(self._cache.layers), len(rows), width + room)
+            layers = [_BufferedLayer(self._buffer, index) for index in range(self._buffer.layers)]
+            self._cache = Cache(layers=list(layers))
+            if width > 0:
+                self._load(rows, width)
+                for layer in layers:
+                    layer.show(width)
 
     def _load(self, rows: Sequence[SequenceStates | None], width: int) -> None:
-        like = next(row.states for row in rows if row is not None)
-        self._buffer.allocate(like, len(rows), width)
+        states = self._buffer.allocate(next(row.states for row in rows if row is not None))
         for index, row in enumerate(rows):
             start = width - len(self.ids[index])
             if row is not None:
-                self._buffer.states[:, index, :, start:width] = row.states
-            # Masked places weigh nothing, but 0 times whatever lies in fresh memory may be no number.
-            self._buffer.states[:, index, :, :start] = 0
+                states[:, index, :, start:width] = row.states
+            # Masked places weigh nothing, but nothing times what lies in used memory may be no number.
+            states[:, index, :, :start] = 0
             self._mask[index, start:] = 1
-        for layer in self._layers:
-            layer.show(width)
 
     def extend(self, chunks: Sequence[Sequence[int]]) -> Tensor:
         """Append a chunk of tokens to each sequence; an empty one leaves it as it is.
@@ -115,26 +139,29 @@ class Batch:
     def row(self, index: int) -> SequenceStates:
         """A copy of one sequence's keys and values, without the masked places."""
         places = self._mask[index].nonzero().flatten()
-        return SequenceStates(list(self.ids[index]), self._buffer.states[:, index].index_select(2, places))
+        runs = torch.tensor_split(places, ((places.diff() != 1).nonzero().flatten() + 1).cpu())
+        states = self._buffer.states[:, index]
+        parts = [states[:, :, int(run[0]) : int(run[-1]) + 1] for run in runs]
+        return SequenceStates(list(self.ids[index]), torch.cat(parts, dim=2))
 
 
 class _Buffer:
-    """Memory for the keys and values of all layers, with room for more tokens."""
+    """The keys and values of all layers of a batch: (2 x layers) x batch x heads x capacity x head size."""
 
     states: Tensor
 
-    def __init__(self, layers: int, room: int) -> None:
+    def __init__(self, memory: Memory, layers: int, batch: int, capacity: int) -> None:
         self.layers = layers
-        self.room = room
-        self.capacity = 0
+        self._memory, self._batch, self._capacity = memory, batch, capacity
+        self._allocated = False
 
-    def allocate(self, like: Tensor, batch: int, width: int) -> None:
-        """Memory for ``width`` tokens and some more; what is there already is copied."""
-        old = self.states if self.capacity else None
-        self.capacity = width + self.room
-        self.states = like.new_empty(2 * self.layers, batch, like.shape[1], self.capacity, like.shape[-1])
-        if old is not None:
-            self.states[:, :, :, : old.shape[3]] = old
+    def allocate(self, like: Tensor) -> Tensor:
+        """Its memory, for keys or values shaped like these in all but length."""
+        if not self._allocated:
+            shape = (2 * self.layers, self._batch, like.shape[1], self._capacity, like.shape[-1])
+            self.states = self._memory.take(like, shape)
+            self._allocated = True
+        return self.states
 
 
 class _BufferedLayer(DynamicLayer):
@@ -148,10 +175,9 @@ class _BufferedLayer(DynamicLayer):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         start = self.get_seq_length()
         stop = start + key_states.shape[-2]
-        if stop > self._buffer.capacity:
-            self._buffer.allocate(key_states, key_states.shape[0], stop)
-        self._buffer.states[self._index, :, :, start:stop] = key_states
-        self._buffer.states[self._buffer.layers + self._index, :, :, start:stop] = value_states
+        states = self._buffer.allocate(key_states)
+        states[self._index, :, :, start:stop] = key_states
+        states[self._buffer.layers + self._index, :, :, start:stop] = value_states
         return self.show(stop)
 
     def show(self, length: int) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ def at_the_end(score: float | None, num_turns: int) -> list[float | None]:
 
 def uniform(score: float | None, num_turns: int) -> list[float | None]:
     """r_t = G / T. Used as a return it sums to the terminal reward; used as credit it punishes long episodes."""
-    return [None if score is None else score / num_turns] * num_turns
+    return [None if score is None else score / num_turns for _ in range(num_turns)]
 
 
 def broadcast(score: float | None, num_turns: int) -> list[float | None]:

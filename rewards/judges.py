@@ -73,8 +73,7 @@ class RuleJudge(Judge):
 
     def for_family(self, family: Family) -> RuleJudge:
         """The same judge with the family at hand, where its name alone would not lead to it."""
-        shipped = type(family) is FAMILIES.get(family.name)
-        return self if shipped or self.family is not None else replace(self, family=family)
+        return self if is_shipped(family) or self.family is not None else replace(self, family=family)
 
 
 @dataclass(frozen=True)
@@ -105,6 +104,11 @@ class FunctionJudge(Judge):
             scores = {d: [number_or_none(scores.get(d)) for scores in by_seat] for d in dimensions}
             judgements.append(Judgement(self.name, self.version, scores))
         return judgements
+
+
+def is_shipped(family: Family) -> bool:
+    """Whether a task's family name alone leads to this family."""
+    return type(family) is FAMILIES.get(family.name)
 
 
 def as_judge(given: Any) -> Judge:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -17,7 +18,7 @@ from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
-from sotopia_env.rewards.judges import Judge, as_judge, judged, scores_of
+from sotopia_env.rewards.judges import Judge, as_judge, is_shipped, judged, scores_of
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.utterances import Utterances, by_agent
 from sotopia_env.rollouts import continue_episodes, episode_seed
@@ -111,7 +112,8 @@ class MonteCarlo(Reward):
         named = {policy: make_policy(policy) for policy in given if isinstance(policy, str)}
         made = [named[policy] if isinstance(policy, str) else make_policy(policy) for policy in given]
         object.__setattr__(self, "_players", tuple(made))
-        object.__setattr__(self, "judge", as_judge(self.judge))
+        judge = as_judge(self.judge)
+        object.__setattr__(self, "judge", judge if self.family is None else judge.for_family(self.family))
 
     def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
         """The credit of every own turn."""
@@ -142,10 +144,13 @@ class MonteCarlo(Reward):
 
     def for_family(self, family: Family) -> MonteCarlo:
         """The same with a family at hand that its name alone would not lead to."""
-        judge = self.judge.for_family(family)
-        if judge is self.judge or self.family is not None:
+        if is_shipped(family) or self.family is not None:
             return self
-        return replace(self, judge=judge, family=family)
+        # Not dataclasses.replace: it would make, and perhaps load, the policies once more.
+        bound = copy.copy(self)
+        object.__setattr__(bound, "family", family)
+        object.__setattr__(bound, "judge", self.judge.for_family(family))
+        return bound
 
     def _seated(self, task: Task) -> dict[str, Policy]:
         players: tuple[Policy, ...] = self._players  # type: ignore[attr-defined]

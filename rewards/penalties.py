@@ -77,8 +77,8 @@ class LengthPenalty(TurnReward):
 
     def value(self, turn: Turn) -> float:
         """What one turn costs."""
-        excess = max(0, len(turn.text.split()) - self.target_words)
-        return -self.weight * excess / self.target_words
+        excess = len(turn.text.split()) - self.target_words
+        return -self.weight * excess / self.target_words if excess > 0 else 0.0
 
 
 @dataclass(frozen=True, init=False)

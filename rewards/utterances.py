@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sotopia_env.episodes import Episode, Turn
+from sotopia_env.turns import cycles_of
 
 Utterances = dict[str, list[float | None]]
 """``{agent: [one number per own turn]}``. ``None`` is unknown, failed or not known yet: never the same as 0."""
@@ -27,14 +28,12 @@ def by_agent(episode: Episode, values: Sequence[float | None]) -> Utterances:
 
 def first_open_turn(episode: Episode) -> int:
     """Global index of the first turn that nobody has replied to yet; the number of turns once the episode is over."""
-    if episode.ending is not None or not episode.turns:
-        return len(episode.turns)
-    start = len(episode.turns) - 1
-    if episode.config.get("action_order") == "simultaneous":
-        # The turns of one cycle come in the order of the seats, and none of them replies to another.
-        while start > 0 and episode.turns[start - 1].seat < episode.turns[start].seat:
-            start -= 1
-    return start
+    turns = episode.turns
+    if episode.ending is not None or not turns:
+        return len(turns)
+    # The turns of one cycle do not reply to each other.
+    last_cycle = cycles_of(turns, episode.config.get("action_order", "round-robin"))[-1]
+    return len(turns) - len(last_cycle)
 
 
 def combine(weights: Sequence[float], values: Sequence[float | None]) -> float | None:

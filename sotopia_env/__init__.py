@@ -5,6 +5,7 @@ from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families import Bargain, Family
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Context, Decision, Policy
+from sotopia_env.published import load_tasks
 from sotopia_env.registration import register_environments
 from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts import rollout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,19 +74,21 @@ def read_action(given: Any) -> tuple[Action, str | None]:
         if unknown:
             return NONE, f"unknown fields {sorted(map(str, unknown))}; an action has action_type and argument"
         try:
-            index = kind if isinstance(kind, str) else ACTION_TYPES[_index(kind)]
+            name = kind if isinstance(kind, str) else ACTION_TYPES[_index(kind)]
         except (TypeError, ValueError, IndexError):
-            return NONE, f"action_type {kind!r:.60} is not a number from 0 to {len(ACTION_TYPES) - 1}"
-        given = Action(index, text)
+            # The value itself may be too long to be shown.
+            found = type(kind).__name__
+            return NONE, f"action_type ({found}) is no number from 0 to {len(ACTION_TYPES) - 1} and no type's name"
+        given = Action(name, text)
     elif not isinstance(given, Action):
         return NONE, f"a {type(given).__name__} is not an action; give a dict, a str, or speak(...), do(...), leave()"
     return _checked(given)
 
 
 def _index(kind: Any) -> int:
-    index = int(kind)
-    if index != kind or index < 0:
-        raise ValueError(kind)
+    index = operator.index(kind)
+    if index < 0:
+        raise ValueError(f"{index} is negative")
     return index
 
 

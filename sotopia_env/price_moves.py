@@ -8,13 +8,12 @@ negation or a quoted price reaches no further than its own fragment. The fragmen
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from sotopia_env import price_phrases as phrases
+from sotopia_env.plain_text import Sentence, plain, sentences
 
 Kind = Literal["offer", "accept", "reject", "none"]
 
@@ -51,98 +50,28 @@ def read_move(action_type: str, text: str) -> PriceMove:
         The move. The price of a refusal is what was refused, not what the speaker proposes.
     """
     if action_type == "speak":
-        return _read_speech(_plain(text))
+        return _read_speech(plain(text))
     if action_type == "action":
-        return _read_act(_plain(text))
+        return _read_act(plain(text))
     return NO_MOVE
-
-
-# --- plain text ---------------------------------------------------------------------------------------------------
-
-_TYPOGRAPHY = str.maketrans(
-    {
-        **dict.fromkeys("\u2018\u2019\u201b\u02bc\u00b4\u2032", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb", '"'),
-        **dict.fromkeys("\u2010\u2011\u2212", "-"),
-        **dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", None),
-    }
-)
-_MARKUP = re.compile(r"</?[a-z][^<>\n]{0,40}>|[_~`\\]|\*{2,3}")
-_STARRED = re.compile(r"\*([^*\n]{1,160})\*")
-_QUOTED = re.compile(r'"[^"\n]{0,400}"')
-_SPACES = re.compile(r"[^\S\n]{2,}|[\t\r\f\v]")
-_CUT = re.compile(
-    r"((?:[!?;\n]|\.(?![0-9]))+|,(?![0-9])|[()]|: | ?[\u2013\u2014] ?| --? |"
-    r" (?:but|however|though|although|except|and|so|because|since|if|unless)(?=[ ,]))"
-)
-
-
-def _plain(text: str) -> str:
-    """Lower case, plain typography, no markup, nothing that is only quoted; begins with a space."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY)
-    text = text.lower()
-    if "<" in text or "_" in text or "`" in text or "\\" in text or "~" in text or "**" in text:
-        text = _MARKUP.sub("", text)
-    if "*" in text:
-        text = _STARRED.sub(_unstar, text).replace("*", "")
-    if '"' in text:
-        text = _QUOTED.sub(" ", text.strip(' \n"')).replace('"', " ")
-    if "\n" in text:
-        text = text.replace("\n", "\n ")
-    if "  " in text or "\t" in text or "\r" in text:
-        text = _SPACES.sub(" ", text)
-    return " " + text.strip()
-
-
-def _unstar(match: re.Match[str]) -> str:
-    # "*nods slowly* Deal" narrates and is cut off; "I can *not* do $80" stresses and stays in place.
-    inner = match[1]
-    narrated = "$" not in inner and (" " in inner.strip() or inner.endswith("s"))
-    return f", {inner}, " if narrated else inner
-
-
-class _Sentence(NamedTuple):
-    """Fragments of a sentence, the conjunction before each (or ``""``), and whether it ends in a question mark."""
-
-    fragments: list[str]
-    links: list[str]
-    asked: bool
-
-
-def _sentences(plain: str) -> Iterator[_Sentence]:
-    pieces = _CUT.split(plain)
-    pieces.append("\n")
-    fragments: list[str] = []
-    links: list[str] = []
-    link = ""
-    for piece, cut in zip(pieces[::2], pieces[1::2], strict=True):
-        fragment = piece.strip()
-        if fragment:
-            fragments.append(fragment)
-            links.append(link)
-            link = ""
-        if cut[0] in ".!?;\n":
-            if fragments:
-                yield _Sentence(fragments, links, "?" in cut)
-            fragments, links, link = [], [], ""
-        elif cut[-1].isalpha():
-            link = cut.strip()
 
 
 # --- formal acts --------------------------------------------------------------------------------------------------
 
 
-def _read_act(plain: str) -> PriceMove:
-    act = plain[:400]
+def _read_act(plain_text: str) -> PriceMove:
+    act = plain_text[:400]
     if phrases.ACT_SPOILT.search(act):
         return NO_MOVE
-    prices = {_value(match) for match in phrases.PRICE.finditer(act)}
-    if not prices:
-        prices = {_dollars(match[1] or match[2]) for match in phrases.ACT_NUMBER.finditer(act)}
-    price = prices.pop() if len(prices) == 1 else None
+    for pattern in (phrases.DOLLARS, phrases.DOLLARS_IN_WORDS, phrases.ACT_NUMBER):
+        prices = {_value(match) for match in pattern.finditer(act)}
+        if prices:
+            break
+    if len(prices) > 1:
+        return NO_MOVE
+    price = next(iter(prices), None)
     if phrases.ACT_ACCEPT.match(act):
-        return NO_MOVE if prices else PriceMove("accept", price)
+        return PriceMove("accept", price)
     if phrases.ACT_REJECT.match(act):
         return PriceMove("reject", price)
     if price is not None and phrases.ACT_OFFER.match(act):
@@ -150,12 +79,10 @@ def _read_act(plain: str) -> PriceMove:
     return NO_MOVE
 
 
-def _dollars(digits: str) -> float:
-    return float(digits.replace(",", ""))
-
-
 def _value(match: re.Match[str]) -> float:
-    return _dollars(match[1] or match[3]) * (1000 if match[2] else 1)
+    # The digits are in the one group that matched; a second one is the k of "1.2k".
+    digits = next(filter(None, match.groups()))
+    return float(digits.replace(",", "")) * (1000 if "k" in match.groups() else 1)
 
 
 # --- speech -------------------------------------------------------------------------------------------------------
@@ -198,6 +125,14 @@ class _Findings:
             self.offers.append(_Named(self.consent.price, False, False, self.consent.place))
         self.consent = None
 
+    def hear_question(self, text: str) -> None:
+        """A question after an offer asks about it; one after vague consent shows that the consent was to something else."""
+        if self.offers and phrases.SEEKS_CONSENT.match(text):
+            self.offers[-1] = self.offers[-1]._replace(asked=True)
+        vague = self.consent is not None and self.consent.price is None and not self.consent.certain
+        if vague and not text.startswith(("when ", "where ")):
+            self.consent = None
+
     def move(self) -> PriceMove:
         """Weigh the findings: consent before offers, offers before refusals, later ones before earlier ones."""
         if self.consent is not None:
@@ -231,11 +166,14 @@ class _Findings:
         return PriceMove("offer", last.price, last.certain and alone, last.asked)
 
 
-def _read_speech(plain: str) -> PriceMove:
+def _read_speech(plain_text: str) -> PriceMove:
+    if not (phrases.CONSENT_HINT.search(plain_text) or _DIGIT.search(plain_text)):
+        return NO_MOVE
     findings = _Findings()
-    for number, sentence in enumerate(_sentences(plain)):
-        _read_sentence(sentence, number, findings)
-    if findings.consent is not None and phrases.POSTPONED.search(plain):
+    has_condition = any(map(plain_text.__contains__, phrases.CONDITIONS))
+    for number, sentence in enumerate(sentences(plain_text)):
+        _read_sentence(sentence, number, has_condition and _is_conditional(sentence), findings)
+    if findings.consent is not None and phrases.POSTPONED.search(plain_text):
         findings.undo_consent()
     return findings.move()
 
@@ -257,40 +195,42 @@ class _Fragment(NamedTuple):
     consented: int
 
 
-def _read_sentence(sentence: _Sentence, number: int, findings: _Findings) -> None:
+def _read_sentence(sentence: Sentence, number: int, conditional: bool, findings: _Findings) -> None:
     texts, links, asked = sentence
-    conditional = _is_conditional(sentence)
+    asked = asked or phrases.QUESTION.match(texts[0]) is not None
     asked_from = _question_start(texts) if asked else len(texts)
-    demands = False
+    if asked:
+        findings.hear_question(texts[asked_from])
     for index, text in enumerate(texts):
         link = links[index]
         if findings.consent is not None and (link in phrases.CONTRASTS or text.startswith(phrases.PROVISOS)):
             findings.undo_consent()
-        demanded = demands and (link == "and" or text.startswith("then "))
-        reported = index > 0 and texts[index - 1].endswith(phrases.QUOTING)
-        can_consent = not (conditional or demanded or reported or index >= asked_from)
-        consent = phrases.CONSENT.match(text) if phrases.CONSENT_HINT.search(text) else None
-        if consent is not None and can_consent:
-            findings.consent = _Consent(None, consent["clear"] is not None, (number, index))
-        refusing = not asked and not conditional and phrases.WITHDRAWAL.match(text) is not None
+        can_consent = index < asked_from and not conditional
+        consented, refusing = 0, False
+        if phrases.CONSENT_HINT.search(text):
+            refusing = not asked and not conditional and phrases.WITHDRAWAL.match(text) is not None
+            consent = phrases.CONSENT.match(text)
+            if consent is not None:
+                consented = consent.end()
+                can_consent = can_consent and not _is_reported_or_demanded(sentence, index)
+                if can_consent:
+                    findings.consent = _Consent(None, consent["clear"] is not None, (number, index))
         if _DIGIT.search(text):
             elsewhere = conditional and link not in ("if", "unless")
-            consented = 0 if consent is None else consent.end()
             place = (number, index)
             _read_prices(_Fragment(text, place, link, asked, elsewhere, can_consent, refusing, consented), findings)
         elif refusing:
             findings.withdrawn, findings.consent = True, None
         elif findings.offers and findings.offers[-1].echo and phrases.REFUSED_AS_THAT.match(text):
             findings.refused.append(findings.offers.pop().price)
-        demands = demands or _demands(text)
 
 
-def _is_conditional(sentence: _Sentence) -> bool:
+def _is_conditional(sentence: Sentence) -> bool:
     for index, text in enumerate(sentence.fragments):
         if sentence.links[index] in ("if", "unless"):
             if index == 0 or not sentence.fragments[index - 1].endswith(phrases.OPEN_ENDED):
                 return True
-        if not phrases.CONDITIONS.isdisjoint(text.split()) or any(p in text for p in phrases.CONDITION_PHRASES):
+        if phrases.CONDITION.search(text):
             return True
     return False
 
@@ -304,11 +244,15 @@ def _question_start(texts: list[str]) -> int:
     return 0
 
 
-def _demands(text: str) -> bool:
-    words = text.split(None, 2)
-    if words[0] in phrases.IMPERATIVES:
+def _is_reported_or_demanded(sentence: Sentence, index: int) -> bool:
+    """Whether the words of consent are somebody's words, or the reward of a demand ("throw it in and we have a deal")."""
+    earlier = sentence.fragments[:index]
+    if not earlier:
+        return False
+    if earlier[-1].endswith(phrases.QUOTING):
         return True
-    return len(words) > 1 and words[1] in phrases.IMPERATIVES and words[0] in phrases.BEFORE_IMPERATIVES
+    follows = sentence.links[index] == "and" or sentence.fragments[index].startswith("then ")
+    return follows and not all(map(phrases.STATEMENT.match, earlier))
 
 
 # --- prices in speech ---------------------------------------------------------------------------------------------
@@ -319,37 +263,35 @@ _REACH = 160  # characters around a price that can bear on it, so that a sentenc
 
 def _read_prices(fragment: _Fragment, findings: _Findings) -> None:
     text = fragment.text
-    spans = [(match.start(), match.end(), _value(match)) for match in phrases.PRICE.finditer(text)]
-    framed = not spans
+    matches = list(phrases.DOLLARS.finditer(text)) or list(phrases.DOLLARS_IN_WORDS.finditer(text))
+    framed = not matches
     if framed:
         number = phrases.FRAMED_NUMBER.search(text)
         if number is None:
             return
-        group = 1 if number[1] else 2
-        spans = [(*number.span(group), _dollars(number[group]))]
-    last_end = 0
-    for index, (start, end, price) in enumerate(spans):
-        next_start = spans[index + 1][0] if index + 1 < len(spans) else len(text)
-        before = text[max(last_end, fragment.consented, start - _REACH) : start]
+        matches = [number]
+    last_end = fragment.consented
+    for index, match in enumerate(matches):
+        start, end = match.span(match.lastindex or 0) if framed else match.span()
+        price = _value(match)
+        next_start = matches[index + 1].start() if index + 1 < len(matches) else len(text)
+        before = text[max(last_end, start - _REACH) : start]
         after = text[end : min(next_start, end + _REACH)]
-        clause = before if phrases.NEW_START.search(before) else text[max(fragment.consented, start - _REACH) : start]
+        clause = before if last_end == fragment.consented else text[max(fragment.consented, start - _REACH) : start]
         role, certain = _role(before, after, clause, fragment, framed)
+        last_end = end
         if role == "offer" and fragment.can_consent and certain and len(before) < 24:
             consent = phrases.PRICE_CONSENT.match(after)
             if consent is not None:
                 findings.consent = _Consent(price, consent["clear"] is not None, fragment.place)
-                last_end = end
                 continue
-        if price <= 0:
-            continue
-        named = _Named(price, certain, fragment.asked, fragment.place, fragment.asked and len(text.split()) <= 2)
-        if role == "offer":
-            findings.offers.append(named)
+        if role == "offer" and price > 0:
+            echo = fragment.asked and len(text) < 16
+            findings.offers.append(_Named(price, certain, fragment.asked, fragment.place, echo))
         elif role == "quoted":
-            findings.quoted.append(named)
+            findings.quoted.append(_Named(price, certain, fragment.asked, fragment.place))
         elif role == "refused":
             findings.refused.append(price)
-        last_end = end
 
 
 Role = Literal["offer", "refused", "quoted", "aside"]
@@ -368,52 +310,64 @@ def _role(before: str, after: str, clause: str, fragment: _Fragment, framed: boo
     if fragment.refusing:
         return "refused", True
     words, following = before.split(), after.split(None, 7)[:7]
-    last, first = (words[-1] if words else ""), (following[0] if following else "")
-    if _is_change(last, following, after):
+    if _is_change(words, following, after):
         return "aside", True
+    # Most prices have none of the words around them that could make them anything but an offer.
+    if clause is not before or not (phrases.TELLING.isdisjoint(words) and phrases.TELLING.isdisjoint(following)):
+        exception = _exception(before, after, clause, words, following, fragment.link, fragment.asked)
+        if exception is not None:
+            return exception
+    return "offer", _is_certain(after, words, following, fragment, framed)
+
+
+def _exception(
+    before: str, after: str, clause: str, words: list[str], following: list[str], link: str, asked: bool
+) -> tuple[Role, bool] | None:
     if phrases.PARTNERS_BEFORE.search(before) or phrases.PARTNERS_AFTER.match(after):
         return "quoted", True
-    if _is_of_others(before, after, words, following, fragment.link):
+    if phrases.PRAISE.match(after) and not asked:
+        return "quoted", True
+    if phrases.THIRD_PARTY.search(before) or phrases.THIRD_PARTY.search(after):
         return "aside", True
+    hypothetical = link == "if" and not phrases.BOUGHT.isdisjoint(words)
+    if not hypothetical and not (phrases.ELSEWHERE.isdisjoint(words) and phrases.ELSEWHERE.isdisjoint(following)):
+        return "aside", True
+    restarts = [match.start() for match in phrases.NEW_START.finditer(clause)]
+    clause = clause[restarts[-1] :] if restarts else clause
     negated = not phrases.NEGATORS.isdisjoint(clause.split()) or phrases.NO_WAY.search(clause) is not None
-    if last in phrases.COMPARED or phrases.AT_LEAST.search(before):
+    at_least = phrases.AT_LEAST.search(before) is not None
+    if at_least or (words and words[-1] in phrases.COMPARED):
         # "I can't go below $90" states a limit, which a partner may take for an offer.
-        return ("offer", False) if negated or phrases.AT_LEAST.search(before) else ("aside", True)
+        return ("offer", False) if negated or at_least else ("aside", True)
     if negated and not phrases.RHETORICAL.search(clause):
         return "refused", True
-    spoilt = not phrases.REFUSED_AFTER.isdisjoint(following) or not phrases.NEGATORS.isdisjoint(following)
-    if spoilt and not phrases.LIMIT_AFTER.search(after):
-        return "refused", True
-    certain = (
-        framed
-        or not phrases.FRAMES.isdisjoint(words[-7:])
-        or first in phrases.FRAMED_AFTER
-        or (len(words) <= 1 and len(following) <= 1)
-    )
-    if fragment.conditional or last in phrases.ROUGHLY or phrases.RANGE.match(after) or before.strip() in ("-", "to"):
-        certain = False
-    elif last == "about" and words[-2:-1] not in (["how"], ["what"]):
-        certain = False
-    elif not fragment.asked and not phrases.HEDGES.isdisjoint(words + following):
-        certain = False
-    return "offer", certain
+    spoilt = not (phrases.REFUSED_AFTER.isdisjoint(following) and phrases.NEGATORS.isdisjoint(following))
+    return ("refused", True) if spoilt and not phrases.LIMIT_AFTER.search(after) else None
 
 
-def _is_change(last: str, following: list[str], after: str) -> bool:
+def _is_change(words: list[str], following: list[str], after: str) -> bool:
     """Whether it is a difference, a fee or a rate: "$20 off", "by $10", "$5 a week"."""
-    if last in phrases.CHANGE_BEFORE or last == "from" or after[:1] == "/":
+    if words and words[-1] in phrases.CHANGE_BEFORE:
         return True
     if not following:
         return False
     if following[0] == "a" and len(following) > 1:
         return following[1] in phrases.PERIODS
-    return following[0] in phrases.CHANGE_AFTER
+    return following[0] in phrases.CHANGE_AFTER or after[0] == "/"
 
 
-def _is_of_others(before: str, after: str, words: list[str], following: list[str], link: str) -> bool:
-    """Whether it is a price of the past, of the list or of someone else."""
-    if phrases.THIRD_PARTY.search(before) or phrases.THIRD_PARTY.search(after):
-        return True
-    if link == "if" and not phrases.BOUGHT.isdisjoint(words):
+def _is_certain(after: str, words: list[str], following: list[str], fragment: _Fragment, framed: bool) -> bool:
+    if fragment.conditional or phrases.RANGE.match(after):
         return False
-    return not phrases.ELSEWHERE.isdisjoint(words) or not phrases.ELSEWHERE.isdisjoint(following)
+    last = words[-1] if words else ""
+    if last in phrases.ROUGHLY or (last == "about" and words[-2:-1] not in (["how"], ["what"])):
+        return False
+    if not fragment.asked and not (phrases.HEDGES.isdisjoint(words) and phrases.HEDGES.isdisjoint(following)):
+        return False
+    return (
+        framed
+        or not phrases.FRAMES.isdisjoint(words[-10:])
+        or (len(words) <= 1 and len(following) <= 1)
+        or (len(following) > 0 and following[0] in phrases.FRAMED_AFTER)
+        or phrases.IS_MINE.match(after) is not None
+    )

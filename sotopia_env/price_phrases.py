@@ -11,18 +11,20 @@ import re
 # --- numbers ------------------------------------------------------------------------------------------------------
 
 NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,9})(?:\.[0-9]{1,2})?(?![0-9])"
-PRICE = re.compile(rf"(?:\$|usd) ?({NUMBER})(k\b)?|(?<![\w.,])({NUMBER}) ?(?:\$|dollars?\b|bucks?\b|usd\b)")
-_AMOUNT = rf"(?:\$|usd )? ?{NUMBER}"
+DOLLARS = re.compile(rf"\$ ?({NUMBER})(k\b)?")
+DOLLARS_IN_WORDS = re.compile(rf"(?<![\w.,])({NUMBER})(k)? ?(?:\$|dollars?\b|bucks?\b|usd\b)|\busd ?({NUMBER})")
 # What may follow a number without a dollar sign; "85 minutes" and "85 %" are no prices.
 _ALONE = (
-    r"(?=\W*$| (?:for (?:it|the|this|that|both|all|me|you)|and|in cash|total|cash|firm|flat|now|today|then|max|tops|as|or|"
-    r"if|is|it|instead|works?|would|sound|be)\b)"
+    r"(?=\W*$| (?:for (?:it|the|this|that|both|all|me|you)|and|in cash|total|cash|firm|flat|now|today|then|max|tops|as|"
+    r"or|if|is|it|instead|works?|would|sound|be)\b)"
 )
+_AMOUNT = rf"(?:(?:\$|usd) ?{NUMBER}|{NUMBER}(?: ?\$| ?dollars?\b| ?bucks?\b|{_ALONE}))"
 FRAMED_NUMBER = re.compile(
     r"\b(?:(?:(?:how|what) about|make it|asking(?: for)?|offering(?: you)?|how does|best i can do is|"
     r"(?:can|could|would|will|'?ll|'?d|can't|cannot|won't|wouldn't|couldn't)(?: you| we| i)? "
-    r"(?:do|take|pay|offer|accept|say|sell it for|give you|go|go for|settle)|(?:go|come)(?: back)? (?:up|down|as low|as high)|"
-    r"let(?:'?s| us) (?:say|do|go with|call it|agree on)|my (?:final |best |last |new )?(?:offer|price|limit) (?:is|would be)|"
+    r"(?:do|take|pay|offer|accept|say|sell it for|give you|go|go for|settle)|"
+    r"(?:go|come)(?: back)? (?:up|down|as low|as high)|let(?:'?s| us) (?:say|do|go with|call it|agree on)|"
+    r"my (?:final |best |last |new )?(?:offer|price|limit) (?:is|would be)|"
     r"accept|agreed|meet(?: \w{1,12}){0,3}|deal|settle|(?:take|have|do|sell) it|yours|would) "
     rf"(?:(?:just|only|say|like|for|at|on|to|as) ){{0,2}}({NUMBER}){_ALONE}|"
     rf"(?:^|^(?:ok|okay|fine|yes|alright|well|then|so) )({NUMBER})"
@@ -32,7 +34,7 @@ FRAMED_NUMBER = re.compile(
 # --- formal acts --------------------------------------------------------------------------------------------------
 
 _OFFER_NOUN = r"(?: [$\w'.,-]{1,24}){0,4} (?:offers?|price|deal|proposal|terms|counter-?offer|bid)\b"
-_ACT_OBJECT = rf"(?: (?:it|that|this))?(?:\W{{0,4}}$|:?(?: at| for)? ?{_AMOUNT}|{_OFFER_NOUN})"
+_ACT_OBJECT = rf"(?: (?:it|that|this))?(?:\W{{0,4}}$|:?(?: (?:at|for|on|to))? ?{_AMOUNT}|{_OFFER_NOUN})"
 ACT_NUMBER = re.compile(
     r"(?:accept|offer|propose|bid|counter|reject|refuse|decline|ask|demand|agree)(?:s|d|ed)?:? (?:(?:to|for|with|at) )?"
     rf"({NUMBER}){_ALONE}|\b(?:at|of|for) ({NUMBER}){_ALONE}"
@@ -60,24 +62,31 @@ _FILLERS = (
 )
 # "Good deal on that bike" is no consent: the bare word takes fewer fillers than the longer phrases.
 _DEAL = r"(?:(?:ok|okay|alright|all right|right|yes|yeah|yep|sure|fine|well|so|then|now|oh) ){0,3}deal(?: done| then)?"
+_SUBJECT = r"(?:i|we)(?:'?ll| will| can| hereby|'?m| am| are|'?re|'?d be| would be)?"
+_GLADLY = r"(?:gladly |happily |(?:happy|glad|willing|ready|able|prepared) to )?"
 _CLEAR = (
     rf"(?:you|we)(?:'?ve| have| do have)?(?: got)?(?: yourself| ourselves)? a deal{_END}",
     rf"(?:it'?s|it is|that'?s|consider it|call it|let'?s call it) (?:a deal|a done deal|done|settled){_END}",
     r"(?:consider it )?sold(?=\W*$| at\b| to you\b| for (?:\$|[0-9]))",
     rf"(?:i|we)(?:'?ll| will)(?: \w{{2,12}}ly)? (?:take|buy) (?:it|that|this|them|the deal|{_THE_OFFER})"
-    r"(?=\W*$| (?:at|for (?!a\b)|then|off|now|today|please|right now)\b)",
+    r"(?=\W*$| (?:at|then|off|now|today|please|right now)\b| for (?!a\b))",
     rf"(?:i|we)(?:'?ll| will) take you up on (?:it|that|{_THE_OFFER})",
-    rf"(?:(?:i|we) agree|(?:i'?m |i am |we'?re |we are )?agreed)(?: to| on| with| at)? (?:{_THE_OFFER}|{_AMOUNT})",
-    r"(?:we'?re |we are |it'?s )?agreed(?=\W*$| then\b)",
-    r"(?:(?:i|we)(?:'?ll| will| can| hereby|'?m| am| are|'?re|'?d be)? (?:(?:gladly|happily|(?:happy|glad|willing|ready) "
-    rf"to) )?)?accept(?:ed)?(?:\W*$| (?:it|that|this)(?=\W*$| then| at| for)| {_THE_OFFER}| (?:at |for )?{_AMOUNT})",
+    rf"{_SUBJECT} {_GLADLY}agree(?:d)? (?:to|on|with|at) (?:{_THE_OFFER}|{_AMOUNT}|that(?=\W*$))",
+    rf"(?:it'?s )?agreed(?: (?:to|on|at))?(?: (?:{_THE_OFFER}|{_AMOUNT})|(?=\W*$| then\b))",
+    rf"(?:we'?re|we are|i'?m|i am) agreed{_END}|(?:i'?m |i am )?(?:glad|happy|pleased) we (?:could |can )?agreed? (?:on|at|to) "
+    rf"{_AMOUNT}",
+    rf"(?:{_SUBJECT} {_GLADLY})?accept(?:ed)?"
+    rf"(?:\W*$| (?:it|that|this)(?=\W*$| then| at| for)| {_THE_OFFER}| (?:at |for )?{_AMOUNT})",
     r"(?:the |your )?offer (?:is )?accepted",
-    rf"(?:it|she|he|they|this|that|the [a-z]{{2,20}}(?: [a-z]{{2,20}})?)(?:'?s| is|'?re| are) (?:all )?yours{_END}",
+    r"(?:it|she|he|they|this|the (?!rest|choice|decision|call|turn|pleasure)[a-z]{2,20}(?: [a-z]{2,20})?)"
+    rf"(?:'?s| is|'?re| are) (?:all )?yours{_END}",
     rf"done deal\b|you'?re on{_END}",
     rf"(?:that|{_THE_OFFER})(?:'?ll| will| would)? works?(?: fine| well| great| perfectly)?(?=\W*$)",
     rf"(?:(?:that|it|this|which|{_THE_OFFER})(?:'?ll| will| would)? )?works?(?: just)?(?: fine| well| great| perfectly)? "
     r"(?:for|with) (?:me|us)(?=\W*$| then| too| as well)",
-    rf"(?:let'?s|i'?ll|we can|we'?ll) (?:finalize|close|seal|shake on) (?:it|that|(?:the|this|our) (?:deal|sale)){_END}",
+    r"(?:let'?s|i'?ll|we can|we'?ll) (?:finalize|close|seal|shake on) (?:it|that|(?:the|this|our) (?:deal|sale))"
+    rf"{_END}|let'?s shake on {_AMOUNT}",
+    rf"(?:i|we)(?:'?m| am|'?re| are) (?:ok|okay|fine|good|happy|comfortable) with {_AMOUNT}|i can live with {_AMOUNT}",
 )
 _VAGUE = (
     rf"(?:(?:that|it|this|{_THE_OFFER}) )?sounds? (?:good|great|fair|perfect|fine|reasonable|right|like a (?:deal|plan))"
@@ -88,44 +97,62 @@ _VAGUE = (
     r"(?:i|we)(?:'?m| am|'?re| are) (?:ok|okay|fine|good|happy|comfortable) with (?:that|it|this|that price)(?=\W*$)",
     r"i (?:can|could) (?:live with|work with|do) (?:that|it)(?=\W*$)",
     r"(?:i'?ll|let'?s) (?:do|go with) (?:that|it)(?=\W*$)",
-    r"i agree(?=\W*$)|done(?=\W*$)",
+    r"done(?=\W*$)",
 )
 CONSENT = re.compile(
     rf"(?P<clear>{_DEAL}{_END}|{_DEAL} {_AMOUNT}|{_FILLERS}(?:{'|'.join(_CLEAR)}))|{_FILLERS}(?:{'|'.join(_VAGUE)})"
 )
 CONSENT_HINT = re.compile(
-    r"deal|agree|accept|sold|take|buy|yours|work|sound|fine|okay|ok |ok$|done|settled|"
-    r"with|do (?:it|that)|good by|you'?re on|clos|finaliz|seal|shake|doable"
+    r"deal|agree|accept|sold|take|buy|yours|work|sound|fine|okay|ok |ok$|done|settled|forget it|never ?mind|"
+    r"not interested|offer|retract|rescind|with|do (?:it|that)|good by|you'?re on|clos|finaliz|seal|shake|doable"
 )
 PRICE_CONSENT = re.compile(
-    r"(?P<clear> ?(?:then )?(?:works?|will work|would work|it is|is (?:fine|ok|okay|acceptable|agreed|alright|a deal)|deal)\b)|"
-    r" (?:sounds|is|seems) (?:good|great|fair|fine|perfect|reasonable|right)\b"
+    r"(?P<clear> ?(?:then )?(?:works?|will work|would work|it is|deal|"
+    r"is (?:fine|ok|okay|acceptable|agreed|alright|a deal))\b)|"
+    r" (?:sounds|is|seems) (?:good|great|fair|fine|perfect|reasonable|right)(?=\W*$| (?:to|for|with|by|then)\b)"
+)
+# "$14 is a reasonable offer" judges somebody else's price.
+PRAISE = re.compile(
+    r" (?:is|was|sounds|seems)(?: \w{1,12}){0,3} (?:reasonable|fair|good|attractive|great|nice|decent|generous|fine|"
+    r"tempting|interesting|kind) (?:offer|price|bid|deal|start|starting|number|figure)\b"
 )
 WITHDRAWAL = re.compile(
     r"(?:(?:sorry|well|then|ok|okay|so|i'?m afraid|there'?s|there is|it'?s|i guess|we have) ){0,2}no deal\b(?! ?breaker)|"
     r"(?:the |my )?(?:deal|offer)(?:'?s| is) (?:off|withdrawn)|(?:actually )?i(?:'?ll| have to| must|'?d like to)? "
-    r"(?:take (?:that|it|my offer|my words) back|take back my offer|(?:withdraw|retract|rescind)\b)|"
-    r"(?:forget it|never ?mind|(?:i'?m )?not interested(?: anymore)?)$"
+    r"(?:take (?:that|it|my offer|my words) back(?=\W*$)|take back my\b|(?:withdraw|retract|rescind)\b)|"
+    r"(?:forget it|never ?mind|(?:i'?m )?not interested(?: anymore)?)(?=\W*$)"
 )
 POSTPONED = re.compile(
     r"\blet me (?:just )?(?:think|check|ask|sleep|talk|consider|see)|\bthink (?:about|it over|on it)|\bget back to you|"
     r"\b(?:kidding|joking)\b|\bneed (?:some |more |a little )?time\b|\bnot (?:quite )?(?:sure|yet|so fast)\b"
 )
 REFUSED_AS_THAT = re.compile(
-    r"(?:that|it|this)(?:'?s| is| seems| sounds)(?: \w{1,12}){0,2} (?:too|low|high|steep|insulting|ridiculous|crazy|nothing)\b|"
+    r"(?:that|it|this)(?:'?s| is| seems| sounds)(?: \w{1,12}){0,2} (?:too|low|high|steep|insulting|ridiculous|crazy)\b|"
     r"(?:no way|i (?:can't|cannot|can not|won't|couldn't))\b"
 )
 QUOTING = ("said", "say", "says", "saying", "told me", "mentioned", "called it", "the word", "promised")
-CONDITIONS = frozenset("if unless provided providing assuming once until".split())
-CONDITION_PHRASES = ("as long as", "so long as", "on condition", "on the condition", "in exchange for", "in return for")
+CONDITIONS = ("if", "unless", "provid", "assuming", "once", "until", "long as", "condition", "exchange", "return")
+CONDITION = re.compile(
+    r"\b(?:if|unless|provid(?:ed|ing)|assuming|once|until|(?:as|so) long as|on (?:the )?condition|in (?:exchange|return) for)\b"
+)
 PROVISOS = ("only", "as long as", "so long as", "provided", "assuming", "on condition", "on the condition")
 OPEN_ENDED = ("know", "even", "ask", "see", "as", "wonder", "wondering")  # "let me know if" sets no condition
 CONTRASTS = frozenset(("but", "however", "though", "although", "except"))
-IMPERATIVES = frozenset(
-    "throw make give drop lower add include bring knock cut come meet take deliver raise bump do sweeten toss show sell "
-    "pay reduce offer go split fix ship cover get sort pick".split()
+# What "and we have a deal" may follow: a statement or more consent. "The lamp, throw in a bulb and it's a deal" demands.
+STATEMENT = re.compile(
+    r"(?!i(?:'?d|'?ll| would| will| just| still)? (?:need|want|expect|require)|i(?:'?d| would) like|we (?:need|want))"
+    r"(?:(?:i|i'm|i've|i'll|i'd|it|it's|that|that's|this|we|we're|he|she|they|you've|ok|okay|yes|yeah|sure|fine|great|deal)\b|"
+    r"(?:the|your) (?:\w{1,16} ){1,3}(?:is|are|looks?|seems?|sounds?|works?|was)\b)"
 )
-BEFORE_IMPERATIVES = frozenset("ok okay please just then so well fine alright you and".split())
+QUESTION = re.compile(
+    r"(?:(?:ok|okay|well|so|then) )?(?:(?:how|what) about|(?:would|could|can|will|do|does|are|is|shall) "
+    r"(?:you|we|i|it|that|this|\$)|why (?:not|don't)\b)"
+)  # a question even where the question mark is forgotten
+# A question that asks for consent to what was just proposed: "I can do $85. Would that work?"
+SEEKS_CONSENT = re.compile(
+    r"(?:is|does|would|will|do|can|could|are) (?:that|this|it|you|we)\b|how (?:does|is|about) (?:that|this|it)\b|"
+    r"what do you (?:think|say)\b|(?:sounds?|deal|agreed|ok|okay|fair|acceptable|works?)\b"
+)
 QUESTION_WORDS = frozenset(
     "when where can could would do does is how what shall should will may who which are did".split()
 )
@@ -141,11 +168,8 @@ RHETORICAL = re.compile(
     r"\bwhy (?:not|don't|can't)|\b(?:can't|couldn't|won't|wouldn't|don't|isn't) (?:you|we)\b|(?:\bnot|n't) mind\b|"
     r"\bnot only\b|^ ?(?:wouldn't|isn't|won't|couldn't)"
 )
-# "I can't throw in the stand I'd pay $70": a new start ends the reach of a negation, but not "don't think I'd pay".
-NEW_START = re.compile(
-    r"(?<!think)(?<!sure)(?<!believe)(?<!say)(?<!that)(?<!way)(?<!if)(?<!reason) "
-    r"(?:how about|what about|would you|could you|can you|i'd|i'll|i can|i could|let's|my offer)\b"
-)
+# "I can't throw in the stand would you take $70": a new question ends the reach of a negation.
+NEW_START = re.compile(r" (?:how about|what about|would you|could you|can you)\b")
 COMPARED = frozenset("than below under over above beyond past exceed exceeding".split())
 AT_LEAST = re.compile(r"\b(?:no (?:more|less|lower|higher|further) than|at (?:most|least)|no(?:thing)? (?:under|below|over)) $")
 REFUSED_AFTER = frozenset(
@@ -158,10 +182,10 @@ CHANGE_AFTER = frozenset(
     "lower difference refund tip upfront gift increase reduction towards toward increments worth new apart gap short "
     "profit bill bills note rebate repair repairs value".split()
 )
-CHANGE_BEFORE = frozenset("by extra another additional save saves saving every minus plus lose losing".split())
+CHANGE_BEFORE = frozenset("from by down up extra another additional save saves saving every minus plus lose losing".split())
 PERIODS = frozenset("week month day year piece hour night head".split())
 ELSEWHERE = frozenset(
-    "listed listing list advertised posted paid bought purchased cost costs originally original retail retails msrp "
+    "listed listing list advertised posted paid bought purchased cost costs originally retail retails msrp "
     "spent elsewhere someone somebody other others similar store stores shop shops online ebay amazon craigslist "
     "competitor valued appraised charged charges charge usually normally typically market saw found seen sells sold "
     "somewhere secondhand heard would've could've should've people".split()
@@ -169,7 +193,7 @@ ELSEWHERE = frozenset(
 THIRD_PARTY = re.compile(
     r"\banother (?:buyer|seller|person|guy|store|shop|one|offer|listing|party|dealer)|\b(?:would|could|should|might) have\b|"
     r"\bmy (?:friend|brother|sister|neighbou?r|cousin|mother|father|colleague)|"
-    r"\b(?:he|she|they)(?:'d| would| will|'ll|'re)? (?:offer|pay|ask|want|take|got|sell)|\bgoing rate|\bgoes for\b|"
+    r"\b(?:he|she|they)(?:'d| would| will|'ll|'re)? (?:offer|pay|ask|want|take|got|sell)|\bgoing rate|\bgoes for\b|\boriginal (?:price|cost|tag) (?:was|is)\b|"
     r"\basking price (?:of|is|was) $|\bworth (?:about )?$|\bnew for $"
 )
 PARTNERS_BEFORE = re.compile(
@@ -186,10 +210,19 @@ FRAMES = frozenset(
     "about do offer offering pay paying take taking give giving accept sell selling buy say price asking ask go going "
     "come coming make meet want need propose proposing suggest counter does would settle best lowest highest firm final "
     "let agree deal agreed it's yours i'd i'll down up halfway looking limit maximum minimum most least purchase "
-    "finalize willing can could".split()
+    "finalize willing can could why if paid gave".split()
 )
-FRAMED_AFTER = frozenset("works work it sounds is would sound total cash firm flat final tops max even in".split())
+FRAMED_AFTER = frozenset("works work it sounds would sound total cash firm flat final tops max even in".split())
+IS_MINE = re.compile(r" (?:is|was) (?:still |really )?(?:my|the|as|what|all|our)\b")
 HEDGES = frozenset("maybe perhaps might possibly probably hoping hoped wanted wished planned".split())
 BOUGHT = frozenset(("paid", "bought"))
 RANGE = re.compile(r" ?(?:-|to|or) ?\$?(?:[0-9]|$)")
 ROUGHLY = frozenset("around approximately roughly near nearly between or almost".split())
+# Without any of these words around it, a price is an offer.
+TELLING = (
+    ELSEWHERE | NEGATORS | COMPARED | REFUSED_AFTER
+    | frozenset(
+        "you you're you've you'd your another have my he she they he'd she'd they'd they're they'll asking goes going worth original is was sounds seems "
+        "new no nowhere instead rather most least mind".split()
+    )
+)  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 
 from sotopia_env.actions import NONE, Action, read_action
 from sotopia_env.policies import Observation
-from sotopia_env.views import Entry, parse_transcript
+from sotopia_env.views import Entry, indented, parse_transcript
 
 INSTRUCTION = "Reply with your words, or with [action] or [leave]."
 """What a model is told about the format of its turns."""
@@ -21,7 +21,10 @@ INSTRUCTION = "Reply with your words, or with [action] or [leave]."
 OPENING = "Begin."
 """The first user message, for whoever speaks first."""
 
-_MARK = re.compile(r"\[(none|speak|action|non-verbal communication|leave)\]\s*:?\s*", re.IGNORECASE)
+CONTINUATION = "Go on."
+"""The user message before an own turn where nobody else acted since the last one."""
+
+_MARK = re.compile(r"\[(none|speak|action|non-verbal communication|leave)\]\s*:?\s*", re.IGNORECASE | re.ASCII)
 _SAID = re.compile(r"said:\s*", re.IGNORECASE)
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 
@@ -44,7 +47,7 @@ def messages(observation: Observation) -> list[Message]:
     """The chat of one seat, from its own point of view.
 
     Args:
-        observation: an observation of the dict interface.
+        observation: an observation of the dict interface; without ``action_types`` it is nobody's turn.
 
     Returns:
         A system message, then user messages (what the others did since) and assistant messages (own turns, in the
@@ -55,13 +58,14 @@ def messages(observation: Observation) -> list[Message]:
     others: list[str] = []
     for entry in parse_transcript(observation["transcript"]):
         if entry.agent == observation["agent"]:
-            chat.append({"role": "user", "content": "\n".join(others) or OPENING})
+            chat.append(_user(others, first=len(chat) == 1))
             chat.append({"role": "assistant", "content": output_text(Action(entry.type, entry.text))})
             others = []
         else:
             others.append(_heard(entry, names))
-    if others or len(chat) == 1:
-        chat.append({"role": "user", "content": "\n".join(others) or OPENING})
+    to_act = any(observation.get("action_types", ())[1:])
+    if others or len(chat) == 1 or to_act:
+        chat.append(_user(others, first=len(chat) == 1))
     return chat
 
 
@@ -69,18 +73,22 @@ def as_text(observation: Observation) -> str:
     """An observation as one text: the chat's contents with their roles, ending where the agent is to answer."""
     lines = [system_prompt(observation), ""]
     lines += [
-        message["content"] if message["role"] == "user" else f"You: {message['content']}"
+        message["content"] if message["role"] == "user" else f"You: {indented(message['content'])}"
         for message in messages(observation)[1:]
     ]
     return "\n".join([*lines, "You:"])
 
 
 def output_text(action: Action) -> str:
-    """An action as a model writes it: plain words speak, other types carry their mark."""
+    """An action as a model writes it, and :func:`parse_output` reads it, white space around the text aside.
+
+    Plain words speak, other types carry their mark.
+    """
     if action.type == "speak":
-        needs_mark = _MARK.match(action.text) or _SAID.match(action.text) or action.text.lstrip()[:1] in "{`"
-        return f"said: {action.text}" if needs_mark else action.text
-    return f"[{action.type}] {action.text}".strip()
+        understood = parse_output(action.text) == (Action("speak", action.text.strip()), None)
+        return action.text if understood else f"said: {action.text}"
+    colon = ":" if action.text.lstrip().startswith(":") else ""
+    return f"[{action.type}]{colon} {action.text}".strip()
 
 
 def parse_output(raw: str) -> tuple[Action, str | None]:
@@ -111,17 +119,21 @@ def parse_output(raw: str) -> tuple[Action, str | None]:
 def _parse_json(text: str) -> tuple[Action, str | None]:
     try:
         record: Any = json.JSONDecoder().raw_decode(text)[0]
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return NONE, "the output looks like a JSON action but is not valid JSON"
     if not isinstance(record, dict):
         return NONE, "the JSON of the output is not an object"
-    return read_action({"action_type": record.get("action_type"), "argument": record.get("argument", "")})
+    argument = record.get("argument")
+    return read_action({"action_type": record.get("action_type"), "argument": "" if argument is None else argument})
 
 
 def _heard(entry: Entry, names: dict[str, str]) -> str:
     kind = "" if entry.type == "speak" else f" [{entry.type}]"
-    text = entry.text.replace("\n", "\n    ")
-    return f"{names.get(entry.agent, entry.agent)}{kind}: {text}".rstrip(" ")
+    return f"{names.get(entry.agent, entry.agent)}{kind}: {indented(entry.text)}".rstrip(" ")
+
+
+def _user(others: list[str], *, first: bool) -> Message:
+    return {"role": "user", "content": "\n".join(others) or (OPENING if first else CONTINUATION)}
 
 
 def _labels(participants: str) -> dict[str, str]:

@@ -58,7 +58,7 @@ def family_and_tasks(given: Any, split: str) -> tuple[Family, Sequence[Task] | N
     Returns:
         The family, fixed tasks or ``None``, and the split.
     """
-    from sotopia_env.families import FAMILIES, family_of
+    from sotopia_env.families import FAMILIES, family_of_all
     from sotopia_env.families.base import SPLITS
 
     if isinstance(given, Task):
@@ -81,10 +81,7 @@ def family_and_tasks(given: Any, split: str) -> tuple[Family, Sequence[Task] | N
     if isinstance(given, Sequence) and not isinstance(given, str):
         if not given:
             raise ValueError("the list of tasks is empty")
-        families = {task.family for task in given}
-        if len(families) > 1:
-            raise ValueError(f"one environment plays tasks of one family, not of {', '.join(sorted(families))}")
-        return family_of(given[0]), tuple(given), split
+        return family_of_all(given), tuple(given), split
     return as_family(given), None, split
 
 

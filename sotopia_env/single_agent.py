@@ -8,15 +8,18 @@ from typing import Any, ClassVar
 import gymnasium
 
 from sotopia_env import rendering, spaces
-from sotopia_env.actions import NONE
+from sotopia_env.actions import MAX_UTTERANCE, NONE
 from sotopia_env.episodes import Episode, seat_of
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Context, Decision, Observation, Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts import turn_generator
 
-MAX_PROMPT = 6 * spaces.MAX_PROFILE + spaces.MAX_TRANSCRIPT
-"""Longest observation of the text interface, in characters."""
+MAX_PROMPT = 6 * spaces.MAX_PROFILE + 16 * spaces.MAX_TRANSCRIPT
+"""Longest observation of the text interface, in characters: a name may take the place of each ``#0 agent_0``."""
+
+MAX_OUTPUT = 4 * MAX_UTTERANCE
+"""Longest raw output the text interface takes, in characters; it may hold more than the utterance."""
 
 INTERFACES = ("text", "dict")
 
@@ -65,11 +68,12 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
         self.action_space: Any
         if interface == "text":
             self.observation_space = spaces.UnicodeText(MAX_PROMPT)
-            self.action_space = spaces.UnicodeText(MAX_PROMPT)
+            self.action_space = spaces.UnicodeText(MAX_OUTPUT)
         else:
             self.observation_space = spaces.observation_space()
             self.action_space = spaces.action_space(self.parallel.unwrapped.action_types)
         self._partner_seed = 0
+        self._owed = 0.0
 
     @property
     def episode(self) -> Episode:
@@ -79,12 +83,15 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode; partners whose turn comes first have spoken."""
+        """Begin an episode; partners whose turn comes first have spoken.
+
+        Where a partner ends the episode before the agent's first turn, the first ``step`` plays nothing and says so.
+        """
         super().reset(seed=seed)
         self._partner_seed = int(self.np_random.integers(2**62))
         observations, infos = self.parallel.reset(seed=int(self.np_random.integers(2**62)), options=options)
-        result = self._partners_play(observations, infos)
-        return self._observation(result[0]), result[4][self.agent]
+        observations, self._owed, *_, infos = self._partners_play(observations, infos)
+        return self._observation(observations), infos[self.agent]
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take the agent's turn, then let the partners reply.
@@ -99,7 +106,7 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
             action = self._parsed(action)
         observations, rewards, terminations, truncations, infos = self.parallel.step({self.agent: action})
         invalid = infos[self.agent]["invalid_action"]
-        total = float(rewards[self.agent])
+        total = owed + float(rewards[self.agent])
         if not (terminations[self.agent] or truncations[self.agent]):
             observations, more, terminated, truncated, infos = self._partners_play(observations, infos)
             total += more

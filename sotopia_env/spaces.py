@@ -18,8 +18,12 @@ from sotopia_env.actions import ACTION_TYPES, MAX_UTTERANCE
 MAX_PROFILE = 32_768
 """Longest situation, goal, background or profile of partners, in characters."""
 
-MAX_TRANSCRIPT = 32_768
-"""Longest transcript an observation holds, in characters; older turns drop out of it whole."""
+MAX_TRANSCRIPT = 65_536
+"""Longest transcript an observation holds, in characters; older turns drop out of it whole. More than five times the
+longest utterance, since each of its line breaks may be followed by four spaces."""
+
+MAX_NAME = 128
+"""Longest name of a character, in characters."""
 
 MAX_TURNS = 2**31
 """Bound of the turn counter."""
@@ -139,7 +143,7 @@ def action_space(allowed: tuple[str, ...] = ACTION_TYPES) -> spaces.Dict:
 def observation_space() -> spaces.Dict:
     """The dict observation: what one agent may know, as texts, with the cycle and the legal types of action."""
     profile = dict.fromkeys(("situation", "participants", "background", "partners", "goal"), MAX_PROFILE)
-    lengths = {"agent": 64, "name": 512, **profile, "transcript": MAX_TRANSCRIPT}
+    lengths = {"agent": 64, "name": MAX_NAME, **profile, "transcript": MAX_TRANSCRIPT}
     return spaces.Dict(
         {
             **{key: UnicodeText(length) for key, length in lengths.items()},

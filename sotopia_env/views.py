@@ -14,7 +14,10 @@ from sotopia_env.episodes import Turn, agent_name
 from sotopia_env.spaces import MAX_TRANSCRIPT
 from sotopia_env.tasks import Character, Task
 
-_INDENT = "\n    "
+_INDENT = " " * 4
+_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+"""Whatever some reader takes for the end of a line; ``str.splitlines`` splits at these."""
+_INDENTED_BREAK = re.compile(f"({_BREAK.pattern}){_INDENT}")
 _HEADER = re.compile(r"#(\d+) (agent_\d+)(?: \[(none|non-verbal communication|action|leave)\])?: ?")
 
 
@@ -28,21 +31,29 @@ class Entry:
     text: str
 
 
+def indented(text: str) -> str:
+    """A text with every line but the first indented, so that none can pass for somebody else's."""
+    # Most utterances are one printable line.
+    return text if text.isprintable() else _BREAK.sub(rf"\g<0>{_INDENT}", text)
+
+
 def entry_text(turn: Turn) -> str:
     """One turn as text. Lines inside an utterance are indented, so that none can pass for another entry."""
     kind = "" if turn.type == "speak" else f" [{turn.type}]"
-    text = turn.text.replace("\n", _INDENT) if "\n" in turn.text else turn.text
-    return f"#{turn.global_index} {agent_name(turn.seat)}{kind}: {text}"
+    return f"#{turn.global_index} {agent_name(turn.seat)}{kind}: {indented(turn.text)}"
 
 
 def extend_transcript(transcript: str, turn: Turn) -> str:
-    """A transcript with one more turn; the oldest turns drop out whole where it grows too long."""
+    """A transcript with one more turn; where it grows too long, the oldest turns drop out whole, down to half of it.
+
+    Half, so that what stands before an agent's turn begins alike for many turns: a model's cache stays valid.
+    """
     entry = entry_text(turn)
     if not transcript:
         return entry
     if len(transcript) + 1 + len(entry) > MAX_TRANSCRIPT:
-        room = MAX_TRANSCRIPT - 1 - len(entry)
-        start = transcript.find("\n#", len(transcript) - room - 1)
+        room = max(0, MAX_TRANSCRIPT // 2 - len(entry))
+        start = transcript.find("\n#", max(0, len(transcript) - room))
         if start < 0:
             return entry
         transcript = transcript[start + 1 :]
@@ -65,7 +76,7 @@ def parse_transcript(text: str) -> list[Entry]:
         if header is None:
             raise ValueError(f"not an entry of a transcript: {block[:80]!r}")
         index, agent, kind = header.groups()
-        body = block[header.end() :].replace(_INDENT, "\n")
+        body = _INDENTED_BREAK.sub(r"\1", block[header.end() :])
         entries.append(Entry(int(index), agent, kind or "speak", body))
     return entries
 
@@ -95,7 +106,8 @@ def static_observation(task: Task, seat: int) -> dict[str, str]:
     own = task.characters[seat]
     relationship = task.scenario.relationship
     partners = [visible_profile(c, relationship) for i, c in enumerate(task.characters) if i != seat]
-    names = [f"{agent_name(i)}: {c.name}" for i, c in enumerate(task.characters)]
+    # One line a seat, whatever stands in a name.
+    names = [f"{agent_name(i)}: {' '.join(c.name.split())}" for i, c in enumerate(task.characters)]
     return {
         "agent": agent_name(seat),
         "name": own.name,
@@ -104,6 +116,15 @@ def static_observation(task: Task, seat: int) -> dict[str, str]:
         "background": own_profile(own),
         "partners": "\n".join(p for p in partners if p),
         "goal": task.scenario.goals[seat],
+    }
+
+
+def static_state(task: Task) -> dict[str, str]:
+    """The part of the state that does not change: the situation, and every seat's goal and profile."""
+    return {
+        "situation": task.scenario.situation,
+        "goals": "\n".join(task.scenario.goals),
+        "backgrounds": "\n".join(own_profile(character) for character in task.characters),
     }
 
 

@@ -35,7 +35,7 @@ class Row:
         num_turns: how many own turns the agent had.
         logprobs: L log-probabilities under the sampling distribution, ``nan`` where a token was not sampled; ``None``
             where they are not known.
-        num_truncated: how many own turns were cut by the length limit.
+        truncated: the own turns that were cut by the length limit.
     """
 
     ids: list[int]
@@ -43,7 +43,7 @@ class Row:
     own_index: list[int]
     num_turns: int
     logprobs: list[float] | None = None
-    num_truncated: int = 0
+    truncated: tuple[int, ...] = ()
 
     @property
     def prompt_length(self) -> int:
@@ -177,7 +177,7 @@ def traced_row(episode: Episode, agent: str, traces: Sequence[TokenTrace]) -> Ro
         own_index += [-1] * read + [turn] * wrote
         logprobs += [float("nan")] * read + list(trace.logprobs or [float("nan")] * wrote)
     known = bool(traces) and all(trace.logprobs is not None for trace in traces)
-    cut = sum(trace.truncated for trace in traces)
+    cut = tuple(turn for turn, trace in enumerate(traces) if trace.truncated)
     return Row(ids, own_mask, own_index, len(traces), logprobs if known else None, cut)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.families.base import SPLITS, Family, OpenEnded, UserFamily
+from sotopia_env.families.craigslist import Craigslist
+from sotopia_env.families.mixed import MixedFamily
 from sotopia_env.tasks import Task
 
-FAMILIES: dict[str, type[Family]] = {"bargain": Bargain, "sotopia": OpenEnded}
+FAMILIES: dict[str, type[Family]] = {"bargain": Bargain, "craigslist": Craigslist, "sotopia": OpenEnded}
 """The families known by name."""
 
-__all__ = ["FAMILIES", "SPLITS", "Bargain", "Family", "OpenEnded", "UserFamily", "family_of"]
+__all__ = ["FAMILIES", "SPLITS", "Bargain", "Craigslist", "Family", "MixedFamily", "OpenEnded", "UserFamily", "family_of", "family_of_all"]
 
 
 @cache
@@ -30,3 +33,9 @@ def family_of(task: Task) -> Family:
             f"task {task.id!r}: family {task.family!r} is not one of {', '.join(FAMILIES)}; pass the family object itself"
         )
     return _shipped(task.family)
+
+
+def family_of_all(tasks: Sequence[Task]) -> Family:
+    """The family of many tasks: their own where they share one, else one that hands each task to its own."""
+    families = {task.family: family_of(task) for task in tasks}
+    return next(iter(families.values())) if len(families) == 1 else MixedFamily(families)

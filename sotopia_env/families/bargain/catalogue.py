@@ -18,25 +18,25 @@ ITEMS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Items by split: no two splits share one, so no two share a scenario."""
 
-PEOPLE: tuple[tuple[str, str, str, str], ...] = (
-    ("Mara", "Lind", "carpenter", "She/her"),
-    ("Tobias", "Okoro", "bus driver", "He/him"),
-    ("Ines", "Varga", "dentist", "She/her"),
-    ("Jonah", "Petrov", "baker", "He/him"),
-    ("Leila", "Sato", "surveyor", "She/her"),
-    ("Emeka", "Duarte", "florist", "He/him"),
-    ("Signe", "Halloran", "translator", "She/her"),
-    ("Ravi", "Moreau", "plumber", "He/him"),
-    ("Yara", "Kowal", "pharmacist", "She/her"),
-    ("Anton", "Reyes", "welder", "He/him"),
-    ("Noor", "Fischer", "archivist", "They/them"),
-    ("Petra", "Adeyemi", "vet", "She/her"),
-    ("Luca", "Haddad", "gardener", "He/him"),
-    ("Freya", "Mendes", "tailor", "She/her"),
-    ("Omar", "Lindqvist", "electrician", "He/him"),
-    ("Hana", "Bishop", "librarian", "She/her"),
+PEOPLE: tuple[tuple[str, str, str], ...] = (
+    ("Mara", "Lind", "carpenter"),
+    ("Tobias", "Okoro", "bus driver"),
+    ("Ines", "Varga", "dentist"),
+    ("Jonah", "Petrov", "baker"),
+    ("Leila", "Sato", "surveyor"),
+    ("Emeka", "Duarte", "florist"),
+    ("Signe", "Halloran", "translator"),
+    ("Ravi", "Moreau", "plumber"),
+    ("Yara", "Kowal", "pharmacist"),
+    ("Anton", "Reyes", "welder"),
+    ("Noor", "Fischer", "archivist"),
+    ("Petra", "Adeyemi", "vet"),
+    ("Luca", "Haddad", "gardener"),
+    ("Freya", "Mendes", "tailor"),
+    ("Omar", "Lindqvist", "electrician"),
+    ("Hana", "Bishop", "librarian"),
 )
-"""First name, last name, occupation, pronouns."""
+"""First name, last name, occupation."""
 
 SELLER_FACTS: tuple[str, ...] = (
     "you move out of your flat on Friday",
@@ -75,9 +75,9 @@ SECRETS: tuple[str, ...] = (
 """What a character wants nobody to learn. It has nothing to do with the price."""
 
 SITUATIONS: tuple[str, ...] = (
-    "{seller} has one {item} for sale, listed at ${price}, and {buyer} has come to see it.",
+    "{seller} sells one {item}, listed at ${price}; {buyer} came to see it.",
     "{buyer} answers the advertisement of {seller}: one {item}, listed at ${price}.",
-    "At a yard sale {seller} offers one {item} listed at ${price}; {buyer} stops to look.",
+    "At a yard sale {seller} offers one {item} listed at ${price}; {buyer} stops.",
 )
 """Wordings of the situation; both sides read it."""
 

@@ -177,12 +177,11 @@ def agreement_ending(progress: Standing) -> Ending | None:
 
 
 def _character(person: int, secret: int) -> Character:
-    first, last, occupation, pronouns = catalogue.PEOPLE[person]
+    first, last, occupation = catalogue.PEOPLE[person]
     return Character(
         id=f"bargain-{person}-{secret}",
         first_name=first,
         last_name=last,
         occupation=occupation,
-        pronouns=pronouns,
         secret=catalogue.SECRETS[secret],
     )

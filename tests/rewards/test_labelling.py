@@ -1,0 +1,46 @@
+import pytest
+
+import sotopia_env
+from sotopia_env.rewards import FormatPenalty, MonteCarlo, Outcome, relabel
+
+
+def test_labels_stand_beside_older_ones(make_episode, judge):
+    episodes = relabel([make_episode("a", "a", "a")], Outcome("uniform", judge=judge))
+    episodes = relabel(episodes, Outcome("discounted", judge=judge, gamma=0.5))
+    assert episodes[0].rewards == {
+        "uniform": {"agent_0": [0.5, 0.5], "agent_1": [0.0]},
+        "discounted": {"agent_0": [0.5, 1.0], "agent_1": [0.0]},
+    }
+    assert [j.judge for j in episodes[0].judgements] == ["rule"]
+
+
+def test_a_sum_labels_the_whole_and_each_part(make_episode, judge):
+    (episode,) = relabel([make_episode(None, "a", "a")], Outcome(judge=judge) + 0.5 * FormatPenalty(weight=1.0))
+    assert episode.rewards["format"] == {"agent_0": [-1.0, 0.0], "agent_1": [0.0]}
+    assert episode.rewards["episode + 0.5 * format"] == {"agent_0": [-0.5, 0.0], "agent_1": [1.0]}
+
+
+def test_the_episodes_given_stay_as_they_are(make_episode, judge):
+    episode = make_episode("a", "b")
+    relabel([episode], Outcome(judge=judge))
+    assert episode.rewards == {}
+    assert episode.judgements == ()
+
+
+def test_each_episode_is_judged_once_whatever_the_number_of_parts(make_episode, judge):
+    reward = Outcome(judge=judge) + Outcome("uniform", judge=judge) + Outcome("broadcast", judge=judge)
+    relabel([make_episode("a"), make_episode("b")], reward)
+    assert judge.family.judged == 2
+
+
+def test_nothing_to_label():
+    assert relabel([], "episode") == []
+    assert relabel([], MonteCarlo(lambda o, rng: "a")) == []
+
+
+@pytest.mark.parametrize("design", ["episode", "uniform", "broadcast", "discounted"])
+def test_rollouts_of_a_shipped_family_equal_their_labels(design):
+    episodes = sotopia_env.rollout("bargain", ["scripted:warm", "scripted:firm"], num_episodes=6, seed=0, reward=design)
+    stored = [episode.rewards[design] for episode in episodes]
+    assert [episode.rewards[design] for episode in relabel(episodes, design)] == stored
+    assert any(value for rewards in stored for values in rewards.values() for value in values)

@@ -1,0 +1,252 @@
+"""Behaviour cloning: a model learns to speak as the agents of some episodes did, in their own turns alone."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from torch import Tensor
+from torch.utils.data import Sampler
+from transformers import PreTrainedTokenizerBase
+from trl import SFTConfig, SFTTrainer
+
+from sotopia_env.agents.chat_encoding import ChatEncoder
+from sotopia_env.agents.loading import LoadedModel, load_model
+from sotopia_env.episodes import Episode
+from sotopia_env.training.callbacks import read_metrics, report_with
+from sotopia_env.training.checkpoints import (
+    COMPLETE,
+    MarkComplete,
+    finished_run,
+    fingerprint,
+    latest_checkpoint,
+    settings,
+    write_json,
+)
+from sotopia_env.training.collate import Row, text_row
+from sotopia_env.training.small_machines import computes_in_bfloat16, fast_attention, on_cpu, selected_logits
+
+
+@dataclass
+class CloningConfig(SFTConfig):
+    """Settings of behaviour cloning: those of TRL's ``SFTConfig``, with other defaults.
+
+    Args:
+        learning_rate: 1e-4 as in Sotopia-RL (LoRA on a 7B model); a small model trained from scratch wants 3e-3.
+        bf16: by default whether the machine computes in bfloat16.
+        use_cpu: by default where there is no GPU.
+        save_steps: checkpoints are what a run goes on from after a kill.
+    """
+
+    learning_rate: float = 1e-4
+    lr_scheduler_type: str = "cosine"
+    warmup_steps: float = 0.03
+    num_train_epochs: float = 1.0
+    per_device_train_batch_size: int = 32
+    gradient_checkpointing: bool = False
+    max_length: int | None = None
+    logging_steps: float = 10
+    save_steps: float = 100
+    save_total_limit: int | None = 2
+    report_to: None | str | list[str] = "none"
+    bf16: bool | None = None
+    use_cpu: bool | None = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Fill in what depends on the machine."""
+        fill_in_machine(self)
+        self.dataset_kwargs = {"skip_prepare_dataset": True}
+        self.remove_unused_columns = False
+        super().__post_init__()
+
+
+def fill_in_machine(args: Any) -> None:
+    """Settings left to the machine: a GPU where there is one, mixed precision where it saves time."""
+    if args.use_cpu is None:
+        args.use_cpu = not torch.cuda.is_available()
+    if args.bf16 is None:
+        args.bf16 = not args.fp16 and computes_in_bfloat16()
+    args.dataloader_pin_memory = not args.use_cpu
+    # The new name of the setting; TRL still sets the old one, which would warn.
+    if args.activation_checkpointing is None:
+        args.activation_checkpointing = args.gradient_checkpointing
+
+
+def clone(
+    episodes: Sequence[Episode],
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    *,
+    out: str | Path,
+    args: CloningConfig | None = None,
+    agents: Callable[[Episode], Sequence[str]] | None = None,
+    peft_config: LoraConfig | None = None,
+) -> Path:
+    """Teach a model to speak as the agents of some episodes did.
+
+    The loss counts the tokens of own turns, their end-of-turn tokens included, and not those of turns that were
+    invalid. A run that was killed goes on from its last checkpoint when called again, and one that is finished returns
+    at once.
+
+    Args:
+        episodes: the expert's.
+        model: a directory, a hub id, a ``LoadedModel``, or a model with its ``tokenizer``.
+        tokenizer: where the model comes without one.
+        out: the folder for model, ``metrics.jsonl`` and checkpoints.
+        args: settings; ``output_dir`` is set by ``out``.
+        agents: whose turns of an episode to learn; all agents by default.
+        peft_config: train a LoRA adapter instead of the whole model.
+
+    Returns:
+        ``out``, for :func:`~sotopia_env.agents.loading.load_model`.
+
+    Raises:
+        ValueError: no own turns at all, a dialogue longer than the model reads, or a folder with another run's result.
+    """
+    started = time.perf_counter()
+    out = Path(out)
+    loaded = as_loaded(model, tokenizer)
+    args = args or CloningConfig()
+    args.output_dir = str(out / "checkpoints")
+    rows = cloning_rows(episodes, loaded, agents)
+    run = fingerprint(settings(args), [row.ids for row in rows], None if peft_config is None else peft_config.to_dict())
+    if finished_run(out, run) is not None:
+        return out
+    checkpoint = latest_checkpoint(args.output_dir, run)
+    trainer = CloningTrainer(
+        loaded.model, args=args, train_dataset=_dataset(rows), processing_class=loaded.tokenizer, peft_config=peft_config
+    )
+    report_with(trainer, out / "metrics.jsonl", shown=("loss",))
+    trainer.add_callback(MarkComplete(run))
+    with fast_attention(trainer.model, float(np.mean([len(row.ids) for row in rows])), bool(args.bf16)):
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if trainer.is_world_process_zero():
+        LoadedModel(trainer.accelerator.unwrap_model(trainer.model), loaded.tokenizer).save(out)
+        losses = [line["loss"] for line in read_metrics(out / "metrics.jsonl") if "loss" in line]
+        summary = {
+            "run": run,
+            "rows": len(rows),
+            "tokens": sum(len(row.ids) for row in rows),
+            "own_tokens": sum(sum(row.own_mask) for row in rows),
+            "steps": trainer.state.global_step,
+            "loss": losses[-1] if losses else None,
+            "seconds": time.perf_counter() - started,
+        }
+        write_json(out / COMPLETE, summary)
+        shutil.rmtree(args.output_dir, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    return out
+
+
+def as_loaded(model: Any, tokenizer: PreTrainedTokenizerBase | None = None) -> LoadedModel:
+    """A model and its tokenizer from whatever names or holds them."""
+    if isinstance(model, LoadedModel):
+        return model
+    if isinstance(model, str | Path):
+        return load_model(model)
+    if tokenizer is None:
+        raise ValueError("a model object comes with its tokenizer: pass tokenizer=, or a LoadedModel, or a directory")
+    return LoadedModel(model, tokenizer)
+
+
+def cloning_rows(
+    episodes: Sequence[Episode], loaded: LoadedModel, agents: Callable[[Episode], Sequence[str]] | None = None
+) -> list[Row]:
+    """One row for each agent of each episode that has own turns to learn from.
+
+    Raises:
+        ValueError: there is none, or one is longer than the model reads: nothing is ever cut silently.
+    """
+    encoder = ChatEncoder(loaded.tokenizer)
+    limit = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
+    rows = []
+    for episode in episodes:
+        for agent in episode.agents if agents is None else agents(episode):
+            row = text_row(episode, agent, encoder)
+            if limit is not None and len(row.ids) > limit:
+                raise ValueError(
+                    f"episode {episode.key!r}, {agent}: {len(row.ids)} tokens, but the model reads at most {limit}; "
+                    "leave the episode out, play with a smaller max_cycles, or take a model with a longer context"
+                )
+            if any(row.own_mask):
+                rows.append(row)
+    if not rows:
+        raise ValueError("there is nothing to clone: no agent of these episodes has a valid turn")
+    return rows
+
+
+class CloningTrainer(SFTTrainer):
+    """TRL's ``SFTTrainer`` with batches of rows of like length and, on a CPU, a loss of the own tokens alone."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        lengths = (self.train_dataset if train_dataset is None else train_dataset)["length"]
+        batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return LengthGrouped(lengths, batch_size, self.args.data_seed or self.args.seed)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The mean negative log-likelihood of the own tokens of the batch."""
+        if return_outputs or num_items_in_batch is None or not on_cpu(self):
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        labels: Tensor = inputs["labels"]
+        selected = labels != -100
+        with self.accelerator.autocast():
+            logits = selected_logits(model, inputs["input_ids"], inputs["attention_mask"], selected)
+        return torch.nn.functional.cross_entropy(logits, labels[selected], reduction="sum") / num_items_in_batch
+
+
+class LengthGrouped(Sampler[int]):
+    """Batches of rows of about the same length, in random order: little padding, no trend in length.
+
+    The order follows from seed and epoch alone, so that a run that goes on meets the rows it would have met.
+
+    Args:
+        lengths: of the rows.
+        batch_size: rows per step of the optimizer.
+        seed: of the order.
+        chunk: so many batches are drawn at random and sorted by length.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, chunk: int = 50) -> None:
+        self.lengths = np.asarray(lengths)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.chunk = chunk
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader as an epoch begins."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(len(self.lengths))
+        size = self.chunk * self.batch_size
+        batches = []
+        for start in range(0, len(order), size):
+            chunk = order[start : start + size]
+            chunk = chunk[np.argsort(self.lengths[chunk], kind="stable")]
+            batches += [chunk[i : i + self.batch_size] for i in range(0, len(chunk), self.batch_size)]
+        # A batch that is not full has to come last, or it would shift the limits of all that follow.
+        full = [batch for batch in batches if len(batch) == self.batch_size]
+        rest = [batch for batch in batches if len(batch) < self.batch_size]
+        return (int(i) for batch in [*(full[i] for i in rng.permutation(len(full))), *rest] for i in batch)
+
+
+def _dataset(rows: Sequence[Row]) -> Dataset:
+    labels = [[token if own else -100 for token, own in zip(row.ids, row.own_mask, strict=True)] for row in rows]
+    return Dataset.from_dict(
+        {"input_ids": [row.ids for row in rows], "labels": labels, "length": [len(row.ids) for row in rows]}
+    )

@@ -1,0 +1,196 @@
+"""The report of a run: ``report.json`` for programs, and for people ``report.html``, one page that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sotopia_env.episodes import Episode
+from sotopia_env.families import FAMILIES
+from sotopia_env.rewards.dimensions import DIMENSIONS
+from sotopia_env.training.report_page import page
+
+ROWS = ("teacher", "baseline", "learner", "difference")
+"""What ``data["evaluation"]`` must hold."""
+
+PACKAGES = (
+    "sotopia-env",
+    "numpy",
+    "gymnasium",
+    "pettingzoo",
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "accelerate",
+    "datasets",
+)
+
+
+def write_report(out_dir: str | Path, data: Mapping[str, Any], dialogues: Sequence[Episode] = ()) -> Path:
+    """Write ``report.json`` and ``report.html``.
+
+    Args:
+        out_dir: where; made where it does not exist.
+        data: plain data:
+
+            * ``evaluation``: ``teacher``, ``baseline`` (the clone), ``learner`` (each an ``Evaluation.summary``) and
+              ``difference`` (learner - baseline, as :func:`~sotopia_env.training.comparison.difference` gives it);
+            * ``seed`` and ``seconds`` (``{stage: seconds}``; ``total`` is their sum where it is not given);
+            * optional: ``versions`` (:func:`versions` by default), ``command``, ``configuration``,
+              ``curves`` (``{"cloning": rows, "grpo": rows}`` of ``metrics.jsonl``),
+              ``sharpening`` (summaries of the clone at other temperatures, each with ``difference``, learner - it),
+              ``partners`` (as :func:`~sotopia_env.training.comparison.against_partners` gives them), and
+              ``real_input`` (like ``evaluation``, on published tasks).
+        dialogues: episodes to read, chosen by a seed.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ValueError: a row or a dimension is missing; the message names it.
+    """
+    _check(data)
+    seconds = dict(data["seconds"])
+    seconds.setdefault("total", sum(seconds.values()))
+    full = {**data, "seconds": seconds, "versions": data.get("versions") or versions(), "checks": checks(data)}
+    folder = Path(out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    known = _finite(full)
+    _write(folder / "report.json", json.dumps(known, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    path = folder / "report.html"
+    _write(path, page(known, dialogues))
+    return path
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of the packages that are installed, and of the worlds."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found | {f"world {name}": family.version for name, family in FAMILIES.items()}
+
+
+def checks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the run must show, each with what it did show.
+
+    Args:
+        data: as in :func:`write_report`.
+
+    Returns:
+        ``{"name", "bar", "value", "met"}`` each; ``met`` is ``None`` where the value is unknown.
+    """
+    teacher, clone, learner, gain = (data["evaluation"][row] for row in ROWS)
+    found = [
+        _check_ratio("the clone's deal rate is at least 85 % of its teachers'", clone, teacher, "deal_rate"),
+        _check_ratio("the clone's goal is at least 85 % of its teachers'", clone, teacher, "goal"),
+        _check_rate("at most 2 % of the clone's turns are invalid", clone, "invalid_rate"),
+        _check_rate("at most 2 % of the clone's deals lie outside its own limit", clone, "own_outside_limit"),
+    ]
+    goal = gain["goal"]
+    enough = None if goal["mean"] is None else goal["mean"] >= 1.5 and (goal["low"] or 0.0) > 0
+    found.append(
+        _entry(
+            "the learner's goal is higher than the clone's by 1.5 or more",
+            "≥ 1.5, interval above 0",
+            _shown(goal),
+            enough,
+        )
+    )
+    strict = gain["goal_strict"]
+    found.append(
+        _entry(
+            "so it is with deals outside the partner's limit scored as no deal",
+            "interval above 0",
+            _shown(strict),
+            None if strict["low"] is None else strict["low"] > 0,
+        )
+    )
+    sharpest = strongest(data.get("sharpening", ()))
+    if sharpest is not None:
+        beyond = sharpest["difference"]["goal"]
+        name = f"the learner's goal is higher than that of the sharpened clone ({sharpest['name']})"
+        found.append(
+            _entry(name, "interval above 0", _shown(beyond), None if beyond["low"] is None else beyond["low"] > 0)
+        )
+    for row in data.get("partners", ()):
+        if "learner" not in row:
+            met = row["difference"]["goal"]
+            name = f"against {row['partner']} the learner's goal is not below the clone's"
+            found.append(_entry(name, "≥ 0", _shown(met), None if met["mean"] is None else met["mean"] >= 0))
+    smallest = min(row["episodes"] for row in (teacher, clone, learner))
+    found.append(_entry("every row rests on 200 episodes or more", "≥ 200", str(smallest), smallest >= 200))
+    return found
+
+
+def strongest(sharpening: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The row with the highest goal: the hardest to beat."""
+    known = [row for row in sharpening if row["goal"]["mean"] is not None and "difference" in row]
+    return max(known, key=lambda row: row["goal"]["mean"], default=None)
+
+
+def _check_ratio(name: str, clone: Mapping[str, Any], teacher: Mapping[str, Any], key: str) -> dict[str, Any]:
+    have, want = clone[key]["mean"], teacher[key]["mean"]
+    ratio = None if have is None or not want else have / want
+    return _entry(
+        name, "≥ 85 %", "unknown" if ratio is None else f"{ratio:.0%}", None if ratio is None else ratio >= 0.85
+    )
+
+
+def _check_rate(name: str, row: Mapping[str, Any], key: str) -> dict[str, Any]:
+    rate = row[key]["mean"]
+    return _entry(name, "≤ 2 %", "unknown" if rate is None else f"{rate:.1%}", None if rate is None else rate <= 0.02)
+
+
+def _entry(name: str, bar: str, value: str, met: bool | None) -> dict[str, Any]:
+    return {"name": name, "bar": bar, "value": value, "met": met}
+
+
+def _shown(estimate: Mapping[str, float | None]) -> str:
+    mean, low, high = estimate["mean"], estimate["low"], estimate["high"]
+    if mean is None:
+        return "unknown"
+    return f"{mean:+.2f}" + ("" if low is None or high is None else f" [{low:+.2f}, {high:+.2f}]")
+
+
+def _check(data: Mapping[str, Any]) -> None:
+    for key in ("evaluation", "seconds", "seed"):
+        if key not in data:
+            raise ValueError(f"write_report: data has no {key!r}")
+    for row in ROWS:
+        if row not in data["evaluation"]:
+            raise ValueError(f"write_report: data['evaluation'] has no {row!r}; it needs {', '.join(ROWS)}")
+        for dimension in (*DIMENSIONS, "goal_strict"):
+            estimate = data["evaluation"][row].get(dimension)
+            if not isinstance(estimate, Mapping) or not {"mean", "low", "high"} <= set(estimate):
+                raise ValueError(
+                    f"write_report: data['evaluation'][{row!r}][{dimension!r}] is no {{mean, low, high}}; "
+                    "give Evaluation.summary, or what difference() returns"
+                )
+
+
+def _finite(value: Any) -> Any:
+    # What is unknown is null: nan is no JSON.
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,170 @@
+"""The figures of the report, as SVG that takes its colours and font from the page around it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from io import StringIO
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLOURS = {"ink": "#010101", "muted": "#020202", "grid": "#030303", "learner": "#040404", "baseline": "#050505"}
+"""What is drawn in these colours becomes ``var(--ink)`` and so on, so that one page serves light and dark."""
+
+PANELS: tuple[tuple[str, str], ...] = (
+    ("reward", "Reward"),
+    ("goal", "Goal"),
+    ("deal_rate", "Deal rate"),
+    ("share_given_deal", "Share of the zone, given a deal"),
+    ("partner_outside_limit", "Deals outside the partner's limit"),
+    ("invalid_rate", "Invalid turns"),
+    ("words_per_turn", "Words per turn"),
+    ("turns", "Own turns"),
+    ("kl", "KL to the clone"),
+    ("entropy", "Entropy"),
+    ("zero_spread", "Groups with zero spread"),
+)
+"""Name of a metric and title of its panel. Metrics that were not logged have no panel."""
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": COLOURS["ink"],
+    "axes.labelcolor": COLOURS["muted"],
+    "axes.edgecolor": COLOURS["grid"],
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": COLOURS["grid"],
+    "grid.linewidth": 0.6,
+    "xtick.color": COLOURS["muted"],
+    "ytick.color": COLOURS["muted"],
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+}
+
+
+def curves(rows: Sequence[Mapping[str, Any]], panels: Sequence[tuple[str, str]] = PANELS, name: str = "curves") -> str:
+    """Metrics against steps: the logged values, faint, with their running mean.
+
+    Args:
+        rows: one mapping for each log, with ``step``; ``evaluation/NAME`` is drawn as points in the panel of ``NAME``.
+        panels: metrics and titles.
+        name: of the figure, unique in the page.
+
+    Returns:
+        SVG, or ``""`` where none of the metrics was logged.
+    """
+    drawn = [(metric, title) for metric, title in panels if len(_series(rows, metric)[0]) > 1]
+    if not drawn:
+        return ""
+    columns = min(3, len(drawn))
+    lines = -(-len(drawn) // columns)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(3.35 * columns, 1.75 * lines), layout="constrained")
+        axes = figure.subplots(lines, columns, squeeze=False).ravel()
+        for ax, (metric, title) in zip(axes, drawn, strict=False):
+            _curve(ax, rows, metric, title)
+        for ax in axes[len(drawn) :]:
+            ax.axis("off")
+        return _svg(figure, name, ", ".join(title for _, title in drawn) + " against training steps")
+
+
+def dots(
+    groups: Sequence[tuple[str, Sequence[tuple[str, Mapping[str, Any]]]]],
+    label: str,
+    name: str,
+    *,
+    zero: bool = False,
+) -> str:
+    """Means with their intervals, one line for each label.
+
+    Args:
+        groups: ``(colour, [(line, {mean, low, high}), ...])``; colours as in :data:`COLOURS`. A line that two groups
+            share shows both.
+        label: of the horizontal axis.
+        name: of the figure, unique in the page.
+        zero: draw a line at 0, for differences.
+
+    Returns:
+        SVG, or ``""`` where there is nothing to draw.
+    """
+    known = [(colour, [(line, e) for line, e in items if e.get("mean") is not None]) for colour, items in groups]
+    lines = list(dict.fromkeys(line for _, items in known for line, _ in items))
+    if not lines:
+        return ""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8.8, 0.55 + 0.29 * len(lines)), layout="constrained")
+        ax = figure.subplots()
+        if zero:
+            ax.axvline(0, color=COLOURS["muted"], linewidth=1)
+        for place, (colour, items) in enumerate(known):
+            shift = (place - (len(known) - 1) / 2) * 0.26 if len(known) > 1 and _overlap(known) else 0.0
+            for line, estimate in items:
+                y = lines.index(line) + shift
+                mean = estimate["mean"]
+                if estimate["low"] is not None and estimate["high"] is not None:
+                    ax.plot([estimate["low"], estimate["high"]], [y, y], color=COLOURS[colour], linewidth=2)
+                ax.plot(mean, y, "o", color=COLOURS[colour], markersize=6)
+        ax.set_yticks(range(len(lines)), lines)
+        ax.tick_params(axis="y", labelcolor=COLOURS["ink"])
+        ax.set_ylim(len(lines) - 0.45, -0.55)
+        ax.grid(visible=False, axis="y")
+        ax.set_xlabel(label)
+        return _svg(figure, name, label + ": " + ", ".join(lines))
+
+
+def _overlap(groups: Sequence[tuple[str, Sequence[tuple[str, Any]]]]) -> bool:
+    seen = [line for _, items in groups for line, _ in items]
+    return len(seen) > len(set(seen))
+
+
+def _curve(ax: Axes, rows: Sequence[Mapping[str, Any]], metric: str, title: str) -> None:
+    steps, values = _series(rows, metric)
+    window = max(1, len(values) // 12)
+    ax.plot(steps, values, color=COLOURS["learner"], linewidth=0.9, alpha=0.3 if window > 1 else 1)
+    if window > 1:
+        ax.plot(steps, _running_mean(values, window), color=COLOURS["learner"], linewidth=1.8)
+    evaluated = _series(rows, f"evaluation/{metric}")
+    if len(evaluated[0]):
+        ax.plot(*evaluated, "o", color=COLOURS["baseline"], markersize=4)
+    ax.set_title(title)
+    ax.margins(x=0.02)
+    ax.locator_params(axis="both", nbins=5)
+
+
+def _series(rows: Sequence[Mapping[str, Any]], metric: str) -> tuple[list[float], list[float]]:
+    known = [(row["step"], row[metric]) for row in rows if isinstance(row.get(metric), int | float) and "step" in row]
+    return [float(step) for step, _ in known], [float(value) for _, value in known]
+
+
+def _running_mean(values: Sequence[float], window: int) -> list[float]:
+    return [float(np.mean(values[max(0, i - window) : i + window + 1])) for i in range(len(values))]
+
+
+def _svg(figure: Figure, name: str, description: str) -> str:
+    text = StringIO()
+    with mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # Inside a page neither namespaces nor a fixed size are needed, and two figures must not share an id.
+    width, height = figure.get_size_inches() * 72
+    size = f'viewBox="0 0 {width:g} {height:g}" style="max-width: {width:g}pt"'
+    start = f'<svg role="img" aria-label="{escape(description)}" {size}>'
+    svg = re.sub(r"<svg [^>]*>", lambda _: start, svg, count=1)
+    svg = svg.replace('id="', f'id="{name}-').replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
+    for colour, value in COLOURS.items():
+        svg = svg.replace(value, f"var(--{colour})")
+    return svg

@@ -1,0 +1,287 @@
+"""Groups of dialogues played in the environment, in the shape TRL's ``GRPOTrainer`` takes from a ``rollout_func``.
+
+A group is G dialogues of one task, seat and seed: they differ in nothing but what the policies draw. The learner's
+turns of all dialogues are sampled in one batch, and so are the partner's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+
+from sotopia_env.agents.loading import LoadedModel
+from sotopia_env.agents.local_lm import LocalLM
+from sotopia_env.episodes import Episode, agent_name
+from sotopia_env.policies import Policy
+from sotopia_env.resolve import make_policy
+from sotopia_env.rewards import RewardWrapper
+from sotopia_env.rollouts import Traces, play
+from sotopia_env.training.collate import Row, traced_row
+from sotopia_env.training.estimators import RewardPart
+
+
+@dataclass(frozen=True)
+class Group:
+    """What the dialogues of a group share. As text it is the prompt that stands in the data set.
+
+    Args:
+        seed: of the run.
+        index: of the group in the run; draws its task.
+        seat: which seat learns.
+    """
+
+    seed: int
+    index: int
+    seat: int
+
+    def to_prompt(self) -> str:
+        """The text :meth:`from_prompt` reads."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_prompt(cls, prompt: Any) -> Group:
+        """The group behind a prompt of :func:`group_dataset`.
+
+        Raises:
+            ValueError: the prompt is something else.
+        """
+        try:
+            return cls(**json.loads(prompt))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"the prompt {prompt!r:.80} names no group of dialogues; train on training.group_dataset(...)"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """One member of a group, played.
+
+    Args:
+        group: what it shares with its siblings.
+        member: 0 .. G - 1.
+        episode: with the judgements and rewards that the environment's ``step`` paid by.
+        agent: who learns.
+        row: its tokens.
+        parts: for each part of the reward its flags and the numbers paid, weight included, ``nan`` where unknown.
+    """
+
+    group: Group
+    member: int
+    episode: Episode
+    agent: str
+    row: Row
+    parts: Mapping[str, RewardPart]
+
+    @property
+    def rewards(self) -> list[float]:
+        """All parts together, one number per own turn."""
+        return np.sum([part.rewards for part in self.parts.values()], axis=0).tolist() if self.row.num_turns else []
+
+    @property
+    def total(self) -> float | None:
+        """The sum over the own turns; ``None`` where one is unknown or there is none."""
+        total = float(np.sum(self.rewards)) if self.row.num_turns else float("nan")
+        return None if np.isnan(total) else total
+
+
+def group_dataset(num_groups: int, *, seed: int = 0, seats: Sequence[int] = (0, 1)) -> Dataset:
+    """A data set of groups for TRL's trainers, one row each; the seats that learn alternate.
+
+    Args:
+        num_groups: how many.
+        seed: of the run; decides tasks and every draw.
+        seats: which seats learn.
+    """
+    groups = (Group(seed, index, seats[index % len(seats)]) for index in range(num_groups))
+    return Dataset.from_dict({"prompt": [group.to_prompt() for group in groups]})
+
+
+def play_groups(
+    env: Any, members: Sequence[tuple[Group, int]], learner: Policy, partner: Policy, *, step: int = 0
+) -> list[Dialogue]:
+    """Play dialogues to their ends, in lockstep.
+
+    Args:
+        env: a reward-wrapped environment; it is forked, and stays as it is.
+        members: for each dialogue its group and its number in it.
+        learner: acts for the group's seat. Its decisions carry token traces.
+        partner: acts for all other seats.
+        step: of the training run; seeds the draws together with seed, group and member.
+
+    Raises:
+        TypeError: the environment pays nothing.
+    """
+    paying_wrapper(env)
+    envs = env.fork(len(members))
+    seeds, keys, seated = [], [], []
+    for twin, (group, member) in zip(envs, members, strict=True):
+        fixed = twin.unwrapped.tasks
+        options = {"task": fixed[group.index % len(fixed)]} if fixed else None
+        twin.reset(seed=_seed(group.seed, step, group.index), options=options)
+        seeds.append(_seed(group.seed, step, group.index, member))
+        keys.append(f"{group.seed}-{step}-{group.index}-{member}")
+        seated.append({a: learner if a == agent_name(group.seat) else partner for a in twin.possible_agents})
+    traces: Traces = {}
+    play(envs, seated, seeds, keys=keys, traces=traces)
+    dialogues = []
+    for twin, (group, member), key, policies in zip(envs, members, keys, seated, strict=True):
+        wrapper, agent = paying_wrapper(twin), agent_name(group.seat)
+        names = {name: policy.name for name, policy in policies.items()}
+        episode = replace(wrapper.episode, key=key, policies=names)
+        row = traced_row(episode, agent, traces.get((key, agent), ()))
+        parts = {
+            part.name: RewardPart(part.kind, _numbers(episode.rewards[part.name][agent], weight), part.timing)
+            for weight, part in wrapper.reward.parts()
+        }
+        dialogues.append(Dialogue(group, member, episode, agent, row, parts))
+    return dialogues
+
+
+def paying_wrapper(env: Any) -> RewardWrapper:
+    """The reward wrapper of an environment, however many wrappers lie over it.
+
+    Raises:
+        TypeError: there is none.
+    """
+    while env is not None and not isinstance(env, RewardWrapper):
+        env = getattr(env, "env", None)
+    if env is None:
+        raise TypeError("the environment pays nothing: parallel_env(..., reward=...), or wrap it in a RewardWrapper")
+    return env
+
+
+class make_rollout_func:  # noqa: N801
+    """A ``rollout_func`` for TRL's trainers, stock ones included, together with :func:`group_dataset`.
+
+    Called with prompts and trainer, it plays one dialogue per prompt with the trainer's present weights. Besides
+    ``prompt_ids``, ``completion_ids``, ``logprobs`` and ``env_mask`` (1 on the learner's own tokens) it returns, for
+    each dialogue, ``utterance_index`` (for each completion token its own turn, -1 elsewhere), ``dialogue`` and
+    ``dialogue_return``, which the reward function :func:`dialogue_return` hands on.
+
+    Args:
+        env: a reward-wrapped environment.
+        partner: a policy, its name, or a directory.
+        max_new_tokens: length limit of one turn.
+        learner: acts with the weights in training; by default made of the trainer's model, tokenizer and sampling.
+        mask_truncated: keep turns that the length limit cut out of the loss.
+
+    Example:
+        >>> rollout_func = make_rollout_func(env, "scripted:firm")  # doctest: +SKIP
+        >>> trl.GRPOTrainer(model, dialogue_return, train_dataset=group_dataset(64), rollout_func=rollout_func, ...)
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        partner: Any,
+        *,
+        max_new_tokens: int = 48,
+        learner: Policy | None = None,
+        mask_truncated: bool = False,
+    ) -> None:
+        paying_wrapper(env)
+        self.env = env
+        self.partner = make_policy(partner)
+        self.max_new_tokens = max_new_tokens
+        self.learner = learner
+        self.mask_truncated = mask_truncated
+
+    def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
+        """Play one dialogue for each prompt."""
+        if self.learner is None:
+            self.learner = learner_of(trainer, self.max_new_tokens)
+        seen: dict[Group, int] = {}
+        members = []
+        for group in map(Group.from_prompt, prompts):
+            members.append((group, seen.get(group, 0)))
+            seen[group] = seen.get(group, 0) + 1
+        step = int(trainer.state.global_step)
+        dialogues = play_groups(self.env, members, self.learner, self.partner, step=step)
+        ends = int(trainer.processing_class.eos_token_id)
+        rows = [completion_of(dialogue.row, ends, self.mask_truncated) for dialogue in dialogues]
+        logprobs = [row.logprobs for row in rows]
+        return {
+            "prompt_ids": [row.prompt_ids for row in rows],
+            "completion_ids": [row.completion_ids for row in rows],
+            "logprobs": None if any(values is None for values in logprobs) else logprobs,
+            "env_mask": [row.mask for row in rows],
+            "utterance_index": [row.utterance_index for row in rows],
+            "dialogue": dialogues,
+            "dialogue_return": [dialogue.total for dialogue in dialogues],
+        }
+
+
+def dialogue_return(completions: Sequence[Any], dialogue_return: Sequence[float | None], **_: Any) -> list[float | None]:
+    """The reward function beside :func:`make_rollout_func`: what the environment paid, summed over the dialogue."""
+    return list(dialogue_return)
+
+
+def learner_of(trainer: Any, max_new_tokens: int, adapter: str | None = None) -> LocalLM:
+    """The model in training as a policy, with the trainer's tokenizer and sampling."""
+    args = trainer.args
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    return LocalLM(
+        LoadedModel(model, trainer.processing_class),
+        name="learner",
+        temperature=args.temperature,
+        top_k=args.top_k or None,
+        top_p=args.top_p if args.top_p < 1 else None,
+        max_new_tokens=max_new_tokens,
+        adapter=adapter,
+    )
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A row cut where the learner's first token stands: TRL's prompt, and its completion.
+
+    Args:
+        prompt_ids: everything before.
+        completion_ids: the rest, the partner's words included.
+        mask: 1 on tokens that count in the loss.
+        utterance_index: which own turn a token belongs to, -1 elsewhere.
+        logprobs: under the sampling distribution, ``nan`` on the partner's tokens; ``None`` where not known.
+    """
+
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    mask: list[int]
+    utterance_index: list[int]
+    logprobs: list[float] | None
+
+
+def completion_of(row: Row, filler: int, mask_truncated: bool = False) -> Completion:
+    """One row as TRL's trainers take it.
+
+    Args:
+        row: a dialogue.
+        filler: a token for the masked row of a dialogue in which the learner never had a turn; TRL takes no empty ones.
+        mask_truncated: whether turns cut by the length limit are masked.
+    """
+    if not row.num_turns:
+        return Completion([filler], [filler], [0], [-1], [float("nan")])
+    start = row.prompt_length
+    index = row.own_index[start:]
+    cut = set(row.truncated) if mask_truncated else set()
+    mask = [int(own and turn not in cut) for own, turn in zip(row.own_mask[start:], index, strict=True)]
+    logprobs = None if row.logprobs is None else row.logprobs[start:]
+    return Completion(row.ids[:start], row.ids[start:], mask, index, logprobs)
+
+
+def _numbers(values: Sequence[float | None], weight: float) -> list[float]:
+    return [float("nan") if value is None else weight * value for value in values]
+
+
+def _seed(*parts: int) -> int:
+    """One seed of several numbers: close ones give unrelated seeds."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+RolloutFunc = Callable[[Sequence[Any], Any], dict[str, Any]]
+"""What TRL calls with prompts, one for each completion, and the trainer."""
