@@ -74,7 +74,8 @@ def build_embedded_model(
         num_attention_heads=heads,
         num_key_value_heads=heads,
         max_position_embeddings=context,
-        initializer_range=0.02,
+        # Far wider than the usual 0.02, which is meant for wide models: cloning starts several times as fast.
+        initializer_range=hidden_size**-0.5,
         tie_word_embeddings=True,
         attention_bias=False,
         bos_token_id=None,

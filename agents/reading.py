@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from sotopia_env.agents import phrases
-from sotopia_env.agreement import read_move
+from sotopia_env.agreement import offer_to, opening, read_move, update
+from sotopia_env.episodes import seat_of
 from sotopia_env.families import language
 from sotopia_env.policies import Observation
 from sotopia_env.views import Entry, parse_transcript
@@ -56,6 +57,8 @@ class Talk:
         own_offers: own prices, in order.
         partner_offers: the partner's prices, in order.
         partner_before: how many of the partner's prices came before one's own last offer.
+        standing: the price an acceptance would take, by the rules that end an episode; ``None`` if nothing stands.
+        agreed: whether a price is agreed on already, where that does not end the talk.
         told: which of one's own facts are told.
         question: whether the partner's last turn asks something other than a price.
         rapport: how the partner's manner has made one feel, -1 to 1.
@@ -67,6 +70,8 @@ class Talk:
     own_offers: tuple[float, ...]
     partner_offers: tuple[float, ...]
     partner_before: int
+    standing: float | None
+    agreed: bool
     told: frozenset[str]
     question: bool
     rapport: float
@@ -102,29 +107,38 @@ def read_brief(goal: str, situation: str) -> Brief | None:
 
 def read_talk(observation: Observation, brief: Brief) -> Talk:
     """Read the transcript of an observation."""
-    return _read_talk(observation["transcript"], observation["agent"], brief)
+    seats = observation["participants"].count("\n") + 1
+    return _read_talk(observation["transcript"], observation["agent"], seats, brief)
 
 
 @lru_cache(maxsize=4096)
-def _read_talk(transcript: str, agent: str, brief: Brief) -> Talk:
+def _read_talk(transcript: str, agent: str, seats: int, brief: Brief) -> Talk:
     entries = parse_transcript(transcript)
     own = [entry for entry in entries if entry.agent == agent]
     others = [entry for entry in entries if entry.agent != agent]
-    own_offers, partner_offers, partner_before = [], [], 0
+    own_offers: list[float] = []
+    partner_offers: list[float] = []
+    partner_before = 0
+    table = opening(seats)
     for entry in entries:
-        price = _offered(entry)
-        if price is None:
+        seat = seat_of(entry.agent)
+        table = update(table, seat, entry.index, entry.type, entry.text)
+        offer = table.offers[seat]
+        if offer is None or offer.turn != entry.index:
             continue
         if entry.agent == agent:
-            own_offers.append(price)
+            own_offers.append(offer.price)
             partner_before = len(partner_offers)
         else:
-            partner_offers.append(price)
+            partner_offers.append(offer.price)
+    standing = offer_to(table, seat_of(agent))
     told = frozenset(fact for fact in brief.facts if any(language.tells(_first_person(fact), e.text) for e in own))
     return Talk(
         own_offers=tuple(own_offers),
         partner_offers=tuple(partner_offers),
         partner_before=partner_before,
+        standing=None if standing is None else standing.price,
+        agreed=table.agreement is not None,
         told=told,
         question=bool(others) and others[-1] is entries[-1] and _asks(others[-1].text),
         rapport=_rapport(others, brief),
@@ -135,7 +149,7 @@ def _read_talk(transcript: str, agent: str, brief: Brief) -> Talk:
 
 
 def first_person(statement: str) -> str:
-    """ "you sold your bike" as the one concerned says it: "I sold my bike"."""
+    """What "you sold your bike" is in the mouth of the one concerned: "I sold my bike"."""
     swaps = {"you": "I", "your": "my", "yours": "mine", "You": "I", "Your": "My", "are": "am", "were": "was"}
     words = statement.split(" ")
     told = []

@@ -143,8 +143,10 @@ def decide(observation: Observation, traits: Traits, rng: np.random.Generator) -
     if brief is None:
         return _small_talk(observation, rng)
     talk = read_talk(observation, brief)
+    if talk.agreed:
+        return _small_talk(observation, rng)
     offer = next_offer(brief, talk, traits)
-    standing = talk.partner_offers[-1] if talk.partner_offers else None
+    standing = talk.standing
     if standing is not None and accepts(brief, talk, traits, standing, offer):
         if rng.random() < traits.formal:
             return do("accept")
@@ -256,7 +258,7 @@ def _gain(brief: Brief, price: float) -> float:
 
 
 def _unit(brief: Brief) -> float:
-    return 1.0 if brief.list_price >= 30 else 0.5
+    return 1.0 if brief.list_price >= 20 else 0.5
 
 
 def _round(price: float, brief: Brief) -> float:

@@ -37,6 +37,7 @@ __all__ = [
     "update",
 ]
 
+
 @dataclass(frozen=True)
 class Offer:
     """A price that one seat proposed in the turn with that ``global_index``."""

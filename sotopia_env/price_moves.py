@@ -8,7 +8,7 @@ negation or a quoted price reaches no further than its own fragment. The fragmen
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -121,12 +121,16 @@ class _Findings:
 
     def undo_consent(self) -> None:
         """What was agreed to under a condition or with a "but" is at most an offer."""
-        if self.consent is not None and self.consent.price is not None:
-            self.offers.append(_Named(self.consent.price, False, False, self.consent.place))
+        if self.consent is None:
+            return
+        price, _, place = self.consent
+        if price is not None:
+            self.offers.append(_Named(price, False, False, place))
+        self.offers = [o._replace(certain=False) if o.place[0] == place[0] else o for o in self.offers]
         self.consent = None
 
     def hear_question(self, text: str) -> None:
-        """A question after an offer asks about it; one after vague consent shows that the consent was to something else."""
+        """A question after an offer asks about it; after vague consent, it shows consent to something else."""
         if self.offers and phrases.SEEKS_CONSENT.match(text):
             self.offers[-1] = self.offers[-1]._replace(asked=True)
         vague = self.consent is not None and self.consent.price is None and not self.consent.certain
@@ -167,15 +171,16 @@ class _Findings:
 
 
 def _read_speech(plain_text: str) -> PriceMove:
-    if not (phrases.CONSENT_HINT.search(plain_text) or _DIGIT.search(plain_text)):
+    if not (_DIGIT.search(plain_text) or phrases.CONSENT_HINT.search(plain_text)):
         return NO_MOVE
     findings = _Findings()
     has_condition = any(map(plain_text.__contains__, phrases.CONDITIONS))
     for number, sentence in enumerate(sentences(plain_text)):
         _read_sentence(sentence, number, has_condition and _is_conditional(sentence), findings)
-    if findings.consent is not None and phrases.POSTPONED.search(plain_text):
-        findings.undo_consent()
-    return findings.move()
+    move = findings.move()
+    if move.kind in ("offer", "accept") and phrases.POSTPONED.search(plain_text):
+        return NO_MOVE if move.price is None else replace(move, kind="offer", certain=move.asked and move.certain)
+    return move
 
 
 class _Fragment(NamedTuple):
@@ -203,7 +208,7 @@ def _read_sentence(sentence: Sentence, number: int, conditional: bool, findings:
         findings.hear_question(texts[asked_from])
     for index, text in enumerate(texts):
         link = links[index]
-        if findings.consent is not None and (link in phrases.CONTRASTS or text.startswith(phrases.PROVISOS)):
+        if link in phrases.CONTRASTS or text.startswith(phrases.PROVISOS):
             findings.undo_consent()
         can_consent = index < asked_from and not conditional
         consented, refusing = 0, False
@@ -227,10 +232,8 @@ def _read_sentence(sentence: Sentence, number: int, conditional: bool, findings:
 
 def _is_conditional(sentence: Sentence) -> bool:
     for index, text in enumerate(sentence.fragments):
-        if sentence.links[index] in ("if", "unless"):
-            if index == 0 or not sentence.fragments[index - 1].endswith(phrases.OPEN_ENDED):
-                return True
-        if phrases.CONDITION.search(text):
+        open_ended = index > 0 and sentence.fragments[index - 1].endswith(phrases.OPEN_ENDED)
+        if phrases.CONDITION.search(text) or (sentence.links[index] in ("if", "unless") and not open_ended):
             return True
     return False
 
@@ -245,7 +248,7 @@ def _question_start(texts: list[str]) -> int:
 
 
 def _is_reported_or_demanded(sentence: Sentence, index: int) -> bool:
-    """Whether the words of consent are somebody's words, or the reward of a demand ("throw it in and we have a deal")."""
+    """Whether the consent is somebody's words, or the reward of a demand ("throw it in and we have a deal")."""
     earlier = sentence.fragments[:index]
     if not earlier:
         return False
@@ -286,12 +289,19 @@ def _read_prices(fragment: _Fragment, findings: _Findings) -> None:
                 findings.consent = _Consent(price, consent["clear"] is not None, fragment.place)
                 continue
         if role == "offer" and price > 0:
+            certain = certain and not (fragment.link == "and" and _follows_uncertain(findings, fragment.place))
             echo = fragment.asked and len(text) < 16
             findings.offers.append(_Named(price, certain, fragment.asked, fragment.place, echo))
         elif role == "quoted":
             findings.quoted.append(_Named(price, certain, fragment.asked, fragment.place))
         elif role == "refused":
             findings.refused.append(price)
+
+
+def _follows_uncertain(findings: _Findings, place: tuple[int, int]) -> bool:
+    """Whether the fragment before named an uncertain price: "between $80" before "and $90"."""
+    last = findings.offers[-1] if findings.offers else None
+    return last is not None and not last.certain and last.place == (place[0], place[1] - 1)
 
 
 Role = Literal["offer", "refused", "quoted", "aside"]
@@ -317,7 +327,7 @@ def _role(before: str, after: str, clause: str, fragment: _Fragment, framed: boo
         exception = _exception(before, after, clause, words, following, fragment.link, fragment.asked)
         if exception is not None:
             return exception
-    return "offer", _is_certain(after, words, following, fragment, framed)
+    return "offer", _is_certain(before, after, words, following, fragment, framed)
 
 
 def _exception(
@@ -332,8 +342,7 @@ def _exception(
     hypothetical = link == "if" and not phrases.BOUGHT.isdisjoint(words)
     if not hypothetical and not (phrases.ELSEWHERE.isdisjoint(words) and phrases.ELSEWHERE.isdisjoint(following)):
         return "aside", True
-    restarts = [match.start() for match in phrases.NEW_START.finditer(clause)]
-    clause = clause[restarts[-1] :] if restarts else clause
+    clause = phrases.NEW_START.split(clause)[-1]
     negated = not phrases.NEGATORS.isdisjoint(clause.split()) or phrases.NO_WAY.search(clause) is not None
     at_least = phrases.AT_LEAST.search(before) is not None
     if at_least or (words and words[-1] in phrases.COMPARED):
@@ -356,11 +365,15 @@ def _is_change(words: list[str], following: list[str], after: str) -> bool:
     return following[0] in phrases.CHANGE_AFTER or after[0] == "/"
 
 
-def _is_certain(after: str, words: list[str], following: list[str], fragment: _Fragment, framed: bool) -> bool:
+def _is_certain(
+    before: str, after: str, words: list[str], following: list[str], fragment: _Fragment, framed: bool
+) -> bool:
     if fragment.conditional or phrases.RANGE.match(after):
         return False
     last = words[-1] if words else ""
     if last in phrases.ROUGHLY or (last == "about" and words[-2:-1] not in (["how"], ["what"])):
+        return False
+    if not fragment.asked and fragment.link != "if" and phrases.YOU_CAN.search(before):
         return False
     if not fragment.asked and not (phrases.HEDGES.isdisjoint(words) and phrases.HEDGES.isdisjoint(following)):
         return False
@@ -370,4 +383,5 @@ def _is_certain(after: str, words: list[str], following: list[str], fragment: _F
         or (len(words) <= 1 and len(following) <= 1)
         or (len(following) > 0 and following[0] in phrases.FRAMED_AFTER)
         or phrases.IS_MINE.match(after) is not None
+        or phrases.PRICE_CONSENT.match(after) is not None
     )

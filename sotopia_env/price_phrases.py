@@ -62,19 +62,19 @@ _FILLERS = (
 )
 # "Good deal on that bike" is no consent: the bare word takes fewer fillers than the longer phrases.
 _DEAL = r"(?:(?:ok|okay|alright|all right|right|yes|yeah|yep|sure|fine|well|so|then|now|oh) ){0,3}deal(?: done| then)?"
-_SUBJECT = r"(?:i|we)(?:'?ll| will| can| hereby|'?m| am| are|'?re|'?d be| would be)?"
+_SUBJECT = r"(?:i|we)(?:'?ll| will| shall| can| hereby|'?m| am| are|'?re|'?d be| would be)?"
 _GLADLY = r"(?:gladly |happily |(?:happy|glad|willing|ready|able|prepared) to )?"
 _CLEAR = (
     rf"(?:you|we)(?:'?ve| have| do have)?(?: got)?(?: yourself| ourselves)? a deal{_END}",
-    rf"(?:it'?s|it is|that'?s|consider it|call it|let'?s call it) (?:a deal|a done deal|done|settled){_END}",
+    rf"(?:(?:it|that|this)(?:'?s| is)|consider it|call it|let'?s call it) (?:a deal|a done deal|done|settled){_END}",
     r"(?:consider it )?sold(?=\W*$| at\b| to you\b| for (?:\$|[0-9]))",
     rf"(?:i|we)(?:'?ll| will)(?: \w{{2,12}}ly)? (?:take|buy) (?:it|that|this|them|the deal|{_THE_OFFER})"
     r"(?=\W*$| (?:at|then|off|now|today|please|right now)\b| for (?!a\b))",
     rf"(?:i|we)(?:'?ll| will) take you up on (?:it|that|{_THE_OFFER})",
     rf"{_SUBJECT} {_GLADLY}agree(?:d)? (?:to|on|with|at) (?:{_THE_OFFER}|{_AMOUNT}|that(?=\W*$))",
     rf"(?:it'?s )?agreed(?: (?:to|on|at))?(?: (?:{_THE_OFFER}|{_AMOUNT})|(?=\W*$| then\b))",
-    rf"(?:we'?re|we are|i'?m|i am) agreed{_END}|(?:i'?m |i am )?(?:glad|happy|pleased) we (?:could |can )?agreed? (?:on|at|to) "
-    rf"{_AMOUNT}",
+    rf"(?:we'?re|we are|i'?m|i am) agreed{_END}",
+    rf"(?:i'?m |i am )?(?:glad|happy|pleased) we (?:could |can )?agreed? (?:on|at|to) {_AMOUNT}",
     rf"(?:{_SUBJECT} {_GLADLY})?accept(?:ed)?"
     rf"(?:\W*$| (?:it|that|this)(?=\W*$| then| at| for)| {_THE_OFFER}| (?:at |for )?{_AMOUNT})",
     r"(?:the |your )?offer (?:is )?accepted",
@@ -82,17 +82,17 @@ _CLEAR = (
     rf"(?:'?s| is|'?re| are) (?:all )?yours{_END}",
     rf"done deal\b|you'?re on{_END}",
     rf"(?:that|{_THE_OFFER})(?:'?ll| will| would)? works?(?: fine| well| great| perfectly)?(?=\W*$)",
-    rf"(?:(?:that|it|this|which|{_THE_OFFER})(?:'?ll| will| would)? )?works?(?: just)?(?: fine| well| great| perfectly)? "
-    r"(?:for|with) (?:me|us)(?=\W*$| then| too| as well)",
+    rf"(?:(?:that|it|this|which|{_THE_OFFER})(?:'?ll| will| would)? )?works?"
+    r"(?: just)?(?: fine| well| great| perfectly)? (?:for|with) (?:me|us)(?=\W*$| then| too| as well)",
     r"(?:let'?s|i'?ll|we can|we'?ll) (?:finalize|close|seal|shake on) (?:it|that|(?:the|this|our) (?:deal|sale))"
     rf"{_END}|let'?s shake on {_AMOUNT}",
     rf"(?:i|we)(?:'?m| am|'?re| are) (?:ok|okay|fine|good|happy|comfortable) with {_AMOUNT}|i can live with {_AMOUNT}",
 )
 _VAGUE = (
-    rf"(?:(?:that|it|this|{_THE_OFFER}) )?sounds? (?:good|great|fair|perfect|fine|reasonable|right|like a (?:deal|plan))"
-    r"(?: (?:to|for) (?:me|us))?(?=\W*$)",
-    rf"(?:that|this|it|{_THE_OFFER})(?:'?s| is) (?:fine|acceptable|ok|okay|agreeable|doable)"
-    r"(?: (?:by|with|for|to) (?:me|us))?(?=\W*$)",
+    rf"(?:(?:that|it|this|{_THE_OFFER}) )?sounds? "
+    r"(?:good|great|fair|perfect|fine|reasonable|right|like a (?:deal|plan))(?: (?:to|for) (?:me|us))?(?=\W*$)",
+    rf"(?:that|this|it|{_THE_OFFER})(?:'?s| is) "
+    r"(?:acceptable|agreeable|doable|(?:fine|ok|okay)(?= (?:by|with|for)))(?: (?:by|with|for|to) (?:me|us))?(?=\W*$)",
     r"(?:fine|good|okay|ok) (?:by|with) me(?=\W*$)",
     r"(?:i|we)(?:'?m| am|'?re| are) (?:ok|okay|fine|good|happy|comfortable) with (?:that|it|this|that price)(?=\W*$)",
     r"i (?:can|could) (?:live with|work with|do) (?:that|it)(?=\W*$)",
@@ -117,7 +117,8 @@ PRAISE = re.compile(
     r"tempting|interesting|kind) (?:offer|price|bid|deal|start|starting|number|figure)\b"
 )
 WITHDRAWAL = re.compile(
-    r"(?:(?:sorry|well|then|ok|okay|so|i'?m afraid|there'?s|there is|it'?s|i guess|we have) ){0,2}no deal\b(?! ?breaker)|"
+    r"(?:(?:sorry|well|then|ok|okay|so|i'?m afraid|there'?s|there is|it'?s|i guess|we have) ){0,2}"
+    r"no deal\b(?! ?breaker)|"
     r"(?:the |my )?(?:deal|offer)(?:'?s| is) (?:off|withdrawn)|(?:actually )?i(?:'?ll| have to| must|'?d like to)? "
     r"(?:take (?:that|it|my offer|my words) back(?=\W*$)|take back my\b|(?:withdraw|retract|rescind)\b)|"
     r"(?:forget it|never ?mind|(?:i'?m )?not interested(?: anymore)?)(?=\W*$)"
@@ -133,15 +134,17 @@ REFUSED_AS_THAT = re.compile(
 QUOTING = ("said", "say", "says", "saying", "told me", "mentioned", "called it", "the word", "promised")
 CONDITIONS = ("if", "unless", "provid", "assuming", "once", "until", "long as", "condition", "exchange", "return")
 CONDITION = re.compile(
-    r"\b(?:if|unless|provid(?:ed|ing)|assuming|once|until|(?:as|so) long as|on (?:the )?condition|in (?:exchange|return) for)\b"
+    r"\b(?:if|unless|provid(?:ed|ing)|assuming|once|until|(?:as|so) long as|on (?:the )?condition|"
+    r"in (?:exchange|return) for)\b"
 )
 PROVISOS = ("only", "as long as", "so long as", "provided", "assuming", "on condition", "on the condition")
 OPEN_ENDED = ("know", "even", "ask", "see", "as", "wonder", "wondering")  # "let me know if" sets no condition
 CONTRASTS = frozenset(("but", "however", "though", "although", "except"))
-# What "and we have a deal" may follow: a statement or more consent. "The lamp, throw in a bulb and it's a deal" demands.
+# What "and we have a deal" may follow: a statement or more consent. "Throw in a bulb and it's a deal" demands.
 STATEMENT = re.compile(
     r"(?!i(?:'?d|'?ll| would| will| just| still)? (?:need|want|expect|require)|i(?:'?d| would) like|we (?:need|want))"
-    r"(?:(?:i|i'm|i've|i'll|i'd|it|it's|that|that's|this|we|we're|he|she|they|you've|ok|okay|yes|yeah|sure|fine|great|deal)\b|"
+    r"(?:(?:i|i'm|i've|i'll|i'd|it|it's|that|that's|this|we|we're|he|she|they|you've|ok|okay|yes|yeah|sure|fine|great|"
+    r"deal)\b|"
     r"(?:the|your) (?:\w{1,16} ){1,3}(?:is|are|looks?|seems?|sounds?|works?|was)\b)"
 )
 QUESTION = re.compile(
@@ -163,15 +166,19 @@ NEGATORS = frozenset(
     "not never cannot can't cant couldn't won't wont wouldn't don't dont doesn't didn't isn't ain't unable refuse nor "
     "neither hardly shouldn't wouldnt couldnt isnt doesnt reject rejected reluctant".split()
 )
-NO_WAY = re.compile(r"\bno (?:way|deal|chance)\b|\bnowhere\b|\b(?:instead of|rather than) $")
+NO_WAY = re.compile(
+    r"\bno (?:way|deal|chance)\b|\bnowhere\b|\binstead of $|\brather than $|\bthan (?:to )?(?:pay|sell|take|accept) "
+)
 RHETORICAL = re.compile(
     r"\bwhy (?:not|don't|can't)|\b(?:can't|couldn't|won't|wouldn't|don't|isn't) (?:you|we)\b|(?:\bnot|n't) mind\b|"
     r"\bnot only\b|^ ?(?:wouldn't|isn't|won't|couldn't)"
 )
 # "I can't throw in the stand would you take $70": a new question ends the reach of a negation.
-NEW_START = re.compile(r" (?:how about|what about|would you|could you|can you)\b")
+NEW_START = re.compile(r" (?=(?:how about|what about|would you|could you|can you)\b)")
 COMPARED = frozenset("than below under over above beyond past exceed exceeding".split())
-AT_LEAST = re.compile(r"\b(?:no (?:more|less|lower|higher|further) than|at (?:most|least)|no(?:thing)? (?:under|below|over)) $")
+AT_LEAST = re.compile(
+    r"\b(?:no (?:more|less|lower|higher|further) than|at (?:most|least)|no(?:thing)? (?:under|below|over)) $"
+)
 REFUSED_AFTER = frozenset(
     "too low lower high higher steep insulting insult unacceptable impossible crazy ridiculous lowball expensive loss "
     "unreasonable unfair outrageous rejected than beyond above below over outside exceeds".split()
@@ -182,25 +189,30 @@ CHANGE_AFTER = frozenset(
     "lower difference refund tip upfront gift increase reduction towards toward increments worth new apart gap short "
     "profit bill bills note rebate repair repairs value".split()
 )
-CHANGE_BEFORE = frozenset("from by down up extra another additional save saves saving every minus plus lose losing".split())
+CHANGE_BEFORE = frozenset(
+    "from by down up extra another additional save saves saving every minus plus lose losing".split()
+)
 PERIODS = frozenset("week month day year piece hour night head".split())
 ELSEWHERE = frozenset(
     "listed listing list advertised posted paid bought purchased cost costs originally retail retails msrp "
     "spent elsewhere someone somebody other others similar store stores shop shops online ebay amazon craigslist "
     "competitor valued appraised charged charges charge usually normally typically market saw found seen sells sold "
-    "somewhere secondhand heard would've could've should've people".split()
+    "else secondhand heard yesterday would've could've should've people".split()
 )
 THIRD_PARTY = re.compile(
-    r"\banother (?:buyer|seller|person|guy|store|shop|one|offer|listing|party|dealer)|\b(?:would|could|should|might) have\b|"
-    r"\bmy (?:friend|brother|sister|neighbou?r|cousin|mother|father|colleague)|"
-    r"\b(?:he|she|they)(?:'d| would| will|'ll|'re)? (?:offer|pay|ask|want|take|got|sell)|\bgoing rate|\bgoes for\b|\boriginal (?:price|cost|tag) (?:was|is)\b|"
-    r"\basking price (?:of|is|was) $|\bworth (?:about )?$|\bnew for $"
+    r"\banother (?:buyer|seller|person|guy|store|shop|one|offer|listing|party|dealer)|"
+    r"\b(?:would|could|should|might) have\b|\bmy (?:friend|brother|sister|neighbou?r|cousin|mother|father|colleague)|"
+    r"\b(?:he|she|they)(?:'d| would| will|'ll|'re)? (?:offer|pay|ask|want|take|got|sell)|\bgoing rate|\bgoes for\b|"
+    r"\boriginal (?:price|cost|tag) (?:was|is)\b|\basking price (?:of|is|was) $|\bworth (?:about )?$|\bnew for $|"
+    r"\b(?:for|get|buy|be|cost) (?:a|an|the)? ?(?:brand )?new(?:er)?\b|"
+    r"\bwas (?:ready|willing|going|about|prepared) to\b"
 )
 PARTNERS_BEFORE = re.compile(
-    r"\byour (?:(?:[a-z-]{1,16} ){0,2}(?:offer|price|asking|ask|bid|proposal|quote|figure|number|counter-?offer|listing|"
-    r"target|budget|limit|maximum|minimum|counter) (?:price )?(?:(?:of|is|at|was|for) )?)?$|"
-    r"\byou(?:'re|'ve| are| have| were|'d| just)? (?:[a-z]{1,12}ly )?(?:said|asked|asking|offered|want|wanted|mentioned|"
-    r"proposed|quoted|suggested|listed|paid|say)(?: (?:me|for|it|at|about|that|us)){0,2} $"
+    r"\byour (?:(?:[a-z-]{1,16} ){0,2}(?:offer|price|asking|ask|bid|proposal|quote|figure|number|counter-?offer|"
+    r"listing|target|budget|limit|maximum|minimum|counter) (?:price )?(?:(?:of|is|at|was|for) )?)?$|"
+    r"\byou(?:'re|'ve| are| have| were|'d| just)? (?:[a-z]{1,12}ly )?(?:said|asked|asking|offered|want|wanted|"
+    r"mentioned|proposed|quoted|suggested|listed|paid|say)(?: (?:me|for|it|at|about|that|us)){0,2} $|"
+    r"\bthe (?:offer|bid) of $|\bthank(?:s| you) (?:so much |very much )?for (?:the|offering|proposing|coming)\b"
 )
 PARTNERS_AFTER = re.compile(
     r"(?: that)? you(?:'re|'ve| are| have)? (?:offered|asked|asking|mentioned|said|proposed?|want|quoted|suggested)\b|"
@@ -208,21 +220,20 @@ PARTNERS_AFTER = re.compile(
 )
 FRAMES = frozenset(
     "about do offer offering pay paying take taking give giving accept sell selling buy say price asking ask go going "
-    "come coming make meet want need propose proposing suggest counter does would settle best lowest highest firm final "
-    "let agree deal agreed it's yours i'd i'll down up halfway looking limit maximum minimum most least purchase "
-    "finalize willing can could why if paid gave".split()
+    "come coming make meet want need propose proposing suggest counter does would settle best lowest highest firm "
+    "final let call agree deal agreed it's yours i'd i'll down up halfway looking limit maximum minimum most least "
+    "purchase finalize willing can could why if paid gave".split()
 )
 FRAMED_AFTER = frozenset("works work it sounds would sound total cash firm flat final tops max even in".split())
 IS_MINE = re.compile(r" (?:is|was) (?:still |really )?(?:my|the|as|what|all|our)\b")
 HEDGES = frozenset("maybe perhaps might possibly probably hoping hoped wanted wished planned".split())
+# "So you can do $85" repeats the partner's words as often as it proposes.
+YOU_CAN = re.compile(r"\byou(?:'d|'ll| can| could| will| would) (?:do|take|pay|accept|go|offer|give|sell)\b")
 BOUGHT = frozenset(("paid", "bought"))
 RANGE = re.compile(r" ?(?:-|to|or) ?\$?(?:[0-9]|$)")
 ROUGHLY = frozenset("around approximately roughly near nearly between or almost".split())
 # Without any of these words around it, a price is an offer.
-TELLING = (
-    ELSEWHERE | NEGATORS | COMPARED | REFUSED_AFTER
-    | frozenset(
-        "you you're you've you'd your another have my he she they he'd she'd they'd they're they'll asking goes going worth original is was sounds seems "
-        "new no nowhere instead rather most least mind".split()
-    )
-)  # fmt: skip
+TELLING = frozenset(
+    "you you're you've you'd your another have my he she they he'd she'd they'd they're they'll asking goes going "
+    "worth original is was sounds seems get newer thanks thank new no nowhere instead rather most least mind".split()
+).union(ELSEWHERE, NEGATORS, COMPARED, REFUSED_AFTER)

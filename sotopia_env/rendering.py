@@ -24,8 +24,8 @@ OPENING = "Begin."
 CONTINUATION = "Go on."
 """The user message before an own turn where nobody else acted since the last one."""
 
-_MARK = re.compile(r"\[(none|speak|action|non-verbal communication|leave)\]\s*:?\s*", re.IGNORECASE | re.ASCII)
-_SAID = re.compile(r"said:\s*", re.IGNORECASE)
+_MARK = re.compile(r"\[(none|speak|action|non-verbal communication|leave)\]", re.IGNORECASE | re.ASCII)
+_SAID = re.compile(r"said:", re.IGNORECASE)
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 
 Message = dict[str, str]
@@ -105,10 +105,10 @@ def parse_output(raw: str) -> tuple[Action, str | None]:
         return NONE, "the output is empty"
     mark = _MARK.match(text)
     if mark:
-        return read_action(Action(mark.group(1).lower(), text[mark.end() :]))
+        return read_action(Action(mark.group(1).lower(), text[mark.end() :].strip().removeprefix(":").strip()))
     said = _SAID.match(text)
     if said:
-        return read_action(Action("speak", text[said.end() :]))
+        return read_action(Action("speak", text[said.end() :].strip()))
     fence = _FENCE.search(text)
     candidate = fence.group(1) if fence else text
     if candidate.startswith("{") and "action_type" in candidate:
@@ -146,5 +146,5 @@ def _labels(participants: str) -> dict[str, str]:
         if first.count(short) == 1 and short:
             labels[agent] = short
         else:
-            labels[agent] = name if names.count(name) == 1 else f"{name} ({agent})"
+            labels[agent] = name if name and names.count(name) == 1 else f"{name} ({agent})".strip()
     return labels

@@ -81,12 +81,15 @@ def family_and_tasks(given: Any, split: str) -> tuple[Family, Sequence[Task] | N
     if isinstance(given, Sequence) and not isinstance(given, str):
         if not given:
             raise ValueError("the list of tasks is empty")
+        strange = next((task for task in given if not isinstance(task, Task)), None)
+        if strange is not None:
+            raise TypeError(f"a list of tasks holds a {type(strange).__name__}; load a file's tasks with load_tasks")
         return family_of_all(given), tuple(given), split
     return as_family(given), None, split
 
 
 def make_policy(given: Any, **options: Any) -> Policy:
-    """A policy from a name (``"scripted:warm"``, ``"random"``, ``"local:DIR"``), a model directory, a function or object.
+    """A policy from a name (``"scripted:warm"``, ``"random"``, ``"local:DIR"``), a directory, a function or an object.
 
     Args:
         given: see above; a function takes ``(observation, rng)`` and returns an action or a ``str``.

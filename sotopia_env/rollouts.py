@@ -94,29 +94,25 @@ def rollout(
 
     Returns:
         ``num_episodes`` episodes, in order, whatever order they finished in.
+
+    Raises:
+        RuntimeError: a policy failed; the error names the policy, the task and the turn.
+        ValueError: ``out`` holds episodes of this seed with other tasks, policies, rules or rewards.
     """
     from sotopia_env.make import parallel_env
-    from sotopia_env.resolve import make_policy
 
     if num_episodes < 1:
         raise ValueError(f"num_episodes: {num_episodes} is not a positive number")
+    if batch_size < 1:
+        raise ValueError(f"batch_size: {batch_size} is not a positive number")
     template = parallel_env(tasks, split=split, reward=reward, **env_options)
-    given = [policies] if isinstance(policies, str) or not isinstance(policies, Sequence) else list(policies)
-    agents = template.possible_agents
-    if len(given) not in (1, len(agents)):
-        raise ValueError(f"policies: {len(given)} given for {len(agents)} seats; give one for all or one for each")
-    made = [make_policy(policy) for policy in given]
-    seated = dict(zip(agents, made * len(agents) if len(made) == 1 else made, strict=False))
+    seated = _seated(policies, template.possible_agents)
     episodes: dict[int, Episode] = {}
-    with EpisodeWriter(out) if out is not None else nullcontext() as writer, _progress_bar(progress, num_episodes) as tick:
-        todo = []
-        for i in range(num_episodes):
-            done = writer.finished.get(_key(seed, i)) if writer is not None else None
-            if done is None:
-                todo.append(i)
-            else:
-                episodes[i] = done
-                tick()
+    with nullcontext() if out is None else EpisodeWriter(out) as writer, _ProgressBar(progress, num_episodes) as tick:
+        if writer is not None:
+            episodes = _played_before(writer, template, seated, seed, num_episodes)
+            tick(len(episodes))
+        todo = [i for i in range(num_episodes) if i not in episodes]
         for start in range(0, len(todo), batch_size):
             indices = todo[start : start + batch_size]
             envs = template.fork(len(indices))
@@ -126,11 +122,10 @@ def rollout(
                 episodes[i] = _finished_episode(env, infos, _key(seed, i), episode_seed(seed, i), seated)
                 if writer is not None:
                     writer.write(episodes[i])
-                tick()
+                tick(1)
 
             for i, env in zip(indices, envs, strict=True):
-                fixed = env.unwrapped.tasks
-                env.reset(seed=episode_seed(seed, i), options={"task": fixed[i % len(fixed)]} if fixed else None)
+                _begin(env, seed, i)
             play(
                 envs,
                 [seated] * len(envs),
@@ -177,6 +172,52 @@ def _key(seed: int, index: int) -> str:
     return f"{seed}-{index}"
 
 
+def _begin(env: Any, seed: int, index: int) -> None:
+    """Reset to the task of one episode of a run."""
+    fixed = env.unwrapped.tasks
+    env.reset(seed=episode_seed(seed, index), options={"task": fixed[index % len(fixed)]} if fixed else None)
+
+
+def _seated(policies: Any, agents: Sequence[str]) -> dict[str, Policy]:
+    """The policy of every agent: one given is for all, else one for each."""
+    from sotopia_env.resolve import make_policy
+
+    given = [policies] if isinstance(policies, str) or not isinstance(policies, Sequence) else list(policies)
+    if len(given) not in (1, len(agents)):
+        raise ValueError(f"policies: {len(given)} given for {len(agents)} seats; give one for all or one for each")
+    made = [make_policy(policy) for policy in given]
+    return dict(zip(agents, made * len(agents) if len(made) == 1 else made, strict=True))
+
+
+def _played_before(
+    writer: EpisodeWriter, template: Any, seated: Mapping[str, Policy], seed: int, num_episodes: int
+) -> dict[int, Episode]:
+    """The episodes a file already holds of this very run."""
+    names = {agent: policy.name for agent, policy in seated.items()}
+    reward = getattr(template, "reward", None)
+    env = template.fork()[0]
+    found = {}
+    for i in range(num_episodes):
+        episode = writer.finished.get(_key(seed, i))
+        if episode is None:
+            continue
+        _begin(env, seed, i)
+        missing = [] if reward is None or reward.name in episode.rewards else [reward.name]
+        for what, old, new in (
+            ("tasks", episode.task.id, env.episode.task.id),
+            ("policies", dict(episode.policies), names),
+            ("rules", dict(episode.config), template.unwrapped.config),
+            ("rewards", list(episode.rewards), [*episode.rewards, *missing]),
+        ):
+            if old != new:
+                raise ValueError(
+                    f"{writer.path}: episode {episode.key} was played with other {what} ({old}, not {new}); "
+                    "give another file, or remove this one"
+                )
+        found[i] = episode
+    return found
+
+
 def _decide(
     envs: Sequence[SotopiaParallelEnv],
     indices: Sequence[int],
@@ -198,10 +239,19 @@ def _decide(
         try:
             made = policy.act(observations, contexts)
         except Exception as error:
-            where = "; ".join(f"episode {c.episode}, {c.agent}, own turn {c.turn}" for c in contexts[:3])
-            raise RuntimeError(f"policy {policy.name!r} failed ({type(error).__name__}: {error}) at {where}") from error
+            tasks = {i: env.episode.task.id for env, i in zip(envs, indices, strict=True)}
+            asked = [
+                f"task {tasks[i]}, episode {context.episode}, {agent}, own turn {context.turn}"
+                for (i, agent), context in zip(places, contexts, strict=True)
+            ]
+            where = "; ".join(asked[:3]) + (f" and {len(asked) - 3} more" if len(asked) > 3 else "")
+            failure = f"{type(error).__name__}: {error}"
+            raise RuntimeError(f"policy {policy.name!r} failed ({failure}) at {where}") from error
         if len(made) != len(places):
             raise ValueError(f"policy {policy.name!r} made {len(made)} decisions for {len(places)} observations")
+        for decision in made:
+            if not isinstance(decision, Decision):
+                raise TypeError(f"policy {policy.name!r}: act returned a {type(decision).__name__}, not a Decision")
         decisions.update(zip(places, made, strict=True))
     return decisions
 
@@ -226,7 +276,7 @@ def _finished_episode(
     return episode
 
 
-class _progress_bar:
+class _ProgressBar:
     """A progress bar on stderr, or nothing."""
 
     def __init__(self, show: bool, total: int) -> None:
@@ -234,9 +284,9 @@ class _progress_bar:
         self._show = show
         self._bar: Any = None
 
-    def __enter__(self) -> Callable[[], None]:
+    def __enter__(self) -> Callable[[int], None]:
         if not self._show:
-            return lambda: None
+            return lambda played: None
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -249,7 +299,7 @@ class _progress_bar:
         )
         self._bar.start()
         task = self._bar.add_task("episodes", total=self._total)
-        return lambda: self._bar.advance(task)
+        return lambda played: self._bar.advance(task, played)
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 
@@ -23,6 +24,9 @@ MAX_OUTPUT = 4 * MAX_UTTERANCE
 
 INTERFACES = ("text", "dict")
 
+Played = tuple[Observation, float, bool, bool, dict[str, Any]]
+"""What the agent sees of one or more cycles: observation, reward, terminated, truncated, info."""
+
 
 class SotopiaEnv(gymnasium.Env[Any, Any]):
     """One seat of a parallel environment; one step is the agent's own turn and the partners' replies.
@@ -41,7 +45,7 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
         ...                      reward="episode")
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "ansi"], "render_fps": 1}
+    metadata: dict[str, Any] = {"render_modes": ["human", "ansi"], "render_fps": 1}  # noqa: RUF012
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
             self.observation_space = spaces.observation_space()
             self.action_space = spaces.action_space(self.parallel.unwrapped.action_types)
         self._partner_seed = 0
-        self._owed = 0.0
+        self._early: Played | None = None
 
     @property
     def episode(self) -> Episode:
@@ -90,8 +94,11 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
         super().reset(seed=seed)
         self._partner_seed = int(self.np_random.integers(2**62))
         observations, infos = self.parallel.reset(seed=int(self.np_random.integers(2**62)), options=options)
-        observations, self._owed, *_, infos = self._partners_play(observations, infos)
-        return self._observation(observations), infos[self.agent]
+        played = self._partners_play((observations[self.agent], 0.0, False, False, infos[self.agent]))
+        self._early = played if played[2] or played[3] else None
+        # What step returns in the end is nothing that reset has given away.
+        observation, _, _, _, info = copy.deepcopy(played)
+        return self._shown(observation), info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take the agent's turn, then let the partners reply.
@@ -102,18 +109,14 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
         Returns:
             Observation, reward (the sum over the cycles played), terminated, truncated, info.
         """
-        if self.interface == "text":
-            action = self._parsed(action)
-        observations, rewards, terminations, truncations, infos = self.parallel.step({self.agent: action})
-        invalid = infos[self.agent]["invalid_action"]
-        total = owed + float(rewards[self.agent])
-        if not (terminations[self.agent] or truncations[self.agent]):
-            observations, more, terminated, truncated, infos = self._partners_play(observations, infos)
-            total += more
+        if self._early is not None:
+            played, self._early = self._early, None
         else:
-            terminated, truncated = terminations[self.agent], truncations[self.agent]
-        info = {**infos[self.agent], "invalid_action": invalid}
-        return self._observation(observations), total, terminated, truncated, info
+            own = self._parsed(action) if self.interface == "text" else action
+            first = self._cycle({self.agent: own})
+            observation, total, terminated, truncated, info = self._partners_play(first)
+            played = observation, total, terminated, truncated, {**info, "invalid_action": first[4]["invalid_action"]}
+        return self._shown(played[0]), *played[1:]
 
     def render(self) -> Any:
         """The transcript, as in the parallel environment."""
@@ -123,24 +126,29 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
         """Close the parallel environment."""
         self.parallel.close()
 
-    def _partners_play(
-        self, observations: Mapping[str, Any], infos: Mapping[str, Any]
-    ) -> tuple[Mapping[str, Any], float, bool, bool, Mapping[str, Any]]:
-        total = 0.0
+    def _partners_play(self, played: Played) -> Played:
+        """Cycles in which the agent has no turn, their rewards added up."""
+        observation, total, terminated, truncated, info = played
         bare = self.parallel.unwrapped
         while bare.acting and self.agent not in bare.acting:
-            actions = {agent: self._partner_decision(agent, observations[agent]) for agent in bare.acting}
-            observations, rewards, terminations, truncations, infos = self.parallel.step(actions)
-            total += float(rewards[self.agent])
-            if terminations[self.agent] or truncations[self.agent]:
-                return observations, total, terminations[self.agent], truncations[self.agent], infos
-        return observations, total, False, False, infos
+            observation, reward, terminated, truncated, info = self._cycle({})
+            total += reward
+        return observation, total, terminated, truncated, info
 
-    def _partner_decision(self, agent: str, observation: Observation) -> Decision:
-        turn = self.parallel.unwrapped.own_turns_played(agent)
+    def _cycle(self, own: Mapping[str, Any]) -> Played:
+        """One cycle of the parallel environment, as the agent sees it."""
+        bare = self.parallel.unwrapped
+        actions = {agent: self._partner_decision(agent) for agent in bare.acting if agent != self.agent}
+        results = self.parallel.step({**actions, **own})
+        observation, reward, terminated, truncated, info = (result[self.agent] for result in results)
+        return observation, float(reward), terminated, truncated, info
+
+    def _partner_decision(self, agent: str) -> Decision:
+        bare = self.parallel.unwrapped
+        turn = bare.own_turns_played(agent)
         rng = turn_generator(self._partner_seed, seat_of(agent), turn)
         context = Context(f"{self._partner_seed:016x}", agent, turn, rng)
-        return self.partner.act([observation], [context])[0]
+        return self.partner.act([bare.observe(agent)], [context])[0]
 
     def _parsed(self, raw: Any) -> Decision:
         if not isinstance(raw, str):
@@ -148,6 +156,5 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
         action, reason = rendering.parse_output(raw)
         return Decision(action, raw=raw, invalid=reason)
 
-    def _observation(self, observations: Mapping[str, Any]) -> Any:
-        own = observations[self.agent]
-        return rendering.as_text(own) if self.interface == "text" else own
+    def _shown(self, observation: Observation) -> Any:
+        return rendering.as_text(observation) if self.interface == "text" else observation

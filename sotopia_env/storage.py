@@ -15,18 +15,21 @@ from sotopia_env.episodes import Episode
 def save_episodes(episodes: Iterable[Episode], path: str | Path) -> None:
     """Write episodes as JSON lines. The file appears whole or not at all: a full disk leaves an older one as it was."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8") as file:
             for episode in episodes:
                 file.write(_line(episode))
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as error:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
-        raise OSError(error.errno, f"episodes were not saved to {path}: {error.strerror}; nothing was changed") from error
+        if isinstance(error, OSError):
+            reason = f"episodes were not saved to {path}: {error.strerror}; nothing was changed"
+            raise OSError(error.errno, reason) from error
+        raise
 
 
 def load_episodes(path: str | Path) -> list[Episode]:
@@ -56,29 +59,26 @@ class EpisodeWriter:
             for episode, position in _read(self.path, drop_cut_line=True):
                 self.finished[episode.key] = episode
                 end = position
-        self._file = self.path.open("ab")
+        # Unbuffered, or closing the file would try once more to write what did not fit on a full disk.
+        self._file = self.path.open("ab", buffering=0)
         self._file.truncate(end)
 
     def write(self, episode: Episode) -> None:
         """Append one episode; if the disk is full, whatever was written of it is taken back."""
         position = self._file.seek(0, os.SEEK_END)
+        left = memoryview(_line(episode).encode("utf-8"))
         try:
-            self._file.write(_line(episode).encode("utf-8"))
-            self._file.flush()
-        except OSError as error:
-            self._take_back(position)
-            raise OSError(
-                error.errno,
-                f"episode {episode.key} was not saved to {self.path}: {error.strerror}; "
-                f"the {len(self.finished)} before it are safe, run again to go on",
-            ) from error
+            while left:
+                left = left[self._file.write(left) :]
+        except BaseException as error:
+            if left:
+                self._file.truncate(position)
+            if isinstance(error, OSError):
+                saved = f"the {len(self.finished)} before it are safe, run again to go on"
+                reason = f"episode {episode.key} was not saved to {self.path}: {error.strerror}; {saved}"
+                raise OSError(error.errno, reason) from error
+            raise
         self.finished[episode.key] = episode
-
-    def _take_back(self, position: int) -> None:
-        raw = self._file.detach()
-        os.ftruncate(raw.fileno(), position)
-        raw.close()
-        self._file = self.path.open("ab")
 
     def close(self) -> None:
         """Close the file."""
@@ -116,7 +116,8 @@ def _episode(line: bytes, path: Path, number: int) -> Episode:
         record: Any = json.loads(line)
         return Episode.from_dict(record)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}, line {number}: not valid JSON ({error}); remove the line or write the file anew") from error
+        remedy = "remove the line or write the file anew"
+        raise ValueError(f"{path}, line {number}: not valid JSON ({error}); {remedy}") from error
     except KeyError as error:
         raise ValueError(f"{path}, line {number}: the episode has no field {error}") from error
     except (TypeError, AttributeError, ValueError) as error:

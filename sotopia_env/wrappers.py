@@ -57,7 +57,7 @@ class ParallelWrapper(BaseParallelWrapper[str, dict[str, Any], Any]):
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Put back what :meth:`snapshot` returned."""
         if "env" not in snapshot or "wrapper" not in snapshot:
-            raise ValueError(f"restore: the snapshot was not taken from an environment wrapped in {type(self).__name__}")
+            raise ValueError(f"restore: the snapshot is not of an environment wrapped in {type(self).__name__}")
         self.env.restore(snapshot["env"])
         self.restore_wrapper_state(copy.deepcopy(snapshot["wrapper"]))
 

@@ -21,18 +21,18 @@ from trl import SFTConfig, SFTTrainer
 from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.episodes import Episode
+from sotopia_env.training.batches import Row, text_row
 from sotopia_env.training.callbacks import read_metrics, report_with
 from sotopia_env.training.checkpoints import (
     COMPLETE,
     MarkComplete,
-    finished_run,
     fingerprint,
+    finished_run,
     latest_checkpoint,
     settings,
     write_json,
 )
-from sotopia_env.training.collate import Row, text_row
-from sotopia_env.training.small_machines import computes_in_bfloat16, fast_attention, on_cpu, selected_logits
+from sotopia_env.training.small_machines import fill_in_machine, on_cpu, selected_logits
 
 
 @dataclass
@@ -56,8 +56,8 @@ class CloningConfig(SFTConfig):
     logging_steps: float = 10
     save_steps: float = 100
     save_total_limit: int | None = 2
-    report_to: None | str | list[str] = "none"
-    bf16: bool | None = None
+    report_to: str | list[str] | None = "none"
+    bf16: bool | None = None  # type: ignore[assignment]
     use_cpu: bool | None = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -66,18 +66,6 @@ class CloningConfig(SFTConfig):
         self.dataset_kwargs = {"skip_prepare_dataset": True}
         self.remove_unused_columns = False
         super().__post_init__()
-
-
-def fill_in_machine(args: Any) -> None:
-    """Settings left to the machine: a GPU where there is one, mixed precision where it saves time."""
-    if args.use_cpu is None:
-        args.use_cpu = not torch.cuda.is_available()
-    if args.bf16 is None:
-        args.bf16 = not args.fp16 and computes_in_bfloat16()
-    args.dataloader_pin_memory = not args.use_cpu
-    # The new name of the setting; TRL still sets the old one, which would warn.
-    if args.activation_checkpointing is None:
-        args.activation_checkpointing = args.gradient_checkpointing
 
 
 def clone(
@@ -122,12 +110,15 @@ def clone(
         return out
     checkpoint = latest_checkpoint(args.output_dir, run)
     trainer = CloningTrainer(
-        loaded.model, args=args, train_dataset=_dataset(rows), processing_class=loaded.tokenizer, peft_config=peft_config
+        loaded.model,
+        args=args,
+        train_dataset=_dataset(rows),
+        processing_class=loaded.tokenizer,
+        peft_config=peft_config,
     )
     report_with(trainer, out / "metrics.jsonl", shown=("loss",))
     trainer.add_callback(MarkComplete(run))
-    with fast_attention(trainer.model, float(np.mean([len(row.ids) for row in rows])), bool(args.bf16)):
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if trainer.is_world_process_zero():
         LoadedModel(trainer.accelerator.unwrap_model(trainer.model), loaded.tokenizer).save(out)
         losses = [line["loss"] for line in read_metrics(out / "metrics.jsonl") if "loss" in line]
@@ -187,7 +178,8 @@ class CloningTrainer(SFTTrainer):
     """TRL's ``SFTTrainer`` with batches of rows of like length and, on a CPU, a loss of the own tokens alone."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        lengths = (self.train_dataset if train_dataset is None else train_dataset)["length"]
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        lengths = dataset["length"]
         batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         return LengthGrouped(lengths, batch_size, self.args.data_seed or self.args.seed)
 

@@ -23,7 +23,7 @@ class Progress(ProgressCallback):
         super().__init__()
         self.shown = shown
 
-    def on_log(  # type: ignore[override]
+    def on_log(
         self,
         args: TrainingArguments,
         state: TrainerState,
@@ -92,9 +92,7 @@ class EvaluateEvery(TrainerCallback):
         self.evaluate = evaluate
         self.log = log
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Evaluate where it is time."""
         if state.global_step % self.steps == 0:
             found = self.evaluate(state.global_step)

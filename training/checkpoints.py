@@ -85,8 +85,13 @@ def fingerprint(*parts: Any) -> str:
     """A short hash of JSON-able data: equal for equal runs, in any process."""
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+        digest.update(json.dumps(part, sort_keys=True, default=_name).encode())
     return digest.hexdigest()[:16]
+
+
+def _name(value: Any) -> str:
+    """What stands for a function or an object in a fingerprint: never its address in memory."""
+    return f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', type(value).__name__)}"
 
 
 SETTINGS_OF_THE_MACHINE = frozenset(

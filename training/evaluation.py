@@ -82,7 +82,7 @@ def evaluate(
         ValueError: a task of the training split, an id used twice, or ``out`` holds episodes of other policies.
     """
     places = _places(tasks, seats)
-    training = _training_tasks(places, allow_train)
+    training = _training_episodes(places, allow_train)
     made = make_policy(policy)
     other = made if partner is policy or (isinstance(partner, str) and partner == policy) else make_policy(partner)
     found: dict[str, Episode] = {}
@@ -197,7 +197,7 @@ def _places(tasks: Sequence[Task], seats: Seats | Sequence[int]) -> list[tuple[T
     return places
 
 
-def _training_tasks(places: Sequence[tuple[Task, int]], allow_train: bool) -> int:
+def _training_episodes(places: Sequence[tuple[Task, int]], allow_train: bool) -> int:
     trained = [task.id for task, _ in places if task.split == "train"]
     if trained and not allow_train:
         raise ValueError(

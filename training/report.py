@@ -1,4 +1,4 @@
-"""The report of a run: ``report.json`` for programs, and for people ``report.html``, one page that needs nothing else."""
+"""The report of a run: ``report.json`` for programs, and ``report.html``, one page that needs nothing else, to read."""
 
 from __future__ import annotations
 
@@ -116,14 +116,14 @@ def checks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
             None if strict["low"] is None else strict["low"] > 0,
         )
     )
-    sharpest = strongest(data.get("sharpening", ()))
+    sharpest = strongest(data.get("sharpening") or ())
     if sharpest is not None:
         beyond = sharpest["difference"]["goal"]
         name = f"the learner's goal is higher than that of the sharpened clone ({sharpest['name']})"
         found.append(
             _entry(name, "interval above 0", _shown(beyond), None if beyond["low"] is None else beyond["low"] > 0)
         )
-    for row in data.get("partners", ()):
+    for row in data.get("partners") or ():
         if "learner" not in row:
             met = row["difference"]["goal"]
             name = f"against {row['partner']} the learner's goal is not below the clone's"

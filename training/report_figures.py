@@ -16,20 +16,22 @@ from matplotlib.figure import Figure
 COLOURS = {"ink": "#010101", "muted": "#020202", "grid": "#030303", "learner": "#040404", "baseline": "#050505"}
 """What is drawn in these colours becomes ``var(--ink)`` and so on, so that one page serves light and dark."""
 
-PANELS: tuple[tuple[str, str], ...] = (
-    ("reward", "Reward"),
-    ("goal", "Goal"),
-    ("deal_rate", "Deal rate"),
-    ("share_given_deal", "Share of the zone, given a deal"),
-    ("partner_outside_limit", "Deals outside the partner's limit"),
-    ("invalid_rate", "Invalid turns"),
-    ("words_per_turn", "Words per turn"),
-    ("turns", "Own turns"),
-    ("kl", "KL to the clone"),
-    ("entropy", "Entropy"),
-    ("zero_spread", "Groups with zero spread"),
+PANELS: tuple[tuple[str, str, str], ...] = (
+    ("reward", "reward", "Reward"),
+    ("scores/goal", "goal", "Goal"),
+    ("deal_rate", "deal_rate", "Deal rate"),
+    ("latent/shares", "share_given_deal", "Share of the zone, given a deal"),
+    ("latent/partner/outside_limit", "partner_outside_limit", "Deals outside the partner's limit"),
+    ("invalid_rate", "invalid_rate", "Invalid turns"),
+    ("words_per_turn", "words_per_turn", "Words per turn"),
+    ("turns", "turns", "Own turns"),
+    ("kl_to_reference", "", "KL to the clone"),
+    ("entropy", "", "Entropy"),
+    ("zero_spread_groups", "", "Groups with zero spread"),
 )
-"""Name of a metric and title of its panel. Metrics that were not logged have no panel."""
+"""Name of a metric in training, its name in evaluations, and the title of its panel. What was not logged has none."""
+
+LOSSES: tuple[tuple[str, str, str], ...] = (("loss", "", "Loss of cloning"), ("eval_loss", "", "Held-out loss"))
 
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -54,18 +56,20 @@ _STYLE: Any = {
 }
 
 
-def curves(rows: Sequence[Mapping[str, Any]], panels: Sequence[tuple[str, str]] = PANELS, name: str = "curves") -> str:
+def curves(
+    rows: Sequence[Mapping[str, Any]], panels: Sequence[tuple[str, str, str]] = PANELS, name: str = "curves"
+) -> str:
     """Metrics against steps: the logged values, faint, with their running mean.
 
     Args:
-        rows: one mapping for each log, with ``step``; ``evaluation/NAME`` is drawn as points in the panel of ``NAME``.
-        panels: metrics and titles.
+        rows: one mapping for each log, with ``step``; ``evaluation/NAME`` is drawn as points in its panel.
+        panels: metrics, their names in evaluations, and titles.
         name: of the figure, unique in the page.
 
     Returns:
         SVG, or ``""`` where none of the metrics was logged.
     """
-    drawn = [(metric, title) for metric, title in panels if len(_series(rows, metric)[0]) > 1]
+    drawn = [panel for panel in panels if len(_series(rows, panel[0])[0]) > 1]
     if not drawn:
         return ""
     columns = min(3, len(drawn))
@@ -73,11 +77,11 @@ def curves(rows: Sequence[Mapping[str, Any]], panels: Sequence[tuple[str, str]] 
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(3.35 * columns, 1.75 * lines), layout="constrained")
         axes = figure.subplots(lines, columns, squeeze=False).ravel()
-        for ax, (metric, title) in zip(axes, drawn, strict=False):
-            _curve(ax, rows, metric, title)
+        for ax, panel in zip(axes, drawn, strict=False):
+            _curve(ax, rows, *panel)
         for ax in axes[len(drawn) :]:
             ax.axis("off")
-        return _svg(figure, name, ", ".join(title for _, title in drawn) + " against training steps")
+        return _svg(figure, name, ", ".join(title for *_, title in drawn) + " against training steps")
 
 
 def dots(
@@ -129,15 +133,15 @@ def _overlap(groups: Sequence[tuple[str, Sequence[tuple[str, Any]]]]) -> bool:
     return len(seen) > len(set(seen))
 
 
-def _curve(ax: Axes, rows: Sequence[Mapping[str, Any]], metric: str, title: str) -> None:
+def _curve(ax: Axes, rows: Sequence[Mapping[str, Any]], metric: str, evaluated: str, title: str) -> None:
     steps, values = _series(rows, metric)
     window = max(1, len(values) // 12)
     ax.plot(steps, values, color=COLOURS["learner"], linewidth=0.9, alpha=0.3 if window > 1 else 1)
     if window > 1:
         ax.plot(steps, _running_mean(values, window), color=COLOURS["learner"], linewidth=1.8)
-    evaluated = _series(rows, f"evaluation/{metric}")
-    if len(evaluated[0]):
-        ax.plot(*evaluated, "o", color=COLOURS["baseline"], markersize=4)
+    points = _series(rows, f"evaluation/{evaluated}")
+    if points[0]:
+        ax.plot(*points, "o", color=COLOURS["baseline"], markersize=4)
     ax.set_title(title)
     ax.margins(x=0.02)
     ax.locator_params(axis="both", nbins=5)

@@ -62,7 +62,7 @@ def page(data: Mapping[str, Any], dialogues: Sequence[Episode] = ()) -> str:
         ("evaluation", "Evaluation against the frozen clone", _evaluation(data["evaluation"])),
         ("gain", "What the gain is made of", _gain(data["evaluation"]["difference"])),
         ("sharpening", "Sharpening alone", _sharpening(data)),
-        ("partners", "Scripted partners", _partners(data.get("partners", ()))),
+        ("partners", "Scripted partners", _partners(data.get("partners") or ())),
         ("real", "Published scenarios", _real_input(data.get("real_input"))),
         ("dialogues", "Dialogues to read", dialogue_section(dialogues, data["evaluation"]["learner"].get("policy"))),
         ("budget", "Time, versions, settings", _budget(data)),
@@ -84,10 +84,10 @@ def page(data: Mapping[str, Any], dialogues: Sequence[Episode] = ()) -> str:
 
 def _subtitle(data: Mapping[str, Any]) -> str:
     row = data["evaluation"]["learner"]
-    return (
-        f"{escape(str(row.get('episodes')))} episodes a row, both seats of {escape(str(row.get('tasks')))} tasks that "
-        f"were not trained on · judge: {escape(str(row.get('judge')))} · seed {escape(str(data['seed']))}"
-    )
+    trained = row.get("training_episodes")
+    where = f"<b>{int(trained)} of them on tasks of the training split</b>" if trained else "none on a training task"
+    judge, seed = escape(str(row.get("judge"))), escape(str(data["seed"]))
+    return f"{row.get('episodes')} episodes a row on {row.get('tasks')} tasks, {where} · judge: {judge} · seed {seed}"
 
 
 def _result(data: Mapping[str, Any]) -> str:
@@ -125,10 +125,8 @@ def _result(data: Mapping[str, Any]) -> str:
 
 def _curves(data: Mapping[str, Any]) -> str:
     rows = data.get("curves") or {}
-    learning = report_figures.curves(rows.get("grpo", ()))
-    cloning = report_figures.curves(
-        rows.get("cloning", ()), (("loss", "Loss of cloning"), ("eval_loss", "Held-out loss")), "loss"
-    )
+    learning = report_figures.curves(rows.get("grpo") or ())
+    cloning = report_figures.curves(rows.get("cloning") or (), report_figures.LOSSES, "loss")
     shown = ""
     if learning:
         shown += _figure(
@@ -242,8 +240,8 @@ def _real_input(rows: Mapping[str, Any] | None) -> str:
     return (
         "<p>The same policies on Sotopia's published craigslist pairings, both seats. Goal is read from the prices in "
         "the scenarios' text: 7 at one's target, 1 more or less for each tenth of the list price, 0 without a deal. "
-        "The targets are soft; in half of the scenarios the buyer's lies below the seller's. What these texts do not tell "
-        "is shown as -.</p>" + _score_table(played) + _behaviour_table(played)
+        "The targets are soft; in half of the scenarios the buyer's lies below the seller's. What these texts do not "
+        "tell is shown as -.</p>" + _score_table(played) + _behaviour_table(played)
     )
 
 

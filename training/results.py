@@ -54,7 +54,7 @@ class Result:
     ending: str
 
     def score(self, dimension: str) -> float | None:
-        """The score in a dimension. The goal is ``None`` where no deal was possible: that is no failure to reach one."""
+        """The score in a dimension. The goal is ``None`` where no deal was possible, which is not a failure."""
         return None if dimension == "goal" and self.feasible is False else self.scores.get(dimension)
 
     @property
@@ -78,7 +78,7 @@ class Evaluation:
         judge: name of the judge.
         seed: of the evaluation.
         results: one for each (task, seat).
-        training_tasks: how many of the episodes were played on tasks of the training split.
+        training_episodes: how many of the episodes were played on tasks of the training split.
         episodes: the episodes behind the results, in the same order, judged.
     """
 
@@ -88,7 +88,7 @@ class Evaluation:
     judge: str
     seed: int
     results: tuple[Result, ...]
-    training_tasks: int = 0
+    training_episodes: int = 0
     episodes: tuple[Episode, ...] = field(default=(), repr=False)
 
     @cached_property
@@ -100,7 +100,7 @@ class Evaluation:
             "partner": self.partner,
             "judge": self.judge,
             "seed": self.seed,
-            "training_tasks": self.training_tasks,
+            "training_episodes": self.training_episodes,
             **summarise(self.results),
         }
 

@@ -7,8 +7,8 @@ turns of all dialogues are sampled in one batch, and so are the partner's.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rewards import RewardWrapper
 from sotopia_env.rollouts import Traces, play
-from sotopia_env.training.collate import Row, traced_row
+from sotopia_env.training.batches import Row, traced_row
 from sotopia_env.training.estimators import RewardPart
 
 
@@ -73,15 +73,16 @@ class Dialogue:
 
     group: Group
     member: int
-    episode: Episode
+    episode: Episode = field(repr=False)
     agent: str
-    row: Row
-    parts: Mapping[str, RewardPart]
+    row: Row = field(repr=False)
+    parts: Mapping[str, RewardPart] = field(repr=False)
 
     @property
     def rewards(self) -> list[float]:
         """All parts together, one number per own turn."""
-        return np.sum([part.rewards for part in self.parts.values()], axis=0).tolist() if self.row.num_turns else []
+        parts = [np.asarray(part.rewards, dtype=np.float64) for part in self.parts.values()]
+        return [float(value) for value in np.sum(parts, axis=0)]
 
     @property
     def total(self) -> float | None:
@@ -156,7 +157,7 @@ def paying_wrapper(env: Any) -> RewardWrapper:
     return env
 
 
-class make_rollout_func:  # noqa: N801
+class RolloutFunc:
     """A ``rollout_func`` for TRL's trainers, stock ones included, together with :func:`group_dataset`.
 
     Called with prompts and trainer, it plays one dialogue per prompt with the trainer's present weights. Besides
@@ -217,12 +218,19 @@ class make_rollout_func:  # noqa: N801
         }
 
 
-def dialogue_return(completions: Sequence[Any], dialogue_return: Sequence[float | None], **_: Any) -> list[float | None]:
+def make_rollout_func(env: Any, partner: Any, **options: Any) -> RolloutFunc:
+    """A ``rollout_func`` for TRL's trainers; see :class:`RolloutFunc`."""
+    return RolloutFunc(env, partner, **options)
+
+
+def dialogue_return(
+    completions: Sequence[Any], dialogue_return: Sequence[float | None], **_: Any
+) -> list[float | None]:
     """The reward function beside :func:`make_rollout_func`: what the environment paid, summed over the dialogue."""
     return list(dialogue_return)
 
 
-def learner_of(trainer: Any, max_new_tokens: int, adapter: str | None = None) -> LocalLM:
+def learner_of(trainer: Any, max_new_tokens: int) -> LocalLM:
     """The model in training as a policy, with the trainer's tokenizer and sampling."""
     args = trainer.args
     model = trainer.accelerator.unwrap_model(trainer.model)
@@ -233,7 +241,6 @@ def learner_of(trainer: Any, max_new_tokens: int, adapter: str | None = None) ->
         top_k=args.top_k or None,
         top_p=args.top_p if args.top_p < 1 else None,
         max_new_tokens=max_new_tokens,
-        adapter=adapter,
     )
 
 
@@ -283,5 +290,33 @@ def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-RolloutFunc = Callable[[Sequence[Any], Any], dict[str, Any]]
-"""What TRL calls with prompts, one for each completion, and the trainer."""
+def check_context(env: Any, loaded: LoadedModel, max_new_tokens: int, samples: int = 8) -> None:
+    """Refuse tasks whose dialogues could outgrow the model's context.
+
+    Args:
+        env: the environment.
+        loaded: the learner.
+        max_new_tokens: length limit of one turn, of either side.
+        samples: so many tasks are looked at.
+
+    Raises:
+        ValueError: one is too long.
+    """
+    policy = LocalLM(loaded, max_new_tokens=max_new_tokens)
+    limit = policy.context_length
+    if limit is None:
+        return
+    (twin,) = env.fork(1)
+    fixed = twin.unwrapped.tasks
+    for index in range(min(samples, len(fixed)) if fixed else samples):
+        _, infos = twin.reset(seed=index, options={"task": fixed[index]} if fixed else None)
+        bare = twin.unwrapped
+        for agent in bare.possible_agents:
+            prompt = len(policy.encoder.encode(bare.messages(agent)).ids)
+            # A name and the template's own tokens come with each turn.
+            longest = prompt + bare.rules.limit(bare.episode.task) * (max_new_tokens + 8)
+            if longest > limit:
+                raise ValueError(
+                    f"task {infos[agent]['task']!r}: a dialogue may take {longest} tokens ({prompt} before it begins), "
+                    f"but the model reads at most {limit}; lower max_cycles or max_turn_tokens, or take a longer context"
+                )

@@ -27,8 +27,9 @@ from sotopia_env.families.bargain import catalogue, scoring
 from sotopia_env.families.base import SPLITS, Family
 from sotopia_env.tasks import Character, Scenario, Task
 
-MAX_LIST_PRICE = 200
-ZONES: Mapping[str, tuple[float, float]] = {"wide": (0.18, 0.40), "narrow": (0.06, 0.18), "empty": (-0.20, -0.04)}
+LIST_PRICES = (20, 80)
+"""Lowest and highest list price, in whole dollars."""
+ZONES: Mapping[str, tuple[float, float]] = {"wide": (0.30, 0.60), "narrow": (0.12, 0.30), "empty": (-0.25, -0.05)}
 """Width of the zone of agreement (buyer's limit - seller's limit) as a share of the list price."""
 
 
@@ -146,10 +147,10 @@ class Bargain(Family):
         return scoring.score(episode, self.version, self.judge_bank)
 
     def _prices(self, rng: np.random.Generator) -> tuple[int, int, int, str]:
-        price = int(rng.integers(40, MAX_LIST_PRICE + 1))
+        price = int(rng.integers(LIST_PRICES[0], LIST_PRICES[1] + 1))
         zone = str(rng.choice(list(self.zones), p=list(self.zones.values())))
         width = float(rng.uniform(*ZONES[zone])) * price
-        low = 0.5 * price if zone != "empty" else 0.65 * price
+        low = 0.35 * price if zone != "empty" else 0.65 * price
         seller = float(rng.uniform(low, 1.02 * price - max(width, 0.0)))
         seller_limit = round(seller)
         buyer_limit = max(round(seller + width), 5)

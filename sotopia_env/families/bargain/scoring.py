@@ -66,15 +66,16 @@ def abs_zone(own: Any, other: Any) -> float:
 
 
 def goal(agreement: Agreement | None, own: Any, other: Any, finished: bool = True) -> Finding:
-    """1 + 9 x the share of the zone for a deal within one's limit, else 0; unknown where no deal was possible."""
-    if agreement is not None:
-        gained = share(agreement.price, own, other)
-        if gained < 0:
-            return 0.0, [f"turn {agreement.accepted_turn}: ${agreement.price:g} lies outside the limit ${own['limit']:g}"]
-        return 1 + 9 * min(gained, 1.0), [f"turn {agreement.accepted_turn}: ${agreement.price:g} gives {gained:.0%} of the zone"]
+    """1 + 9 x the share of the zone for a deal within one's limit, else 0; unknown where no deal could suit both."""
     if abs_zone(own, other) < 0:
+        # A deal here takes one side beyond its limit: whoever takes it in has not bargained well.
         return None, ["no price could suit both: the zone is empty"]
-    return (0.0, ["no deal, though one was possible"]) if finished else (None, ["not over yet"])
+    if agreement is None:
+        return (0.0, ["no deal, though one was possible"]) if finished else (None, ["not over yet"])
+    gained, where = share(agreement.price, own, other), f"turn {agreement.accepted_turn}: ${agreement.price:g}"
+    if gained < 0:
+        return 0.0, [f"{where} lies outside the limit ${own['limit']:g}"]
+    return 1 + 9 * min(gained, 1.0), [f"{where} gives {gained:.0%} of the zone"]
 
 
 def benefits(agreement: Agreement | None, own: Any, other: Any, finished: bool = True) -> Finding:

@@ -1,0 +1,213 @@
+"""Sampling: each row gets what it would get alone, whatever is kept between calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+
+from sotopia_env.agents.adapters import add_lora
+from sotopia_env.agents.decoding import Decoder, Sampling, draw
+
+VOCABULARY = 50
+SAMPLING = Sampling(max_new_tokens=12)
+STOPS = [3, 4, 5]
+
+
+@pytest.fixture
+def model() -> Any:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = LlamaConfig(vocab_size=VOCABULARY, num_key_value_heads=2, initializer_range=0.3, **sizes)
+    return LlamaForCausalLM(config).eval()
+
+
+def prompts(count: int, seed: int = 0) -> list[list[int]]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(6, VOCABULARY, size=rng.integers(20, 60)).tolist() for _ in range(count)]
+
+
+def uniforms(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((count, SAMPLING.max_new_tokens))
+
+
+def dialogue(decoder: Decoder, count: int, turns: int, keys: list[str] | None = None) -> Iterator[list[Any]]:
+    """Several turns: each prompt is the one before, what was sampled, and a reply."""
+    sequences = prompts(count)
+    for turn in range(turns):
+        found = decoder.generate(sequences, uniforms(count, seed=turn), SAMPLING, keys)
+        yield found
+        replies = prompts(count, seed=100 + turn)
+        sequences = [
+            [*sequence, *continuation.ids, *reply[: 5 + row]]
+            for row, (sequence, continuation, reply) in enumerate(zip(sequences, found, replies, strict=True))
+        ]
+
+
+def test_greedy_is_what_transformers_generates(model: Any) -> None:
+    decoder = Decoder(model, STOPS, pad_id=0)
+    found = decoder.generate(prompts(6), uniforms(6), Sampling(temperature=0, max_new_tokens=12))
+    for prompt, continuation in zip(prompts(6), found, strict=True):
+        stock = model.generate(
+            torch.tensor([prompt]), max_new_tokens=12, do_sample=False, eos_token_id=STOPS, pad_token_id=0
+        )
+        assert list(continuation.ids) == stock[0, len(prompt) :].tolist()
+        assert continuation.logprobs is None
+        assert continuation.truncated == (continuation.ids[-1] not in STOPS)
+
+
+def test_rows_do_not_depend_on_their_neighbours(model: Any) -> None:
+    together = Decoder(model, STOPS, pad_id=0).generate(prompts(16), uniforms(16), SAMPLING)
+    for row, prompt in enumerate(prompts(16)):
+        (alone,) = Decoder(model, STOPS, pad_id=0).generate([prompt], uniforms(16)[row : row + 1], SAMPLING)
+        assert together[row].ids == alone.ids
+        assert together[row].logprobs == pytest.approx(alone.logprobs, abs=1e-4)
+    assert len({len(continuation.ids) for continuation in together}) > 3
+
+
+def test_what_is_kept_between_turns_changes_nothing(model: Any) -> None:
+    keys = [f"dialogue {row}" for row in range(8)]
+    keeping, bare = Decoder(model, STOPS, pad_id=0), Decoder(model, STOPS, pad_id=0, cache_bytes=0)
+    for kept, computed in zip(dialogue(keeping, 8, 4, keys), dialogue(bare, 8, 4), strict=True):
+        assert [row.ids for row in kept] == [row.ids for row in computed]
+        for one, other in zip(kept, computed, strict=True):
+            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+
+
+def test_only_new_tokens_are_computed(model: Any) -> None:
+    computed: list[int] = []
+    model.register_forward_pre_hook(
+        lambda module, arguments, named: computed.append(named["input_ids"].shape[1]), with_kwargs=True
+    )
+    turns = dialogue(Decoder(model, STOPS, pad_id=0), 1, 2, ["a"])
+    next(turns)
+    assert computed[0] == len(prompts(1)[0])
+    computed.clear()
+    next(turns)
+    assert computed[0] <= 6  # the last sampled token, which was never read, and a reply of 5
+
+
+def test_equal_prompts_and_common_beginnings_are_computed_once(model: Any) -> None:
+    seen: list[int] = []
+    model.register_forward_pre_hook(
+        lambda module, arguments, named: seen.append(named["input_ids"].numel()), with_kwargs=True
+    )
+    start, (one, other) = prompts(1)[0], prompts(2, seed=1)
+    sequences = [start + one] * 4 + [start + other] * 4
+    found = Decoder(model, STOPS, pad_id=0).generate(sequences, uniforms(8), SAMPLING)
+    assert seen[0] == len(start)
+    assert seen[1] == 2 * (max(len(one), len(other)) - 1)
+    assert seen[2] == 8
+    for row, sequence in enumerate(sequences):
+        (alone,) = Decoder(model, STOPS, pad_id=0).generate([sequence], uniforms(8)[row : row + 1], SAMPLING)
+        assert found[row].ids == alone.ids
+
+
+def test_a_prompt_that_differs_early_is_computed_anew(model: Any) -> None:
+    decoder = Decoder(model, STOPS, pad_id=0)
+    first, second = prompts(2)
+    decoder.generate([first], uniforms(1), SAMPLING, ["a"])
+    for prompt in (second, first[:18] + second, first[:10], first[:19]):
+        found = decoder.generate([prompt], uniforms(1), SAMPLING, ["a"])
+        assert found[0].ids == Decoder(model, STOPS, pad_id=0).generate([prompt], uniforms(1), SAMPLING)[0].ids
+
+
+def test_changed_weights_make_what_was_kept_worthless(model: Any) -> None:
+    decoder = Decoder(model, STOPS, pad_id=0)
+    before = decoder.generate(prompts(4), uniforms(4), SAMPLING, list("abcd"))
+    optimizer = torch.optim.SGD(model.parameters(), lr=10.0)
+    model(torch.tensor([[7, 8]]), labels=torch.tensor([[7, 8]])).loss.backward()
+    optimizer.step()
+    after = decoder.generate(prompts(4), uniforms(4), SAMPLING, list("abcd"))
+    fresh = Decoder(model, STOPS, pad_id=0).generate(prompts(4), uniforms(4), SAMPLING)
+    assert [row.logprobs for row in after] == [pytest.approx(row.logprobs, abs=1e-4) for row in fresh]
+    assert [row.logprobs for row in after] != [row.logprobs for row in before]
+
+
+def test_log_probabilities_are_those_of_one_pass_over_the_sequence(model: Any) -> None:
+    sampling = Sampling(temperature=0.7, max_new_tokens=12)
+    for prompt, continuation in zip(
+        prompts(5), Decoder(model, STOPS, pad_id=0).generate(prompts(5), uniforms(5), sampling), strict=True
+    ):
+        with torch.no_grad():
+            logits = model(torch.tensor([[*prompt, *continuation.ids]])).logits[0, len(prompt) - 1 : -1]
+        expected = (logits / 0.7).log_softmax(-1)[range(len(continuation.ids)), list(continuation.ids)]
+        assert continuation.logprobs == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_adapters_are_part_of_the_model(model: Any) -> None:
+    adapted = add_lora(model, seed=1)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_()
+    found = Decoder(adapted.eval(), STOPS, pad_id=0).generate(prompts(3), uniforms(3), SAMPLING)
+    merged = Decoder(adapted.merge_and_unload(), STOPS, pad_id=0).generate(prompts(3), uniforms(3), SAMPLING)
+    assert [row.ids for row in found] == [row.ids for row in merged]
+
+
+def test_models_with_a_sliding_window_are_served_without_keeping_anything() -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = MistralConfig(
+        vocab_size=VOCABULARY, sliding_window=8, num_key_value_heads=2, initializer_range=0.3, **sizes
+    )
+    sliding = MistralForCausalLM(config).eval()
+    keys = [f"dialogue {row}" for row in range(5)]
+    for turn in dialogue(Decoder(sliding, STOPS, pad_id=0), 5, 3, keys):
+        assert len(turn) == 5
+    together = Decoder(sliding, STOPS, pad_id=0).generate(prompts(5), uniforms(5), SAMPLING)
+    for row, prompt in enumerate(prompts(5)):
+        (alone,) = Decoder(sliding, STOPS, pad_id=0).generate([prompt], uniforms(5)[row : row + 1], SAMPLING)
+        assert together[row].ids == alone.ids
+
+
+def test_memory_stays_within_its_limit(model: Any) -> None:
+    a_token = 2 * 2 * 2 * 8 * 4  # keys and values, layers, heads, head size, bytes
+    decoder = Decoder(model, STOPS, pad_id=0, cache_bytes=300 * a_token)
+    for _ in dialogue(decoder, 8, 3, [f"dialogue {row}" for row in range(8)]):
+        kept = sum(states.size for states in decoder._kept.values())
+        assert 0 < kept == decoder._kept_bytes <= 300 * a_token
+
+
+def test_broken_weights_are_reported(model: Any) -> None:
+    with torch.no_grad():
+        model.lm_head.weight.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match="no numbers"):
+        Decoder(model, STOPS, pad_id=0).generate(prompts(2), uniforms(2), SAMPLING)
+
+
+def test_draws_follow_the_distribution() -> None:
+    probabilities = torch.tensor([0.5, 0.0, 0.3, 0.2])
+    grid = (torch.arange(1_000, dtype=torch.float64) + 0.5) / 1_000
+    tokens, logprobs = draw(probabilities.log().expand(1_000, 4), grid, Sampling())
+    assert torch.bincount(tokens, minlength=4).tolist() == [500, 0, 300, 200]
+    torch.testing.assert_close(logprobs, probabilities.log()[tokens])
+
+
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        (Sampling(top_k=2), [0.625, 0.0, 0.375, 0.0]),
+        (Sampling(top_p=0.5), [1.0, 0.0, 0.0, 0.0]),
+        (Sampling(top_p=0.6), [0.625, 0.0, 0.375, 0.0]),
+        (Sampling(temperature=0.5), [0.25 / 0.38, 0.0, 0.09 / 0.38, 0.04 / 0.38]),
+    ],
+)
+def test_cuts_and_temperature_renormalise(sampling: Sampling, expected: list[float]) -> None:
+    logits = torch.tensor([0.5, 1e-9, 0.3, 0.2]).log()
+    grid = (torch.arange(4_000, dtype=torch.float64) + 0.5) / 4_000
+    tokens, logprobs = draw(logits.expand(4_000, 4), grid, sampling)
+    shares = torch.bincount(tokens, minlength=4) / 4_000
+    torch.testing.assert_close(shares, torch.tensor(expected), atol=1e-3, rtol=0)
+    torch.testing.assert_close(logprobs.exp(), torch.tensor(expected)[tokens], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_k": 0}, {"top_p": 0.0}, {"max_new_tokens": 0}])
+def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Sampling(**wrong)

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import sotopia_env
+from sotopia_env.agents.embedded import build_embedded_model
+from sotopia_env.agents.loading import LoadedModel
+from sotopia_env.episodes import Episode
+from sotopia_env.training.batches import chat_of
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    # The models here are so small that a second thread costs more than it saves.
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def episodes() -> list[Episode]:
+    """Dialogues of scripted policies, with rewards."""
+    return sotopia_env.rollout("bargain", "scripted:mixed", num_episodes=12, seed=3, reward="episode", max_cycles=8)
+
+
+@pytest.fixture(scope="session")
+def tiny_directory(episodes: list[Episode], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model of two layers."""
+    corpus = [message["content"] for episode in episodes for a in episode.agents for message in chat_of(episode, a)]
+    model, tokenizer = build_embedded_model(corpus, seed=0, hidden_size=32, layers=2, heads=2)
+    directory = tmp_path_factory.mktemp("tiny")
+    LoadedModel(model, tokenizer).save(directory)
+    return directory

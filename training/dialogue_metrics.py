@@ -1,0 +1,87 @@
+"""What a batch of dialogues tells about a learner, as numbers to log."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sotopia_env.episodes import Episode, seat_of
+from sotopia_env.training.rollout_func import Dialogue
+
+DEAL = "agreement"
+"""The reason of an ending in which the parties came to terms."""
+
+
+def dialogue_metrics(dialogues: Sequence[Dialogue]) -> dict[str, float]:
+    """Rewards by part, scores, deals, endings, invalid turns, words and turns of the learner.
+
+    Unknown scores and rewards are left out of the means and counted. ``goal_given_deal`` is the mean goal of the
+    dialogues that ended in a deal. What the judge found out about the world (``Judgement.latent``) is averaged too:
+    ``latent/outside_limit`` and ``latent/partner/outside_limit`` are the shares of deals that the learner and its
+    partner made outside their own limits.
+    """
+    values: dict[str, list[float]] = defaultdict(list)
+    for dialogue in dialogues:
+        for name, value in _of_one(dialogue):
+            values[name].append(value)
+    metrics = {name: float(np.mean(numbers)) for name, numbers in sorted(values.items())}
+    unknown = sum(dialogue.total is None for dialogue in dialogues)
+    return {**metrics, **_endings(dialogues), "unknown_rewards": unknown / len(dialogues)}
+
+
+def _of_one(dialogue: Dialogue) -> Iterable[tuple[str, float]]:
+    episode, seat = dialogue.episode, seat_of(dialogue.agent)
+    turns = episode.own_turns(dialogue.agent)
+    deal = episode.ending is not None and episode.ending.reason == DEAL
+    yield "deal_rate", float(deal)
+    yield "turns", float(len(turns))
+    if turns:
+        yield "words_per_turn", float(np.mean([len(turn.text.split()) for turn in turns]))
+        yield "invalid_rate", float(np.mean([turn.invalid is not None for turn in turns]))
+        yield "truncated_turns", len(dialogue.row.truncated) / len(turns)
+    for name, part in dialogue.parts.items():
+        total = float(np.sum(np.asarray(part.rewards)))
+        if turns and not np.isnan(total):
+            yield f"parts/{name}", total
+    if dialogue.total is not None:
+        yield f"reward/seat_{seat}", dialogue.total
+    for dimension, scores in scores_of(episode).items():
+        own = scores[seat]
+        others = [score for other, score in enumerate(scores) if other != seat and score is not None]
+        if own is not None:
+            yield f"scores/{dimension}", own
+            if dimension == "goal" and deal:
+                yield "goal_given_deal", own
+        if others:
+            yield f"scores/partner/{dimension}", float(np.mean(others))
+    for judgement in episode.judgements:
+        yield from _latent(judgement.latent, seat, episode.task.num_seats)
+
+
+def scores_of(episode: Episode) -> dict[str, list[float | None]]:
+    """All scores an episode holds, one value per seat; of two judges of one dimension the first counts."""
+    scores: dict[str, list[float | None]] = {}
+    for judgement in episode.judgements:
+        scores = {**judgement.scores, **scores}
+    return scores
+
+
+def _latent(latent: Mapping[str, Any], seat: int, num_seats: int) -> Iterable[tuple[str, float]]:
+    for name, value in latent.items():
+        if isinstance(value, bool | int | float):
+            yield f"latent/{name}", float(value)
+        elif (
+            isinstance(value, list)
+            and len(value) == num_seats
+            and all(isinstance(v, bool | int | float) for v in value)
+        ):
+            yield f"latent/{name}", float(value[seat])
+            yield f"latent/partner/{name}", float(np.mean([v for other, v in enumerate(value) if other != seat]))
+
+
+def _endings(dialogues: Sequence[Dialogue]) -> dict[str, float]:
+    reasons = [dialogue.episode.ending.reason for dialogue in dialogues if dialogue.episode.ending is not None]
+    return {f"endings/{reason}": reasons.count(reason) / len(dialogues) for reason in sorted(set(reasons))}

@@ -1,0 +1,299 @@
+"""GRPO over whole dialogues, played in the environment against a frozen partner.
+
+TRL's trainer does the optimisation. What is added here: dialogues instead of single completions, paid by the
+environment's ``step``; one advantage per own turn; the clone as reference; metrics of dialogues; exact resumption.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import trl
+from peft import PeftModel
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers.trainer_utils import TrainOutput
+
+from sotopia_env.agents.loading import LoadedModel
+from sotopia_env.policies import Policy
+from sotopia_env.resolve import make_policy
+from sotopia_env.training.advantages import group_advantages
+from sotopia_env.training.behaviour_cloning import as_loaded
+from sotopia_env.training.callbacks import EvaluateEvery, report_with
+from sotopia_env.training.checkpoints import MarkComplete, fingerprint, latest_checkpoint, settings, write_json
+from sotopia_env.training.dialogue_metrics import dialogue_metrics
+from sotopia_env.training.estimators import Estimator, RunningBaseline, get_estimator
+from sotopia_env.training.grpo_config import GRPOConfig
+from sotopia_env.training.reference import reference_for, share_base
+from sotopia_env.training.rollout_func import (
+    Dialogue,
+    RolloutFunc,
+    check_context,
+    dialogue_return,
+    group_dataset,
+    learner_of,
+    paying_wrapper,
+)
+from sotopia_env.training.small_machines import on_cpu, selected_logits, without_autocast
+
+RUNNING_BASELINE = "running_baseline_{rank}.json"
+
+
+class GRPOTrainer(trl.GRPOTrainer):
+    """Trains a policy over dialogues with group-relative advantages (Shao et al., 2024, arXiv:2402.03300).
+
+    ``train()`` goes on from the newest checkpoint in ``args.output_dir`` where there is one, and leaves the trained
+    model there, for :func:`~sotopia_env.agents.loading.load_model`, with ``metrics.jsonl``.
+
+    Args:
+        model: a directory, a hub id, a ``LoadedModel``, or a model with its ``tokenizer``: what the run starts from,
+            also when it goes on.
+        env: a reward-wrapped environment. It is forked for each dialogue.
+        partner: acts for the other seats and does not learn: a policy, a name, or a directory. An adapter on the base
+            that the learner has too shares its weights.
+        args: settings.
+        tokenizer: where the model comes without one.
+        reference: what the learner is held against, a directory or a model; by default the partner where it is a
+            language model, else the model as it is given.
+        estimator: a function ``(rewards_GT, alive_GT) -> advantages_GT`` in place of ``args.estimator``.
+        evaluate: ``(policy, step) -> {name: number}``, called every ``args.evaluation_steps`` steps.
+        options: passed to TRL's trainer, such as ``peft_config`` or ``callbacks``.
+
+    Raises:
+        TypeError: the environment pays nothing.
+        ValueError: dialogues could outgrow the model's context, or the folder holds another run.
+
+    Example:
+        >>> trainer = GRPOTrainer("runs/bc", env=env, partner="runs/bc", args=GRPOConfig("runs/grpo"))  # doctest: +SKIP
+        >>> trainer.train()  # doctest: +SKIP
+    """
+
+    args: GRPOConfig
+    model: Any
+    processing_class: Any
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        env: Any,
+        partner: Any,
+        args: GRPOConfig | None = None,
+        tokenizer: Any = None,
+        reference: Any = None,
+        estimator: Estimator | None = None,
+        evaluate: Callable[[Policy, int], Mapping[str, float]] | None = None,
+        **options: Any,
+    ) -> None:
+        args = args or GRPOConfig()
+        loaded = as_loaded(model, tokenizer)
+        check_context(env, loaded, args.max_turn_tokens)
+        if isinstance(loaded.model, PeftModel):
+            # An adapter that was loaded to be used is frozen.
+            loaded.model.set_adapter(loaded.model.active_adapter)
+        policy = share_base(partner, loaded) or make_policy(partner)
+        self.reference = reference_for(loaded.model, reference, policy)
+        self.rollout = RolloutFunc(
+            env, policy, max_new_tokens=args.max_turn_tokens, mask_truncated=args.mask_truncated_turns
+        )
+        self.estimator = estimator or get_estimator(args.estimator, **(args.estimator_options or {}))
+        self.running = RunningBaseline()
+        played = [env.unwrapped.family.version, env.unwrapped.config, paying_wrapper(env).reward.name, policy.name]
+        self.run = fingerprint(settings(args), played, estimator)
+        self._scored: Tensor | None = None
+        # The reference is ours: TRL would build it from a checkpoint's name, and not at all without beta.
+        beta, args.beta = args.beta, 0.0
+        with _without_known_warnings():
+            super().__init__(
+                model=loaded.model,
+                reward_funcs=dialogue_return,
+                args=args,
+                train_dataset=group_dataset(args.num_groups, seed=args.seed, seats=args.seats),
+                processing_class=loaded.tokenizer,
+                rollout_func=self._play,
+                **options,
+            )
+        self.beta = args.beta = beta
+        report_with(self, self._folder / "metrics.jsonl", shown=("reward", "deal_rate", "kl_to_reference"))
+        self.add_callback(MarkComplete(self.run))
+        if evaluate is not None and args.evaluation_steps:
+            self.add_callback(EvaluateEvery(args.evaluation_steps, lambda step: evaluate(self.policy, step), self.log))
+
+    @property
+    def policy(self) -> Policy:
+        """The learner with its present weights."""
+        return self.rollout.learner or learner_of(self, self.args.max_turn_tokens)
+
+    def train(
+        self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, ignore_keys_for_eval: Any = None
+    ) -> TrainOutput:
+        """Train, from the newest checkpoint where there is one; ``resume_from_checkpoint=False`` starts anew."""
+        found = latest_checkpoint(self._folder, self.run) if resume_from_checkpoint in (None, True) else None
+        checkpoint = str(found) if found else resume_from_checkpoint or None
+        if isinstance(checkpoint, str):
+            path = Path(checkpoint) / RUNNING_BASELINE.format(rank=self.args.process_index)
+            self.running = RunningBaseline.from_state(json.loads(path.read_text(encoding="utf-8"))["running"])
+        else:
+            checkpoint = None
+        output = super().train(checkpoint, trial, ignore_keys_for_eval)
+        if self.is_world_process_zero():
+            LoadedModel(self.accelerator.unwrap_model(self.model), self.processing_class).save(self._folder)
+        self.accelerator.wait_for_everyone()
+        return output
+
+    @property
+    def _folder(self) -> Path:
+        return Path(str(self.args.output_dir))
+
+    def _play(self, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
+        """The rollout function: also notes which tokens are the learner's own, for the scoring that follows."""
+        started = time.perf_counter()
+        with without_autocast(self.accelerator.unwrap_model(self.model)):
+            output = self.rollout(prompts, trainer)
+        own_tokens = sum(map(sum, output["env_mask"]))
+        seconds = time.perf_counter() - started
+        self._record("seconds_playing", seconds)
+        self._record("own_tokens_per_second", own_tokens / seconds)
+        self._scored = _padded(output["env_mask"], 0, self.accelerator.device)
+        return output
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        # All that is drawn in a step follows from the step, so that a run that goes on repeats what it would have done.
+        step = int(self.state.global_step)
+        drawn = np.random.SeedSequence((self.args.seed, step, self.args.process_index)).generate_state(1)
+        torch.manual_seed(int(drawn[0]))
+        self.rollout.learner = self.policy
+        beta, self.beta = self.beta, 0.0
+        try:
+            with _without_known_warnings():
+                output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        finally:
+            self.beta, self._scored = beta, None
+        dialogues = [record["dialogue"] for record in inputs]
+        index = _padded([record["utterance_index"] for record in inputs], -1, self.accelerator.device)
+        output["advantages"] = self._token_advantages(dialogues, index)
+        self._hold_against_reference(output)
+        for name, value in dialogue_metrics(dialogues).items():
+            self._record(name, value)
+        return output
+
+    def _record(self, name: str, value: float) -> None:
+        """Log a number with the others of this step."""
+        self._metrics["train" if self.model.training else "eval"][name].append(value)
+
+    def _calculate_rewards(self, inputs: list[dict[str, Any]], *_: Any) -> Tensor:
+        # What step paid. TRL's own way would print a whole dialogue for each that could not be judged.
+        totals = [float("nan") if record["dialogue_return"] is None else record["dialogue_return"] for record in inputs]
+        rewards: Tensor = self.accelerator.gather(torch.tensor(totals, device=self.accelerator.device)[:, None])
+        return rewards
+
+    def _token_advantages(self, dialogues: Sequence[Dialogue], index: Tensor) -> Tensor:
+        """(B, C): the advantage of the turn a token belongs to, 0 on what is not the learner's."""
+        advantages_BT, flat_groups = group_advantages(
+            dialogues,
+            int((self.num_generations if self.model.training else self.num_generations_eval) or 1),
+            self.estimator,
+            self.args.credit_estimator,
+            self.args.scale_rewards,
+            self.running,
+        )
+        self._record("zero_spread_groups", flat_groups)
+        per_turn = torch.from_numpy(advantages_BT).to(index.device, torch.float32)
+        return per_turn.gather(1, index.clamp(min=0)) * (index >= 0)
+
+    def _hold_against_reference(self, output: dict[str, Any]) -> None:
+        """The reference's log-probabilities: of all rows where the loss needs them, else of a few, to be logged."""
+        num_rows = len(output["prompt_ids"]) if self.beta else self.args.reference_rows
+        sampled = output.get("sampling_per_token_logps")
+        if not num_rows:
+            return
+        rows = slice(0, num_rows)
+        ids = torch.cat([output["prompt_ids"][rows], output["completion_ids"][rows]], dim=1)
+        attention = torch.cat([output["prompt_mask"][rows], output["completion_mask"][rows]], dim=1)
+        own = torch.cat([torch.zeros_like(output["prompt_ids"][rows]), output["tool_mask"][rows]], dim=1) * attention
+        with self.accelerator.autocast():
+            logprobs = self.reference.logprobs(ids, attention, own, self.temperature)
+        logprobs = logprobs[:, -output["completion_ids"].shape[1] :]
+        if self.beta:
+            output["ref_per_token_logps"] = logprobs
+        if sampled is not None:
+            mask = own[:, -logprobs.shape[1] :].bool()
+            ratio = (logprobs - sampled[rows])[mask]
+            # The estimator k3 of Schulman (2020), which TRL's loss uses too: never negative, of small variance.
+            divergence = (ratio.exp() - ratio - 1).mean().item() if mask.any() else float("nan")
+            self._record("kl_to_reference", divergence)
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        with self._scoring(inputs["completion_mask"] * inputs["tool_mask"]):
+            loss: Tensor = super()._compute_loss(model, inputs)
+        return loss
+
+    @contextmanager
+    def _scoring(self, mask: Tensor) -> Iterator[None]:
+        self._scored = mask
+        try:
+            yield
+        finally:
+            self._scored = None
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **options: Any,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """On a CPU, score the learner's own tokens alone; all others are masked out of the loss anyway."""
+        if self._scored is None or not on_cpu(self) or self.aux_loss_enabled:
+            scored: tuple[Tensor, Tensor | None, Tensor | None] = super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **options
+            )
+            return scored
+        parts = []
+        for start in range(0, len(input_ids), batch_size or len(input_ids)):
+            rows = slice(start, start + (batch_size or len(input_ids)))
+            parts.append(self._score(model, input_ids[rows], attention_mask[rows], self._scored[rows].bool()))
+        logprobs, entropies = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return logprobs, entropies if compute_entropy else None, None
+
+    def _score(self, model: Any, input_ids: Tensor, attention_mask: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        prompt = torch.zeros(len(own), input_ids.shape[1] - own.shape[1], dtype=torch.bool, device=own.device)
+        selected = torch.cat([prompt, own], dim=1)
+        with self.accelerator.autocast():
+            logits = selected_logits(model, input_ids, attention_mask, selected)
+        logprobs = (logits / self.temperature).log_softmax(-1)
+        chosen = logprobs.gather(-1, input_ids[selected][:, None])[:, 0]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self._entropy_bonus_enabled):
+            entropy = -(logprobs.exp() * logprobs).sum(-1)
+        empty = torch.zeros(own.shape, dtype=torch.float32, device=own.device)
+        return empty.masked_scatter(own, chosen), empty.masked_scatter(own, entropy)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        folder = self._folder / f"checkpoint-{self.state.global_step}"
+        state = {"running": self.running.state()}
+        write_json(folder / RUNNING_BASELINE.format(rank=self.args.process_index), state)
+
+
+@contextmanager
+def _without_known_warnings() -> Iterator[None]:
+    """Without what TRL 1.16 says of its own doings: that rollout_func is young, and that it uses an old name."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You are using 'rollout_func'", UserWarning)
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        yield
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int, device: torch.device) -> Tensor:
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value).to(device)

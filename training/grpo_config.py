@@ -1,0 +1,93 @@
+"""Settings of GRPO over dialogues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import trl
+
+from sotopia_env.training.small_machines import fill_in_machine
+
+
+@dataclass
+class GRPOConfig(trl.GRPOConfig):
+    """Settings of GRPO over dialogues: those of TRL's ``GRPOConfig``, with other defaults and a few more.
+
+    One step of the optimizer takes ``per_device_train_batch_size`` dialogues, in groups of ``num_generations``.
+
+    Args:
+        estimator: name of the advantage estimator for returns.
+        credit_estimator: name of the one for credit.
+        estimator_options: keyword arguments of ``estimator``, such as ``{"baseline": "group", "scale": "group"}``.
+        max_turn_tokens: length limit of one turn, in tokens.
+        max_completion_length: the constant by which ``loss_type="dr_grpo"`` divides; it limits nothing.
+        mask_truncated_turns: keep turns that the length limit cut out of the loss. They are counted either way.
+        seats: which seats learn; groups take turns.
+        reference_rows: for so many dialogues of a step the divergence from the reference is measured where ``beta``
+            is 0 and the loss does not need it; 0 measures nothing.
+        scale_rewards: ``"none"``, or divide advantages by the standard deviation of the dialogues' returns, of the
+            ``"group"`` or of the ``"batch"``.
+        evaluation_steps: how often the trainer's ``evaluate`` is called; 0 is never.
+    """
+
+    estimator: str = "return_to_go"
+    credit_estimator: str = "credit"
+    estimator_options: dict[str, Any] | None = None
+    max_turn_tokens: int = 48
+    mask_truncated_turns: bool = False
+    seats: tuple[int, ...] = (0, 1)
+    reference_rows: int = 16
+    evaluation_steps: int = 0
+
+    learning_rate: float = 1e-5
+    lr_scheduler_type: str = "constant_with_warmup"
+    max_steps: int = 100
+    per_device_train_batch_size: int = 64
+    num_generations: int | None = 8
+    loss_type: str = "dr_grpo"
+    scale_rewards: str = "none"
+    gradient_checkpointing: bool = False
+    shuffle_dataset: bool | None = False
+    remove_unused_columns: bool | None = False
+    logging_steps: float = 1
+    save_steps: float = 10
+    save_total_limit: int | None = 2
+    report_to: str | list[str] | None = "none"
+    bf16: bool | None = None  # type: ignore[assignment]
+    use_cpu: bool | None = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Fill in what depends on the machine, and refuse what would silently go wrong.
+
+        Raises:
+            ValueError: a group would span processes, a checkpoint would fall between two generations, or the run has
+                no length.
+        """
+        fill_in_machine(self)
+        self.seats = tuple(self.seats)
+        super().__post_init__()
+        local = self.per_device_train_batch_size * int(self.steps_per_generation or 1)
+        if local % int(self.num_generations or 1):
+            raise ValueError(
+                f"each process plays {local} dialogues at a time, which is no multiple of num_generations = "
+                f"{self.num_generations}: a group may not span processes"
+            )
+        if self.max_steps < 1:
+            raise ValueError("max_steps: give the number of steps; dialogues are generated, so there are no epochs")
+        if self.save_strategy == "steps" and self.save_steps * self.gradient_accumulation_steps % self.generate_every:
+            raise ValueError(
+                f"save_steps = {self.save_steps}: checkpoints lie between two generations, since dialogues are not "
+                f"saved with them; each generation serves {self.generate_every} micro-batches"
+            )
+
+    @property
+    def generate_every(self) -> int:
+        """How many micro-batches each generation of dialogues serves."""
+        return int(self.steps_per_generation or 1) * self.num_iterations
+
+    @property
+    def num_groups(self) -> int:
+        """How many groups of dialogues the whole run plays."""
+        generations = -(-self.max_steps * self.gradient_accumulation_steps // self.generate_every)
+        return int(generations * int(self.generation_batch_size or 1) // int(self.num_generations or 1))

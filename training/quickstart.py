@@ -1,0 +1,313 @@
+"""The whole loop in one call: experts, cloning, GRPO in the environment, evaluation, report.
+
+Every stage reads and writes plain files in one folder, is skipped where it is finished, and goes on where it was cut
+off. The folder remembers the settings it was made with, and refuses others.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from sotopia_env.agents.embedded import build_embedded_model
+from sotopia_env.agents.loading import LoadedModel, load_model
+from sotopia_env.agents.local_lm import LocalLM
+from sotopia_env.agents.scripted import CLONED
+from sotopia_env.episodes import Episode
+from sotopia_env.make import parallel_env
+from sotopia_env.published import load_tasks
+from sotopia_env.rollouts import rollout
+from sotopia_env.storage import load_episodes
+from sotopia_env.tasks import Task
+from sotopia_env.training.behaviour_cloning import CloningConfig, clone
+from sotopia_env.training.callbacks import read_metrics
+from sotopia_env.training.checkpoints import write_json
+from sotopia_env.training.comparison import against_partners, difference, table
+from sotopia_env.training.corpus import corpus
+from sotopia_env.training.evaluation import Evaluation, Match, draw_tasks, evaluate, sharpened
+from sotopia_env.training.grpo import GRPOTrainer
+from sotopia_env.training.grpo_config import GRPOConfig
+from sotopia_env.training.report import checks, write_report
+
+TEACHER = "scripted:mixed"
+FAMILY = "bargain"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How large a run is.
+
+    Args:
+        expert_episodes: scripted dialogues to clone from; each gives two rows, one a seat.
+        cloning_epochs: passes over them.
+        cloning_batch: rows a step.
+        cloning_rate: peak learning rate of cloning.
+        grpo_steps: steps of GRPO.
+        dialogues: played in each of them.
+        group: dialogues of one task, seat and seed.
+        grpo_rate: learning rate of GRPO.
+        beta: weight of the divergence from the clone.
+        tasks: held-out tasks; each is played from both seats.
+        partner_tasks: held-out tasks against each scripted partner.
+        temperatures: of the sharpened clones.
+        partners: scripted partners of the evaluation, those unseen in cloning among them.
+        max_turn_tokens: length limit of a turn.
+    """
+
+    expert_episodes: int = 4_000
+    cloning_epochs: float = 1.5
+    cloning_batch: int = 8
+    cloning_rate: float = 3e-3
+    grpo_steps: int = 40
+    dialogues: int = 64
+    group: int = 8
+    grpo_rate: float = 3e-4
+    beta: float = 0.02
+    tasks: int = 100
+    partner_tasks: int = 50
+    temperatures: tuple[float, ...] = (0.7, 0.5, 0.3, 0.0)
+    partners: tuple[str, ...] = ("firm", "warm", "anchor", "tit-for-tat", "hostile")
+    max_turn_tokens: int = 48
+
+
+PRESETS: dict[str, Settings] = {
+    "default": Settings(),
+    "small": Settings(
+        expert_episodes=300,
+        cloning_epochs=1.0,
+        grpo_steps=3,
+        dialogues=16,
+        tasks=10,
+        partner_tasks=5,
+        temperatures=(0.5, 0.0),
+        partners=("firm", "anchor"),
+    ),
+}
+"""``default`` is the main job; ``small`` takes a few minutes, runs every stage, and is too short to learn."""
+
+
+def quickstart(
+    out: str | Path = "runs/quickstart",
+    *,
+    seed: int = 0,
+    settings: Settings | None = None,
+    sotopia_data: str | Path | None = None,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Run the loop, or what is left of it.
+
+    Args:
+        out: the folder of the run; the same call goes on where it was cut off.
+        seed: of everything.
+        settings: how large the run is; :data:`PRESETS` has two.
+        sotopia_data: a folder of Sotopia's published files: the craigslist tasks are evaluated on too.
+        command: the command line, for the report.
+
+    Returns:
+        The data of the report.
+
+    Raises:
+        ValueError: ``out`` holds a run with another seed or other settings.
+    """
+    settings = settings or PRESETS["default"]
+    published = None if sotopia_data is None else load_tasks(sotopia_data, "craigslist")
+    run = Run(Path(out), seed, settings)
+    run.experts()
+    run.clone()
+    run.learn()
+    data = run.evaluate()
+    if published is not None:
+        data["real_input"] = run.evaluate_published(published)
+    data["command"] = shlex.join(command) if command else ""
+    return run.report(data)
+
+
+class Run:
+    """The stages of one run and the folder they share."""
+
+    def __init__(self, folder: Path, seed: int, settings: Settings) -> None:
+        """Make the folder, or find it with the same settings."""
+        self.folder, self.seed, self.settings = folder, seed, settings
+        self.console = Console(stderr=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._claim()
+
+    def experts(self) -> list[Episode]:
+        """Scripted dialogues, the traits of the two sides drawn independently."""
+        with self._stage("experts"):
+            return rollout(
+                FAMILY,
+                TEACHER,
+                num_episodes=self.settings.expert_episodes,
+                seed=self.seed,
+                out=self.folder / "experts.jsonl",
+                progress=True,
+            )
+
+    def clone(self) -> None:
+        """Behaviour cloning of the embedded model."""
+        with self._stage("cloning"):
+            if (self.folder / "clone" / "complete.json").exists():
+                return
+            episodes = self.experts_played()
+            model, tokenizer = build_embedded_model(corpus(episodes), self.seed)
+            clone(
+                episodes,
+                LoadedModel(model, tokenizer, "embedded"),
+                out=self.folder / "clone",
+                args=CloningConfig(
+                    output_dir=str(self.folder / "clone"),
+                    num_train_epochs=self.settings.cloning_epochs,
+                    per_device_train_batch_size=self.settings.cloning_batch,
+                    learning_rate=self.settings.cloning_rate,
+                    save_steps=200,
+                    seed=self.seed,
+                ),
+            )
+
+    def learn(self) -> None:
+        """GRPO in the environment against the frozen clone."""
+        with self._stage("grpo"):
+            if (self.folder / "learner" / "config.json").exists():
+                return
+            trainer = GRPOTrainer(
+                str(self.folder / "clone"),
+                env=parallel_env(FAMILY, reward="episode"),
+                partner=str(self.folder / "clone"),
+                args=GRPOConfig(
+                    output_dir=str(self.folder / "learner"),
+                    max_steps=self.settings.grpo_steps,
+                    per_device_train_batch_size=self.settings.dialogues,
+                    num_generations=self.settings.group,
+                    learning_rate=self.settings.grpo_rate,
+                    beta=self.settings.beta,
+                    max_turn_tokens=self.settings.max_turn_tokens,
+                    seed=self.seed,
+                ),
+            )
+            trainer.train()
+
+    def evaluate(self) -> dict[str, Any]:
+        """Teacher, clone and learner on held-out tasks, and against scripted partners."""
+        with self._stage("evaluation"):
+            tasks = draw_tasks(f"{FAMILY}:test", self.settings.tasks, self.seed)
+            clone_policy, learner = self._policy("clone"), self._policy("learner")
+            baseline = self._row(Match("clone", clone_policy, clone_policy), tasks)
+            learned = self._row(Match("learner", learner, clone_policy), tasks)
+            teacher = self._row(Match("teacher", TEACHER, TEACHER), tasks)
+            sharp = [
+                self._row(match, tasks)
+                for match in sharpened(
+                    lambda value: self._policy("clone", value), clone_policy, self.settings.temperatures
+                )
+            ]
+            few = draw_tasks(f"{FAMILY}:test", self.settings.partner_tasks, self.seed + 1)
+            met = [
+                [
+                    self._row(Match(f"{name} against {partner}", policy, f"scripted:{partner}"), few)
+                    for partner in self.settings.partners
+                ]
+                for name, policy in (("learner", learner), ("clone", clone_policy))
+            ]
+        self.console.print(table([row.summary for row in (teacher, baseline, learned, *sharp)], "bargain:test"))
+        return {
+            "evaluation": {
+                "teacher": teacher.summary,
+                "baseline": baseline.summary,
+                "learner": learned.summary,
+                "difference": difference(learned, baseline),
+            },
+            "sharpening": [{**row.summary, "difference": difference(learned, row)} for row in sharp],
+            "partners": against_partners(*met, seen=[f"scripted:{name}" for name in CLONED]),
+            "dialogues": learned.sample(3, self.seed),
+        }
+
+    def evaluate_published(self, tasks: Sequence[Task]) -> dict[str, Any]:
+        """The same policies on the published craigslist pairings, both seats."""
+        with self._stage("published tasks"):
+            clone_policy = self._policy("clone")
+            rows = [
+                self._row(Match(f"{name} on craigslist", policy, partner), tasks)
+                for name, policy, partner in (
+                    ("teacher", TEACHER, TEACHER),
+                    ("clone", clone_policy, clone_policy),
+                    ("learner", self._policy("learner"), clone_policy),
+                )
+            ]
+        self.console.print(table([row.summary for row in rows], "published craigslist tasks"))
+        names = ("teacher", "baseline", "learner")
+        return {
+            **{name: row.summary for name, row in zip(names, rows, strict=True)},
+            "difference": difference(rows[2], rows[1]),
+        }
+
+    def report(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Write ``report.json`` and ``report.html``, and say what was met."""
+        dialogues = data.pop("dialogues")
+        data |= {
+            "seed": self.seed,
+            "configuration": asdict(self.settings),
+            "seconds": self._seconds(),
+            "curves": {
+                "cloning": read_metrics(self.folder / "clone" / "metrics.jsonl"),
+                "grpo": read_metrics(self.folder / "learner" / "metrics.jsonl"),
+            },
+        }
+        page = write_report(self.folder, data, dialogues)
+        for check in checks(data):
+            mark = {True: "[green]met[/]", False: "[red]missed[/]", None: "unknown"}[check["met"]]
+            self.console.print(f"{mark}: {check['name']}: {check['value']}")
+        self.console.print(f"{sum(self._seconds().values()):.0f} seconds in all; the report is {page}")
+        return data
+
+    def experts_played(self) -> list[Episode]:
+        """The expert episodes on disk."""
+        return load_episodes(self.folder / "experts.jsonl")
+
+    def _policy(self, name: str, temperature: float = 1.0) -> LocalLM:
+        loaded = self._loaded.setdefault(name, load_model(self.folder / name))
+        label = name if temperature == 1.0 else f"{name}, temperature {temperature:g}"
+        return LocalLM(loaded, name=label, temperature=temperature, max_new_tokens=self.settings.max_turn_tokens)
+
+    def _row(self, match: Match, tasks: Sequence[Task]) -> Evaluation:
+        path = self.folder / "evaluation" / f"{match.name.replace(' ', '-').replace(',', '')}.jsonl"
+        return evaluate(
+            match.policy, match.partner, tasks, name=match.name, seed=self.seed, out=path, progress=True
+        )
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        self.console.print(f"[bold]{name}[/]")
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = self._seconds()
+            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
+            write_json(self.folder / "seconds.json", seconds)
+
+    def _seconds(self) -> dict[str, float]:
+        path = self.folder / "seconds.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+    def _claim(self) -> None:
+        self._loaded: dict[str, LoadedModel] = {}
+        path = self.folder / "run.json"
+        mine = json.loads(json.dumps({"seed": self.seed, "settings": asdict(self.settings)}))
+        if not path.exists():
+            write_json(path, mine)
+            return
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found != mine:
+            raise ValueError(
+                f"{self.folder} holds a run with other settings or another seed (see {path}); "
+                "give another --out, or remove the folder"
+            )
