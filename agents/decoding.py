@@ -86,7 +86,7 @@ class Decoder:
         self.cache_bytes = cache_bytes
         self._kept: OrderedDict[Hashable, SequenceStates] = OrderedDict()
         self._kept_bytes = 0
-        self._weights: list[tuple[int, int]] = []
+        self._seen: tuple[list[tuple[int, int]], Tensor] | None = None
         parameters = inspect.signature(getattr(model, "get_base_model", lambda: model)().forward).parameters
         # Sliding windows and recurrent states depend on where a token lies in memory; plain attention does not.
         plain = all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
@@ -230,11 +230,23 @@ class Decoder:
             self._kept_bytes -= self._kept.popitem(last=False)[1].size
 
     def _drop_stale(self) -> None:
-        """States are worth nothing once the weights have changed: every update in place raises a tensor's version."""
-        weights = [(parameter.data_ptr(), parameter._version) for parameter in self.model.parameters()]
-        if weights != self._weights:
+        """States are worth nothing once the weights have changed.
+
+        Fused optimizers leave a tensor's version as it was, so a few of the values are compared too.
+        """
+        if not self._keeps_states:
+            return
+        parameters = list(self.model.parameters())
+        versions = [(parameter.data_ptr(), parameter._version) for parameter in parameters]
+        seen = (versions, torch.cat([_sample(parameter).float() for parameter in parameters]))
+        if self._seen is None or self._seen[0] != seen[0] or not torch.equal(self._seen[1], seen[1]):
             self.forget()
-            self._weights = weights
+            self._seen = seen
+
+
+def _sample(parameter: Tensor) -> Tensor:
+    flat = parameter.detach().reshape(-1)
+    return flat[:: max(1, len(flat) // 8)]
 
 
 def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:

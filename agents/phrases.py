@@ -56,10 +56,10 @@ OFFERS = (
 )
 HOLDS = ("I stay at ${price}.", "My offer is still ${price}.", "It has to be ${price}.")
 REFUSALS = {
-    "seller": ("No, ${price} is too low for me.", "I cannot go down to ${price}."),
-    "buyer": ("No, ${price} is too much for me.", "I cannot go up to ${price}."),
+    "seller": ("No, that is too low for me.", "I cannot go down so far."),
+    "buyer": ("No, that is too much for me.", "I cannot go up so far."),
 }
-ACCEPTANCES = ("Deal, ${price} works for me.", "Agreed, ${price} it is.", "You have a deal at ${price}.")
+ACCEPTANCES = ("Deal, that works for me.", "Agreed.", "You have a deal.")
 QUESTIONS = {
     "seller": ("Why do you want it?", "What do you need it for?", "When do you need it?"),
     "buyer": ("Why do you sell it?", "How long have you had it?", "When must it be gone?"),

@@ -150,7 +150,7 @@ def decide(observation: Observation, traits: Traits, rng: np.random.Generator) -
     if standing is not None and accepts(brief, talk, traits, standing, offer):
         if rng.random() < traits.formal:
             return do("accept")
-        return speak(_pick(phrases.ACCEPTANCES, rng).format(price=_amount(standing)))
+        return speak(_pick(phrases.ACCEPTANCES, rng))
     if talk.stalled >= traits.patience:
         if standing is not None and brief.within_limit(standing) and _gain(brief, standing) > 0.06:
             return do("accept")
@@ -242,8 +242,7 @@ def _price_sentence(brief: Brief, talk: Talk, offer: float, rng: np.random.Gener
         return _pick(phrases.OFFERS, rng).format(price=_amount(offer))
     hold = _pick(phrases.HOLDS, rng).format(price=_amount(offer))
     if talk.partner_offers and not brief.within_limit(talk.partner_offers[-1]):
-        refusal = _pick(phrases.REFUSALS[brief.role], rng).format(price=_amount(talk.partner_offers[-1]))
-        return f"{refusal} {hold}"
+        return f"{_pick(phrases.REFUSALS[brief.role], rng)} {hold}"
     return hold
 
 
@@ -258,7 +257,12 @@ def _gain(brief: Brief, price: float) -> float:
 
 
 def _unit(brief: Brief) -> float:
-    return 1.0 if brief.list_price >= 20 else 0.5
+    """The step in which one bargains over things of such a price."""
+    for least, step in ((1000, 50.0), (50, 5.0), (15, 1.0)):
+        if brief.list_price >= least:
+            return step
+    return 0.5
+
 
 
 def _round(price: float, brief: Brief) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.families import FAMILIES, family_of
 from sotopia_env.families.base import Family, OpenEnded
-from sotopia_env.resolve import import_attribute
+from sotopia_env.resolve import as_family, import_attribute
 from sotopia_env.rewards.utterances import number_or_none
 from sotopia_env.tasks import Task
 
@@ -53,8 +53,13 @@ class RuleJudge(Judge):
             an environment made from it does that.
     """
 
-    family: Family | None = None
+    family: Any = None
     name = "rule"
+
+    def __post_init__(self) -> None:
+        """Take a family in any form."""
+        if self.family is not None:
+            object.__setattr__(self, "family", as_family(self.family))
 
     def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """The families' own scores."""

@@ -124,17 +124,21 @@ class _Findings:
         if self.consent is None:
             return
         price, _, place = self.consent
+        self.consent = None
+        for index in range(len(self.offers) - 1, -1, -1):
+            offer = self.offers[index]
+            if offer.place[0] != place[0] or not offer.certain:
+                break
+            self.offers[index] = offer._replace(certain=False)
         if price is not None:
             self.offers.append(_Named(price, False, False, place))
-        self.offers = [o._replace(certain=False) if o.place[0] == place[0] else o for o in self.offers]
-        self.consent = None
 
     def hear_question(self, text: str) -> None:
         """A question after an offer asks about it; after vague consent, it shows consent to something else."""
         if self.offers and phrases.SEEKS_CONSENT.match(text):
             self.offers[-1] = self.offers[-1]._replace(asked=True)
         vague = self.consent is not None and self.consent.price is None and not self.consent.certain
-        if vague and not text.startswith(("when ", "where ")):
+        if vague and not text.startswith(phrases.PRACTICAL):
             self.consent = None
 
     def move(self) -> PriceMove:
@@ -183,6 +187,9 @@ def _read_speech(plain_text: str) -> PriceMove:
     return move
 
 
+_LOOK_BACK = 8  # fragments before a consent that can make it a demand or a quotation
+
+
 class _Fragment(NamedTuple):
     """A part of a sentence, as the prices in it are read.
 
@@ -206,6 +213,7 @@ def _read_sentence(sentence: Sentence, number: int, conditional: bool, findings:
     asked_from = _question_start(texts) if asked else len(texts)
     if asked:
         findings.hear_question(texts[asked_from])
+    leads_on = asked and not texts[asked_from].startswith(phrases.PRACTICAL)
     for index, text in enumerate(texts):
         link = links[index]
         if link in phrases.CONTRASTS or text.startswith(phrases.PROVISOS):
@@ -217,9 +225,10 @@ def _read_sentence(sentence: Sentence, number: int, conditional: bool, findings:
             consent = phrases.CONSENT.match(text)
             if consent is not None:
                 consented = consent.end()
+                clear = consent["clear"] is not None
                 can_consent = can_consent and not _is_reported_or_demanded(sentence, index)
-                if can_consent:
-                    findings.consent = _Consent(None, consent["clear"] is not None, (number, index))
+                if can_consent and (clear or not leads_on):
+                    findings.consent = _Consent(None, clear, (number, index))
         if _DIGIT.search(text):
             elsewhere = conditional and link not in ("if", "unless")
             place = (number, index)
@@ -249,7 +258,7 @@ def _question_start(texts: list[str]) -> int:
 
 def _is_reported_or_demanded(sentence: Sentence, index: int) -> bool:
     """Whether the consent is somebody's words, or the reward of a demand ("throw it in and we have a deal")."""
-    earlier = sentence.fragments[:index]
+    earlier = sentence.fragments[max(0, index - _LOOK_BACK) : index]
     if not earlier:
         return False
     if earlier[-1].endswith(phrases.QUOTING):
@@ -351,7 +360,9 @@ def _exception(
     if negated and not phrases.RHETORICAL.search(clause):
         return "refused", True
     spoilt = not (phrases.REFUSED_AFTER.isdisjoint(following) and phrases.NEGATORS.isdisjoint(following))
-    return ("refused", True) if spoilt and not phrases.LIMIT_AFTER.search(after) else None
+    if phrases.REFUSED_AFTER_PHRASE.search(after) or (spoilt and not phrases.LIMIT_AFTER.search(after)):
+        return "refused", True
+    return None
 
 
 def _is_change(words: list[str], following: list[str], after: str) -> bool:

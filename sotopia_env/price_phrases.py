@@ -156,6 +156,7 @@ SEEKS_CONSENT = re.compile(
     r"(?:is|does|would|will|do|can|could|are) (?:that|this|it|you|we)\b|how (?:does|is|about) (?:that|this|it)\b|"
     r"what do you (?:think|say)\b|(?:sounds?|deal|agreed|ok|okay|fair|acceptable|works?)\b"
 )
+PRACTICAL = ("when ", "where ")  # questions that come after an agreement as well
 QUESTION_WORDS = frozenset(
     "when where can could would do does is how what shall should will may who which are did".split()
 )
@@ -183,6 +184,7 @@ REFUSED_AFTER = frozenset(
     "too low lower high higher steep insulting insult unacceptable impossible crazy ridiculous lowball expensive loss "
     "unreasonable unfair outrageous rejected than beyond above below over outside exceeds".split()
 )
+REFUSED_AFTER_PHRASE = re.compile(r"\bout of\b|\ba lot\b|\bno way\b")
 LIMIT_AFTER = re.compile(r"\bas (?:low|high|far|much) as\b|\b(?:cannot|can't|not) go\b")
 CHANGE_AFTER = frozenset(
     "off more less discount extra per each deposit shipping delivery fee fees below above under over cheaper higher "
@@ -219,10 +221,11 @@ PARTNERS_AFTER = re.compile(
     r" (?:is|was) your\b"
 )
 FRAMES = frozenset(
-    "about do offer offering pay paying take taking give giving accept sell selling buy say price asking ask go going "
-    "come coming make meet want need propose proposing suggest counter does would settle best lowest highest firm "
-    "final let call agree deal agreed it's yours i'd i'll down up halfway looking limit maximum minimum most least "
-    "purchase finalize willing can could why if paid gave".split()
+    "about do offer offering pay paying take taking give giving accept sell selling buy say price asking ask go "
+    "going come coming make meet want need propose proposing suggest counter does would settle best lowest highest "
+    "firm final let call agree deal agreed it's yours i'd i'll down up halfway looking limit maximum minimum most "
+    "least purchase be stay staying stick sticking remain move moving hold finalize willing can could why if paid "
+    "gave".split()
 )
 FRAMED_AFTER = frozenset("works work it sounds would sound total cash firm flat final tops max even in".split())
 IS_MINE = re.compile(r" (?:is|was) (?:still |really )?(?:my|the|as|what|all|our)\b")

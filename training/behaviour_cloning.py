@@ -15,7 +15,7 @@ from datasets import Dataset
 from peft import LoraConfig
 from torch import Tensor
 from torch.utils.data import Sampler
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from sotopia_env.agents.chat_encoding import ChatEncoder
@@ -77,6 +77,7 @@ def clone(
     args: CloningConfig | None = None,
     agents: Callable[[Episode], Sequence[str]] | None = None,
     peft_config: LoraConfig | None = None,
+    **options: Any,
 ) -> Path:
     """Teach a model to speak as the agents of some episodes did.
 
@@ -92,6 +93,7 @@ def clone(
         args: settings; ``output_dir`` is set by ``out``.
         agents: whose turns of an episode to learn; all agents by default.
         peft_config: train a LoRA adapter instead of the whole model.
+        options: passed to TRL's trainer, such as ``callbacks`` or ``optimizers``.
 
     Returns:
         ``out``, for :func:`~sotopia_env.agents.loading.load_model`.
@@ -115,6 +117,7 @@ def clone(
         train_dataset=_dataset(rows),
         processing_class=loaded.tokenizer,
         peft_config=peft_config,
+        **options,
     )
     report_with(trainer, out / "metrics.jsonl", shown=("loss",))
     trainer.add_callback(MarkComplete(run))
@@ -138,13 +141,20 @@ def clone(
 
 
 def as_loaded(model: Any, tokenizer: PreTrainedTokenizerBase | None = None) -> LoadedModel:
-    """A model and its tokenizer from whatever names or holds them."""
+    """A model and its tokenizer from whatever names or holds them.
+
+    Raises:
+        ValueError: a model object without its tokenizer, which was not loaded from anywhere.
+    """
     if isinstance(model, LoadedModel):
         return model
     if isinstance(model, str | Path):
         return load_model(model)
     if tokenizer is None:
-        raise ValueError("a model object comes with its tokenizer: pass tokenizer=, or a LoadedModel, or a directory")
+        source = getattr(model, "name_or_path", "")
+        if not source:
+            raise ValueError("the model does not say where it was loaded from: pass its tokenizer=, or a LoadedModel")
+        tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
     return LoadedModel(model, tokenizer)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -23,6 +25,17 @@ class Progress(ProgressCallback):
         super().__init__()
         self.shown = shown
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Open the bar; in a log file it moves every ten seconds alone."""
+        self.current_step = state.global_step
+        if state.is_world_process_zero:
+            pause = 0.1 if sys.stderr.isatty() else 10.0
+            self.training_bar = tqdm(
+                total=state.max_steps, initial=state.global_step, dynamic_ncols=True, mininterval=pause
+            )
+
     def on_log(
         self,
         args: TrainingArguments,
@@ -34,7 +47,8 @@ class Progress(ProgressCallback):
         """Show the newest metrics."""
         if state.is_world_process_zero and self.training_bar is not None and logs:
             numbers = {name: logs[name] for name in self.shown if isinstance(logs.get(name), int | float)}
-            self.training_bar.set_postfix({name: f"{value:.3g}" for name, value in numbers.items()})
+            shown = {name: f"{value:.3g}" for name, value in numbers.items()}
+            self.training_bar.set_postfix(shown, refresh=False)
 
 
 class MetricsFile(TrainerCallback):

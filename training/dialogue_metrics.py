@@ -14,30 +14,41 @@ from sotopia_env.training.rollout_func import Dialogue
 DEAL = "agreement"
 """The reason of an ending in which the parties came to terms."""
 
+ENDINGS = (DEAL, "left", "stale", "max_cycles")
+"""The reasons whose shares are logged; all others count as ``other``."""
 
-def dialogue_metrics(dialogues: Sequence[Dialogue]) -> dict[str, float]:
-    """Rewards by part, scores, deals, endings, invalid turns, words and turns of the learner.
+Values = list[tuple[str, float]]
+"""Names and numbers, one of each for every dialogue that has something to say about it."""
 
-    Unknown scores and rewards are left out of the means and counted. ``goal_given_deal`` is the mean goal of the
-    dialogues that ended in a deal. What the judge found out about the world (``Judgement.latent``) is averaged too:
-    ``latent/outside_limit`` and ``latent/partner/outside_limit`` are the shares of deals that the learner and its
-    partner made outside their own limits.
+
+def dialogue_values(dialogues: Sequence[Dialogue]) -> Values:
+    """Rewards by part, scores, deals, endings, invalid turns, words and turns of the learner, dialogue by dialogue.
+
+    Unknown scores and rewards are left out and counted. ``goal_given_deal`` is the goal of the dialogues that ended in
+    a deal. What the judge found out about the world (``Judgement.latent``) is there too: ``latent/outside_limit`` and
+    ``latent/partner/outside_limit`` say which deals the learner and its partner made outside their own limits.
     """
-    values: dict[str, list[float]] = defaultdict(list)
-    for dialogue in dialogues:
-        for name, value in _of_one(dialogue):
-            values[name].append(value)
-    metrics = {name: float(np.mean(numbers)) for name, numbers in sorted(values.items())}
-    unknown = sum(dialogue.total is None for dialogue in dialogues)
-    return {**metrics, **_endings(dialogues), "unknown_rewards": unknown / len(dialogues)}
+    return [value for dialogue in dialogues for value in _of_one(dialogue)]
+
+
+def averages(values: Values) -> dict[str, float]:
+    """The mean of each name, over the dialogues that say something about it."""
+    numbers: dict[str, list[float]] = defaultdict(list)
+    for name, value in values:
+        numbers[name].append(value)
+    return {name: float(np.mean(found)) for name, found in sorted(numbers.items())}
 
 
 def _of_one(dialogue: Dialogue) -> Iterable[tuple[str, float]]:
     episode, seat = dialogue.episode, seat_of(dialogue.agent)
     turns = episode.own_turns(dialogue.agent)
-    deal = episode.ending is not None and episode.ending.reason == DEAL
-    yield "deal_rate", float(deal)
+    reason = "" if episode.ending is None else episode.ending.reason
+    for known in ENDINGS:
+        yield f"endings/{known}", float(reason == known)
+    yield "endings/other", float(reason not in ENDINGS)
+    yield "deal_rate", float(reason == DEAL)
     yield "turns", float(len(turns))
+    yield "unknown_rewards", float(dialogue.total is None)
     if turns:
         yield "words_per_turn", float(np.mean([len(turn.text.split()) for turn in turns]))
         yield "invalid_rate", float(np.mean([turn.invalid is not None for turn in turns]))
@@ -53,7 +64,7 @@ def _of_one(dialogue: Dialogue) -> Iterable[tuple[str, float]]:
         others = [score for other, score in enumerate(scores) if other != seat and score is not None]
         if own is not None:
             yield f"scores/{dimension}", own
-            if dimension == "goal" and deal:
+            if dimension == "goal" and reason == DEAL:
                 yield "goal_given_deal", own
         if others:
             yield f"scores/partner/{dimension}", float(np.mean(others))
@@ -80,8 +91,3 @@ def _latent(latent: Mapping[str, Any], seat: int, num_seats: int) -> Iterable[tu
         ):
             yield f"latent/{name}", float(value[seat])
             yield f"latent/partner/{name}", float(np.mean([v for other, v in enumerate(value) if other != seat]))
-
-
-def _endings(dialogues: Sequence[Dialogue]) -> dict[str, float]:
-    reasons = [dialogue.episode.ending.reason for dialogue in dialogues if dialogue.episode.ending is not None]
-    return {f"endings/{reason}": reasons.count(reason) / len(dialogues) for reason in sorted(set(reasons))}

@@ -11,15 +11,18 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import trl
+from accelerate.utils import gather_object
 from peft import PeftModel
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from transformers import Trainer
 from transformers.trainer_utils import TrainOutput
 
 from sotopia_env.agents.loading import LoadedModel
@@ -28,8 +31,15 @@ from sotopia_env.resolve import make_policy
 from sotopia_env.training.advantages import group_advantages
 from sotopia_env.training.behaviour_cloning import as_loaded
 from sotopia_env.training.callbacks import EvaluateEvery, report_with
-from sotopia_env.training.checkpoints import MarkComplete, fingerprint, latest_checkpoint, settings, write_json
-from sotopia_env.training.dialogue_metrics import dialogue_metrics
+from sotopia_env.training.checkpoints import (
+    COMPLETE,
+    MarkComplete,
+    fingerprint,
+    latest_checkpoint,
+    settings,
+    write_json,
+)
+from sotopia_env.training.dialogue_metrics import averages, dialogue_values
 from sotopia_env.training.estimators import Estimator, RunningBaseline, get_estimator
 from sotopia_env.training.grpo_config import GRPOConfig
 from sotopia_env.training.reference import reference_for, share_base
@@ -51,7 +61,8 @@ class GRPOTrainer(trl.GRPOTrainer):
     """Trains a policy over dialogues with group-relative advantages (Shao et al., 2024, arXiv:2402.03300).
 
     ``train()`` goes on from the newest checkpoint in ``args.output_dir`` where there is one, and leaves the trained
-    model there, for :func:`~sotopia_env.agents.loading.load_model`, with ``metrics.jsonl``.
+    model there, for :func:`~sotopia_env.agents.loading.load_model`, with ``metrics.jsonl``; last of all comes
+    ``complete.json``.
 
     Args:
         model: a directory, a hub id, a ``LoadedModel``, or a model with its ``tokenizer``: what the run starts from,
@@ -125,7 +136,9 @@ class GRPOTrainer(trl.GRPOTrainer):
         report_with(self, self._folder / "metrics.jsonl", shown=("reward", "deal_rate", "kl_to_reference"))
         self.add_callback(MarkComplete(self.run))
         if evaluate is not None and args.evaluation_steps:
-            self.add_callback(EvaluateEvery(args.evaluation_steps, lambda step: evaluate(self.policy, step), self.log))
+            # TRL's own log would put the metrics of the step on the same line.
+            log = partial(Trainer.log, self)
+            self.add_callback(EvaluateEvery(args.evaluation_steps, lambda step: evaluate(self.policy, step), log))
 
     @property
     def policy(self) -> Policy:
@@ -146,6 +159,7 @@ class GRPOTrainer(trl.GRPOTrainer):
         output = super().train(checkpoint, trial, ignore_keys_for_eval)
         if self.is_world_process_zero():
             LoadedModel(self.accelerator.unwrap_model(self.model), self.processing_class).save(self._folder)
+            write_json(self._folder / COMPLETE, {"run": self.run, "steps": self.state.global_step})
         self.accelerator.wait_for_everyone()
         return output
 
@@ -160,8 +174,8 @@ class GRPOTrainer(trl.GRPOTrainer):
             output = self.rollout(prompts, trainer)
         own_tokens = sum(map(sum, output["env_mask"]))
         seconds = time.perf_counter() - started
-        self._record("seconds_playing", seconds)
-        self._record("own_tokens_per_second", own_tokens / seconds)
+        self._record_mean("seconds_playing", seconds)
+        self._record_mean("own_tokens_per_second", own_tokens / seconds)
         self._scored = _padded(output["env_mask"], 0, self.accelerator.device)
         return output
 
@@ -181,13 +195,20 @@ class GRPOTrainer(trl.GRPOTrainer):
         index = _padded([record["utterance_index"] for record in inputs], -1, self.accelerator.device)
         output["advantages"] = self._token_advantages(dialogues, index)
         self._hold_against_reference(output)
-        for name, value in dialogue_metrics(dialogues).items():
+        for name, value in averages(gather_object(dialogue_values(dialogues))).items():
             self._record(name, value)
         return output
 
     def _record(self, name: str, value: float) -> None:
         """Log a number with the others of this step."""
         self._metrics["train" if self.model.training else "eval"][name].append(value)
+
+    def _record_mean(self, name: str, value: float, weight: float = 1.0) -> None:
+        """Log the weighted mean of a number over all processes; nothing where no process has any weight."""
+        mine = torch.tensor([[value * weight, weight]], device=self.accelerator.device)
+        total, weights = self.accelerator.gather(mine).sum(dim=0).tolist()
+        if weights:
+            self._record(name, total / weights)
 
     def _calculate_rewards(self, inputs: list[dict[str, Any]], *_: Any) -> Tensor:
         # What step paid. TRL's own way would print a whole dialogue for each that could not be judged.
@@ -205,7 +226,7 @@ class GRPOTrainer(trl.GRPOTrainer):
             self.args.scale_rewards,
             self.running,
         )
-        self._record("zero_spread_groups", flat_groups)
+        self._record_mean("zero_spread_groups", flat_groups)
         per_turn = torch.from_numpy(advantages_BT).to(index.device, torch.float32)
         return per_turn.gather(1, index.clamp(min=0)) * (index >= 0)
 
@@ -228,8 +249,8 @@ class GRPOTrainer(trl.GRPOTrainer):
             mask = own[:, -logprobs.shape[1] :].bool()
             ratio = (logprobs - sampled[rows])[mask]
             # The estimator k3 of Schulman (2020), which TRL's loss uses too: never negative, of small variance.
-            divergence = (ratio.exp() - ratio - 1).mean().item() if mask.any() else float("nan")
-            self._record("kl_to_reference", divergence)
+            divergence = (ratio.exp() - ratio - 1).sum().item() / max(1, len(ratio))
+            self._record_mean("kl_to_reference", divergence, weight=len(ratio))
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         with self._scoring(inputs["completion_mask"] * inputs["tool_mask"]):

@@ -318,5 +318,5 @@ def check_context(env: Any, loaded: LoadedModel, max_new_tokens: int, samples: i
             if longest > limit:
                 raise ValueError(
                     f"task {infos[agent]['task']!r}: a dialogue may take {longest} tokens ({prompt} before it begins), "
-                    f"but the model reads at most {limit}; lower max_cycles or max_turn_tokens, or take a longer context"
+                    f"but the model reads at most {limit}; lower max_cycles or max_turn_tokens, or take another model"
                 )

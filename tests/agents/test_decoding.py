@@ -116,10 +116,11 @@ def test_a_prompt_that_differs_early_is_computed_anew(model: Any) -> None:
         assert found[0].ids == Decoder(model, STOPS, pad_id=0).generate([prompt], uniforms(1), SAMPLING)[0].ids
 
 
-def test_changed_weights_make_what_was_kept_worthless(model: Any) -> None:
+@pytest.mark.parametrize("fused", [False, True])
+def test_changed_weights_make_what_was_kept_worthless(model: Any, fused: bool) -> None:
     decoder = Decoder(model, STOPS, pad_id=0)
     before = decoder.generate(prompts(4), uniforms(4), SAMPLING, list("abcd"))
-    optimizer = torch.optim.SGD(model.parameters(), lr=10.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, fused=fused)
     model(torch.tensor([[7, 8]]), labels=torch.tensor([[7, 8]])).loss.backward()
     optimizer.step()
     after = decoder.generate(prompts(4), uniforms(4), SAMPLING, list("abcd"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,12 @@ def test_a_trace_is_what_was_read_and_written(embedded: LoadedModel) -> None:
     for episode, played in enumerate(turns):
         for agent in ("agent_0", "agent_1"):
             own = traces[sorted({key for key, _ in traces})[episode], agent]
-            texts = [raw for who, _, _, raw in played if who == agent]
+            texts = [text if raw is None else raw for who, _, text, raw in played if who == agent]
             for trace, raw in zip(own, texts, strict=True):
                 cut += trace.truncated
                 assert trace.truncated == (trace.ids[-1] != stop)
                 assert embedded.tokenizer.decode(trace.ids, skip_special_tokens=True) == raw
-            for before, after in zip(own, own[1:], strict=False):
+            for before, after in pairwise(own):
                 assert after.prompt_ids[: len(before.prompt_ids) + len(before.ids)] == (*before.prompt_ids, *before.ids)
     assert cut > 0
 
@@ -102,14 +103,14 @@ def test_a_fork_that_was_played_otherwise_is_read_from_its_text(embedded: Loaded
     base = Context("e", first, 0, np.random.default_rng(0))
     (sampled,) = lm.act([observations[first]], [base])
     assert sampled.trace is not None
-    (same, other), other_agent = env.fork(2), next(agent for agent in env.agents if agent != first)
-    for fork, action in ((same, sampled.action), (other, sotopia_env.speak("hello"))):
-        fork.step({first: action})
-        fork.step({other_agent: sotopia_env.speak("I can offer $85.")})
+    partner = next(agent for agent in env.agents if agent != first)
     prompts = []
-    for number, fork in enumerate((same, other)):
-        view = fork.observe(first) if hasattr(fork, "observe") else fork.unwrapped.observation(first)
-        (decision,) = lm.act([view], [Context(f"e~{number}", first, 1, np.random.default_rng(0))])
+    for number, (fork, action) in enumerate(
+        zip(env.fork(2), (sampled.action, sotopia_env.speak("hello")), strict=True)
+    ):
+        fork.step({first: action})
+        observations, *_ = fork.step({partner: sotopia_env.speak("I can offer $85.")})
+        (decision,) = lm.act([observations[first]], [Context(f"e~{number}", first, 1, np.random.default_rng(0))])
         assert decision.trace is not None
         prompts.append(decision.trace.prompt_ids)
     began = (*sampled.trace.prompt_ids, *sampled.trace.ids)
@@ -189,6 +190,6 @@ def test_a_published_model_plays_a_turn() -> None:
     turns, traces = play(LocalLM(loaded, max_new_tokens=16), episodes=2)
     assert all(len(own) == 4 for own in traces.values()) or min(map(len, turns)) < 8
     for own in traces.values():
-        for before, after in zip(own, own[1:], strict=False):
+        for before, after in pairwise(own):
             assert after.prompt_ids[: len(before.prompt_ids) + len(before.ids)] == (*before.prompt_ids, *before.ids)
     assert parse_output(output_text(sotopia_env.speak(turns[0][0][2] or "hello")))[1] is None

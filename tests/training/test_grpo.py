@@ -22,6 +22,7 @@ from sotopia_env.policies import Context
 from sotopia_env.rewards import FunctionReward, LengthPenalty, Outcome, RewardWrapper
 from sotopia_env.training.advantages import group_advantages
 from sotopia_env.training.callbacks import read_metrics
+from sotopia_env.training.checkpoints import finished_run
 from sotopia_env.training.grpo import GRPOTrainer
 from sotopia_env.training.grpo_config import GRPOConfig
 from sotopia_env.training.rollout_func import Dialogue, Group, make_rollout_func, play_groups
@@ -208,6 +209,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
         same = first.keys() - timeless - {name for name in first if "second" in name}
         assert {name: first[name] for name in same} == {name: second[name] for name in same}
     assert run(tmp_path / "killed").state.global_step == 4
+    assert finished_run(tmp_path / "killed", resumed.run) == {"run": whole.run, "steps": 4}
 
 
 def dies_after(steps: int, step: Callable[..., Any]) -> Callable[..., Any]:
@@ -382,7 +384,10 @@ def test_metrics_describe_the_dialogues(tiny_directory: Path, tmp_path: Path) ->
     shares = [value for name, value in lines[0].items() if name.startswith("endings/")]
     assert sum(shares) == pytest.approx(1.0)
     assert seen == [("learner", 2)]
-    assert next(line for line in lines if "evaluation/tokens" in line)["step"] == 2
+    (evaluation,) = [line for line in lines if "evaluation/tokens" in line]
+    assert evaluation.keys() == {"step", "epoch", "evaluation/tokens"}
+    assert evaluation["step"] == 2
+    assert [line["step"] for line in lines if "reward" in line] == [1, 2]
     assert all(json.dumps(line) for line in lines)
 
 

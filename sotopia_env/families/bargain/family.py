@@ -27,8 +27,11 @@ from sotopia_env.families.bargain import catalogue, scoring
 from sotopia_env.families.base import SPLITS, Family
 from sotopia_env.tasks import Character, Scenario, Task
 
-LIST_PRICES = (20, 80)
-"""Lowest and highest list price, in whole dollars."""
+LIST_PRICES = (60, 200)
+"""Lowest and highest list price, in dollars."""
+
+PRICE_STEP = 5
+"""List prices and limits are multiples of so many dollars, as people bargain."""
 ZONES: Mapping[str, tuple[float, float]] = {"wide": (0.30, 0.60), "narrow": (0.12, 0.30), "empty": (-0.25, -0.05)}
 """Width of the zone of agreement (buyer's limit - seller's limit) as a share of the list price."""
 
@@ -147,13 +150,12 @@ class Bargain(Family):
         return scoring.score(episode, self.version, self.judge_bank)
 
     def _prices(self, rng: np.random.Generator) -> tuple[int, int, int, str]:
-        price = int(rng.integers(LIST_PRICES[0], LIST_PRICES[1] + 1))
+        price = PRICE_STEP * int(rng.integers(LIST_PRICES[0] // PRICE_STEP, LIST_PRICES[1] // PRICE_STEP + 1))
         zone = str(rng.choice(list(self.zones), p=list(self.zones.values())))
-        width = float(rng.uniform(*ZONES[zone])) * price
-        low = 0.35 * price if zone != "empty" else 0.65 * price
-        seller = float(rng.uniform(low, 1.02 * price - max(width, 0.0)))
-        seller_limit = round(seller)
-        buyer_limit = max(round(seller + width), 5)
+        width = _to_step(float(rng.uniform(*ZONES[zone])) * price)
+        lowest = 0.35 * price if zone != "empty" else 0.65 * price
+        seller_limit = _to_step(float(rng.uniform(lowest, 1.02 * price - max(width, 0.0))))
+        buyer_limit = seller_limit + width
         return price, seller_limit, buyer_limit, zone
 
     def _seat(
@@ -167,6 +169,11 @@ class Bargain(Family):
             goal += f" You know: {'; '.join(facts)}."
         goal += f" {self.coupling.sentence()}"
         return goal, {"role": role, "limit": limit, "list_price": price, "facts": facts}
+
+
+def _to_step(price: float) -> int:
+    steps = round(abs(price) / PRICE_STEP) or 1
+    return PRICE_STEP * steps * (-1 if price < 0 else 1)
 
 
 def agreement_ending(progress: Standing) -> Ending | None:
