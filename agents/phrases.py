@@ -56,8 +56,8 @@ OFFERS = (
 )
 HOLDS = ("I stay at ${price}.", "My offer is still ${price}.", "It has to be ${price}.")
 REFUSALS = {
-    "seller": ("No, that is too low for me.", "I cannot go down so far."),
-    "buyer": ("No, that is too much for me.", "I cannot go up so far."),
+    "seller": ("That is too low.", "No, too low."),
+    "buyer": ("That is too much.", "No, too much."),
 }
 ACCEPTANCES = ("Deal, that works for me.", "Agreed.", "You have a deal.")
 QUESTIONS = {

@@ -213,6 +213,8 @@ def _utterance(
 ) -> str:
     draws = rng.random(6)
     parts = []
+    if talk.partner_offers and not brief.within_limit(talk.partner_offers[-1]):
+        parts.append(_pick(phrases.REFUSALS[brief.role], rng))
     if draws[0] < traits.hostility:
         parts.append(_pick(phrases.INSULTS, rng))
     elif draws[0] < traits.hostility + traits.warmth:
@@ -240,10 +242,7 @@ def _price_sentence(brief: Brief, talk: Talk, offer: float, rng: np.random.Gener
         return _pick(phrases.OPENINGS[brief.role], rng).format(price=_amount(offer))
     if offer != talk.own_offers[-1]:
         return _pick(phrases.OFFERS, rng).format(price=_amount(offer))
-    hold = _pick(phrases.HOLDS, rng).format(price=_amount(offer))
-    if talk.partner_offers and not brief.within_limit(talk.partner_offers[-1]):
-        return f"{_pick(phrases.REFUSALS[brief.role], rng)} {hold}"
-    return hold
+    return _pick(phrases.HOLDS, rng).format(price=_amount(offer))
 
 
 def _small_talk(observation: Observation, rng: np.random.Generator) -> Action:

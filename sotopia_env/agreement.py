@@ -9,7 +9,7 @@ folded, turn by turn (:func:`update`), into what stands on the table, so reading
   spelt as words are not read.
 - An **acceptance** takes the latest live offer of another seat, or the one whose price it names. If it names a price
   that nobody else offers, it is itself an offer. Questions, conditions ("deal if ...") and a following "but" undo it.
-- The same price from both sides is an agreement, not a certain one, if the second side *moves to it* in a statement:
+- The same clear price from both sides is an agreement, not a certain one, if the second *moves to it* in a statement:
   "$85?" then "$85." is one, "$85." then "$85?" is not, and neither is repeating one's own price.
 - Vague consent without a price ("sounds good") only answers an offer of the round just played.
 - "No deal", "I take that back" and a formal ``reject`` withdraw one's own offer; refusing a price ("$40 is too low")

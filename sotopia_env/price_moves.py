@@ -170,7 +170,7 @@ class _Findings:
     def _offering(self) -> PriceMove:
         best = [offer for offer in self.offers if offer.certain] or self.offers
         last = best[-1]
-        alone = all(offer.price == last.price for offer in best if offer.place == last.place)
+        alone = len(best) == 1 or all(offer.price == last.price for offer in best if offer.place == last.place)
         return PriceMove("offer", last.price, last.certain and alone, last.asked)
 
 

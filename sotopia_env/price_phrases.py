@@ -103,7 +103,7 @@ CONSENT = re.compile(
     rf"(?P<clear>{_DEAL}{_END}|{_DEAL} {_AMOUNT}|{_FILLERS}(?:{'|'.join(_CLEAR)}))|{_FILLERS}(?:{'|'.join(_VAGUE)})"
 )
 CONSENT_HINT = re.compile(
-    r"deal|agree|accept|sold|take|buy|yours|work|sound|fine|okay|ok |ok$|done|settled|forget it|never ?mind|"
+    r"deal|agree|accept|sold|take|buy|yours|work|sound|fine|okay|\bok\b|done|settled|forget it|never ?mind|"
     r"not interested|offer|retract|rescind|with|do (?:it|that)|good by|you'?re on|clos|finaliz|seal|shake|doable"
 )
 PRICE_CONSENT = re.compile(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.agents.scripted import CLONED
 from sotopia_env.episodes import Episode
+from sotopia_env.families.bargain import Bargain
 from sotopia_env.make import parallel_env
 from sotopia_env.published import load_tasks
 from sotopia_env.rollouts import rollout
@@ -47,6 +48,7 @@ class Settings:
 
     Args:
         expert_episodes: scripted dialogues to clone from; each gives two rows, one a seat.
+        expert_zones: their zones of agreement: harder than those played later, so that they show refusals enough.
         cloning_epochs: passes over them.
         cloning_batch: rows a step.
         cloning_rate: peak learning rate of cloning.
@@ -63,6 +65,7 @@ class Settings:
     """
 
     expert_episodes: int = 4_000
+    expert_zones: Mapping[str, float] = field(default_factory=lambda: {"wide": 0.35, "narrow": 0.35, "empty": 0.3})
     cloning_epochs: float = 1.5
     cloning_batch: int = 8
     cloning_rate: float = 3e-3
@@ -144,7 +147,7 @@ class Run:
         """Scripted dialogues, the traits of the two sides drawn independently."""
         with self._stage("experts"):
             return rollout(
-                FAMILY,
+                Bargain(zones=self.settings.expert_zones),
                 TEACHER,
                 num_episodes=self.settings.expert_episodes,
                 seed=self.seed,
@@ -176,11 +179,12 @@ class Run:
     def learn(self) -> None:
         """GRPO in the environment against the frozen clone."""
         with self._stage("grpo"):
-            if (self.folder / "learner" / "config.json").exists():
+            if (self.folder / "learner" / "complete.json").exists():
                 return
             trainer = GRPOTrainer(
                 str(self.folder / "clone"),
-                env=parallel_env(FAMILY, reward="episode"),
+                # Where no price suits both the goal is unknown, and a group of such dialogues teaches nothing.
+                env=parallel_env(Bargain(zones={"wide": 0.65, "narrow": 0.35}), reward="episode"),
                 partner=str(self.folder / "clone"),
                 args=GRPOConfig(
                     output_dir=str(self.folder / "learner"),

@@ -556,9 +556,9 @@ def test_typing_does_not_turn_a_refusal_into_consent() -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["$80 ", "a", " ", "deal ", "$", "*", "* a ", '"', '"a ', "i'll take your ", "not $80 and ", "9", "$1,", ", ", "if ",
-     "<a", "ok ", "let's meet a a a at ", "can you do 5 +", "?!", "\u4e2d", "you've got a deal and ", "deal at $85 but ",
-     "( ", "the the ", "accept ", "$9 to ", "5$"],
+    ["$80 ", "a", " ", "deal ", "$", "*", "* a ", '"', '"a ', "i'll take your ", "not $80 and ", "9", "$1,", ", ",
+     "if ", "<a", "ok ", "let's meet a a a at ", "can you do 5 +", "?!", "\u4e2d", "you've got a deal and ",
+     "deal at $85 but ", "( ", "the the ", "accept ", "$9 to ", "5$"],
 )  # fmt: skip
 def test_endless_text_is_read_to_its_end(unit: str) -> None:
     # No time is asserted: what this guards against, backtracking or rereading that grows with the square, takes hours.

@@ -183,12 +183,15 @@ def test_the_learner_learns_what_step_pays(tiny_directory: Path, tmp_path: Path)
     assert not torch.allclose(parameters(untouched), parameters(learnt))
 
 
+@pytest.mark.parametrize("kind", ["tiny", "adapter"])
 def test_a_killed_run_ends_as_if_it_had_not_been(
-    tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    start = str(request.getfixturevalue(f"{kind}_directory"))
+
     def run(directory: Path) -> Any:
         trainer = trainer_for(
-            str(tiny_directory), settings(directory, max_steps=4, gradient_accumulation_steps=2, beta=0.1)
+            start, settings(directory, max_steps=4, gradient_accumulation_steps=2, beta=0.1), partner=start
         )
         trainer.train()
         return trainer

@@ -36,7 +36,7 @@ def test_selected_tokens_are_predicted_as_by_the_whole_model(
     assert torch.allclose(selected_logprobs(model, ids, attention, selected, 0.5), expected, atol=1e-4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rounded = selected_logits(model, ids, attention, selected)
-    assert torch.allclose(rounded, logits, atol=0.06)
+    assert (rounded - logits).abs().mean() < 0.02
     assert model.config._attn_implementation == "sdpa"
 
 

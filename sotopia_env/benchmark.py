@@ -1,0 +1,281 @@
+"""How fast the package is, as ratios measured in one run: ``python -m sotopia_env.benchmark``.
+
+Machines differ and are shared, so figures are read against each other: what is compared is measured in turns, and
+medians are reported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sotopia_env.make import parallel_env
+from sotopia_env.resolve import make_policy
+from sotopia_env.rollouts import rollout
+
+TEXTS = ("I think we could talk about something else.", "Yes, I would like that, and so would my brother.")
+"""What a fixed policy says: no price, so that only the turn limit ends an episode."""
+
+PAIR = ("scripted:warm", "scripted:firm")
+EPISODES = 200
+DIALOGUES = 64
+SINGLES = 8
+"""One dialogue at a time is slow and takes much the same time each, so few of them are timed."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure.
+
+    Args:
+        name: what was measured.
+        value: the figure; ``None`` where it could not be measured.
+        unit: of the figure.
+        target: what it should be.
+        met: whether it is; ``None`` without a target or a figure.
+        note: how it was measured, or why it was not.
+    """
+
+    name: str
+    value: float | None
+    unit: str = ""
+    target: str = ""
+    met: bool | None = None
+    note: str = ""
+
+
+def measure_all(episodes: int = EPISODES, dialogues: int = DIALOGUES, repeats: int = 5) -> Iterator[Measure]:
+    """Every measure, one after the other.
+
+    Args:
+        episodes: how many scripted episodes are played.
+        dialogues: how many dialogues a model plays side by side.
+        repeats: how often what is compared is measured in turns.
+    """
+    yield from long_talk(repeats)
+    yield from scripted_speed(episodes, repeats)
+    yield from wrapper_cost(episodes, repeats)
+    yield from import_cost(repeats)
+    yield from model_rollouts(dialogues)
+
+
+def long_talk(repeats: int, early: int = 20, late: int = 2_000, width: int = 40) -> Iterator[Measure]:
+    """What a step costs late in a long talk, against early in it."""
+    for what, reward in (("bare", None), ("with a reward of every turn", _turn_reward())):
+        costs: dict[int, list[float]] = {early: [], late: []}
+        for seed in range(repeats):
+            env = parallel_env("bargain", reward=reward, max_cycles=late + 2 * width)
+            env.reset(seed=seed)
+            seconds = _steps(env, late + width)
+            for start, found in costs.items():
+                found += seconds[start : start + width]
+        ratio = statistics.median(costs[late]) / statistics.median(costs[early])
+        note = f"{statistics.median(costs[early]) * 1e6:.1f} µs a step at turn {early}"
+        name = f"step at turn {late:,} over turn {early}, {what}"
+        yield Measure(name, ratio, "x", "<= 1.3", ratio <= 1.3, note)
+
+
+def scripted_speed(episodes: int, repeats: int) -> Iterator[Measure]:
+    """Scripted steps per second: the environment alone, with its policies, and with the judge."""
+    played = rollout("bargain", PAIR, num_episodes=episodes)
+    steps = sum(len(episode.turns) for episode in played)
+    actions = [[{turn.agent: {"action_type": turn.type, "argument": turn.text}} for turn in e.turns] for e in played]
+    env = parallel_env([episode.task for episode in played])
+    policies = dict(zip(env.possible_agents, map(make_policy, PAIR), strict=True))
+    family = env.family
+
+    def reset_and_step() -> None:
+        for episode, course in zip(played, actions, strict=True):
+            env.reset(seed=0, options={"task": episode.task})
+            for action in course:
+                env.step(action)
+
+    def with_policies() -> None:
+        for episode in played:
+            observations, infos = env.reset(seed=0, options={"task": episode.task})
+            while env.agents:
+                chosen = {a: policies[a].act_one(observations[a]) for a in env.agents if infos[a]["active"]}
+                observations, _, _, _, infos = env.step(chosen)
+
+    def judge() -> None:
+        for episode in played:
+            family.score(episode)
+
+    def all_of_it() -> None:
+        rollout("bargain", PAIR, num_episodes=episodes)
+
+    alone, policy, judging, whole = _in_turns((reset_and_step, with_policies, judge, all_of_it), repeats)
+    yield Measure("scripted steps a second, environment alone", steps / alone, "/s", note=f"{steps} steps, resets included")
+    yield Measure("scripted steps a second, with policies", steps / policy, "/s")
+    yield Measure("scripted steps a second, rollout with policies and judge", steps / whole, "/s")
+    yield Measure("judge", judging / episodes * 1e3, "ms an episode", "<= 1", judging / episodes <= 1e-3)
+    yield Measure("policies over environment", (policy - alone) / alone, "x", note="time beyond the environment's own")
+
+
+def wrapper_cost(episodes: int, repeats: int) -> Iterator[Measure]:
+    """What a reward wrapper adds to a step."""
+    played = rollout("bargain", PAIR, num_episodes=max(1, episodes // 4))
+    steps = sum(len(episode.turns) for episode in played)
+    envs = [parallel_env("bargain", reward=reward) for reward in (None, _turn_reward(), "episode")]
+
+    def run(env: Any) -> Callable[[], None]:
+        def replay() -> None:
+            for episode in played:
+                env.reset(seed=0, options={"task": episode.task})
+                for turn in episode.turns:
+                    env.step({turn.agent: {"action_type": turn.type, "argument": turn.text}})
+
+        return replay
+
+    bare, turnwise, outcome = _in_turns([run(env) for env in envs], repeats)
+    for name, seconds in (("a reward of every turn", turnwise), ("the episode's reward", outcome)):
+        ratio = seconds / bare
+        yield Measure(f"step with {name} over bare", ratio, "x", note=f"+{(seconds - bare) / steps * 1e6:.1f} µs a step")
+
+
+def import_cost(repeats: int) -> Iterator[Measure]:
+    """Time and memory of ``import sotopia_env`` in a fresh interpreter, beyond the interpreter's own."""
+    script = (
+        "import resource, sys, time\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before, start = peak(), time.perf_counter()\n"
+        "import sotopia_env\n"
+        "unit = 2**20 if sys.platform == 'darwin' else 2**10\n"
+        "print(time.perf_counter() - start, (peak() - before) / unit, 'torch' in sys.modules)\n"
+    )
+    found = []
+    for _ in range(repeats):
+        run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        found.append(run.stdout.split())
+    seconds = statistics.median(float(line[0]) for line in found)
+    megabytes = statistics.median(float(line[1]) for line in found)
+    heavy = found[0][2] == "True"
+    yield Measure("import", seconds, "s", "<= 0.45", seconds <= 0.45, "imports torch" if heavy else "without torch")
+    yield Measure("import", megabytes, "MB", "<= 60", megabytes <= 60)
+
+
+def model_rollouts(dialogues: int, singles: int = SINGLES) -> Iterator[Measure]:
+    """Dialogues of the embedded model side by side against one at a time, and where the time goes."""
+    batched, outside = "batched rollout over one at a time", "share of rollout time outside the model"
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
+        for name in (batched, outside):
+            yield Measure(name, None, note="torch and transformers are not installed: pip install sotopia-env[train]")
+        return
+    loaded = _embedded_model()
+    # Four words of a model that is not trained are never a deal, so all dialogues are equally long.
+    options = {"max_cycles": 12, "max_stale": 12, "action_types": ("none", "speak")}
+
+    def play(number: int, batch_size: int) -> tuple[float, float]:
+        from sotopia_env.agents.local_lm import LocalLM
+
+        policy = LocalLM(loaded, max_new_tokens=16)
+        with _timed(loaded.model) as inside:
+            start = time.perf_counter()
+            rollout("bargain", policy, num_episodes=number, batch_size=batch_size, **options)
+            return time.perf_counter() - start, inside[0]
+
+    play(2, 2)
+    one, _ = play(singles, 1)
+    many, within = play(dialogues, dialogues)
+    ratio = (one / singles) / (many / dialogues)
+    note = f"{dialogues} dialogues: {many:.1f} s; one: {one / singles:.2f} s"
+    yield Measure(batched, ratio, "x", ">= 8", ratio >= 8, note)
+    yield Measure(outside, 1 - within / many, "", note="all but the forward passes: text, tokens, sampling, environment")
+
+
+def _turn_reward() -> Any:
+    from sotopia_env.rewards import LengthPenalty
+
+    return LengthPenalty(target_words=5)
+
+
+def _embedded_model() -> Any:
+    from sotopia_env.agents.embedded import build_embedded_model
+    from sotopia_env.agents.loading import LoadedModel
+
+    played = rollout("bargain", PAIR, num_episodes=100)
+    corpus = [text for e in played for text in (*e.task.scenario.goals, *(turn.text for turn in e.turns))]
+    return LoadedModel(*build_embedded_model(corpus, seed=0), "embedded")
+
+
+@contextmanager
+def _timed(model: Any) -> Iterator[list[float]]:
+    """Adds up the seconds spent in forward passes."""
+    forward, inside = model.forward, [0.0]
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return forward(*arguments, **options)
+        finally:
+            inside[0] += time.perf_counter() - start
+
+    model.forward = timed
+    try:
+        yield inside
+    finally:
+        model.forward = forward
+
+
+def _steps(env: Any, number: int) -> list[float]:
+    """Seconds of each step of one episode."""
+    seconds = []
+    for index in range(number):
+        actions = {env.unwrapped.acting[0]: TEXTS[index % 2]}
+        start = time.perf_counter()
+        env.step(actions)
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def _in_turns(calls: Sequence[Callable[[], None]], repeats: int) -> list[float]:
+    """The median seconds of each call, all of them called in turns."""
+    seconds: list[list[float]] = [[] for _ in calls]
+    for _ in range(repeats):
+        for call, found in zip(calls, seconds, strict=True):
+            start = time.perf_counter()
+            call()
+            found.append(time.perf_counter() - start)
+    return [statistics.median(found) for found in seconds]
+
+
+def main(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")] = False,
+    episodes: Annotated[int, typer.Option(help="Scripted episodes to play.")] = EPISODES,
+    dialogues: Annotated[int, typer.Option(help="Dialogues a model plays side by side.")] = DIALOGUES,
+    repeats: Annotated[int, typer.Option(help="How often what is compared is measured.")] = 5,
+) -> None:
+    """Measure, and print each figure with its target."""
+    measures = []
+    console = Console(stderr=True)
+    for measure in measure_all(episodes, dialogues, repeats):
+        measures.append(measure)
+        if not as_json:
+            console.print(f"[dim]{measure.name}[/dim]")
+    if as_json:
+        cores = os.cpu_count()
+        print(json.dumps({"cores": cores, "python": sys.version.split()[0], "measures": [asdict(m) for m in measures]}))
+        return
+    table = Table("measure", "value", "target", "", "note", title=f"sotopia-env on {os.cpu_count()} cores")
+    for measure in measures:
+        value = "-" if measure.value is None else f"{measure.value:,.4g} {measure.unit}".strip()
+        verdict = "" if measure.met is None else "met" if measure.met else "MISSED"
+        table.add_row(measure.name, value, measure.target, verdict, measure.note)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
