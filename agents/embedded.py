@@ -45,7 +45,7 @@ def build_embedded_model(
     *,
     hidden_size: int = 128,
     layers: int = 4,
-    heads: int = 4,
+    heads: int = 2,
     context: int = 2_048,
     max_words: int = 1_500,
     merges: int = 400,

@@ -18,7 +18,7 @@ class FunctionPolicy:
     def __init__(self, function: Callable[[Observation, np.random.Generator], Any], *, name: str | None = None) -> None:
         """Keep the function."""
         self.function = function
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
 
     def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
         """One call of the function for each observation."""

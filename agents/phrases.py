@@ -55,10 +55,7 @@ OFFERS = (
     "Would ${price} work for you?",
 )
 HOLDS = ("I stay at ${price}.", "My offer is still ${price}.", "It has to be ${price}.")
-REFUSALS = {
-    "seller": ("That is too low.", "No, too low."),
-    "buyer": ("That is too much.", "No, too much."),
-}
+REFUSALS = {"seller": ("Too low.",), "buyer": ("Too much.",)}
 ACCEPTANCES = ("Deal, that works for me.", "Agreed.", "You have a deal.")
 QUESTIONS = {
     "seller": ("Why do you want it?", "What do you need it for?", "When do you need it?"),

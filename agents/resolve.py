@@ -32,9 +32,9 @@ def make_policy(given: Any, **options: Any) -> Policy:
     if isinstance(given, str | Path):
         return _named(str(given), options)
     if isinstance(given, type):
-        return given(**options)  # type: ignore[no-any-return]
+        return given(**options)
     if callable(getattr(given, "act", None)):
-        return given  # type: ignore[no-any-return]
+        return given
     if callable(given):
         return FunctionPolicy(given, **options)
     raise TypeError(f"{given!r:.80} is no policy: give a name, a function (observation, rng), or an object with act")

@@ -263,7 +263,6 @@ def _unit(brief: Brief) -> float:
     return 0.5
 
 
-
 def _round(price: float, brief: Brief) -> float:
     unit = _unit(brief)
     rounded = round(price / unit) * unit

@@ -7,6 +7,7 @@ medians are reported.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import statistics
@@ -22,6 +23,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sotopia_env.episodes import Episode
 from sotopia_env.make import parallel_env
 from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts import rollout
@@ -34,6 +36,20 @@ EPISODES = 200
 DIALOGUES = 64
 SINGLES = 8
 """One dialogue at a time is slow and takes much the same time each, so few of them are timed."""
+
+
+# A process begins with the peak of the one that started it, as far as `resource` tells; /proc knows its own.
+IMPORT = """
+import pathlib, resource, sys, time
+def megabytes():
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+before, start = megabytes(), time.perf_counter()
+import sotopia_env
+print(time.perf_counter() - start, megabytes() - before, "torch" in sys.modules)
+"""
 
 
 @dataclass(frozen=True)
@@ -57,19 +73,22 @@ class Measure:
     note: str = ""
 
 
-def measure_all(episodes: int = EPISODES, dialogues: int = DIALOGUES, repeats: int = 5) -> Iterator[Measure]:
+def measure_all(
+    episodes: int = EPISODES, dialogues: int = DIALOGUES, repeats: int = 5, model: str = ""
+) -> Iterator[Measure]:
     """Every measure, one after the other.
 
     Args:
         episodes: how many scripted episodes are played.
         dialogues: how many dialogues a model plays side by side.
         repeats: how often what is compared is measured in turns.
+        model: directory or hub id of the model that talks; by default the embedded one, not trained.
     """
     yield from long_talk(repeats)
     yield from scripted_speed(episodes, repeats)
     yield from wrapper_cost(episodes, repeats)
     yield from import_cost(repeats)
-    yield from model_rollouts(dialogues)
+    yield from model_rollouts(dialogues, model)
 
 
 def long_talk(repeats: int, early: int = 20, late: int = 2_000, width: int = 40) -> Iterator[Measure]:
@@ -92,33 +111,30 @@ def scripted_speed(episodes: int, repeats: int) -> Iterator[Measure]:
     """Scripted steps per second: the environment alone, with its policies, and with the judge."""
     played = rollout("bargain", PAIR, num_episodes=episodes)
     steps = sum(len(episode.turns) for episode in played)
-    actions = [[{turn.agent: {"action_type": turn.type, "argument": turn.text}} for turn in e.turns] for e in played]
-    env = parallel_env([episode.task for episode in played])
+    env = parallel_env("bargain")
     policies = dict(zip(env.possible_agents, map(make_policy, PAIR), strict=True))
-    family = env.family
-
-    def reset_and_step() -> None:
-        for episode, course in zip(played, actions, strict=True):
-            env.reset(seed=0, options={"task": episode.task})
-            for action in course:
-                env.step(action)
+    # What policies read is cached, so that each repeat needs dialogues of its own.
+    seeds = {"policies": itertools.count(1), "rollout": itertools.count(1_000)}
 
     def with_policies() -> None:
-        for episode in played:
-            observations, infos = env.reset(seed=0, options={"task": episode.task})
+        seed = next(seeds["policies"])
+        for index in range(episodes):
+            observations, infos = env.reset(seed=seed if index == 0 else None)
             while env.agents:
                 chosen = {a: policies[a].act_one(observations[a]) for a in env.agents if infos[a]["active"]}
                 observations, _, _, _, infos = env.step(chosen)
 
     def judge() -> None:
         for episode in played:
-            family.score(episode)
+            env.family.score(episode)
 
     def all_of_it() -> None:
-        rollout("bargain", PAIR, num_episodes=episodes)
+        rollout("bargain", PAIR, num_episodes=episodes, seed=next(seeds["rollout"]))
 
-    alone, policy, judging, whole = _in_turns((reset_and_step, with_policies, judge, all_of_it), repeats)
-    yield Measure("scripted steps a second, environment alone", steps / alone, "/s", note=f"{steps} steps, resets included")
+    calls = (_replay(env, played), with_policies, judge, all_of_it)
+    alone, policy, judging, whole = _in_turns(calls, repeats)
+    note = f"{steps} steps of {episodes} episodes, resets included"
+    yield Measure("scripted steps a second, environment alone", steps / alone, "/s", note=note)
     yield Measure("scripted steps a second, with policies", steps / policy, "/s")
     yield Measure("scripted steps a second, rollout with policies and judge", steps / whole, "/s")
     yield Measure("judge", judging / episodes * 1e3, "ms an episode", "<= 1", judging / episodes <= 1e-3)
@@ -130,53 +146,35 @@ def wrapper_cost(episodes: int, repeats: int) -> Iterator[Measure]:
     played = rollout("bargain", PAIR, num_episodes=max(1, episodes // 4))
     steps = sum(len(episode.turns) for episode in played)
     envs = [parallel_env("bargain", reward=reward) for reward in (None, _turn_reward(), "episode")]
-
-    def run(env: Any) -> Callable[[], None]:
-        def replay() -> None:
-            for episode in played:
-                env.reset(seed=0, options={"task": episode.task})
-                for turn in episode.turns:
-                    env.step({turn.agent: {"action_type": turn.type, "argument": turn.text}})
-
-        return replay
-
-    bare, turnwise, outcome = _in_turns([run(env) for env in envs], repeats)
+    bare, turnwise, outcome = _in_turns([_replay(env, played) for env in envs], repeats)
     for name, seconds in (("a reward of every turn", turnwise), ("the episode's reward", outcome)):
-        ratio = seconds / bare
-        yield Measure(f"step with {name} over bare", ratio, "x", note=f"+{(seconds - bare) / steps * 1e6:.1f} µs a step")
+        note = f"+{(seconds - bare) / steps * 1e6:.1f} µs a step, the judge's share of the last one included"
+        yield Measure(f"step with {name} over bare", seconds / bare, "x", note=note)
 
 
 def import_cost(repeats: int) -> Iterator[Measure]:
     """Time and memory of ``import sotopia_env`` in a fresh interpreter, beyond the interpreter's own."""
-    script = (
-        "import resource, sys, time\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "before, start = peak(), time.perf_counter()\n"
-        "import sotopia_env\n"
-        "unit = 2**20 if sys.platform == 'darwin' else 2**10\n"
-        "print(time.perf_counter() - start, (peak() - before) / unit, 'torch' in sys.modules)\n"
-    )
     found = []
     for _ in range(repeats):
-        run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        run = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True)
         found.append(run.stdout.split())
     seconds = statistics.median(float(line[0]) for line in found)
     megabytes = statistics.median(float(line[1]) for line in found)
-    heavy = found[0][2] == "True"
-    yield Measure("import", seconds, "s", "<= 0.45", seconds <= 0.45, "imports torch" if heavy else "without torch")
-    yield Measure("import", megabytes, "MB", "<= 60", megabytes <= 60)
+    note = "imports torch" if found[0][2] == "True" else "without torch"
+    yield Measure("import time", seconds, "s", "<= 0.45", seconds <= 0.45, note)
+    yield Measure("import memory", megabytes, "MB", "<= 60", megabytes <= 60)
 
 
-def model_rollouts(dialogues: int, singles: int = SINGLES) -> Iterator[Measure]:
-    """Dialogues of the embedded model side by side against one at a time, and where the time goes."""
+def model_rollouts(dialogues: int, model: str = "", singles: int = SINGLES) -> Iterator[Measure]:
+    """Dialogues of a model side by side against one at a time, and where the time goes."""
     batched, outside = "batched rollout over one at a time", "share of rollout time outside the model"
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
         for name in (batched, outside):
             yield Measure(name, None, note="torch and transformers are not installed: pip install sotopia-env[train]")
         return
-    loaded = _embedded_model()
-    # Four words of a model that is not trained are never a deal, so all dialogues are equally long.
-    options = {"max_cycles": 12, "max_stale": 12, "action_types": ("none", "speak")}
+    loaded = _model(model)
+    # The words of a model that is not trained are never a deal, so all its dialogues are equally long.
+    options: dict[str, Any] = {"max_cycles": 12, "max_stale": 12}
 
     def play(number: int, batch_size: int) -> tuple[float, float]:
         from sotopia_env.agents.local_lm import LocalLM
@@ -193,7 +191,7 @@ def model_rollouts(dialogues: int, singles: int = SINGLES) -> Iterator[Measure]:
     ratio = (one / singles) / (many / dialogues)
     note = f"{dialogues} dialogues: {many:.1f} s; one: {one / singles:.2f} s"
     yield Measure(batched, ratio, "x", ">= 8", ratio >= 8, note)
-    yield Measure(outside, 1 - within / many, "", note="all but the forward passes: text, tokens, sampling, environment")
+    yield Measure(outside, 1 - within / many, note="all but forward passes: text, tokens, sampling, environment")
 
 
 def _turn_reward() -> Any:
@@ -202,10 +200,12 @@ def _turn_reward() -> Any:
     return LengthPenalty(target_words=5)
 
 
-def _embedded_model() -> Any:
+def _model(name: str) -> Any:
     from sotopia_env.agents.embedded import build_embedded_model
-    from sotopia_env.agents.loading import LoadedModel
+    from sotopia_env.agents.loading import LoadedModel, load_model
 
+    if name:
+        return load_model(name)
     played = rollout("bargain", PAIR, num_episodes=100)
     corpus = [text for e in played for text in (*e.task.scenario.goals, *(turn.text for turn in e.turns))]
     return LoadedModel(*build_embedded_model(corpus, seed=0), "embedded")
@@ -228,6 +228,19 @@ def _timed(model: Any) -> Iterator[list[float]]:
         yield inside
     finally:
         model.forward = forward
+
+
+def _replay(env: Any, episodes: Sequence[Episode]) -> Callable[[], None]:
+    """Plays the actions of some episodes again."""
+    actions = [[{turn.agent: {"action_type": turn.type, "argument": turn.text}} for turn in e.turns] for e in episodes]
+
+    def replay() -> None:
+        for episode, course in zip(episodes, actions, strict=True):
+            env.reset(seed=0, options={"task": episode.task})
+            for action in course:
+                env.step(action)
+
+    return replay
 
 
 def _steps(env: Any, number: int) -> list[float]:
@@ -257,11 +270,12 @@ def main(
     episodes: Annotated[int, typer.Option(help="Scripted episodes to play.")] = EPISODES,
     dialogues: Annotated[int, typer.Option(help="Dialogues a model plays side by side.")] = DIALOGUES,
     repeats: Annotated[int, typer.Option(help="How often what is compared is measured.")] = 5,
+    model: Annotated[str, typer.Option(help="Directory or hub id; by default the embedded model, not trained.")] = "",
 ) -> None:
     """Measure, and print each figure with its target."""
     measures = []
     console = Console(stderr=True)
-    for measure in measure_all(episodes, dialogues, repeats):
+    for measure in measure_all(episodes, dialogues, repeats, model):
         measures.append(measure)
         if not as_json:
             console.print(f"[dim]{measure.name}[/dim]")

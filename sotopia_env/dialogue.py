@@ -112,6 +112,7 @@ class Dialogue:
             "turn": self.own_turns[seat],
             "task": self.task.id,
             "ending": None if self.ending is None else self.ending.reason,
+            "transcript_cut": bool(self.transcript) and not self.transcript.startswith("#0 "),
         }
 
     def copy(self) -> Dialogue:

@@ -22,7 +22,7 @@ agent is silent for more than ``max_stale`` own turns in a row. Truncated after 
 
 ## Information
 ``active`` (is it the agent's turn), ``invalid_action`` (reason or ``None``), ``turn`` (own turns so far), ``task``
-(id), ``ending`` (reason or ``None``).
+(id), ``ending`` (reason or ``None``), ``transcript_cut`` (whether the oldest turns have dropped out of the transcript).
 
 ## Version history
 * v0: initial version.

@@ -119,7 +119,7 @@ def rollout(
 
             def finished(position: int, env: Any, infos: Mapping[str, Any], indices: Sequence[int] = indices) -> None:
                 i = indices[position]
-                episodes[i] = _finished_episode(env, infos, _key(seed, i), episode_seed(seed, i), seated)
+                episodes[i] = _finished_episode(env, _key(seed, i), episode_seed(seed, i), seated)
                 if writer is not None:
                     writer.write(episodes[i])
                 tick(1)
@@ -263,17 +263,11 @@ def _step_all(envs: Sequence[Any], actions: Sequence[Mapping[str, Any]]) -> list
     return [env.step(action)[4] for env, action in zip(envs, actions, strict=True)]
 
 
-def _finished_episode(
-    env: Any, infos: Mapping[str, Any], key: str, seed: int, seated: Mapping[str, Policy]
-) -> Episode:
-    bare = env.unwrapped
+def _finished_episode(env: Any, key: str, seed: int, seated: Mapping[str, Policy]) -> Episode:
+    """The episode with what a reward wrapper paid for it, and judged by its family."""
     names = {agent: policy.name for agent, policy in seated.items()}
-    episode = replace(bare.episode, key=key, seed=seed, policies=names)
-    episode = episode.with_judgement(bare.family.score(episode))
-    reward = getattr(env, "reward", None)
-    if reward is not None:
-        episode = episode.with_rewards(reward.name, {a: list(info["utterance_rewards"]) for a, info in infos.items()})
-    return episode
+    episode = replace(env.episode, key=key, seed=seed, policies=names)
+    return episode.with_judgement(env.unwrapped.family.score(episode))
 
 
 class _ProgressBar:

@@ -84,9 +84,7 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
         """The episode so far."""
         return self.parallel.unwrapped.episode
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode; partners whose turn comes first have spoken.
 
         Where a partner ends the episode before the agent's first turn, the first ``step`` plays nothing and says so.

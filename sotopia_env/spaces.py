@@ -6,6 +6,7 @@ the character set is virtual (every code point), and samples are short and reada
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -100,6 +101,12 @@ class UnicodeText(spaces.Text):
         """All code points."""
         return _CodePoints()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> UnicodeText:
+        """A copy with a generator of its own. All else never changes, and an environment is forked often."""
+        twin = copy.copy(self)
+        twin._np_random = copy.deepcopy(self._np_random, memo)
+        return twin
+
     def __eq__(self, other: object) -> bool:
         """Whether the other space holds the same texts."""
         return isinstance(other, UnicodeText) and self.max_length == other.max_length
@@ -163,5 +170,3 @@ def state_space() -> spaces.Dict:
             "transcript": UnicodeText(MAX_TRANSCRIPT),
         }
     )
-
-

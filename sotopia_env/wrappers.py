@@ -27,8 +27,8 @@ class ParallelWrapper(BaseParallelWrapper[str, dict[str, Any], Any]):
 
     @property
     def episode(self) -> Episode:
-        """The episode so far."""
-        return self.unwrapped.episode
+        """The episode so far, with whatever the wrappers below add to it."""
+        return self.env.episode
 
     @property
     def max_cycles(self) -> int | None:

@@ -70,8 +70,9 @@ def test_random_and_scripted_play_both_pay(policy: str, reward: str) -> None:
 
 def test_rewards_add_up_and_wrap() -> None:
     reward = R.Outcome("uniform") + R.LengthPenalty(target_words=40, weight=0.1)
-    env = R.RewardWrapper(sotopia_env.parallel_env("bargain", reward=None), reward)
-    same = sotopia_env.parallel_env("bargain", reward=reward)
+    feasible = sotopia_env.Bargain(zones={"wide": 1.0})
+    env = R.RewardWrapper(sotopia_env.parallel_env(feasible, reward=None), reward)
+    same = sotopia_env.parallel_env(feasible, reward=reward)
     courses = []
     for one in (env, same):
         one.reset(seed=0)
@@ -96,9 +97,7 @@ def test_the_same_as_wrappers() -> None:
 
 
 def test_text_in_text_out() -> None:
-    g = gymnasium.make(
-        "sotopia_env:sotopia/Bargain-v0", agent="agent_0", partner="scripted:firm", reward="episode"
-    )
+    g = gymnasium.make("sotopia_env:sotopia/Bargain-v0", agent="agent_0", partner="scripted:firm", reward="episode")
     prompt, _ = g.reset(seed=0)
     assert isinstance(prompt, str)
     total, over = 0.0, False
@@ -124,10 +123,9 @@ def test_episodes_are_played_saved_loaded_and_relabelled(tmp_path: Path) -> None
     sotopia_env.save_episodes(episodes, tmp_path / "e.jsonl")
     assert sotopia_env.load_episodes(tmp_path / "e.jsonl") == episodes
     labelled = R.relabel(episodes, "episode")
-    paid = sotopia_env.rollout(
-        "bargain", ["scripted:warm", "scripted:firm"], num_episodes=8, seed=0, reward="episode"
-    )
+    paid = sotopia_env.rollout("bargain", ["scripted:warm", "scripted:firm"], num_episodes=8, seed=0, reward="episode")
     assert [episode.rewards for episode in labelled] == [episode.rewards for episode in paid]
+    assert [episode.judgements for episode in labelled] == [episode.judgements for episode in paid]
     selfplay = sotopia_env.rollout("bargain", "scripted:warm", num_episodes=2)
     assert selfplay[0].policies == {"agent_0": "scripted:warm", "agent_1": "scripted:warm"}
 

@@ -32,6 +32,7 @@ from sotopia_env.training.checkpoints import (
     settings,
     write_json,
 )
+from sotopia_env.training.optimizer import MuonWithAdamW
 from sotopia_env.training.small_machines import fill_in_machine, on_cpu, selected_logits
 
 
@@ -43,9 +44,11 @@ class CloningConfig(SFTConfig):
         learning_rate: 1e-4 as in Sotopia-RL (LoRA on a 7B model); a small model trained from scratch wants 3e-3.
         bf16: by default whether the machine computes in bfloat16.
         use_cpu: by default where there is no GPU.
+        muon: train the hidden matrices with Muon (:mod:`sotopia_env.training.optimizer`); for small models from scratch.
         save_steps: checkpoints are what a run goes on from after a kill.
     """
 
+    muon: bool = False
     learning_rate: float = 1e-4
     lr_scheduler_type: str = "cosine"
     warmup_steps: float = 0.03
@@ -186,6 +189,12 @@ def cloning_rows(
 
 class CloningTrainer(SFTTrainer):
     """TRL's ``SFTTrainer`` with batches of rows of like length and, on a CPU, a loss of the own tokens alone."""
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Muon with AdamW where the settings ask for it, else what they name."""
+        if self.optimizer is None and self.args.muon:
+            self.optimizer = MuonWithAdamW(self.model if model is None else model, lr=self.args.learning_rate)
+        return super().create_optimizer(model)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset

@@ -171,6 +171,7 @@ class Run:
                     num_train_epochs=self.settings.cloning_epochs,
                     per_device_train_batch_size=self.settings.cloning_batch,
                     learning_rate=self.settings.cloning_rate,
+                    muon=True,
                     save_steps=200,
                     seed=self.seed,
                 ),

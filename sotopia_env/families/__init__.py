@@ -14,7 +14,18 @@ from sotopia_env.tasks import Task
 FAMILIES: dict[str, type[Family]] = {"bargain": Bargain, "craigslist": Craigslist, "sotopia": OpenEnded}
 """The families known by name."""
 
-__all__ = ["FAMILIES", "SPLITS", "Bargain", "Craigslist", "Family", "MixedFamily", "OpenEnded", "UserFamily", "family_of", "family_of_all"]
+__all__ = [
+    "FAMILIES",
+    "SPLITS",
+    "Bargain",
+    "Craigslist",
+    "Family",
+    "MixedFamily",
+    "OpenEnded",
+    "UserFamily",
+    "family_of",
+    "family_of_all",
+]
 
 
 @cache
@@ -29,9 +40,8 @@ def family_of(task: Task) -> Family:
         KeyError: the task belongs to a family of the user's own, which has to be handed over with it.
     """
     if task.family not in FAMILIES:
-        raise KeyError(
-            f"task {task.id!r}: family {task.family!r} is not one of {', '.join(FAMILIES)}; pass the family object itself"
-        )
+        known = ", ".join(FAMILIES)
+        raise KeyError(f"task {task.id!r}: family {task.family!r} is not one of {known}; pass the family object itself")
     return _shipped(task.family)
 
 

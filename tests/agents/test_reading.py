@@ -180,13 +180,18 @@ def test_a_secret_that_slips_out_is_heard() -> None:
 
 
 @settings(max_examples=150)
-@given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["speak", "action", "none", "leave"]), st.text()), max_size=5))
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["speak", "action", "none", "leave"]), st.text()), max_size=5)
+)
 def test_any_talk_is_read(said: list[tuple[int, str, str]]) -> None:
     talk = talk_of(*said)
     assert -1 <= talk.rapport <= 1
     assert talk.own_turns == sum(seat == 0 for seat, _, _ in said)
 
 
-@given(st.text() | st.sampled_from(["sell $", "buy $1,2,3.4.5", "Sell. You know: . Sway: 1.", "buy $9 Sway: --1."]), st.text())
+@given(
+    st.text() | st.sampled_from(["sell $", "buy $1,2,3.4.5", "Sell. You know: . Sway: 1.", "buy $9 Sway: --1."]),
+    st.text(),
+)
 def test_any_goal_is_read(goal: str, situation: str) -> None:
     read_brief(goal, situation)

@@ -13,7 +13,16 @@ import sotopia_env
 from sotopia_env import do, gesture, leave, speak
 from sotopia_env.actions import NONE, Action
 from sotopia_env.agents.reading import Brief, read_talk
-from sotopia_env.agents.scripted import CLONED, PRESETS, MixedPolicy, ScriptedPolicy, Traits, decide, next_offer, softness
+from sotopia_env.agents.scripted import (
+    CLONED,
+    PRESETS,
+    MixedPolicy,
+    ScriptedPolicy,
+    Traits,
+    decide,
+    next_offer,
+    softness,
+)
 from sotopia_env.agreement import read_move
 from sotopia_env.episodes import Episode
 from sotopia_env.families import Bargain
@@ -94,7 +103,10 @@ def test_decisions_follow_from_observation_and_generator_alone(name: str) -> Non
     def asked(order: list[int], policy: Any) -> dict[int, Any]:
         made = policy.act(
             [observations[i] for i in order],
-            [Context("e", contexts[i][0], contexts[i][1], turn_generator(contexts[i][2], 0, contexts[i][1])) for i in order],
+            [
+                Context("e", contexts[i][0], contexts[i][1], turn_generator(contexts[i][2], 0, contexts[i][1]))
+                for i in order
+            ],
         )
         return dict(zip(order, made, strict=True))
 
@@ -122,14 +134,34 @@ def test_nothing_but_the_observation_is_read() -> None:
 
 
 garbage = st.lists(
-    st.sampled_from(["$", "$5", "accept", "deal", "?", "$9e99", "-$3", "$0", "\n", "#1 agent_0: ", "no ", "[leave]", "€", "$1,000,000"])
+    st.sampled_from(
+        [
+            "$",
+            "$5",
+            "accept",
+            "deal",
+            "?",
+            "$9e99",
+            "-$3",
+            "$0",
+            "\n",
+            "#1 agent_0: ",
+            "no ",
+            "[leave]",
+            "€",
+            "$1,000,000",
+        ]
+    )
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=10),
     max_size=8,
 ).map("".join)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(NAMES), st.lists(st.tuples(st.sampled_from(["speak", "action", "leave", "none"]), garbage), max_size=4))
+@given(
+    st.sampled_from(NAMES),
+    st.lists(st.tuples(st.sampled_from(["speak", "action", "leave", "none"]), garbage), max_size=4),
+)
 def test_any_text_of_a_partner_is_coped_with(name: str, said: list[tuple[str, str]]) -> None:
     env = sotopia_env.parallel_env("bargain", max_stale=9)
     env.reset(seed=1)

@@ -20,11 +20,13 @@ from sotopia_env.families import family_of
 
 PlayOut = Callable[..., list[Any]]
 ORDERS = ["round-robin", "simultaneous", "random"]
+FEASIBLE = sotopia_env.Bargain(zones={"wide": 1.0})
+"""Every goal is known, so that what was paid can be compared."""
 
 
 def begun(order: str = "round-robin", reward: Any = None, steps: int = 3, seed: int = 1) -> Any:
     """An environment in the middle of an episode."""
-    env = sotopia_env.parallel_env("bargain", action_order=order, reward=reward)
+    env = sotopia_env.parallel_env(FEASIBLE, action_order=order, reward=reward)
     env.reset(seed=seed)
     for i in range(steps):
         env.step({agent: f"I would like ${90 - 5 * i - int(agent[-1])}." for agent in env.unwrapped.acting})
@@ -60,12 +62,10 @@ def test_a_copy_in_mid_episode_goes_on_identically(play_out: PlayOut, order: str
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("reward", [None, "episode"])
-def test_a_snapshot_is_json_and_restores_into_a_fresh_environment(
-    play_out: PlayOut, order: str, reward: Any
-) -> None:
+def test_a_snapshot_is_json_and_restores_into_a_fresh_environment(play_out: PlayOut, order: str, reward: Any) -> None:
     env = begun(order, reward)
     written = json.dumps(env.snapshot())
-    other = sotopia_env.parallel_env("bargain", action_order=order, reward=reward)
+    other = sotopia_env.parallel_env(FEASIBLE, action_order=order, reward=reward)
     other.restore(json.loads(written))
     assert json.dumps(other.snapshot()) == written
     assert other.unwrapped.acting == env.unwrapped.acting
@@ -113,7 +113,7 @@ def test_restore_goes_back_within_an_episode(play_out: PlayOut) -> None:
 def test_a_snapshot_of_a_finished_episode_is_finished() -> None:
     env = begun()
     env.step({env.acting[0]: sotopia_env.leave()})
-    other = sotopia_env.parallel_env("bargain")
+    other = sotopia_env.parallel_env(FEASIBLE)
     other.restore(env.snapshot())
     assert other.agents == []
     assert other.ending == env.ending
@@ -122,9 +122,9 @@ def test_a_snapshot_of_a_finished_episode_is_finished() -> None:
 
 
 def test_restore_takes_over_rules_seed_and_key() -> None:
-    env = sotopia_env.parallel_env("bargain", max_cycles=7, max_stale=1, action_types=["none", "speak"])
+    env = sotopia_env.parallel_env(FEASIBLE, max_cycles=7, max_stale=1, action_types=["none", "speak"])
     env.reset(seed=0)
-    other = sotopia_env.parallel_env("bargain", action_order="random")
+    other = sotopia_env.parallel_env(FEASIBLE, action_order="random")
     other.restore(env.snapshot())
     assert other.config == env.config
     assert (other.episode.seed, other.episode.key) == (0, env.episode.key)
@@ -152,27 +152,30 @@ def test_forks_are_independent_of_each_other_and_of_their_origin(play_out: PlayO
     before = json.dumps(env.snapshot())
     siblings = env.fork(8)
     assert len({id(sibling) for sibling in siblings}) == 8
-    courses = [course(sibling, play_out, policy) for sibling, policy in zip(siblings, ["random", "scripted:firm"] * 4, strict=True)]
+    courses = [
+        course(sibling, play_out, policy)
+        for sibling, policy in zip(siblings, ["random", "scripted:firm"] * 4, strict=True)
+    ]
     assert json.dumps(env.snapshot()) == before
     assert len(set(courses)) == 2
     assert env.unwrapped.action_space("agent_0") is not siblings[0].unwrapped.action_space("agent_0")
 
 
 def test_forks_of_an_environment_that_was_never_reset_can_be_reset() -> None:
-    template = sotopia_env.parallel_env("bargain", reward="episode")
+    template = sotopia_env.parallel_env(FEASIBLE, reward="episode")
     ids = [env.reset(seed=seed)[1]["agent_0"]["task"] for seed, env in enumerate(template.fork(3))]
-    assert ids == [sotopia_env.parallel_env("bargain").reset(seed=seed)[1]["agent_0"]["task"] for seed in range(3)]
+    assert ids == [sotopia_env.parallel_env(FEASIBLE).reset(seed=seed)[1]["agent_0"]["task"] for seed in range(3)]
 
 
 @pytest.mark.parametrize("how", ["fork", "restore", "deepcopy", "pickle"])
 def test_what_the_reward_wrapper_paid_is_carried_along(play_out: PlayOut, how: str) -> None:
-    env = R.LengthPenalty(R.EpisodeReward(sotopia_env.parallel_env("bargain", reward=None)), target_words=1, weight=0.5)
+    env = R.LengthPenalty(R.EpisodeReward(sotopia_env.parallel_env(FEASIBLE, reward=None)), target_words=1, weight=0.5)
     env.reset(seed=0)
     for text in ("many words indeed", "and many words more"):
         env.step({env.unwrapped.acting[0]: text})
     if how == "restore":
         twin = R.LengthPenalty(
-            R.EpisodeReward(sotopia_env.parallel_env("bargain", reward=None)), target_words=1, weight=0.5
+            R.EpisodeReward(sotopia_env.parallel_env(FEASIBLE, reward=None)), target_words=1, weight=0.5
         )
         twin.restore(json.loads(json.dumps(env.snapshot())))
     else:

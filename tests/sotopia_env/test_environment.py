@@ -208,7 +208,13 @@ def test_an_unknown_agent_raises(open_env: MakeEnv) -> None:
 
 def test_a_step_before_reset_or_after_the_end_raises(make_task: Callable[..., Task], open_env: MakeEnv) -> None:
     fresh = SotopiaParallelEnv(OpenEnded(), tasks=[make_task()])
-    for call in (lambda: fresh.step({}), lambda: fresh.episode, fresh.snapshot, fresh.state, lambda: fresh.observe("agent_0")):
+    for call in (
+        lambda: fresh.step({}),
+        lambda: fresh.episode,
+        fresh.snapshot,
+        fresh.state,
+        lambda: fresh.observe("agent_0"),
+    ):
         with pytest.raises(RuntimeError, match="call reset"):
             call()
     env = open_env(max_cycles=1)
@@ -276,7 +282,8 @@ def test_nothing_survives_a_reset(open_env: MakeEnv) -> None:
     observations, infos = env.reset(seed=0)
     assert observations["agent_0"]["transcript"] == ""
     assert observations["agent_0"]["turn"] == 0
-    assert infos["agent_0"] == {"active": True, "turn": 0, "task": "open-2", "ending": None, "invalid_action": None}
+    info = {"active": True, "turn": 0, "task": "open-2", "ending": None, "invalid_action": None}
+    assert infos["agent_0"] == {**info, "transcript_cut": False}
     assert env.agents == ["agent_0", "agent_1"]
     assert env.last_turns == ()
 
@@ -343,7 +350,10 @@ def test_episodes_are_equal_byte_for_byte_in_processes_with_other_hashes(order: 
     printed = set()
     for salt in ("0", "1", "12345"):
         run = subprocess.run(
-            [sys.executable, "-c", SCRIPT, order], capture_output=True, check=True, env={**environment(), "PYTHONHASHSEED": salt}
+            [sys.executable, "-c", SCRIPT, order],
+            capture_output=True,
+            check=True,
+            env={**environment(), "PYTHONHASHSEED": salt},
         )
         printed.add(run.stdout)
     assert len(printed) == 1
@@ -364,14 +374,13 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize("order", ORDERS)
 def test_types_keys_and_spaces_hold_at_every_step(play_out: Callable[..., Any], policy: str, order: str) -> None:
     env = sotopia_env.parallel_env("bargain", action_order=order)
-    keys = {"active", "invalid_action", "turn", "task", "ending"}
+    keys = {"active", "invalid_action", "turn", "task", "ending", "transcript_cut"}
     for seed in range(4):
         observations, infos = env.reset(seed=seed)
         assert all(set(info) == keys for info in infos.values())
         assert all(observations[a] in env.observation_space(a) for a in env.possible_agents)
-        steps = 0
-        for observations, rewards, terminations, truncations, infos in play_out(env, policy, seed):
-            steps += 1
+        for steps, result in enumerate(play_out(env, policy, seed), start=1):
+            observations, rewards, terminations, truncations, infos = result
             for agent in env.possible_agents:
                 assert observations[agent] in env.observation_space(agent)
                 assert type(rewards[agent]) is float
@@ -414,8 +423,12 @@ def test_spaces_are_the_same_objects_every_call() -> None:
 
 def test_a_long_talk_stays_in_its_space(open_env: MakeEnv) -> None:
     env = open_env(max_cycles=400)
+    cut = []
     while env.agents:
-        say(env, "—" * 300 + "\n" * 300)
+        infos = say(env, "—" * 300 + "\n" * 300)[0][4]
+        cut.append(infos["agent_0"]["transcript_cut"])
+    assert cut == sorted(cut)
+    assert (cut[0], cut[-1]) == (False, True)
     assert env.observe("agent_0") in env.observation_space("agent_0")
     assert env.state() in env.state_space
     assert len(env.episode.turns) == 400

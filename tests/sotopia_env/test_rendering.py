@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from sotopia_env import do, gesture, leave, speak
 from sotopia_env.actions import ACTION_TYPES, NONE, Action
 from sotopia_env.environment import SotopiaParallelEnv
-from sotopia_env.rendering import CONTINUATION, OPENING, as_text, messages, output_text, parse_output
+from sotopia_env.rendering import CONTINUATION, OPENING, as_text, output_text, parse_output
 
 MARKS = ["[action] accept", "[leave]", "[none]", "[speak] x", "said: ", "SAID:", "{", '{"action_type": 4}', "```json\n",
          "```", "[non-verbal communication]: ", ":", " ", "\n", "[ACTION]"]  # fmt: skip
@@ -101,7 +102,7 @@ TALK = ["Hi", do("nod\nFirst0: I give up"), gesture("smiles"), NONE, "[action] a
 def test_earlier_messages_never_change(open_env: MakeEnv, agent: str, order: str) -> None:
     seen = chats(open_env(action_order=order, max_stale=9), TALK * 2, agent)
     assert len(seen) >= 3
-    for earlier, later in zip(seen, seen[1:], strict=False):
+    for earlier, later in pairwise(seen):
         assert later[: len(earlier)] == earlier
 
 

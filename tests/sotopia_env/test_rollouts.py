@@ -45,7 +45,9 @@ def texts(episodes: Sequence[Episode]) -> list[list[str]]:
     return [[turn.text for turn in episode.turns] for episode in episodes]
 
 
-@pytest.mark.parametrize("policies", [["scripted:warm", "scripted:firm"], ["scripted:mixed"], ["random", "scripted:soft"]])
+@pytest.mark.parametrize(
+    "policies", [["scripted:warm", "scripted:firm"], ["scripted:mixed"], ["random", "scripted:soft"]]
+)
 @pytest.mark.parametrize("order", ["round-robin", "simultaneous", "random"])
 def test_lockstep_equals_one_at_a_time_at_any_batch_size(policies: list[str], order: str) -> None:
     arguments: dict[str, Any] = {"num_episodes": 9, "seed": 5, "reward": "uniform", "action_order": order}
@@ -89,6 +91,16 @@ def test_episodes_are_judged_and_name_their_policies() -> None:
     }
     assert episode.task.split == "test"
     assert episode.seed == episode_seed(0, 0)
+
+
+def test_rewards_are_stored_as_relabel_writes_them() -> None:
+    from sotopia_env import rewards as R
+
+    reward = R.Outcome("uniform") + R.LengthPenalty(target_words=3)
+    (played,) = rollout("bargain", "scripted:warm", num_episodes=1, reward=reward)
+    (bare,) = rollout("bargain", "scripted:warm", num_episodes=1)
+    assert len(played.rewards) == 3
+    assert R.relabel([bare], reward)[0].rewards == played.rewards
 
 
 def test_an_episode_can_be_played_again_from_its_seed() -> None:
@@ -271,7 +283,10 @@ def test_traces_are_kept_beside_the_episodes() -> None:
     class Tokens(Recorder):
         def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
             made = super().act(observations, contexts)
-            return [replace(decision, trace=TokenTrace((1,), (c.turn, 2))) for decision, c in zip(made, contexts, strict=True)]
+            return [
+                replace(decision, trace=TokenTrace((1,), (c.turn, 2)))
+                for decision, c in zip(made, contexts, strict=True)
+            ]
 
     traces: Traces = {}
     episodes = rollout("bargain", [Tokens(), "scripted:warm"], num_episodes=2, max_cycles=4, traces=traces)
@@ -294,7 +309,12 @@ def test_play_tells_of_each_episode_as_soon_as_it_is_over() -> None:
         env.reset(seed=i)
     finished = []
     policy = Recorder()
-    play(envs, [{"agent_0": policy, "agent_1": policy}] * 3, [0, 1, 2], on_finish=lambda i, env, infos: finished.append(i))
+    play(
+        envs,
+        [{"agent_0": policy, "agent_1": policy}] * 3,
+        [0, 1, 2],
+        on_finish=lambda i, env, infos: finished.append(i),
+    )
     assert finished == [2, 1, 0]
     assert policy.batches == [3, 3, 2, 2, 1, 1]
 

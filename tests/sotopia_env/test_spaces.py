@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from gymnasium import spaces as gym_spaces
 from gymnasium.spaces import utils
-from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, create_shared_memory, iterate
-from gymnasium.vector.utils import read_from_shared_memory, write_to_shared_memory
+from gymnasium.vector.utils import (
+    batch_space,
+    concatenate,
+    create_empty_array,
+    create_shared_memory,
+    iterate,
+    read_from_shared_memory,
+    write_to_shared_memory,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -115,9 +115,7 @@ except OSError as error:
 
 
 @pytest.mark.parametrize("kind", ["save", "write"])
-def test_a_full_disk_leaves_every_finished_episode_intact(
-    episodes: list[Episode], tmp_path: Path, kind: str
-) -> None:
+def test_a_full_disk_leaves_every_finished_episode_intact(episodes: list[Episode], tmp_path: Path, kind: str) -> None:
     pytest.importorskip("resource")
     source, target = tmp_path / "source.jsonl", tmp_path / "target.jsonl"
     save_episodes(episodes, source)

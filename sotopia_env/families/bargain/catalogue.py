@@ -82,13 +82,13 @@ SITUATIONS: tuple[str, ...] = (
 """Wordings of the situation; both sides read it."""
 
 SELLER_GOALS: tuple[str, ...] = (
-    "Sell the {item} for as much as you can. Never sell below ${limit}.",
-    "You sell the {item} and want a high price. You lose money below ${limit}.",
+    "Sell the {item} for as much as you can (${limit} at least).",
+    "You sell the {item} and want a high price (${limit} at least).",
 )
 """Wordings of the seller's goal."""
 
 BUYER_GOALS: tuple[str, ...] = (
-    "Buy the {item} for as little as you can. Never pay above ${limit}.",
-    "You buy the {item} and want a low price. You cannot spend above ${limit}.",
+    "Buy the {item} for as little as you can (${limit} at most).",
+    "You buy the {item} and want a low price (${limit} at most).",
 )
 """Wordings of the buyer's goal."""

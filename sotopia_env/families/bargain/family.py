@@ -7,7 +7,7 @@ and a secret. An agreement is a price one side proposed and the other accepted.
 ## Couplings
 How far manners, questions and indiscretions move a side stands in its own goal text, so that a policy can follow it
 and a model can read it. ``coupling`` sets all three; 0 means that only offers matter, below 0 courtesy is taken for
-weakness. The couplings act through what policies do with them: the rules of the environment are the same at every value.
+weakness. The couplings act through what policies do with them: the rules of the environment never change.
 
 ## Version history
 * 1: initial version.

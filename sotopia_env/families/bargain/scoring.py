@@ -49,7 +49,8 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
         for dimension, (value, found) in findings.items():
             scores.setdefault(dimension, []).append(value)
             evidence.setdefault(dimension, []).append(found)
-    return Judgement("rule" if bank == "evaluation" else f"rule-{bank}", version, scores, evidence, _latent(episode, agreement))
+    name = "rule" if bank == "evaluation" else f"rule-{bank}"
+    return Judgement(name, version, scores, evidence, _latent(episode, agreement))
 
 
 def share(price: float, own: Any, other: Any) -> float:

@@ -93,6 +93,8 @@ def test_tasks_of_several_families_share_an_environment(
         for one in (env, twin):
             one.step({"agent_1": sotopia_env.do("accept")})
             assert (one.ending is not None) is over
-    goals = [episode.judgements[0].scores["goal"] for episode in sotopia_env.rollout(tasks, "scripted:soft", num_episodes=2)]
+    goals = [
+        episode.judgements[0].scores["goal"] for episode in sotopia_env.rollout(tasks, "scripted:soft", num_episodes=2)
+    ]
     assert goals[0] == [None, None]
     assert None not in goals[1]

@@ -17,7 +17,7 @@ from sotopia_env.tasks import Task
 
 @pytest.fixture
 def judged(bargain_task: Callable[..., Task]) -> Callable[..., tuple[Episode, Judgement]]:
-    """An episode of given actions, agent_0 first and selling: limits 60 and 100, listed at 100, unless told otherwise."""
+    """An episode of given actions. agent_0 begins and sells; limits are 60 and 100, listed at 100."""
 
     def judge(*actions: Any, bank: str = "evaluation", **limits: Any) -> tuple[Episode, Judgement]:
         env = sotopia_env.parallel_env([bargain_task(**limits)], max_stale=9)

@@ -1,0 +1,252 @@
+"""Does a clone keep the couplings of its teachers? Forks at states of play, with one sentence more or less.
+
+Scripted policies play; each episode is cut at a turn drawn at random, where a probe takes the place of the one whose
+turn it is. It names the same price in every fork, and adds a question, a courtesy, a filler, its own secret or nothing.
+From there on the other side is played by the scripted policy that began the episode, or by the clone, while the probe
+goes on with prices alone. What an insertion changes in the partner's replies, against the fork without it, is its
+effect; all forks of a state share their draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sotopia_env.agreement import opening, update
+from sotopia_env.environment import SotopiaParallelEnv
+from sotopia_env.episodes import Episode, Turn, agent_name
+from sotopia_env.families import language
+from sotopia_env.families.bargain import Bargain
+from sotopia_env.policies import Policy
+from sotopia_env.resolve import make_policy
+from sotopia_env.rollouts import episode_seed, play, rollout, turn_generator
+from sotopia_env.training.probes import Additions, Probe, Schedule, spoken
+from sotopia_env.training.statistics import (
+    Estimate,
+    FloatArray,
+    bounds,
+    cluster_totals,
+    interval,
+    resampled_totals,
+)
+
+TEACHER = "scripted:mixed"
+INSERTIONS: Mapping[str, Additions] = {
+    "question": Additions(ask=True),
+    "courtesy": Additions(courtesy=True),
+    "filler": Additions(filler=True),
+    "leak": Additions(leak=True),
+}
+OUTCOMES = ("next concession", "concession in two replies", "disclosure")
+"""Concessions are shares of the list price, towards the probe; disclosure is whether a new fact is told in two replies.
+
+A question bears on the concession only once it is answered, hence the second reply.
+"""
+
+COUPLED = frozenset(
+    {
+        ("question", "disclosure"),
+        ("question", "concession in two replies"),
+        ("courtesy", "next concession"),
+        ("leak", "next concession"),
+    }
+)
+"""The effects by which the world is coupled: those a clone must keep."""
+
+PRICES = Schedule(0.4, 0.5)
+REPLIES = 2
+_STATES_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class State:
+    """A state of play: an episode cut before a turn of the probed place, and whose turn it is."""
+
+    episode: Episode
+    seat: int
+
+
+def clone_gate(
+    clone: Any,
+    states: int = 400,
+    *,
+    draws: int = 2,
+    seed: int = 0,
+    coupling: float = 1.0,
+    split: str = "test",
+) -> dict[str, Any]:
+    """Measure the effects of insertions on the scripted partner and on its clone.
+
+    Args:
+        clone: directory of a cloned model, or a policy.
+        states: how many, each from an episode of its own.
+        draws: samples of the replies at each state and insertion.
+        seed: of everything.
+        coupling: of the world; the one whose episodes were cloned.
+        split: of its tasks.
+
+    Returns:
+        ``effects``: for each insertion and outcome ``scripted``, ``clone`` and their ``ratio``, each
+        ``{mean, low, high}``, and whether the world couples the two (``coupled``); ``plain``, the mean outcomes without
+        insertion; ``states``; ``draws``.
+    """
+    family = Bargain(coupling)
+    played = draw_states(family, states, seed, split)
+    partners = {"scripted": make_policy(TEACHER), "clone": make_policy(clone)}
+    outcomes = {name: _outcomes(played, policy, family, draws, seed) for name, policy in partners.items()}
+    scenarios = [state.episode.task.scenario.id for state in played]
+    effects = []
+    for a, insertion in enumerate(INSERTIONS, start=1):
+        for o, outcome in enumerate(OUTCOMES):
+            differences = {name: values[:, a, o] - values[:, 0, o] for name, values in outcomes.items()}
+            effects.append(
+                {
+                    "insertion": insertion,
+                    "outcome": outcome,
+                    "coupled": (insertion, outcome) in COUPLED,
+                    **{name: interval(list(values), scenarios).to_dict() for name, values in differences.items()},
+                    "ratio": ratio_of_means(differences["clone"], differences["scripted"], scenarios).to_dict(),
+                }
+            )
+    plain = {
+        name: {outcome: float(values[:, 0, o].mean()) for o, outcome in enumerate(OUTCOMES)}
+        for name, values in outcomes.items()
+    }
+    return {
+        "clone": partners["clone"].name,
+        "coupling": coupling,
+        "states": len(played),
+        "draws": draws,
+        "prices": PRICES.label,
+        "plain": plain,
+        "effects": effects,
+    }
+
+
+def draw_states(family: Bargain, number: int, seed: int, split: str = "test") -> list[State]:
+    """States of play between scripted policies: one for each episode that has a turn at which the probe would speak."""
+    states: list[State] = []
+    start = 0
+    while len(states) < number:
+        # Some episodes have no such turn; a few more than are wanted make up for them.
+        more = rollout(family, TEACHER, num_episodes=number, seed=seed + start, split=split)
+        for i, episode in enumerate(more):
+            state = _cut(episode, family, np.random.default_rng((seed, start, i)))
+            if state is not None:
+                states.append(state)
+        start += 1
+        if start > 20:
+            raise RuntimeError(f"draw_states: only {len(states)} of {number} states after {start * number} episodes")
+    return states[:number]
+
+
+def ratio_of_means(a: Sequence[float], b: Sequence[float], clusters: Sequence[str]) -> Estimate:
+    """The mean of ``a`` over the mean of ``b``, with a bootstrap interval over clusters; unknown where ``b`` is 0."""
+    totals_CK = cluster_totals(np.stack([np.asarray(a), np.asarray(b)], axis=1), clusters)
+    above, below = totals_CK.sum(axis=0)
+    if below == 0:
+        return Estimate(None, None, None, 0, len(a))
+    samples_BK = resampled_totals(totals_CK)
+    known = samples_BK[:, 1] != 0
+    low, high = bounds(samples_BK[known, 0] / samples_BK[known, 1], len(totals_CK))
+    return Estimate(float(above / below), low, high, len(a))
+
+
+def outcome(turns: Sequence[Turn], cut: int, seat: int, hidden: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+    """What the partner of a seat gave after a cut.
+
+    Args:
+        turns: of the whole episode.
+        cut: global index of the first turn of the fork.
+        seat: the probe's.
+        hidden: the hidden values of both seats.
+
+    Returns:
+        One number for each of :data:`OUTCOMES`.
+    """
+    partner = 1 - seat
+    sign = 1 if hidden[seat]["role"] == "seller" else -1
+    before = _position(turns[:cut], partner)
+    replies = [i for i, turn in enumerate(turns) if i >= cut and turn.seat == partner][:REPLIES]
+    positions = [_position(turns[: i + 1], partner) for i in replies] or [before]
+    gained = [
+        0.0 if before is None or price is None else sign * (price - before) / hidden[seat]["list_price"]
+        for price in (positions[0], positions[-1])
+    ]
+    told = [
+        any(language.tells(fact, turns[i].text) for i in replies)
+        for fact in hidden[partner]["facts"]
+        if not any(language.tells(fact, turn.text) for turn in turns[:cut] if turn.seat == partner)
+    ]
+    return (*gained, float(any(told)))
+
+
+def _outcomes(states: Sequence[State], partner: Policy, family: Bargain, draws: int, seed: int) -> FloatArray:
+    """Outcomes (S states, 1 + insertions, outcomes), means over the draws; the first of the forks has no insertion."""
+    arms = (Additions(), *INSERTIONS.values())
+    values_SAO = np.zeros((len(states), len(arms), len(OUTCOMES)))
+    places = [(s, draw) for s in range(len(states)) for draw in range(draws)]
+    probe = Probe(PRICES)
+    for start in range(0, len(places), _STATES_AT_ONCE):
+        batch = places[start : start + _STATES_AT_ONCE]
+        forks: list[tuple[int, int, int, SotopiaParallelEnv]] = []
+        for s, draw in batch:
+            for a, (env, additions) in enumerate(zip(_fork(states[s], family, len(arms)), arms, strict=True)):
+                agent = agent_name(states[s].seat)
+                env.step({agent: _inserted(env, states[s].seat, additions, episode_seed(seed, s * draws + draw))})
+                forks.append((s, draw, a, env))
+        play(
+            [env for *_, env in forks],
+            [{agent_name(states[s].seat): probe, agent_name(1 - states[s].seat): partner} for s, *_ in forks],
+            [episode_seed(seed, s * draws + draw) for s, draw, *_ in forks],
+            # What precedes the ~ decides which scripted policy goes on: the one that began the episode.
+            keys=[f"{states[s].episode.key}~{draw}-{a}" for s, draw, a, _ in forks],
+        )
+        for s, _, a, env in forks:
+            before = states[s].episode
+            hidden = before.task.scenario.hidden
+            values_SAO[s, a] += outcome(env.episode.turns, len(before.turns), states[s].seat, hidden)
+    return values_SAO / draws
+
+
+def _fork(state: State, family: Bargain, number: int) -> list[SotopiaParallelEnv]:
+    """Environments at a state that end after the partner's replies."""
+    env = SotopiaParallelEnv.from_episode(state.episode, family)
+    env.max_cycles = len(state.episode.turns) + 2 * REPLIES
+    return env.fork(number)
+
+
+def _inserted(env: SotopiaParallelEnv, seat: int, additions: Additions, seed: int) -> Any:
+    turn = env.own_turns_played(agent_name(seat))
+    rng = turn_generator(seed, seat, turn)
+    return spoken(env.observe(agent_name(seat)), PRICES.traits, additions, rng, turn)
+
+
+def _cut(episode: Episode, family: Bargain, rng: np.random.Generator) -> State | None:
+    """A state of an episode, drawn at random, at which the probe would speak and the partner has named a price."""
+    places = [i for i, turn in enumerate(episode.turns) if i > 0 and turn.type == "speak"]
+    for i in rng.permutation(places):
+        seat = episode.turns[int(i)].seat
+        state = State(replace(episode, turns=episode.turns[: int(i)], ending=None, judgements=()), seat)
+        if _position(state.episode.turns, 1 - seat) is None:
+            continue
+        env = SotopiaParallelEnv.from_episode(state.episode, family)
+        if _inserted(env, seat, Additions(), 0).type == "speak":
+            return state
+    return None
+
+
+def _position(turns: Sequence[Turn], seat: int) -> float | None:
+    """The price a seat last named or agreed to."""
+    table, price = opening(2), None
+    for turn in turns:
+        table = update(table, turn.seat, turn.global_index, turn.type, turn.text)
+        if table.agreement is not None:
+            return table.agreement.price
+        offer = table.offers[seat]
+        price = price if offer is None else offer.price
+    return price

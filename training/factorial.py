@@ -1,0 +1,130 @@
+"""The factorial of the world gates: asking x courtesy x length-matched filler, best price schedule against best.
+
+A probe (:mod:`sotopia_env.training.probes`) meets the scripted policies that are cloned, on the same tasks and seats and
+with the same draws in every cell. For each cell the price schedule with the highest mean goal is chosen on one half of
+the tasks, one seat each, and measured on the other half, from both seats: a sentence has an effect only if it beats
+the best that prices alone can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from sotopia_env.families.bargain import Bargain
+from sotopia_env.tasks import Task
+from sotopia_env.training.evaluation import draw_tasks, evaluate
+from sotopia_env.training.probes import Additions, Probe, Schedule
+from sotopia_env.training.results import Result
+from sotopia_env.training.statistics import Estimate, interval
+
+FACTORS = ("ask", "courtesy", "filler")
+
+SCHEDULES = tuple(Schedule(rate, anchor) for rate in (0.15, 0.3, 0.5) for anchor in (0.5, 1.0, 1.5))
+"""The price schedules tried in every cell."""
+
+POSSIBLE = {"wide": 2 / 3, "narrow": 1 / 3}
+"""Zones in the proportions of the family, without the empty ones: there no deal is possible and no goal known."""
+
+PARTNER = "scripted:mixed"
+
+Cell = tuple[bool, ...]
+"""Whether each of :data:`FACTORS` is present."""
+
+CELLS: tuple[Cell, ...] = tuple(product((False, True), repeat=len(FACTORS)))
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one factor does to the probe's goal.
+
+    Args:
+        wide: the mean difference with its 95 % interval, over all settings of the other factors.
+        narrow: the same with its 90 % interval, which tests equivalence at the level of 5 %.
+        alone: the 95 % interval where the other factors are absent.
+    """
+
+    wide: Estimate
+    narrow: Estimate
+    alone: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able data."""
+        return {"interval_95": self.wide.to_dict(), "interval_90": self.narrow.to_dict(), "alone": self.alone.to_dict()}
+
+
+def factorial(
+    coupling: float,
+    tasks: int = 500,
+    *,
+    seed: int = 0,
+    schedules: Sequence[Schedule] = SCHEDULES,
+    progress: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Play all cells at one coupling.
+
+    Args:
+        coupling: of all channels of the world.
+        tasks: measured on; as many others serve to choose the schedules.
+        seed: of the tasks and of every draw. The tasks are the same at every coupling.
+        schedules: to choose from.
+        progress: called after every cell.
+
+    Returns:
+        ``cells`` (label, schedule, goal, deal rate and words a turn of each), ``effects`` by factor, and how many
+        ``tasks``, ``episodes`` and ``choosing_episodes`` they rest on.
+    """
+    family = Bargain(coupling, zones=POSSIBLE)
+    drawn = draw_tasks(family, 2 * tasks, seed)
+    measuring = drawn[:tasks]
+    choosing = [replace(task, evaluated_seat=i % task.num_seats) for i, task in enumerate(drawn[tasks:])]
+    found: dict[Cell, tuple[Result, ...]] = {}
+    cells = []
+    for cell in CELLS:
+        additions = Additions(**dict(zip(FACTORS, cell, strict=True)))
+        best = best_schedule(additions, choosing, family, schedules, seed)
+        row = evaluate(Probe(best, additions), PARTNER, measuring, family=family, seed=seed)
+        found[cell] = row.results
+        cells.append(
+            {"label": additions.label, "schedule": best.label}
+            | {key: row.summary[key] for key in ("goal", "deal_rate", "words_per_turn")}
+        )
+        progress()
+    return {
+        "coupling": coupling,
+        "tasks": tasks,
+        "episodes": len(found[CELLS[0]]),
+        "choosing_episodes": len(choosing),
+        "cells": cells,
+        "effects": {factor: _effect(found, i).to_dict() for i, factor in enumerate(FACTORS)},
+    }
+
+
+def best_schedule(
+    additions: Additions, tasks: Sequence[Task], family: Bargain, schedules: Sequence[Schedule], seed: int
+) -> Schedule:
+    """The schedule with the highest mean goal; the first of equals."""
+
+    def mean_goal(schedule: Schedule) -> float:
+        row = evaluate(Probe(schedule, additions), PARTNER, tasks, seats="evaluated", family=family, seed=seed)
+        return float(np.mean([result.score("goal") for result in row.results]))
+
+    return max(schedules, key=mean_goal)
+
+
+def _effect(found: Mapping[Cell, Sequence[Result]], factor: int) -> Effect:
+    """With minus without a factor, paired over the same task and seat."""
+    goals = {cell: np.array([result.score("goal") for result in results]) for cell, results in found.items()}
+    pairs = [(cell, (*cell[:factor], False, *cell[factor + 1 :])) for cell in CELLS if cell[factor]]
+    differences = np.mean([goals[on] - goals[off] for on, off in pairs], axis=0)
+    only = tuple(i == factor for i in range(len(FACTORS)))
+    scenarios = [result.scenario for result in found[only]]
+    return Effect(
+        wide=interval(list(differences), scenarios),
+        narrow=interval(list(differences), scenarios, level=0.90),
+        alone=interval(list(goals[only] - goals[CELLS[0]]), scenarios),
+    )

@@ -1,0 +1,200 @@
+"""The world gates of ``bargain``: does the world do what its dial says? Manipulation checks, never findings.
+
+1. A factorial of what a probe says (:mod:`sotopia_env.training.factorial`) at every coupling: asking and courtesy raise
+   its goal at 1 and do nothing at 0, courtesy hurts below 0, and filler of the same length does nothing anywhere.
+2. Matched worlds: the scripted policies reach about the same goal among themselves at every coupling.
+3. Survival of the couplings in a clone, where one is given (:mod:`sotopia_env.training.clone_gate`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sotopia_env.families.bargain import Bargain
+from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
+from sotopia_env.training.factorial import CELLS, FACTORS, PARTNER, POSSIBLE, SCHEDULES, factorial
+from sotopia_env.training.probes import Schedule
+from sotopia_env.training.statistics import paired_difference
+
+COUPLINGS = (-0.5, 0.0, 0.25, 0.5, 1.0)
+MARGIN = 0.3
+"""Two goals that differ by less count as the same: a 90 % interval inside it shows equivalence at the level of 5 %."""
+
+KEPT = 0.5
+"""A clone that shows less than this share of an effect has not kept the coupling."""
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """How large the gates are.
+
+    Args:
+        tasks: measured on at every coupling, from both seats; as many others serve to choose price schedules.
+        couplings: to be tried; the gates speak of -0.5, 0 and 1.
+        schedules: price schedules of the factorial.
+        states: states of play at which the clone is forked.
+        clone_draws: samples of the partner's replies at each state and insertion.
+        seed: of everything.
+    """
+
+    tasks: int = 500
+    couplings: tuple[float, ...] = COUPLINGS
+    schedules: tuple[Schedule, ...] = SCHEDULES
+    states: int = 400
+    clone_draws: int = 2
+    seed: int = 0
+
+
+def run_gates(
+    settings: GateSettings | None = None,
+    *,
+    clone: str | Path | None = None,
+    out: str | Path | None = None,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Measure everything and say what was met.
+
+    Args:
+        settings: how large.
+        clone: directory of a cloned model.
+        out: folder for ``gates.json`` and ``gates.md``.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        ``factorial`` and ``matched`` (a list over couplings each), ``clone`` (``None`` where there is none) and
+        ``gates``: ``{"name", "bar", "value", "met"}`` each.
+    """
+    settings = settings or GateSettings()
+    if settings.tasks < 2:
+        raise ValueError(f"tasks: {settings.tasks} is too few for an interval; give 2 or more, 500 for the gates")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
+        shown = bar.add_task("gates", total=len(settings.couplings) * (len(CELLS) + 1) + (clone is not None))
+
+        def tick() -> None:
+            bar.advance(shown)
+
+        measured = [
+            factorial(
+                coupling, settings.tasks, seed=settings.seed, schedules=settings.schedules, progress=tick
+            )
+            for coupling in settings.couplings
+        ]
+        data: dict[str, Any] = {
+            "world": {"family": Bargain.name, "version": Bargain.version},
+            "seed": settings.seed,
+            "partner": PARTNER,
+            "schedules": [schedule.label for schedule in settings.schedules],
+            "factorial": measured,
+            "matched": matched_worlds(settings, tick),
+            "clone": None,
+        }
+        if clone is not None:
+            from sotopia_env.training.clone_gate import clone_gate
+
+            data["clone"] = clone_gate(clone, settings.states, draws=settings.clone_draws, seed=settings.seed)
+            tick()
+    data["gates"] = verdicts(data)
+    if out is not None:
+        from sotopia_env.training.gates_page import gates_text
+
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "gates.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        (folder / "gates.md").write_text(gates_text(data), encoding="utf-8")
+    return data
+
+
+def matched_worlds(settings: GateSettings, progress: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+    """Goal of the scripted policies among themselves at every coupling, and its difference to coupling 0."""
+    rows = [_self_play(0.0, settings)]
+    for coupling in settings.couplings:
+        rows.append(rows[0] if coupling == 0 else _self_play(coupling, settings))
+        progress()
+    zero, *others = rows
+    return [
+        {
+            "coupling": coupling,
+            "difference": _goal_difference(row, zero).to_dict(),
+            **{key: row.summary[key] for key in ("goal", "deal_rate", "turns", "knowledge", "relationship", "episodes")},
+        }
+        for coupling, row in zip(settings.couplings, others, strict=True)
+    ]
+
+
+def verdicts(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the world must show, each with what it did show.
+
+    Args:
+        data: of :func:`run_gates`.
+
+    Returns:
+        ``{"name", "bar", "value", "met"}`` each; ``met`` is ``None`` where it cannot be told.
+    """
+    found = []
+    for row in data["factorial"]:
+        coupling, effects = row["coupling"], row["effects"]
+        if coupling == 1:
+            found += [_above(f"{factor} raises the goal at 1", effects[factor]) for factor in ("ask", "courtesy")]
+        if coupling == 0:
+            found += [_same(f"{factor} does nothing at 0", effects[factor]) for factor in ("ask", "courtesy")]
+        if coupling < 0:
+            found.append(_below(f"courtesy hurts at {coupling:g}", effects["courtesy"]))
+        found.append(_same(f"filler does nothing at {coupling:g}", effects["filler"]))
+    for row in data["matched"]:
+        if row["coupling"] != 0:
+            found.append(_within(f"the world at {row['coupling']:g} is matched to that at 0", row["difference"]))
+    if data["clone"] is not None:
+        found += [_kept(row) for row in data["clone"]["effects"] if row["coupled"]]
+    return found
+
+
+def _self_play(coupling: float, settings: GateSettings) -> Evaluation:
+    family = Bargain(coupling, zones=POSSIBLE)
+    tasks = draw_tasks(family, settings.tasks, settings.seed)
+    return evaluate(PARTNER, PARTNER, tasks, family=family, seed=settings.seed)
+
+
+def _goal_difference(a: Evaluation, b: Evaluation) -> Any:
+    goals = [[result.score("goal") for result in row.results] for row in (a, b)]
+    return paired_difference(goals[0], goals[1], [result.scenario for result in a.results], level=0.90)
+
+
+def _above(name: str, effect: Mapping[str, Any]) -> dict[str, Any]:
+    low = effect["interval_95"]["low"]
+    return _entry(name, "95 % interval above 0", effect["interval_95"], None if low is None else low > 0)
+
+
+def _below(name: str, effect: Mapping[str, Any]) -> dict[str, Any]:
+    high = effect["interval_95"]["high"]
+    return _entry(name, "95 % interval below 0", effect["interval_95"], None if high is None else high < 0)
+
+
+def _same(name: str, effect: Mapping[str, Any]) -> dict[str, Any]:
+    return _within(name, effect["interval_90"])
+
+
+def _within(name: str, estimate: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = estimate["low"], estimate["high"]
+    inside = None if low is None or high is None else -MARGIN < low and high < MARGIN
+    return _entry(name, f"90 % interval within ±{MARGIN:g}", estimate, inside)
+
+
+def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
+    name = f"the clone keeps the effect of a {row['insertion']} on {row['outcome']}"
+    low, high = row["scripted"]["low"], row["scripted"]["high"]
+    shown = low is not None and high is not None and (low > 0 or high < 0)
+    ratio = row["ratio"]["mean"]
+    met = ratio >= KEPT if shown and ratio is not None else None
+    return _entry(name, f"clone / scripted ≥ {KEPT:g}", row["ratio"], met)
+
+
+def _entry(name: str, bar: str, estimate: Mapping[str, Any], met: bool | None) -> dict[str, Any]:
+    return {"name": name, "bar": bar, "value": dict(estimate), "met": met}
