@@ -128,9 +128,7 @@ class Episode:
 
     def with_judgement(self, judgement: Judgement) -> Episode:
         """A copy with one more judgement; an older one of the same judge and version is replaced."""
-        kept = tuple(
-            j for j in self.judgements if (j.judge, j.version) != (judgement.judge, judgement.version)
-        )
+        kept = tuple(j for j in self.judgements if (j.judge, j.version) != (judgement.judge, judgement.version))
         return replace(self, judgements=(*kept, judgement))
 
     def with_rewards(self, name: str, rewards: Mapping[str, list[float | None]]) -> Episode:

@@ -102,9 +102,7 @@ class Bargain(Family):
         seller_seat = int(rng.integers(2))
         people = rng.choice(len(catalogue.PEOPLE), size=2, replace=False)
         secrets = rng.choice(len(catalogue.SECRETS), size=2, replace=False)
-        characters = tuple(
-            _character(int(person), int(secret)) for person, secret in zip(people, secrets, strict=True)
-        )
+        characters = tuple(_character(int(person), int(secret)) for person, secret in zip(people, secrets, strict=True))
         seats = [
             self._seat(rng, "seller", item, seller_limit, price),
             self._seat(rng, "buyer", item, buyer_limit, price),
