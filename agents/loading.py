@@ -6,6 +6,8 @@ Weights are read from safetensors or GGUF only, and code that comes with a model
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 PLAIN_CHAT_TEMPLATE = (
     "{{ bos_token or '' }}"
@@ -53,8 +56,22 @@ class LoadedModel:
 
     def save(self, directory: str | Path) -> None:
         """Write model (of a ``PeftModel`` its adapters alone) and tokenizer, for :func:`load_model` to read."""
-        self.model.save_pretrained(directory)
-        self.tokenizer.save_pretrained(directory)
+        with without_progress_bars():
+            self.model.save_pretrained(directory)
+            self.tokenizer.save_pretrained(directory)
+
+
+@contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """Keep ``transformers`` from drawing a bar for every file it reads or writes."""
+    if not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def load_model(
@@ -98,14 +115,16 @@ def load_model(
         options["gguf_file"] = gguf_file
     location = str(path or source)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(_tokenizer_source(adapter) or location, **options)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            location,
-            dtype=dtype or ("float32" if target.type == "cpu" else "auto"),
-            use_safetensors=True if gguf_file is None else None,
-            output_loading_info=True,
-            **options,
-        )
+        # A download from the hub does show how far it is.
+        with nullcontext() if path is None else without_progress_bars():
+            tokenizer = AutoTokenizer.from_pretrained(_tokenizer_source(adapter) or location, **options)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                location,
+                dtype=dtype or ("float32" if target.type == "cpu" else "auto"),
+                use_safetensors=True if gguf_file is None else None,
+                output_loading_info=True,
+                **options,
+            )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelLoadError(_explain(source, path, error)) from error
     model, report = loaded

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -44,8 +45,8 @@ def quickstart(
 
         if preset not in PRESETS:
             raise ValueError(f"--preset {preset!r} is none of {', '.join(PRESETS)}")
-        options = {"sotopia_data": sotopia_data, "command": ["sotopia-env", *sys.argv[1:]]}
-        data = run(out, seed=seed, settings=PRESETS[preset], **options)
+        command = ["sotopia-env", *sys.argv[1:]]
+        data = run(out, seed=seed, settings=PRESETS[preset], sotopia_data=sotopia_data, command=command)
         if as_json:
             _print_json(data["evaluation"])
 
@@ -139,6 +140,45 @@ def evaluate(
             print(f"goal of {name} - {rows[0].name}: {goal['mean']:+.2f} [{goal['low']:+.2f}, {goal['high']:+.2f}]")
 
 
+@app.command()
+def gates(
+    family: Annotated[str, typer.Argument(help="The world to check.")] = "bargain",
+    tasks: Annotated[int, typer.Option("--tasks", "-n", help="Measured on at each coupling, from both seats.")] = 500,
+    clone: Annotated[Path | None, typer.Option(help="A cloned model: does it keep the couplings?")] = None,
+    states: Annotated[int, typer.Option(help="States of play at which the clone is forked.")] = 600,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for gates.json and gates.md.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that a world does what its couplings say: the world gates."""
+    with _clear_errors():
+        from sotopia_env.training.gates import GateSettings, run_gates
+        from sotopia_env.training.gates_page import gates_text
+
+        _only_bargain(family)
+        data = run_gates(GateSettings(tasks=tasks, states=states, seed=seed), clone=clone, out=out, progress=True)
+        _print_json(data) if as_json else print(gates_text(data), end="")
+
+
+@app.command(name="table")
+def scripted_table(
+    family: Annotated[str, typer.Argument(help="The world.")] = "bargain",
+    tasks: Annotated[int, typer.Option("--tasks", "-n", help="Each is played from both seats.")] = 50,
+    coupling: Annotated[float, typer.Option(help="Of all channels, -0.5 to 1.")] = 1.0,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for table.json and table.md.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What good is: every scripted policy against every other, and the best of many scripts."""
+    with _clear_errors():
+        from sotopia_env.training.scripted_table import TableSettings, table_text
+        from sotopia_env.training.scripted_table import scripted_table as play
+
+        _only_bargain(family)
+        data = play(TableSettings(tasks=tasks, coupling=coupling, seed=seed), out=out, progress=True)
+        _print_json(data) if as_json else print(table_text(data), end="")
+
+
 @train.command(name="bc", context_settings=_OPEN_OPTIONS)
 def train_bc(
     context: typer.Context,
@@ -149,12 +189,12 @@ def train_bc(
     seed: Seed = 0,
     lora: Annotated[int, typer.Option(help="Rank of a LoRA adapter; 0 trains the whole model.")] = 0,
 ) -> None:
-    """Clone the behaviour of episodes. Further options are those of TRL's SFTConfig."""
+    """Clone the behaviour of episodes. Options of TRL's SFTConfig come last."""
     with _clear_errors("the same command goes on from the last checkpoint"):
         from sotopia_env.training.command_line import clone_from_file
 
         clone_from_file(episodes, model, out, config=config, extra=context.args, seed=seed, lora_rank=lora)
-        _stderr.print(f"the clone is in {out}; use it as local:{out}")
+        _stderr.print(f"the clone is in {out}; use it as local:{out}", soft_wrap=True)
 
 
 @train.command(name="grpo", context_settings=_OPEN_OPTIONS)
@@ -168,7 +208,7 @@ def train_grpo(
     config: Annotated[Path | None, typer.Option(help="YAML with TRL's own names; --NAME VALUE overrides.")] = None,
     seed: Seed = 0,
 ) -> None:
-    """GRPO in the environment against a frozen partner. Further options are those of TRL's GRPOConfig."""
+    """GRPO in the environment against a frozen partner. Options of TRL's GRPOConfig come last."""
     with _clear_errors("the same command goes on from the last checkpoint"):
         from sotopia_env.make import parallel_env
         from sotopia_env.training.command_line import read_settings
@@ -177,7 +217,7 @@ def train_grpo(
 
         args = read_settings(GRPOConfig, out, config, context.args, seed)
         GRPOTrainer(model, env=parallel_env(tasks, reward=reward), partner=partner or model, args=args).train()
-        _stderr.print(f"the learner is in {out}; use it as local:{out}")
+        _stderr.print(f"the learner is in {out}; use it as local:{out}", soft_wrap=True)
 
 
 def main() -> None:
@@ -200,6 +240,11 @@ def _summary(episodes: list[Any]) -> dict[str, Any]:
     return {"episodes": len(episodes), "endings": counted, "invalid_turns": invalid, "scores": means}
 
 
+def _only_bargain(family: str) -> None:
+    if family != "bargain":
+        raise ValueError(f"{family!r}: only bargain has gates and a table")
+
+
 def _print_json(data: Any) -> None:
     json.dump(data, sys.stdout, indent=1)
     print()
@@ -214,8 +259,12 @@ def _clear_errors(after_interrupt: str | None = None) -> Iterator[None]:
         _stderr.print("interrupted" + (f": {after_interrupt}" if after_interrupt else ""))
         raise typer.Exit(130) from None
     except (ValueError, KeyError, OSError, TypeError, ImportError) as error:
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        _stderr.print(f"[red]error:[/] {text}", highlight=False)
+        text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+        if isinstance(error, ModuleNotFoundError):
+            text += "; models and training need more: pip install 'sotopia-env[train]'"
+        # One line, whatever the width of the terminal, and [leave] in a message is no markup.
+        line = " ".join(text.split())
+        _stderr.print(f"[red]error:[/] {escape(line)}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
 
 

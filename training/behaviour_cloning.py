@@ -44,7 +44,7 @@ class CloningConfig(SFTConfig):
         learning_rate: 1e-4 as in Sotopia-RL (LoRA on a 7B model); a small model trained from scratch wants 3e-3.
         bf16: by default whether the machine computes in bfloat16.
         use_cpu: by default where there is no GPU.
-        muon: train the hidden matrices with Muon (:mod:`sotopia_env.training.optimizer`); for small models from scratch.
+        muon: train hidden matrices with Muon (:mod:`sotopia_env.training.optimizer`); for small models from scratch.
         save_steps: checkpoints are what a run goes on from after a kill.
     """
 
@@ -192,8 +192,10 @@ class CloningTrainer(SFTTrainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Muon with AdamW where the settings ask for it, else what they name."""
-        if self.optimizer is None and self.args.muon:
-            self.optimizer = MuonWithAdamW(self.model if model is None else model, lr=self.args.learning_rate)
+        args: Any = self.args
+        if self.optimizer is None and args.muon:
+            trained: Any = self.model if model is None else model
+            self.optimizer = MuonWithAdamW(trained, lr=args.learning_rate)
         return super().create_optimizer(model)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:

@@ -6,12 +6,15 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from sotopia_env.agents.loading import without_progress_bars
 
 
 class Progress(ProgressCallback):
@@ -49,6 +52,25 @@ class Progress(ProgressCallback):
             numbers = {name: logs[name] for name in self.shown if isinstance(logs.get(name), int | float)}
             shown = {name: f"{value:.3g}" for name, value in numbers.items()}
             self.training_bar.set_postfix(shown, refresh=False)
+
+
+class QuietCheckpoints(TrainerCallback):
+    """Keeps the writing of checkpoints from drawing bars of its own across that of the run."""
+
+    def __init__(self) -> None:
+        self._quiet = ExitStack()
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Begin to be quiet."""
+        self._quiet.enter_context(without_progress_bars())
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Leave all as it was."""
+        self._quiet.close()
 
 
 class MetricsFile(TrainerCallback):
@@ -126,6 +148,7 @@ def report_with(trainer: Any, metrics: Path, shown: tuple[str, ...]) -> None:
     """Give a trainer a metrics file and, unless ``disable_tqdm``, our progress bar in place of its own."""
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(QuietCheckpoints())
     trainer.add_callback(MetricsFile(metrics))
     if not trainer.args.disable_tqdm:
         trainer.add_callback(Progress(shown))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,7 +71,7 @@ class State:
 
 def clone_gate(
     clone: Any,
-    states: int = 400,
+    states: int = 600,
     *,
     draws: int = 2,
     seed: int = 0,
@@ -144,9 +143,9 @@ def draw_states(family: Bargain, number: int, seed: int, split: str = "test") ->
     return states[:number]
 
 
-def ratio_of_means(a: Sequence[float], b: Sequence[float], clusters: Sequence[str]) -> Estimate:
+def ratio_of_means(a: FloatArray, b: FloatArray, clusters: Sequence[str]) -> Estimate:
     """The mean of ``a`` over the mean of ``b``, with a bootstrap interval over clusters; unknown where ``b`` is 0."""
-    totals_CK = cluster_totals(np.stack([np.asarray(a), np.asarray(b)], axis=1), clusters)
+    totals_CK = cluster_totals(np.stack([a, b], axis=1), clusters)
     above, below = totals_CK.sum(axis=0)
     if below == 0:
         return Estimate(None, None, None, 0, len(a))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-import trl
+import yaml
 from peft import LoraConfig
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel
@@ -19,26 +22,32 @@ from sotopia_env.training.corpus import corpus
 def read_settings(kind: type[Any], out: Path, config: Path | None, extra: Sequence[str], seed: int) -> Any:
     """Settings of a trainer.
 
+    ``trl.TrlParser`` cannot read tuples and optional mappings, which these have; names and file format are its own.
+
     Args:
         kind: their dataclass.
         out: the folder of the run.
         config: a YAML file with names of the dataclass.
-        extra: ``--NAME VALUE`` pairs, which override the file.
+        extra: ``--NAME VALUE`` or ``--NAME=VALUE``, which override the file; a ``--NAME`` alone is true.
         seed: of the run.
 
     Raises:
-        ValueError: a name that the dataclass does not have.
+        ValueError: a name that the dataclass does not have, or a value of another type.
+        FileNotFoundError: there is no such file.
     """
-    arguments = ["--output_dir", str(out), "--seed", str(seed), *extra]
-    if config is not None:
-        if not config.is_file():
-            raise FileNotFoundError(f"--config: there is no file {config}")
-        arguments = ["--config", str(config), *arguments]
-    try:
-        (settings,) = trl.TrlParser(kind).parse_args_and_config(args=arguments)
-    except SystemExit as error:
-        raise ValueError(f"options {' '.join(extra)!r} and {config}: see the message above") from error
-    return settings
+    hints = get_type_hints(kind)
+    names = [field.name for field in fields(kind) if field.init]
+    values: dict[str, Any] = {}
+    given = [(f"{config}: {name}", name, [value]) for name, value in _from_file(config).items()]
+    # A text is taken as it stands where the setting is one, and as YAML where it is not: "none" may be either.
+    given += [(f"--{name}", name, [text, _from_yaml(text)]) for name, text in _pairs(extra)]
+    for where, name, readings in given:
+        if name not in names:
+            near = get_close_matches(name, names, n=3)
+            remedy = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise ValueError(f"{where}: {kind.__name__} has no setting of that name{remedy}")
+        values[name] = _of_type(hints[name], readings, where)
+    return kind(**{**values, "output_dir": str(out), "seed": seed})
 
 
 def clone_from_file(
@@ -64,8 +73,57 @@ def clone_from_file(
     """
     settings = read_settings(CloningConfig, out, config, extra, seed)
     played = load_episodes(episodes)
+    if not played:
+        raise ValueError(f"{episodes} holds no episode; play some with: sotopia-env rollout")
     start: Any = model
     if model == "embedded":
         start = LoadedModel(*build_embedded_model(corpus(played), seed), "embedded")
     adapter = LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, task_type="CAUSAL_LM") if lora_rank else None
     return clone(played, start, out=out, args=settings, peft_config=adapter)
+
+
+def _pairs(extra: Sequence[str]) -> list[tuple[str, str]]:
+    """Names and texts of ``--NAME VALUE``, ``--NAME=VALUE`` and ``--NAME``."""
+    pairs = []
+    left = list(extra)
+    while left:
+        name, given, text = left.pop(0).partition("=")
+        if not name.startswith("--"):
+            raise ValueError(f"{name!r} belongs to no option; settings are given as --NAME VALUE")
+        if not given:
+            text = left.pop(0) if left and not left[0].startswith("--") else "true"
+        pairs.append((name.removeprefix("--").replace("-", "_"), text))
+    return pairs
+
+
+def _from_file(config: Path | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    if not config.is_file():
+        raise FileNotFoundError(f"--config: there is no file {config}")
+    try:
+        found = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"--config: {config} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"--config: {config} holds no mapping of names to values")
+    return {str(name): value for name, value in found.items()}
+
+
+def _from_yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _of_type(hint: Any, readings: Sequence[Any], where: str) -> Any:
+    """The first reading of a value that is of the type."""
+    adapter: TypeAdapter[Any] = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    reasons = []
+    for reading in readings:
+        try:
+            return adapter.validate_python(reading)
+        except ValidationError as error:
+            reasons.append(error.errors()[0]["msg"])
+    raise ValueError(f"{where}: {readings[0]!r} does not fit: {reasons[0]}")

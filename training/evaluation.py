@@ -83,6 +83,7 @@ def evaluate(
     """
     places = _places(tasks, seats)
     training = _training_episodes(places, allow_train)
+    judging = as_judge(judge)
     made = make_policy(policy)
     other = made if partner is policy or (isinstance(partner, str) and partner == policy) else make_policy(partner)
     found: dict[str, Episode] = {}
@@ -107,7 +108,6 @@ def evaluate(
             batch = todo[start : start + batch_size]
             envs = [_environment(places[i][0], family, _seed(keys[i]), env_options) for i in batch]
             _play(envs, [seated[i] for i in batch], [keys[i] for i in batch], finished)
-    judging = as_judge(judge)
     episodes = _judged([found[key] for key in keys], judging, family)
     if out is not None:
         save_episodes(episodes, out)

@@ -1,9 +1,9 @@
 """The factorial of the world gates: asking x courtesy x length-matched filler, best price schedule against best.
 
-A probe (:mod:`sotopia_env.training.probes`) meets the scripted policies that are cloned, on the same tasks and seats and
-with the same draws in every cell. For each cell the price schedule with the highest mean goal is chosen on one half of
-the tasks, one seat each, and measured on the other half, from both seats: a sentence has an effect only if it beats
-the best that prices alone can do.
+A probe (:mod:`sotopia_env.training.probes`) meets the scripted policies that are cloned, on the same tasks and seats
+and with the same draws in every cell. For each cell the price schedule with the highest mean goal is chosen on some
+tasks, one seat each, and measured on others, from both seats: a sentence has an effect only if it beats the best that
+prices alone can do.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from sotopia_env.training.statistics import Estimate, interval
 
 FACTORS = ("ask", "courtesy", "filler")
 
-SCHEDULES = tuple(Schedule(rate, anchor) for rate in (0.15, 0.3, 0.5) for anchor in (0.5, 1.0, 1.5))
-"""The price schedules tried in every cell."""
+SCHEDULES = tuple(Schedule(rate, anchor) for rate in (0.1, 0.2, 0.4) for anchor in (1.0, 1.5, 2.0))
+"""The price schedules tried in every cell: slower ones lose deals, and an opening beyond 2 is next to nothing."""
 
 POSSIBLE = {"wide": 2 / 3, "narrow": 1 / 3}
 """Zones in the proportions of the family, without the empty ones: there no deal is possible and no goal known."""
@@ -69,7 +69,7 @@ def factorial(
 
     Args:
         coupling: of all channels of the world.
-        tasks: measured on; as many others serve to choose the schedules.
+        tasks: measured on; half as many others serve to choose the schedules.
         seed: of the tasks and of every draw. The tasks are the same at every coupling.
         schedules: to choose from.
         progress: called after every cell.
@@ -79,7 +79,7 @@ def factorial(
         ``tasks``, ``episodes`` and ``choosing_episodes`` they rest on.
     """
     family = Bargain(coupling, zones=POSSIBLE)
-    drawn = draw_tasks(family, 2 * tasks, seed)
+    drawn = draw_tasks(family, tasks + max(1, tasks // 2), seed)
     measuring = drawn[:tasks]
     choosing = [replace(task, evaluated_seat=i % task.num_seats) for i, task in enumerate(drawn[tasks:])]
     found: dict[Cell, tuple[Result, ...]] = {}

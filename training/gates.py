@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
-from sotopia_env.training.factorial import CELLS, FACTORS, PARTNER, POSSIBLE, SCHEDULES, factorial
+from sotopia_env.training.factorial import CELLS, PARTNER, POSSIBLE, SCHEDULES, factorial
 from sotopia_env.training.probes import Schedule
 from sotopia_env.training.statistics import paired_difference
 
@@ -28,7 +28,7 @@ MARGIN = 0.3
 """Two goals that differ by less count as the same: a 90 % interval inside it shows equivalence at the level of 5 %."""
 
 KEPT = 0.5
-"""A clone that shows less than this share of an effect has not kept the coupling."""
+"""A clone that shows less than this share of an effect has not kept the coupling, and studies use scripted partners."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class GateSettings:
     """How large the gates are.
 
     Args:
-        tasks: measured on at every coupling, from both seats; as many others serve to choose price schedules.
+        tasks: measured on at every coupling, from both seats; half as many others serve to choose prices.
         couplings: to be tried; the gates speak of -0.5, 0 and 1.
         schedules: price schedules of the factorial.
         states: states of play at which the clone is forked.
@@ -47,7 +47,7 @@ class GateSettings:
     tasks: int = 500
     couplings: tuple[float, ...] = COUPLINGS
     schedules: tuple[Schedule, ...] = SCHEDULES
-    states: int = 400
+    states: int = 600
     clone_draws: int = 2
     seed: int = 0
 
@@ -82,9 +82,7 @@ def run_gates(
             bar.advance(shown)
 
         measured = [
-            factorial(
-                coupling, settings.tasks, seed=settings.seed, schedules=settings.schedules, progress=tick
-            )
+            factorial(coupling, settings.tasks, seed=settings.seed, schedules=settings.schedules, progress=tick)
             for coupling in settings.couplings
         ]
         data: dict[str, Any] = {
@@ -123,7 +121,7 @@ def matched_worlds(settings: GateSettings, progress: Callable[[], None] = lambda
         {
             "coupling": coupling,
             "difference": _goal_difference(row, zero).to_dict(),
-            **{key: row.summary[key] for key in ("goal", "deal_rate", "turns", "knowledge", "relationship", "episodes")},
+            **{key: row.summary[key] for key in ("goal", "deal_rate", "turns", "knowledge", "episodes")},
         }
         for coupling, row in zip(settings.couplings, others, strict=True)
     ]
@@ -183,17 +181,21 @@ def _same(name: str, effect: Mapping[str, Any]) -> dict[str, Any]:
 
 def _within(name: str, estimate: Mapping[str, Any]) -> dict[str, Any]:
     low, high = estimate["low"], estimate["high"]
-    inside = None if low is None or high is None else -MARGIN < low and high < MARGIN
+    inside = None if low is None or high is None else low > -MARGIN and high < MARGIN
     return _entry(name, f"90 % interval within ±{MARGIN:g}", estimate, inside)
 
 
 def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Met or missed only where both partners were measured finely enough to tell."""
     name = f"the clone keeps the effect of a {row['insertion']} on {row['outcome']}"
-    low, high = row["scripted"]["low"], row["scripted"]["high"]
-    shown = low is not None and high is not None and (low > 0 or high < 0)
-    ratio = row["ratio"]["mean"]
-    met = ratio >= KEPT if shown and ratio is not None else None
-    return _entry(name, f"clone / scripted ≥ {KEPT:g}", row["ratio"], met)
+    scripted, ratio = row["scripted"], row["ratio"]
+    met = None
+    if ratio["low"] is not None and (scripted["low"] > 0 or scripted["high"] < 0):
+        if ratio["mean"] >= KEPT and ratio["low"] > 0:
+            met = True
+        elif ratio["mean"] < KEPT and ratio["high"] < 1:
+            met = False
+    return _entry(name, f"clone / scripted ≥ {KEPT:g}", ratio, met)
 
 
 def _entry(name: str, bar: str, estimate: Mapping[str, Any], met: bool | None) -> dict[str, Any]:

@@ -25,7 +25,9 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
     """A table of Markdown, its columns padded so that it reads well as plain text too."""
     cells = [list(headings), *(list(row) for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
 
@@ -46,9 +48,9 @@ def _verdicts(gates: Sequence[Mapping[str, Any]]) -> str:
 def _factorial(measured: Sequence[Mapping[str, Any]]) -> list[str]:
     first = measured[0]
     said = (
-        f"{first['tasks']} tasks from both seats ({first['episodes']} episodes a cell); the price schedule of each cell "
-        f"was chosen on {first['choosing_episodes']} other tasks, one seat each. Effects on the probe's goal, over all "
-        "settings of the other two factors, paired over task and seat; bootstrap over scenarios."
+        f"{first['tasks']} tasks from both seats ({first['episodes']} episodes a cell); the price schedule of each "
+        f"cell was chosen on {first['choosing_episodes']} other tasks, one seat each. Effects on the probe's goal, "
+        "over all settings of the other two factors, paired over task and seat; bootstrap over scenarios."
     )
     effects = [
         [
@@ -100,9 +102,9 @@ def _matched(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _clone(found: Mapping[str, Any]) -> list[str]:
     said = (
-        f"{found['states']} states of play at coupling {found['coupling']:g}, {found['draws']} draws at each; the probe "
-        f"names prices at {found['prices']}. Concessions are shares of the list price. Effects against the same fork "
-        "without insertion, 95 %; the ratio is clone over scripted."
+        f"{found['states']} states of play at coupling {found['coupling']:g}, {found['draws']} draws at each; the "
+        f"probe names prices at {found['prices']}. Concessions are shares of the list price. Effects against the same "
+        "fork without insertion, 95 %; the ratio is clone over scripted."
     )
     effects = [
         [

@@ -35,7 +35,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         ]
         self._share_groups()
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of both."""
         loss = None if closure is None else closure()
         for part in self.parts:

@@ -64,9 +64,9 @@ class Settings:
         max_turn_tokens: length limit of a turn.
     """
 
-    expert_episodes: int = 4_000
+    expert_episodes: int = 7_000
     expert_zones: Mapping[str, float] = field(default_factory=lambda: {"wide": 0.35, "narrow": 0.35, "empty": 0.3})
-    cloning_epochs: float = 1.5
+    cloning_epochs: float = 1.0
     cloning_batch: int = 8
     cloning_rate: float = 3e-3
     grpo_steps: int = 40
@@ -215,13 +215,13 @@ class Run:
                 )
             ]
             few = draw_tasks(f"{FAMILY}:test", self.settings.partner_tasks, self.seed + 1)
-            met = [
-                [
+            met = {
+                name: [
                     self._row(Match(f"{name} against {partner}", policy, f"scripted:{partner}"), few)
                     for partner in self.settings.partners
                 ]
                 for name, policy in (("learner", learner), ("clone", clone_policy))
-            ]
+            }
         self.console.print(table([row.summary for row in (teacher, baseline, learned, *sharp)], "bargain:test"))
         return {
             "evaluation": {
@@ -231,7 +231,7 @@ class Run:
                 "difference": difference(learned, baseline),
             },
             "sharpening": [{**row.summary, "difference": difference(learned, row)} for row in sharp],
-            "partners": against_partners(*met, seen=[f"scripted:{name}" for name in CLONED]),
+            "partners": against_partners(met["learner"], met["clone"], seen=[f"scripted:{name}" for name in CLONED]),
             "dialogues": learned.sample(3, self.seed),
         }
 
@@ -284,9 +284,7 @@ class Run:
 
     def _row(self, match: Match, tasks: Sequence[Task]) -> Evaluation:
         path = self.folder / "evaluation" / f"{match.name.replace(' ', '-').replace(',', '')}.jsonl"
-        return evaluate(
-            match.policy, match.partner, tasks, name=match.name, seed=self.seed, out=path, progress=True
-        )
+        return evaluate(match.policy, match.partner, tasks, name=match.name, seed=self.seed, out=path, progress=True)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

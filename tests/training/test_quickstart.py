@@ -1,0 +1,154 @@
+"""The quickstart's folder: it remembers its settings, its stages resume, and its report holds what it must."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sotopia_env.rewards.dimensions import DIMENSIONS
+from sotopia_env.storage import load_episodes
+from sotopia_env.training.callbacks import read_metrics
+from sotopia_env.training.quickstart import PRESETS, Run, Settings, quickstart
+
+ROOT = Path(__file__).parents[2]
+
+TINY = Settings(
+    expert_episodes=24,
+    cloning_epochs=1.0,
+    grpo_steps=1,
+    dialogues=4,
+    group=2,
+    tasks=2,
+    partner_tasks=2,
+    temperatures=(0.0,),
+    partners=("firm", "anchor"),
+    max_turn_tokens=6,
+)
+
+QUICKSTART = """
+import sys, torch
+from pathlib import Path
+from sotopia_env.training.quickstart import Run, Settings
+torch.set_num_threads(1)
+settings = Settings(expert_episodes=300, cloning_epochs=2.0, cloning_batch=4, max_turn_tokens=6)
+run = Run(Path(sys.argv[1]), 0, settings)
+run.experts()
+run.clone()
+"""
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("seconds.json", "report.json", "report.html")
+    }
+
+
+def test_a_folder_refuses_another_seed_and_other_settings(tmp_path: Path) -> None:
+    Run(tmp_path / "run", 0, TINY)
+    Run(tmp_path / "run", 0, TINY)
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    for seed, settings in ((1, TINY), (0, replace(TINY, tasks=3)), (0, PRESETS["small"])):
+        with pytest.raises(ValueError, match="holds a run with other settings or another seed"):
+            Run(tmp_path / "run", seed, settings)
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+def test_published_data_is_read_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises((ValueError, OSError), match="nowhere"):
+        quickstart(tmp_path / "run", settings=TINY, sotopia_data=tmp_path / "nowhere")
+    assert not (tmp_path / "run").exists()
+
+
+def test_experts_go_on_where_they_were_cut_off(tmp_path: Path) -> None:
+    whole, cut = Run(tmp_path / "whole", 0, TINY), Run(tmp_path / "cut", 0, TINY)
+    played = whole.experts()
+    assert len(played) == TINY.expert_episodes
+    lines = (tmp_path / "whole" / "experts.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "cut" / "experts.jsonl").write_bytes(b"".join(lines[:10]) + lines[10][:50])
+    assert cut.experts() == played
+    assert {e.key for e in load_episodes(tmp_path / "cut" / "experts.jsonl")} == {e.key for e in played}
+    assert json.loads((tmp_path / "cut" / "seconds.json").read_text(encoding="utf-8"))["experts"] > 0
+
+
+def test_the_small_preset_has_every_stage_of_the_main_job() -> None:
+    small, main = PRESETS["small"], PRESETS["default"]
+    assert main == Settings()
+    assert 2 * main.tasks >= 200
+    assert set(small.partners) <= set(main.partners)
+    assert small.dialogues % small.group == main.dialogues % main.group == 0
+    assert small.expert_episodes < main.expert_episodes
+    assert 0 < small.grpo_steps < main.grpo_steps
+
+
+@pytest.mark.slow
+def test_the_whole_loop_runs_and_is_skipped_when_it_is_finished(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    data = quickstart(folder, seed=3, settings=TINY, command=["sotopia-env", "quickstart", "--out", "a b"])
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    for row in ("teacher", "baseline", "learner", "difference"):
+        found = report["evaluation"][row]
+        assert found["episodes"] == 4
+        for dimension in DIMENSIONS:
+            assert set(found[dimension]) >= {"mean", "low", "high"}
+    assert report["evaluation"]["teacher"]["believability"]["mean"] == 10.0
+    stages = {"experts", "cloning", "grpo", "evaluation"}
+    assert set(report["seconds"]) == {*stages, "total"}
+    assert report["seconds"]["total"] == pytest.approx(sum(report["seconds"][stage] for stage in stages))
+    assert report["seed"] == 3
+    assert report["versions"]["world bargain"]
+    assert report["command"] == "sotopia-env quickstart --out 'a b'"
+    assert report["configuration"]["grpo_steps"] == 1
+    assert [row["partner"] for row in report["partners"]][:2] == ["scripted:firm", "scripted:anchor"]
+    assert len(report["sharpening"]) == 1
+    assert report["curves"]["cloning"]
+    assert report["curves"]["grpo"]
+    assert "<html" in (folder / "report.html").read_text(encoding="utf-8")
+
+    before = files(folder)
+    again = quickstart(folder, seed=3, settings=TINY)
+    assert files(folder) == before
+    assert again["evaluation"] == data["evaluation"]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_in_the_middle_of_cloning_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", QUICKSTART, str(folder)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    process = start()
+    deadline = time.monotonic() + 300
+    while not read_metrics(folder / "clone" / "metrics.jsonl"):
+        assert process.poll() is None, process.communicate()[1].decode()[-3000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (folder / "clone" / "complete.json").exists()
+    experts = (folder / "experts.jsonl").read_bytes()
+
+    process = start()
+    _, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors.decode()[-3000:]
+    assert (folder / "experts.jsonl").read_bytes() == experts
+    summary = json.loads((folder / "clone" / "complete.json").read_text(encoding="utf-8"))
+    assert summary["rows"] == 600
+    assert summary["steps"] == 300
+    assert (folder / "clone" / "model.safetensors").is_file()
+    steps = [line["step"] for line in read_metrics(folder / "clone" / "metrics.jsonl") if "loss" in line]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 300

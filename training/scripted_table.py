@@ -1,0 +1,213 @@
+"""The published table of ``bargain``: what good is, measured with scripted policies.
+
+Every scripted policy meets every other from both seats. Against each partner stands the best of many scripts (price
+schedules with and without questions, courtesies and facts, drawn at random), chosen on some tasks and measured on
+others: a policy above it has found something that scripts do not do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sotopia_env.agents.scripted import CLONED, PRESETS
+from sotopia_env.families.bargain import Bargain
+from sotopia_env.rewards.dimensions import DIMENSIONS
+from sotopia_env.tasks import Task
+from sotopia_env.training.evaluation import draw_tasks, evaluate
+from sotopia_env.training.gates_page import markdown_table, with_interval
+from sotopia_env.training.probes import Additions, Probe, Schedule, template_attacker
+from sotopia_env.training.results import Result, summarise
+
+_OTHERS = tuple(dimension for dimension in DIMENSIONS if dimension != "goal")
+PARTNERS = (*(f"scripted:{name}" for name in PRESETS), "scripted:mixed")
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """How large the table is.
+
+    Args:
+        tasks: each is played from both seats against every partner; as many others serve the search.
+        scripts: tried against every partner.
+        coupling: of all channels of the world.
+        partners: names of policies.
+        seed: of everything.
+    """
+
+    tasks: int = 50
+    scripts: int = 60
+    coupling: float = 1.0
+    partners: tuple[str, ...] = PARTNERS
+    seed: int = 0
+
+
+def scripted_table(
+    settings: TableSettings | None = None, *, out: str | Path | None = None, progress: bool = False
+) -> dict[str, Any]:
+    """Play the table.
+
+    Args:
+        settings: how large.
+        out: folder for ``table.json`` and ``table.md``.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        ``rows`` by policy over all partners (summary, and the goal by seat), ``goals`` (mean goal of each policy
+        against each partner), ``optimum`` (for each partner the best script and its row) and ``correlations`` of the
+        seven dimensions over the rows of scripted policies.
+    """
+    settings = settings or TableSettings()
+    family = Bargain(settings.coupling)
+    drawn = draw_tasks(family, 2 * settings.tasks, settings.seed)
+    measuring, searching = drawn[: settings.tasks], drawn[settings.tasks :]
+    policies: list[Any] = [*settings.partners, template_attacker()]
+    played: dict[str, dict[str, tuple[Result, ...]]] = {}
+    optimum = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
+        total = len(settings.partners) * (len(policies) + settings.scripts)
+        shown = bar.add_task("table", total=total)
+        for partner in settings.partners:
+            for policy in policies:
+                row = evaluate(policy, partner, measuring, family=family, seed=settings.seed)
+                played.setdefault(row.policy, {})[partner] = row.results
+                bar.advance(shown)
+            best = _search(partner, searching, family, settings, lambda: bar.advance(shown))
+            row = evaluate(best, partner, measuring, family=family, seed=settings.seed)
+            played.setdefault("best script", {})[partner] = row.results
+            found = {"partner": partner, "script": best.name, "goal": row.summary["goal"]}
+            optimum.append(found | {key: row.summary[key] for key in ("deal_rate", "share_given_deal")})
+    data = {
+        "world": {"family": Bargain.name, "version": Bargain.version, "coupling": settings.coupling},
+        "seed": settings.seed,
+        "tasks": settings.tasks,
+        "scripts": settings.scripts,
+        "rows": [_row(name, by_partner) for name, by_partner in played.items()],
+        "goals": {
+            name: {partner: summarise(results)["goal"]["mean"] for partner, results in by_partner.items()}
+            for name, by_partner in played.items()
+        },
+        "optimum": optimum,
+        "correlations": correlations(
+            [r for name in settings.partners for results in played[name].values() for r in results]
+        ),
+    }
+    if out is not None:
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "table.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        (folder / "table.md").write_text(table_text(data), encoding="utf-8")
+    return data
+
+
+def draw_scripts(number: int, seed: int) -> list[Probe]:
+    """Scripts drawn at random: rate 0.05 to 0.6, anchor 0.25 to 2, patience 1 to 5, sentences at even odds."""
+    generator = np.random.default_rng(seed)
+    scripts = []
+    for _ in range(number):
+        rate, anchor = generator.uniform(0.05, 0.6), generator.uniform(0.25, 2.0)
+        schedule = Schedule(round(float(rate), 2), round(float(anchor), 2), int(generator.integers(1, 6)))
+        ask, courtesy, fact = (bool(draw) for draw in generator.integers(2, size=3))
+        scripts.append(Probe(schedule, Additions(ask=ask, courtesy=courtesy, fact=fact)))
+    return scripts
+
+
+def correlations(results: Sequence[Result]) -> list[list[float | None]]:
+    """Pearson correlations of the seven dimensions over episodes in which both values are known.
+
+    ``None`` where one of the two never varies.
+    """
+    scores = np.array([[_number(result.score(d)) for d in DIMENSIONS] for result in results])
+    matrix: list[list[float | None]] = []
+    for i in range(len(DIMENSIONS)):
+        matrix.append([])
+        for j in range(len(DIMENSIONS)):
+            both = scores[~np.isnan(scores[:, [i, j]]).any(axis=1)]
+            varies = len(both) > 1 and both[:, i].std() > 0 and both[:, j].std() > 0
+            matrix[i].append(float(np.corrcoef(both[:, i], both[:, j])[0, 1]) if varies else None)
+    return matrix
+
+
+def table_text(data: Mapping[str, Any]) -> str:
+    """The table as a page of Markdown.
+
+    Args:
+        data: of :func:`scripted_table`.
+    """
+    partners = [found["partner"] for found in data["optimum"]]
+    rows = [
+        [
+            row["name"],
+            with_interval(row["summary"]["goal"], ".2f"),
+            *(_mean(goal, ".2f") for goal in row["goal_by_seat"]),
+            _mean(row["summary"]["deal_rate"], ".0%"),
+            _mean(row["summary"]["share_given_deal"], ".2f"),
+            _mean(row["summary"]["turns"], ".1f"),
+            *(_mean(row["summary"][d], ".2f") for d in _OTHERS),
+        ]
+        for row in data["rows"]
+    ]
+    headings = ["policy", "goal, 95 %", "first", "second", "deals", "share", "turns", *_OTHERS]
+    goals = [
+        [name, *("-" if by_partner[partner] is None else f"{by_partner[partner]:.2f}" for partner in partners)]
+        for name, by_partner in data["goals"].items()
+    ]
+    best = [
+        [f["partner"], f["script"], with_interval(f["goal"], ".2f"), _mean(f["deal_rate"], ".0%")]
+        for f in data["optimum"]
+    ]
+    related = [
+        [name, *("-" if value is None else f"{value:+.2f}" for value in values)]
+        for name, values in zip(DIMENSIONS, data["correlations"], strict=True)
+    ]
+    parts = [
+        f"{data['tasks']} tasks from both seats against each of {len(partners)} partners, coupling "
+        f"{data['world']['coupling']:g}. Cloned: {', '.join(CLONED)}; the other presets are met only in evaluation. "
+        "`first` and `second` are the goals of the seat that opens and of the other.",
+        "## Policies against all partners",
+        markdown_table([heading.replace("_", " ") for heading in headings], rows),
+        "## Mean goal of each policy (row) against each partner (column)",
+        markdown_table(["", *(partner.removeprefix("scripted:") for partner in partners)], goals),
+        "## Best of the scripts",
+        f"The best of {data['scripts']} scripts against each partner, chosen on {data['tasks']} other tasks.",
+        markdown_table(["partner", "script", "goal, 95 %", "deals"], best),
+        "## Correlations of the seven dimensions",
+        "Over the episodes of the scripted policies.",
+        markdown_table(["", *(name.replace("_", " ") for name in DIMENSIONS)], related),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _search(
+    partner: str, tasks: Sequence[Task], family: Bargain, settings: TableSettings, progress: Callable[[], None]
+) -> Probe:
+    seated = [replace(task, evaluated_seat=i % task.num_seats) for i, task in enumerate(tasks)]
+
+    def mean_goal(script: Probe) -> float:
+        row = evaluate(script, partner, seated, seats="evaluated", family=family, seed=settings.seed)
+        progress()
+        return float(np.nanmean([_number(result.score("goal")) for result in row.results]))
+
+    return max(draw_scripts(settings.scripts, settings.seed), key=mean_goal)
+
+
+def _row(name: str, by_partner: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
+    results = [result for results in by_partner.values() for result in results]
+    by_seat = [summarise([r for r in results if r.seat == seat])["goal"] for seat in range(2)]
+    return {"name": name, "summary": summarise(results), "goal_by_seat": by_seat}
+
+
+def _mean(estimate: Mapping[str, float | None], form: str) -> str:
+    return "-" if estimate["mean"] is None else format(estimate["mean"], form)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
