@@ -18,7 +18,7 @@ def main(episodes: int = 20) -> float:
         total = 0.0
         while env.agents:
             actions = {a: policies[a].act_one(observations[a]) for a in env.agents if infos[a]["active"]}
-            observations, rewards, terminations, truncations, infos = env.step(actions)
+            observations, rewards, _, _, infos = env.step(actions)
             total += rewards["agent_0"]
         returns.append(total)
     # nan marks an episode whose goal nobody can score: its zone of agreement was empty.

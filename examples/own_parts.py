@@ -13,12 +13,14 @@ class SayTheNumber:
     name = "say-the-number"
 
     def generate(self, rng: np.random.Generator) -> sotopia_env.Task:
+        """Draw a number."""
         number = str(rng.integers(10, 100))
         scenario = sotopia_env.Scenario(f"number-{number}", f"The number is {number}.", ("Say it.",) * 2)
         people = (sotopia_env.Character("a", "Ada"), sotopia_env.Character("b", "Ben"))
         return sotopia_env.Task(scenario.id, self.name, "1", "train", scenario, people, max_cycles=4)
 
     def score(self, episode: sotopia_env.Episode) -> dict[str, list[float | None]]:
+        """Give 10 to each who said it."""
         number = episode.task.scenario.id.removeprefix("number-")
         return {"goal": [10.0 * any(number in t.text for t in episode.own_turns(a)) for a in episode.agents]}
 

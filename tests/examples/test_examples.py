@@ -37,7 +37,7 @@ def test_own_parts_are_played_paid_and_judged(capsys: pytest.CaptureFixture[str]
         assert episode.judgements[-1].scores["goal"] == [10.0 * one for one in said]
         words = [-0.01 * len(turn.text.split()) for turn in episode.own_turns("agent_0")]
         assert episode.rewards["brevity"]["agent_0"] == pytest.approx(tuple(words))
-        assert sum(episode.rewards["uniform"]["agent_0"]) == pytest.approx(10.0 * said[0])
+        assert sum(episode.rewards["uniform"]["agent_0"]) == pytest.approx(1.0 * said[0])
     advantages = module.winner_takes_all(np.array([[-0.04, -0.04], [-0.05, -0.04]]), np.ones((2, 2), dtype=bool))
     assert advantages.tolist() == [[1.0, 1.0], [0.0, 0.0]]
     assert "advantages" in capsys.readouterr().out

@@ -174,7 +174,7 @@ def logged(trainer: Any, name: str) -> float:
 
 def test_the_learner_learns_what_step_pays(tiny_directory: Path, tmp_path: Path) -> None:
     changes = {"per_device_train_batch_size": 32, "num_generations": 16, "learning_rate": 3e-2}
-    args = settings(tmp_path, max_steps=10, save_strategy="no", **changes)
+    args = settings(tmp_path, max_steps=20, save_strategy="no", **changes)
     trainer = trainer_for(str(tiny_directory), args, environment(max_cycles=2))
     trainer.train()
     rewards = [line["reward"] for line in read_metrics(tmp_path / "metrics.jsonl") if "reward" in line]
