@@ -156,3 +156,22 @@ def test_episodes_become_tensors() -> None:
     assert batch.own_mask.shape == batch.utterance_index.shape == batch.input_ids.shape
     written = [int(row.max()) + 1 for row in batch.utterance_index]
     assert written == [len(episode.own_turns("agent_0")) for episode in episodes]
+
+
+def test_a_learner_is_trained_against_a_directory(tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    from sotopia_env import training
+    from sotopia_env.agents.embedded import build_embedded_model
+    from sotopia_env.agents.loading import LoadedModel
+    from sotopia_env.training.corpus import corpus
+
+    written = corpus(sotopia_env.rollout("bargain", "scripted:mixed", num_episodes=4))
+    model = str(tmp_path / "bc")
+    LoadedModel(*build_embedded_model(written, 0, hidden_size=32, layers=2, heads=2)).save(model)
+    env = sotopia_env.parallel_env("bargain", reward="episode", max_cycles=4)
+    sizes = {"per_device_train_batch_size": 4, "num_generations": 2, "max_turn_tokens": 4, "disable_tqdm": True}
+    args = training.GRPOConfig(str(tmp_path / "grpo"), max_steps=1, **sizes)
+    trainer = training.GRPOTrainer(model, env=env, partner=model, args=args)
+    trainer.train()
+    assert trainer.state.global_step == 1
+    assert sotopia_env.make_policy(str(tmp_path / "grpo")).name == "grpo"

@@ -3,8 +3,9 @@
 Scripted policies play; each episode is cut at a turn drawn at random, where a probe takes the place of the one whose
 turn it is. It names the same price in every fork, and adds a question, a courtesy, a filler, its own secret or nothing.
 From there on the other side is played by the scripted policy that began the episode, or by the clone, while the probe
-goes on with prices alone. What an insertion changes in the partner's replies, against the fork without it, is its
-effect; all forks of a state share their draws.
+goes on with prices alone. What an insertion changes in the partner's replies, against the fork with a filler, is its
+effect: a model may react to any sentence more. The filler's own is against the fork without. All forks of a state share
+their draws.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ from sotopia_env.training.statistics import (
 
 TEACHER = "scripted:mixed"
 INSERTIONS: Mapping[str, Additions] = {
+    "filler": Additions(filler=True),
     "question": Additions(ask=True),
     "courtesy": Additions(courtesy=True),
-    "filler": Additions(filler=True),
     "leak": Additions(leak=True),
 }
+FILLER = 1
+"""The place of the filler among the forks, after the one without insertion."""
 OUTCOMES = ("next concession", "concession in two replies", "disclosure")
 """Concessions are shares of the list price, towards the probe; disclosure is whether a new fact is told in two replies.
 
@@ -101,7 +104,8 @@ def clone_gate(
     effects = []
     for a, insertion in enumerate(INSERTIONS, start=1):
         for o, outcome in enumerate(OUTCOMES):
-            differences = {name: values[:, a, o] - values[:, 0, o] for name, values in outcomes.items()}
+            without = 0 if insertion == "filler" else FILLER
+            differences = {name: values[:, a, o] - values[:, without, o] for name, values in outcomes.items()}
             effects.append(
                 {
                     "insertion": insertion,

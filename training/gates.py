@@ -21,6 +21,7 @@ from sotopia_env.families.bargain import Bargain
 from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
 from sotopia_env.training.factorial import CELLS, PARTNER, POSSIBLE, SCHEDULES, factorial
 from sotopia_env.training.probes import Schedule
+from sotopia_env.training.results import summarise
 from sotopia_env.training.statistics import paired_difference
 
 COUPLINGS = (-0.5, 0.0, 0.25, 0.5, 1.0)
@@ -111,7 +112,10 @@ def run_gates(
 
 
 def matched_worlds(settings: GateSettings, progress: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
-    """Goal of the scripted policies among themselves at every coupling, and its difference to coupling 0."""
+    """Goal of the scripted policies among themselves at every coupling, and its difference to coupling 0.
+
+    What one seat gains the other loses, so the mean over both tells of deals missed; hence also the goal by seat.
+    """
     rows = [_self_play(0.0, settings)]
     for coupling in settings.couplings:
         rows.append(rows[0] if coupling == 0 else _self_play(coupling, settings))
@@ -121,6 +125,7 @@ def matched_worlds(settings: GateSettings, progress: Callable[[], None] = lambda
         {
             "coupling": coupling,
             "difference": _goal_difference(row, zero).to_dict(),
+            "goal_by_seat": [summarise([r for r in row.results if r.seat == seat])["goal"] for seat in range(2)],
             **{key: row.summary[key] for key in ("goal", "deal_rate", "turns", "knowledge", "episodes")},
         }
         for coupling, row in zip(settings.couplings, others, strict=True)

@@ -85,12 +85,13 @@ def _factorial(measured: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _matched(rows: Sequence[Mapping[str, Any]]) -> str:
     return markdown_table(
-        ["coupling", "goal, 95 %", "difference to 0, 90 %", "deals", "turns", "knowledge"],
+        ["coupling", "goal, 95 %", "difference to 0, 90 %", "first", "second", "deals", "turns", "knowledge"],
         [
             [
                 f"{row['coupling']:g}",
                 with_interval(row["goal"], ".2f"),
                 with_interval(row["difference"]),
+                *(f"{goal['mean']:.2f}" for goal in row["goal_by_seat"]),
                 f"{row['deal_rate']['mean']:.1%}",
                 f"{row['turns']['mean']:.1f}",
                 f"{row['knowledge']['mean']:.1f}",
@@ -104,7 +105,7 @@ def _clone(found: Mapping[str, Any]) -> list[str]:
     said = (
         f"{found['states']} states of play at coupling {found['coupling']:g}, {found['draws']} draws at each; the "
         f"probe names prices at {found['prices']}. Concessions are shares of the list price. Effects against the same "
-        "fork without insertion, 95 %; the ratio is clone over scripted."
+        "fork with a filler (the filler's own: without), 95 %; the ratio is clone over scripted."
     )
     effects = [
         [

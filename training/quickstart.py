@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -222,7 +223,7 @@ class Run:
                 ]
                 for name, policy in (("learner", learner), ("clone", clone_policy))
             }
-        self.console.print(table([row.summary for row in (teacher, baseline, learned, *sharp)], "bargain:test"))
+        self._print(table([row.summary for row in (teacher, baseline, learned, *sharp)], "bargain:test"))
         return {
             "evaluation": {
                 "teacher": teacher.summary,
@@ -247,7 +248,7 @@ class Run:
                     ("learner", self._policy("learner"), clone_policy),
                 )
             ]
-        self.console.print(table([row.summary for row in rows], "published craigslist tasks"))
+        self._print(table([row.summary for row in rows], "published craigslist tasks"))
         names = ("teacher", "baseline", "learner")
         return {
             **{name: row.summary for name, row in zip(names, rows, strict=True)},
@@ -285,6 +286,10 @@ class Run:
     def _row(self, match: Match, tasks: Sequence[Task]) -> Evaluation:
         path = self.folder / "evaluation" / f"{match.name.replace(' ', '-').replace(',', '')}.jsonl"
         return evaluate(match.policy, match.partner, tasks, name=match.name, seed=self.seed, out=path, progress=True)
+
+    def _print(self, text: str) -> None:
+        # Tables are as wide as they are; a console would fold them.
+        print(text, file=sys.stderr)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

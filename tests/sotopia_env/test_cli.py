@@ -129,6 +129,7 @@ def test_policies_are_evaluated_and_compared(tmp_path: Path) -> None:
         (("evaluate", "random", "--judge", "jury"), "unknown judge 'jury'"),
         (("evaluate", "random", "--on", "bargain:train"), "training split"),
         (("evaluate", "random", "-n", 0), "the list of tasks is empty"),
+        (("gates", "nowhere"), "only bargain has gates"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line(arguments: tuple[object, ...], message: str) -> None:
