@@ -14,11 +14,13 @@ from sotopia_env.training.corpus import corpus
 from sotopia_env.training.evaluation import draw_tasks
 
 
-def main(folder: Path = Path("runs/in-python"), episodes: int = 4_000, steps: int = 40, tasks: int = 100) -> float:
+def main(folder: Path = Path("runs/in-python"), episodes: int = 7_000, steps: int = 40, tasks: int = 100) -> float:
     """Run the stages and return the learner's gain in goal."""
     experts = sotopia_env.rollout("bargain", "scripted:mixed", num_episodes=episodes, seed=0)
     model = LoadedModel(*build_embedded_model(corpus(experts), seed=0), "embedded")
-    settings = training.CloningConfig(str(folder / "clone"), per_device_train_batch_size=8, learning_rate=3e-3)
+    settings = training.CloningConfig(
+        str(folder / "clone"), per_device_train_batch_size=8, learning_rate=3e-3, muon=True
+    )
     clone = training.clone(experts, model, out=folder / "clone", args=settings)
 
     env = sotopia_env.parallel_env("bargain", reward="episode")
