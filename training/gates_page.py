@@ -17,7 +17,7 @@ def gates_text(data: Mapping[str, Any]) -> str:
     parts = ["## Gates", _verdicts(data["gates"]), "## Factorial", *_factorial(data["factorial"])]
     parts += ["## Matched worlds", _matched(data["matched"])]
     if data["clone"] is not None:
-        parts += ["## Couplings of the clone", *_clone(data["clone"])]
+        parts += ["## Couplings of the clone", *_clone(data["clone"]), _survival(data["gates"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -99,6 +99,16 @@ def _matched(rows: Sequence[Mapping[str, Any]]) -> str:
             for row in rows
         ],
     )
+
+
+def _survival(gates: Sequence[Mapping[str, Any]]) -> str:
+    kept = {gate["name"].removeprefix("the clone keeps "): gate["met"] for gate in gates if "clone" in gate["name"]}
+    lost = [name for name, met in kept.items() if met is False]
+    if lost:
+        found = "; ".join(lost)
+        return f"**The couplings did not survive cloning** ({found}): studies of them use the scripted partner."
+    unclear = [name for name, met in kept.items() if met is None]
+    return "Every coupling survived cloning" + (f", as far as can be told ({'; '.join(unclear)})." if unclear else ".")
 
 
 def _clone(found: Mapping[str, Any]) -> list[str]:
