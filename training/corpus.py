@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sotopia_env.episodes import Episode
-from sotopia_env.rendering import messages
-from sotopia_env.views import static_observation, transcript
+from sotopia_env.training.batches import chat_of
 
 
 def corpus(episodes: Sequence[Episode]) -> list[str]:
     """What the models of all seats read and write in some episodes."""
-    texts = []
-    for episode in episodes:
-        for seat in range(episode.task.num_seats):
-            observation = {**static_observation(episode.task, seat), "transcript": transcript(episode.turns)}
-            texts += [message["content"] for message in messages(observation)]
-    return texts
+    return [
+        message["content"] for episode in episodes for agent in episode.agents for message in chat_of(episode, agent)
+    ]

@@ -10,7 +10,7 @@ import sotopia_env
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.episodes import Episode
-from sotopia_env.training.batches import chat_of
+from sotopia_env.training.corpus import corpus
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,8 +31,7 @@ def episodes() -> list[Episode]:
 @pytest.fixture(scope="session")
 def tiny_directory(episodes: list[Episode], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model of two layers."""
-    corpus = [message["content"] for episode in episodes for a in episode.agents for message in chat_of(episode, a)]
-    model, tokenizer = build_embedded_model(corpus, seed=0, hidden_size=32, layers=2, heads=2)
+    model, tokenizer = build_embedded_model(corpus(episodes), seed=0, hidden_size=32, layers=2, heads=2)
     directory = tmp_path_factory.mktemp("tiny")
     LoadedModel(model, tokenizer).save(directory)
     return directory
