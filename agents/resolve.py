@@ -7,7 +7,8 @@ from typing import Any
 
 from sotopia_env.agents.functions import FunctionPolicy
 from sotopia_env.agents.random_policy import RandomPolicy
-from sotopia_env.agents.scripted import CLONED, PRESETS, MixedPolicy, ScriptedPolicy
+from sotopia_env.agents.scripted import MixedPolicy, ScriptedPolicy
+from sotopia_env.agents.traits import CLONED, PRESETS
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import import_attribute
 

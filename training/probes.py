@@ -16,7 +16,8 @@ import numpy as np
 from sotopia_env.actions import Action, speak
 from sotopia_env.agents import phrases
 from sotopia_env.agents.reading import first_person, read_brief
-from sotopia_env.agents.scripted import Traits, decide, generator
+from sotopia_env.agents.scripted import decide, generator
+from sotopia_env.agents.traits import Traits
 from sotopia_env.families import language
 from sotopia_env.policies import Context, Decision, Observation
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
-from sotopia_env.agents.scripted import CLONED
+from sotopia_env.agents.traits import CLONED
 from sotopia_env.episodes import Episode
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.make import parallel_env

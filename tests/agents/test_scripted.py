@@ -12,17 +12,10 @@ from hypothesis import strategies as st
 import sotopia_env
 from sotopia_env import do, gesture, leave, speak
 from sotopia_env.actions import NONE, Action
+from sotopia_env.agents.bargaining import next_offer, softness
 from sotopia_env.agents.reading import Brief, read_talk
-from sotopia_env.agents.scripted import (
-    CLONED,
-    PRESETS,
-    MixedPolicy,
-    ScriptedPolicy,
-    Traits,
-    decide,
-    next_offer,
-    softness,
-)
+from sotopia_env.agents.scripted import MixedPolicy, ScriptedPolicy, decide
+from sotopia_env.agents.traits import CLONED, PRESETS, Traits
 from sotopia_env.agreement import read_move
 from sotopia_env.episodes import Episode
 from sotopia_env.families import Bargain
