@@ -92,13 +92,12 @@ def read_brief(goal: str, situation: str) -> Brief | None:
     list_price = listed[0] if listed else prices[0] * 1.25
     # A target is no limit: a price somewhat beyond it is still better than no deal.
     slack = (-1 if seller else 1) * _SOFT_SLACK * list_price if _SOFT.search(goal) else 0.0
-    facts = _FACTS.search(goal)
-    manners, questions, leaks = _sways(goal)
+    manners, questions, leaks = sways(goal)
     return Brief(
         role="seller" if seller else "buyer",
         limit=max(prices[0] + slack, 1.0),
         list_price=list_price,
-        facts=tuple(facts.group(1).split("; ")) if facts else (),
+        facts=known_facts(goal),
         manners=manners,
         questions=questions,
         leaks=leaks,
@@ -163,7 +162,14 @@ def first_person(statement: str) -> str:
 _first_person = lru_cache(maxsize=4096)(first_person)
 
 
-def _sways(goal: str) -> tuple[float, float, float]:
+def known_facts(goal: str) -> tuple[str, ...]:
+    """The private facts that a goal tells its holder."""
+    facts = _FACTS.search(goal)
+    return tuple(facts.group(1).split("; ")) if facts else ()
+
+
+def sways(goal: str) -> tuple[float, float, float]:
+    """How far manners, questions and leaks move the holder of a goal; 0 where it does not say."""
     one, each = _SWAY.search(goal), _SWAYS.search(goal)
     if one:
         return (float(one.group(1)),) * 3

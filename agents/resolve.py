@@ -20,6 +20,9 @@ def policy_names() -> list[str]:
         "scripted:mixed",
         *(f"scripted:{name}" for name in PRESETS),
         "local:DIR or hub id",
+        "openai:MODEL",
+        "openai:MODEL@URL",
+        "human",
         "module:attribute",
     ]
 
@@ -49,6 +52,14 @@ def _named(name: str, options: dict[str, Any]) -> Policy:
         if rest == "mixed":
             return MixedPolicy([ScriptedPolicy(preset) for preset in CLONED], **options)
         return ScriptedPolicy(rest, **options)
+    if name == "human":
+        from sotopia_env.agents.human import HumanPolicy
+
+        return HumanPolicy(**options)
+    if kind == "openai":
+        from sotopia_env.agents.openai_policy import OpenAIPolicy
+
+        return OpenAIPolicy(rest, **options)
     if kind == "local" or Path(name).is_dir():
         from sotopia_env.agents.local_lm import LocalLM
 

@@ -12,9 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sotopia_env.actions import Action, leave, speak
-from sotopia_env.agents import phrases
+from sotopia_env.actions import Action
 from sotopia_env.agents.bargaining import bargain
+from sotopia_env.agents.befriending import befriend
+from sotopia_env.agents.dividing import divide
+from sotopia_env.agents.division_talk import read_division_brief
+from sotopia_env.agents.open_talk import open_talk
 from sotopia_env.agents.reading import read_brief
 from sotopia_env.agents.traits import PRESETS, Traits
 from sotopia_env.policies import Context, Decision, Observation
@@ -89,12 +92,15 @@ def generator(observation: Observation) -> np.random.Generator:
 
 def decide(observation: Observation, traits: Traits, rng: np.random.Generator) -> Action:
     """What a policy with these traits does now."""
-    brief = read_brief(observation["goal"], observation["situation"])
-    action = None if brief is None else bargain(observation, brief, traits, rng)
-    return _small_talk(observation, rng) if action is None else action
+    action = _solve(observation, traits, rng)
+    return open_talk(observation, rng) if action is None else action
 
 
-def _small_talk(observation: Observation, rng: np.random.Generator) -> Action:
-    if int(observation["turn"]) >= 12 and rng.random() < 0.3:
-        return leave("I have to go. Thank you for the talk.")
-    return speak(phrases.SMALL_TALK[int(rng.integers(len(phrases.SMALL_TALK)))])
+def _solve(observation: Observation, traits: Traits, rng: np.random.Generator) -> Action | None:
+    """The move in a task of a kind one knows; ``None`` in any other, and where nothing is left to do."""
+    goal, situation = observation["goal"], observation["situation"]
+    if (price := read_brief(goal, situation)) is not None:
+        return bargain(observation, price, traits, rng)
+    if (division := read_division_brief(goal, situation)) is not None:
+        return divide(observation, division, traits, rng)
+    return befriend(observation, traits, rng)

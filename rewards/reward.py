@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families.base import Family
+from sotopia_env.resolve import import_attribute
 from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.judges import Judge, RuleJudge, judged
 from sotopia_env.rewards.utterances import Utterances, combine, in_order, number_or_none
@@ -111,7 +112,7 @@ class Reward(ABC):
         """Plain JSON-able data from which :func:`get_reward` makes an equal reward."""
         record: Any = self  # a dataclass, or spec() is overridden
         values = {field.name: _plain(getattr(self, field.name), field.name) for field in fields(record)}
-        return {"type": _path(type(self)), **values}
+        return {"type": _plain(type(self), "type"), **values}
 
     def __add__(self, other: Any) -> Reward:
         return weighted_sum([*self.parts(), *as_reward(other).parts()])
@@ -244,7 +245,9 @@ class FunctionReward(Reward):
     timing: Timing = "hindsight"
 
     def __post_init__(self) -> None:
-        """Take the function's name where none was given."""
+        """Take the function's name where none was given, and the function behind the path that a spec holds."""
+        if isinstance(self.function, str):
+            object.__setattr__(self, "function", import_attribute(self.function))
         if (self.kind, self.timing) == ("credit", "hindsight"):
             raise ValueError(
                 "a credit known in hindsight must say what step pays at the end: subclass Reward and define outcome()"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+
+from sotopia_env.episodes import seat_of
 
 ACTION_TYPES = ("none", "speak", "non-verbal communication", "action", "leave")
 """The five types of Sotopia, in the order of the ``Discrete(5)`` of the action space. The order never changes."""
@@ -21,32 +25,42 @@ class Action:
     Args:
         type: one of :data:`ACTION_TYPES`.
         text: what is said or done; empty for ``none`` and, as a rule, for ``leave``.
+        to: seats it is addressed to in private; empty for everyone. Only an environment made with
+            ``private_messages=True`` takes any.
     """
 
     type: str
     text: str = ""
+    to: tuple[int, ...] = ()
 
-    def to_space(self) -> dict[str, Any]:
-        """The action as an element of the dict action space."""
-        return {"action_type": ACTION_TYPES.index(self.type), "argument": self.text}
+    def to_space(self, num_seats: int | None = None) -> dict[str, Any]:
+        """The action as an element of the dict action space.
+
+        Args:
+            num_seats: of an environment with private messages, whose space holds ``to``; ``None`` for any other.
+        """
+        element: dict[str, Any] = {"action_type": ACTION_TYPES.index(self.type), "argument": self.text}
+        if num_seats is not None:
+            element["to"] = np.array([seat in self.to for seat in range(num_seats)], dtype=np.int8)
+        return element
 
 
 NONE = Action("none")
 
 
-def speak(text: str) -> Action:
-    """Say ``text`` to everyone."""
-    return Action("speak", text)
+def speak(text: str, *, to: Iterable[str] = ()) -> Action:
+    """Say ``text`` to everyone, or in private to some: ``speak("psst", to=["agent_1"])``."""
+    return Action("speak", text, _seats(to))
 
 
-def do(text: str) -> Action:
+def do(text: str, *, to: Iterable[str] = ()) -> Action:
     """A physical or formal act, such as ``do("accept")``."""
-    return Action("action", text)
+    return Action("action", text, _seats(to))
 
 
-def gesture(text: str) -> Action:
+def gesture(text: str, *, to: Iterable[str] = ()) -> Action:
     """Non-verbal communication, such as ``gesture("nods")``."""
-    return Action("non-verbal communication", text)
+    return Action("non-verbal communication", text, _seats(to))
 
 
 def leave(text: str = "") -> Action:
@@ -54,12 +68,13 @@ def leave(text: str = "") -> Action:
     return Action("leave", text)
 
 
-def read_action(given: Any) -> tuple[Action, str | None]:
+def read_action(given: Any, *, num_seats: int | None = None) -> tuple[Action, str | None]:
     """Turn whatever was handed to ``step`` into an action.
 
     Args:
         given: an :class:`Action`, an element of the action space, a bare ``str`` (spoken verbatim, never parsed)
             or ``None``.
+        num_seats: of an environment with private messages, whose action space holds ``to``; ``None`` for any other.
 
     Returns:
         The action and ``None``; or ``none`` and the reason why what was given is not an action.
@@ -70,19 +85,27 @@ def read_action(given: Any) -> tuple[Action, str | None]:
         given = Action("speak", given)
     elif isinstance(given, Mapping):
         kind, text = given.get("action_type"), given.get("argument", "")
-        unknown = set(given) - {"action_type", "argument"}
+        unknown = set(given) - {"action_type", "argument", "" if num_seats is None else "to"}
         if unknown:
-            return NONE, f"unknown fields {sorted(map(str, unknown))}; an action has action_type and argument"
+            named = sorted(key if isinstance(key, str) else type(key).__name__ for key in unknown)
+            return NONE, f"unknown fields {str(named)[:200]}; an action has action_type and argument"
         try:
             name = kind if isinstance(kind, str) else ACTION_TYPES[_index(kind)]
         except (TypeError, ValueError, IndexError):
             # The value itself may be too long to be shown.
             found = type(kind).__name__
             return NONE, f"action_type ({found}) is no number from 0 to {len(ACTION_TYPES) - 1} and no type's name"
-        given = Action(name, text)
+        to = _addressed(given["to"], num_seats) if num_seats is not None and "to" in given else ()
+        if to is None:
+            return NONE, f"to ({type(given['to']).__name__}) is no vector of {num_seats} numbers, each 0 or 1"
+        given = Action(name, text, to)
     elif not isinstance(given, Action):
         return NONE, f"a {type(given).__name__} is not an action; give a dict, a str, or speak(...), do(...), leave()"
     return _checked(given)
+
+
+def _seats(agents: Iterable[str]) -> tuple[int, ...]:
+    return tuple(sorted({seat_of(agent) for agent in agents}))
 
 
 def _index(kind: Any) -> int:
@@ -92,18 +115,33 @@ def _index(kind: Any) -> int:
     return index
 
 
+def _addressed(vector: Any, num_seats: int) -> tuple[int, ...] | None:
+    """The seats a vector of 0 and 1 chooses, or ``None`` where it is none."""
+    try:
+        chosen = [_index(number) for number in vector] if isinstance(vector, list | tuple | np.ndarray) else []
+    except (TypeError, ValueError):
+        return None
+    if len(chosen) != num_seats or max(chosen) > 1:
+        return None
+    return tuple(seat for seat, number in enumerate(chosen) if number)
+
+
 def _checked(action: Action) -> tuple[Action, str | None]:
-    if action.type not in ACTION_TYPES:
-        return NONE, f"unknown action type {action.type!r:.60}; one of {', '.join(ACTION_TYPES)}"
+    if not isinstance(action.type, str) or action.type not in ACTION_TYPES:
+        found = f"{action.type!r:.60}" if isinstance(action.type, str) else type(action.type).__name__
+        return NONE, f"unknown action type {found}; one of {', '.join(ACTION_TYPES)}"
     if not isinstance(action.text, str):
         return NONE, f"the text of an action is a str, not a {type(action.text).__name__}"
     if len(action.text) > MAX_UTTERANCE:
         return NONE, f"the text has {len(action.text)} characters; at most {MAX_UTTERANCE} are allowed"
-    try:
-        action.text.encode("utf-8")
-    except UnicodeEncodeError:
-        return NONE, "the text holds a lone surrogate and cannot be encoded"
-    if action.type == "none" and action.text:
+    if not action.text.isascii():
+        try:
+            action.text.encode("utf-8")
+        except UnicodeEncodeError:
+            return NONE, "the text holds a lone surrogate and cannot be encoded"
+    if not (isinstance(action.to, tuple) and all(isinstance(seat, int) for seat in action.to)):
+        return NONE, "to is no tuple of seats"
+    if action.type == "none":
         return NONE, None
     if action.type == "speak" and not action.text.strip():
         return NONE, "nothing was said"

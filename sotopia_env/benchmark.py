@@ -23,13 +23,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sotopia_env.episodes import Episode
-from sotopia_env.make import parallel_env
+from sotopia_env.actions import Action
+from sotopia_env.episodes import Episode, Turn
+from sotopia_env.make import parallel_env, raw_env
+from sotopia_env.published import load_tasks
+from sotopia_env.published.files import DATA_VARIABLE
+from sotopia_env.rendering import output_text
 from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts import rollout
 
 TEXTS = ("I think we could talk about something else.", "Yes, I would like that, and so would my brother.")
 """What a fixed policy says: no price, so that only the turn limit ends an episode."""
+
+SOTOPIA_STEPS = (6_000, 10_000)
+"""Scripted steps a second of sotopia 0.1.5, as measured on two cores: its range."""
+
+TIMES_FASTER = 8
 
 PAIR = ("scripted:warm", "scripted:firm")
 EPISODES = 200
@@ -86,6 +95,8 @@ def measure_all(
     """
     yield from long_talk(repeats)
     yield from scripted_speed(episodes, repeats)
+    yield from published_speed(episodes, repeats)
+    yield from face_cost(episodes, repeats)
     yield from wrapper_cost(episodes, repeats)
     yield from import_cost(repeats)
     yield from model_rollouts(dialogues, model)
@@ -139,6 +150,52 @@ def scripted_speed(episodes: int, repeats: int) -> Iterator[Measure]:
     yield Measure("scripted steps a second, rollout with policies and judge", steps / whole, "/s")
     yield Measure("judge", judging / episodes * 1e3, "ms an episode", "<= 1", judging / episodes <= 1e-3)
     yield Measure("policies over environment", (policy - alone) / alone, "x", note="time beyond the environment's own")
+
+
+def published_speed(episodes: int, repeats: int) -> Iterator[Measure]:
+    """Steps per second of the environment alone with fixed texts, on Sotopia's published scenarios."""
+    name = "steps a second with the published scenarios, environment alone"
+    if not os.environ.get(DATA_VARIABLE):
+        yield Measure(name, None, note=f"{DATA_VARIABLE} names no folder of Sotopia's published files")
+        return
+    tasks = load_tasks(os.environ[DATA_VARIABLE])
+    chosen = [tasks[index * len(tasks) // episodes % len(tasks)] for index in range(episodes)]
+    env = parallel_env(tasks)
+    env.reset(seed=0)
+    steps = 0
+
+    def play() -> None:
+        nonlocal steps
+        steps = 0
+        for task in chosen:
+            env.reset(options={"task": task})
+            while env.agents:
+                env.step({env.acting[0]: TEXTS[steps % 2]})
+                steps += 1
+
+    (seconds,) = _in_turns([play], repeats)
+    rate, (low, high) = steps / seconds, SOTOPIA_STEPS
+    note = f"{rate / high:.1f} to {rate / low:.1f} times the {low:,} to {high:,} of sotopia 0.1.5; resets included"
+    yield Measure(name, rate, "/s", f">= {TIMES_FASTER * high:,}", rate >= TIMES_FASTER * high, note)
+
+
+def face_cost(episodes: int, repeats: int) -> Iterator[Measure]:
+    """What the other faces of an environment cost a step."""
+    played = rollout("bargain", PAIR, num_episodes=max(1, episodes // 4))
+    steps = sum(len(episode.turns) for episode in played)
+    aec = raw_env("bargain")
+
+    def one_after_the_other() -> None:
+        for episode in played:
+            aec.reset(seed=0, options={"task": episode.task})
+            for turn in episode.turns:
+                aec.step({"action_type": turn.type, "argument": turn.text})
+
+    text = _replay(parallel_env("bargain", interface="text"), played, as_text=True)
+    alone, *others = _in_turns([_replay(parallel_env("bargain"), played), one_after_the_other, text], repeats)
+    for name, seconds in zip(("the AEC face", "the text interface"), others, strict=True):
+        note = f"+{(seconds - alone) / steps * 1e6:.1f} µs a step"
+        yield Measure(f"step through {name} over bare", seconds / alone, "x", note=note)
 
 
 def wrapper_cost(episodes: int, repeats: int) -> Iterator[Measure]:
@@ -230,9 +287,14 @@ def _timed(model: Any) -> Iterator[list[float]]:
         model.forward = forward
 
 
-def _replay(env: Any, episodes: Sequence[Episode]) -> Callable[[], None]:
-    """Plays the actions of some episodes again."""
-    actions = [[{turn.agent: {"action_type": turn.type, "argument": turn.text}} for turn in e.turns] for e in episodes]
+def _replay(env: Any, episodes: Sequence[Episode], *, as_text: bool = False) -> Callable[[], None]:
+    """Plays the actions of some episodes again, as elements of the dict interface or as what a model writes."""
+
+    def action(turn: Turn) -> Any:
+        text = output_text(Action(turn.type, turn.text))
+        return text if as_text else {"action_type": turn.type, "argument": turn.text}
+
+    actions = [[{turn.agent: action(turn)} for turn in episode.turns] for episode in episodes]
 
     def replay() -> None:
         for episode, course in zip(episodes, actions, strict=True):
@@ -255,13 +317,16 @@ def _steps(env: Any, number: int) -> list[float]:
 
 
 def _in_turns(calls: Sequence[Callable[[], None]], repeats: int) -> list[float]:
-    """The median seconds of each call, all of them called in turns."""
+    """The median seconds of each call, all of them called in turns.
+
+    Seconds of this process: each call keeps one core busy, and what else runs on a shared machine is not its cost.
+    """
     seconds: list[list[float]] = [[] for _ in calls]
     for _ in range(repeats):
         for call, found in zip(calls, seconds, strict=True):
-            start = time.perf_counter()
+            start = time.process_time()
             call()
-            found.append(time.perf_counter() - start)
+            found.append(time.process_time() - start)
     return [statistics.median(found) for found in seconds]
 
 

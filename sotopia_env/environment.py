@@ -1,24 +1,28 @@
 """Sotopia scenarios as a PettingZoo parallel environment.
 
 ## Description
-Two or more characters with private goals talk. Each task is a situation, the characters and one private goal a seat.
+Two to five characters with private goals talk. Each task is a situation, the characters and one private goal a seat.
 
 ## Action space
 ``Dict(action_type=Discrete(5), argument=text)``; ``step`` also takes a bare ``str`` (it speaks) and the helpers
 ``speak``, ``do``, ``gesture`` and ``leave``. Out of turn the only legal type is ``none``. A malformed or illegal action
-becomes ``none`` and is reported in ``infos[agent]["invalid_action"]``.
+becomes ``none`` and is reported in ``infos[agent]["invalid_action"]``. With ``private_messages=True`` there is also
+``to=MultiBinary(number of seats)``, the seats it is for: zeros are everyone. Only they, the speaker, judges, ``state``
+and ``render`` see it.
 
 ## Observation space
 ``Dict`` of texts: ``agent``, ``name``, ``situation``, ``participants``, ``background`` (one's own, with the secret),
 ``partners`` (what one sees of the others), ``goal`` (one's own), ``transcript``; with ``turn`` (the cycle) and
-``action_types`` (the legal types, ``MultiBinary(5)``).
+``action_types`` (the legal types, ``MultiBinary(5)``). With ``private_messages=True`` there is also ``recipients``, the
+seats one may address now (``MultiBinary(number of seats)``).
 
 ## Rewards
 The bare environment pays 0.0. Rewards come from a reward wrapper: ``parallel_env(..., reward="episode")``.
 
 ## Episode end
 Terminated when someone leaves and fewer than two remain, when the family's end state is reached (a deal), or when an
-agent is silent for more than ``max_stale`` own turns in a row. Truncated after ``max_cycles``. All agents end together.
+agent is silent for more than ``max_stale`` own turns in a row. Truncated after ``max_cycles``. All agents end together;
+until then one that has left takes no further turn.
 
 ## Information
 ``active`` (is it the agent's turn), ``invalid_action`` (reason or ``None``), ``turn`` (own turns so far), ``task``
@@ -46,7 +50,7 @@ from sotopia_env.dialogue import Dialogue
 from sotopia_env.episodes import Ending, Episode, Turn, agent_name, seat_of
 from sotopia_env.families.base import Family
 from sotopia_env.tasks import Task
-from sotopia_env.turns import Rules
+from sotopia_env.turns import Rules, number_of_seats
 
 SNAPSHOT_VERSION = 1
 
@@ -64,6 +68,7 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         action_order: ``"round-robin"``, ``"simultaneous"`` or ``"random"``.
         max_stale: an agent may be silent for so many own turns in a row.
         action_types: the types that may be used; leave ``"leave"`` out to forbid leaving.
+        private_messages: whether an action may be for some seats alone.
         render_mode: ``"human"``, ``"ansi"`` or ``None``.
     """
 
@@ -84,22 +89,24 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         action_order: str = "round-robin",
         max_stale: int = 2,
         action_types: Sequence[str] = ACTION_TYPES,
+        private_messages: bool = False,
         render_mode: str | None = None,
     ) -> None:
         """Check the arguments and build the spaces; nothing is played before ``reset``."""
-        _check_tasks(tasks)
+        num_seats = number_of_seats(family.num_seats, tasks)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(f"render_mode: {render_mode!r} is none of {', '.join(self.metadata['render_modes'])}")
         self.family = family
         self.tasks = None if tasks is None else tuple(tasks)
         self.split = split
-        self.rules = Rules(max_cycles, action_order, max_stale, tuple(action_types))
+        self.rules = Rules(max_cycles, action_order, max_stale, tuple(action_types), private_messages)
         self.render_mode = render_mode
-        self.possible_agents = [agent_name(seat) for seat in range(self.tasks[0].num_seats if self.tasks else 2)]
+        self.possible_agents = [agent_name(seat) for seat in range(num_seats)]
         self.agents: list[str] = []
-        self.observation_spaces = {agent: spaces.observation_space() for agent in self.possible_agents}
-        self.action_spaces = {agent: spaces.action_space(self.rules.action_types) for agent in self.possible_agents}
-        self.state_space = spaces.state_space()
+        self.observation_spaces: dict[str, Any] = {}
+        self.action_spaces: dict[str, Any] = {}
+        self._make_spaces()
+        self.state_space = spaces.state_space(num_seats)
         self._rng: np.random.Generator | None = None
         self._seed: int | None = None
         self._key = ""
@@ -157,10 +164,10 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
             self._rng, _ = seeding.np_random(int(seed))
         task = self._choose_task((options or {}).get("task"))
         key = f"{task.id}:{int(self.np_random.integers(2**62)):016x}"
-        self._begin(task, key, None if seed is None else int(seed))
+        dialogue = self._begin(task, key, None if seed is None else int(seed))
         if self.render_mode == "human":
             print(task.scenario.situation)
-        return self._observations(), self._infos({})
+        return self._observations(dialogue), self._infos(dialogue, {})
 
     def step(self, actions: Mapping[str, Any]) -> StepResult:
         """Play one cycle.
@@ -179,9 +186,9 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         dialogue = self._playing("step")
         if dialogue.ending is not None:
             raise RuntimeError(f"step: the episode is over ({dialogue.ending.reason}); call reset")
-        unknown = [agent for agent in actions if agent not in self.possible_agents]
-        if unknown:
-            raise KeyError(f"step: unknown agent {unknown[0]!r}; the agents are {', '.join(self.possible_agents)}")
+        for agent in actions:
+            if agent not in self.possible_agents:
+                raise KeyError(f"step: unknown agent {agent!r}; the agents are {', '.join(self.possible_agents)}")
         turns, invalid = dialogue.read(actions, self.rules)
         dialogue.play(turns, self.rules, self.np_random)
         live, ending = self.agents, dialogue.ending
@@ -189,13 +196,10 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
             self.agents = []
         if self.render_mode == "human":
             self._print_cycle()
-        return (
-            self._observations(),
-            dict.fromkeys(live, 0.0),
-            dict.fromkeys(live, ending is not None and not ending.truncated),
-            dict.fromkeys(live, ending is not None and ending.truncated),
-            self._infos(invalid),
-        )
+        terminations = dict.fromkeys(live, ending is not None and not ending.truncated)
+        truncations = dict.fromkeys(live, ending is not None and ending.truncated)
+        rewards = dict.fromkeys(live, 0.0)
+        return self._observations(dialogue), rewards, terminations, truncations, self._infos(dialogue, invalid)
 
     def render(self) -> str | None:
         """The transcript: a ``str`` for ``"ansi"``; in ``"human"`` mode ``step`` has printed it already."""
@@ -209,10 +213,12 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
     def close(self) -> None:
         """Nothing is held open."""
 
-    def state(self) -> dict[str, str]:
-        """Everything there is to know, all goals and secrets included."""
+    def state(self) -> dict[str, Any]:
+        """Everything that is known to anyone: all goals, secrets and private messages, and whose turn it is."""
         dialogue = self._playing("state")
-        return {**views.static_state(dialogue.task), "transcript": dialogue.transcript}
+        acting = np.array([agent in self.acting for agent in self.possible_agents], dtype=np.int8)
+        texts = views.static_state(dialogue.task)
+        return {**texts, "transcript": dialogue.transcript, "turn": dialogue.cycle, "acting": acting}
 
     # Episodes and branching
 
@@ -243,7 +249,7 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
     @property
     def acting(self) -> tuple[str, ...]:
         """The agents asked to act next; empty once the episode is over."""
-        return () if self._dialogue is None else tuple(self.possible_agents[seat] for seat in self._dialogue.acting)
+        return () if self._dialogue is None else tuple([self.possible_agents[seat] for seat in self._dialogue.acting])
 
     @property
     def ending(self) -> Ending | None:
@@ -257,6 +263,11 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
     def own_turns_played(self, agent: str) -> int:
         """How many turns an agent has had."""
         return self._playing("own_turns_played").own_turns[self._seat(agent)]
+
+    def view(self, agent: str) -> views.View:
+        """All that one agent has seen, its turns not cut to the window of an observation."""
+        self._seat(agent)
+        return views.view(self.episode, agent)
 
     def messages(self, agent: str) -> list[dict[str, str]]:
         """The chat messages of one seat, built on demand."""
@@ -345,22 +356,27 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
             raise KeyError(f"unknown agent {agent!r}; the agents are {', '.join(self.possible_agents)}")
         return seat_of(agent)
 
-    def _observations(self) -> dict[str, Any]:
-        dialogue = self._playing("observe")
+    def _observations(self, dialogue: Dialogue) -> dict[str, Any]:
         return {agent: dialogue.observation(seat, self.rules) for seat, agent in enumerate(self.possible_agents)}
 
-    def _infos(self, invalid: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-        dialogue = self._playing("infos")
+    def _infos(self, dialogue: Dialogue, invalid: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         return {
-            agent: {**dialogue.information(seat), "invalid_action": invalid.get(agent)}
-            for seat, agent in enumerate(self.possible_agents)
+            agent: dialogue.information(seat, invalid.get(agent)) for seat, agent in enumerate(self.possible_agents)
+        }
+
+    def _make_spaces(self) -> None:
+        rules, num_seats = self.rules, len(self.possible_agents)
+        addressed = num_seats if rules.private_messages else None
+        self.observation_spaces = {agent: spaces.observation_space(addressed) for agent in self.possible_agents}
+        self.action_spaces = {
+            agent: spaces.action_space(rules.action_types, addressed) for agent in self.possible_agents
         }
 
     def _resume(self, episode: Episode) -> None:
         rules = Rules.from_dict(episode.config)
-        if rules.action_types != self.rules.action_types:
-            self.action_spaces = {agent: spaces.action_space(rules.action_types) for agent in self.possible_agents}
-        self.rules = rules
+        before, self.rules = self.rules, rules
+        if (rules.action_types, rules.private_messages) != (before.action_types, before.private_messages):
+            self._make_spaces()
         dialogue = self._begin(episode.task, episode.key, episode.seed)
         dialogue.replay(episode.turns, rules, self.np_random)
         if dialogue.ending is not None:
@@ -380,10 +396,3 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
             print(views.entry_text(turn))
         if self.ending is not None:
             print(f"-- {self.ending.reason} --")
-
-
-def _check_tasks(tasks: Sequence[Task] | None) -> None:
-    if tasks is not None and not tasks:
-        raise ValueError("tasks: the list is empty; give at least one task")
-    if tasks is not None and len({task.num_seats for task in tasks}) > 1:
-        raise ValueError("tasks: all tasks of one environment need the same number of seats")

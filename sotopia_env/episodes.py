@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any
 
 from sotopia_env.tasks import Task
@@ -33,7 +34,7 @@ class Turn:
         text: what was said or done, verbatim.
         raw: what a model really produced, where that differs.
         invalid: why the action given was replaced by ``none``; ``None`` for a valid action.
-        recipients: seats that may see it; ``None`` for everyone.
+        recipients: seats that may see it besides the speaker; ``None`` for everyone.
     """
 
     seat: int
@@ -145,6 +146,25 @@ class Episode:
         record["judgements"] = [asdict(judgement) for judgement in self.judgements]
         return record
 
+    def to_json(self) -> bytes:
+        """One line of JSON: what :meth:`to_dict` gives, without copying it first.
+
+        Raises:
+            ValueError: a value is no plain data, or nothing that JSON can say (``nan``; unknown is ``None``).
+        """
+        try:
+            return plain_json(vars(self))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"episode {self.key}, field {self._unwritable()!r} cannot be written: {error}") from error
+
+    def _unwritable(self) -> str:
+        for name, value in vars(self).items():
+            try:
+                plain_json(value)
+            except (TypeError, ValueError):
+                return name
+        return "key"
+
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Episode:
         """The episode of a record that :meth:`to_dict` made."""
@@ -154,16 +174,27 @@ class Episode:
                 f"episode {record.get('key')!r}: format_version is {version!r}, this package reads {FORMAT_VERSION}"
             )
         turns = []
-        for turn in record["turns"]:
+        for turn in record.get("turns", ()):
             recipients = turn.get("recipients")
             turns.append(Turn(**{**turn, "recipients": None if recipients is None else tuple(recipients)}))
-        ending = record["ending"]
+        ending = record.get("ending")
         return cls(
             **{
                 **record,
                 "task": Task.from_dict(record["task"]),
                 "turns": tuple(turns),
                 "ending": None if ending is None else Ending(**ending),
-                "judgements": tuple(Judgement(**judgement) for judgement in record["judgements"]),
+                "judgements": tuple(Judgement(**judgement) for judgement in record.get("judgements", ())),
             }
         )
+
+
+def plain_json(value: Any) -> bytes:
+    """Plain data, with the dataclasses of this package in it, as one line of JSON without a newline."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_fields).encode()
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    if is_dataclass(value):
+        return vars(value)
+    raise TypeError(f"a {type(value).__name__} is no plain data")

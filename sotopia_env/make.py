@@ -1,33 +1,104 @@
-"""Making environments: the parallel face."""
+"""Making environments: the parallel face, and the one in which agents act one after the other."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pettingzoo import ParallelEnv
+
+from sotopia_env.aec import OrderEnforcing, SotopiaAECEnv
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.resolve import family_and_tasks
 
+INTERFACES = ("dict", "text", "menu")
 
-def parallel_env(family: Any = "bargain", *, reward: Any = None, split: str = "train", **options: Any) -> Any:
+
+def parallel_env(
+    tasks: Any = None,
+    *,
+    family: Any = None,
+    reward: Any = None,
+    interface: str = "dict",
+    split: str = "train",
+    **options: Any,
+) -> Any:
     """Sotopia scenarios as a PettingZoo parallel environment.
 
     Args:
-        family: a family's name, with its split if need be (``"bargain:test"``); a file or list of tasks; a
-            ``Family``, or any object with ``generate`` and ``score``.
+        tasks: a family's name, with its split if need be (``"bargain:test"``); a file or list of tasks; a
+            ``Family``, or any object with ``generate`` and ``score``. By default ``"bargain"``.
+        family: watches and scores fixed tasks, where it is not the family they name: a ``Family``, its name, or any
+            object with ``generate`` and ``score``. Without ``tasks`` it draws them.
         reward: what ``step`` pays: a reward's name (``"episode"``), a function of a list of episodes, a ``Reward``,
             or ``None`` for a bare environment that pays 0.0.
+        interface: what observations and actions are: ``"dict"`` (texts by name), ``"text"`` (a prompt in, a model's
+            raw output out) or ``"menu"`` (features in, the number of a dialogue act out).
         split: the split to draw from, where the family's name holds none.
-        options: ``max_cycles``, ``action_order``, ``max_stale``, ``action_types``, ``render_mode`` of
-            :class:`~sotopia_env.environment.SotopiaParallelEnv`.
+        options: ``max_cycles``, ``action_order``, ``max_stale``, ``action_types``, ``private_messages``,
+            ``render_mode`` of :class:`~sotopia_env.environment.SotopiaParallelEnv`.
 
     Example:
         >>> env = parallel_env("bargain", reward="episode", max_cycles=20)
         >>> observations, infos = env.reset(seed=0)
     """
-    found, tasks, split = family_and_tasks(family, split)
-    env = SotopiaParallelEnv(found, tasks=tasks, split=split, **options)
-    if reward is None:
-        return env
-    from sotopia_env.resolve import wrap_reward
+    if tasks is None:
+        tasks, family = "bargain" if family is None else family, None
+    found, fixed, split = family_and_tasks(tasks, split, family)
+    if family is not None and fixed is None:
+        raise ValueError(f"family: {found.name!r} draws its own tasks; give either tasks or a family")
+    env: Any = SotopiaParallelEnv(found, tasks=fixed, split=split, **options)
+    if reward is not None:
+        from sotopia_env.resolve import wrap_reward
 
-    return wrap_reward(env, reward)
+        env = wrap_reward(env, reward)
+    return with_interface(env, interface)
+
+
+def raw_env(tasks: Any = None, *, ask_all: bool = False, **options: Any) -> SotopiaAECEnv:
+    """The same as a PettingZoo AEC environment, bare of PettingZoo's checks.
+
+    Args:
+        tasks: what :func:`parallel_env` takes, or a parallel environment that is made already, with its wrappers.
+        ask_all: select every agent in every cycle, also those that may only pass.
+        options: of :func:`parallel_env`.
+    """
+    if not isinstance(tasks, ParallelEnv):
+        return SotopiaAECEnv(parallel_env(tasks, **options), ask_all=ask_all)
+    if options:
+        raise TypeError(f"{', '.join(options)}: an environment that is made already takes no options")
+    return SotopiaAECEnv(tasks, ask_all=ask_all)
+
+
+def env(tasks: Any = None, *, ask_all: bool = False, **options: Any) -> OrderEnforcing:
+    """The AEC environment, in PettingZoo's check that its methods are called in order.
+
+    No action is asserted to be in its space: one that is not becomes ``none`` and is reported, as everywhere.
+
+    Args:
+        tasks: see :func:`raw_env`.
+        ask_all: see :func:`raw_env`.
+        options: of :func:`parallel_env`.
+
+    Example:
+        >>> aec = env("bargain", reward="episode")
+        >>> aec.reset(seed=0)
+        >>> for agent in aec.agent_iter():
+        ...     observation, reward, terminated, truncated, info = aec.last()
+        ...     aec.step(None if terminated or truncated else aec.action_space(agent).sample())
+    """
+    return OrderEnforcing(raw_env(tasks, ask_all=ask_all, **options))
+
+
+def with_interface(env: Any, interface: str) -> Any:
+    """A parallel environment of the dict interface with another one."""
+    if interface == "dict":
+        return env
+    if interface == "text":
+        from sotopia_env.text_interface import TextWrapper
+
+        return TextWrapper(env)
+    if interface == "menu":
+        from sotopia_env.menu import MenuWrapper
+
+        return MenuWrapper(env)
+    raise ValueError(f"interface: {interface!r} is none of {', '.join(INTERFACES)}")

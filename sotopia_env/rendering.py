@@ -1,8 +1,10 @@
-"""Native rendering: an observation as an append-only chat, and a model's raw output as an action.
+"""Rendering: what an agent knows as text, and a model's raw output as an action.
 
-Earlier messages never change as a dialogue goes on, so that caches, one training row per dialogue and one-pass reward
-models are possible. What others do always stands behind their name in a user message, so that no utterance can pass
-for another speaker or for the environment.
+The native style is an append-only chat. Earlier messages never change as a dialogue goes on, so that caches, one
+training row per dialogue and one-pass reward models are possible. What others do always stands behind their name in a
+user message, so that no utterance can pass for another speaker or for the environment. The ``sotopia`` style is the
+published text, written anew for every turn: it serves published checkpoints, training pairs and comparisons, and an
+utterance in it can imitate another speaker.
 """
 
 from __future__ import annotations
@@ -11,9 +13,13 @@ import json
 import re
 from typing import Any
 
-from sotopia_env.actions import NONE, Action, read_action
+from sotopia_env.actions import ACTION_TYPES, NONE, Action, read_action
+from sotopia_env.episodes import seat_of
 from sotopia_env.policies import Observation
-from sotopia_env.views import Entry, indented, parse_transcript
+from sotopia_env.sotopia_style import UNKNOWN, Opening, biography, opening_text, turn_text
+from sotopia_env.views import Entry, View, indented, parse_transcript
+
+STYLES = ("native", "sotopia")
 
 INSTRUCTION = "Reply with your words, or with [action] or [leave]."
 """What a model is told about the format of its turns."""
@@ -28,7 +34,58 @@ _MARK = re.compile(r"\[(none|speak|action|non-verbal communication|leave)\]", re
 _SAID = re.compile(r"said:", re.IGNORECASE)
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 
+_BLANK = re.compile(r"\{(agent|history|turn|action_types)\}")
+
+PROMPT = """\
+You are {agent}. Say and do what {agent} would, and try to reach {agent}'s goal. Nobody else knows {agent}'s goal or \
+secret. Talk naturally, and say nothing twice.
+{history}
+Turn #{turn} is yours. Types of action: {action_types}.
+Answer with one JSON object: "action_type" is one of these types, "argument" is what you say, show or do."""
+"""Asks for one act in the ``sotopia`` style; the blanks are filled by :func:`prompt`."""
+
 Message = dict[str, str]
+
+
+def render(view: View, style: str = "native") -> str:
+    """What an agent knows, as one text.
+
+    Args:
+        view: of one agent at one moment.
+        style: ``"native"``, or ``"sotopia"`` for the published text.
+    """
+    if style == "native":
+        return as_text(view.observation())
+    if style == "sotopia":
+        return "\n".join([_opening(view), *(_turn_text(view, cycle) for cycle in range(len(view.cycles)))])
+    raise ValueError(f"render: style {style!r} is none of {', '.join(STYLES)}")
+
+
+def news(view: View) -> str:
+    """What an agent is shown at this moment, in the ``sotopia`` style: the opening, or the turn before alone."""
+    return _turn_text(view, len(view.cycles) - 1) if view.cycles else _opening(view)
+
+
+def prompt(view: View, template: str = PROMPT) -> str:
+    """The question for an agent's next act, in the ``sotopia`` style.
+
+    Args:
+        view: of the agent that is to act.
+        template: a text with the blanks ``{agent}``, ``{history}``, ``{turn}`` and ``{action_types}``; other braces
+            are left alone. A published checkpoint wants the template it was trained with.
+    """
+    blanks = {
+        "agent": view.texts["name"],
+        "history": render(view, "sotopia"),
+        "turn": str(len(view.cycles)),
+        "action_types": ", ".join(ACTION_TYPES),
+    }
+    return _BLANK.sub(lambda found: blanks[found[1]], template)
+
+
+def json_output(action: Action) -> str:
+    """An action as published models write it: a JSON object of ``action_type`` and ``argument``."""
+    return json.dumps({"action_type": action.type, "argument": action.text}, ensure_ascii=False)
 
 
 def system_prompt(observation: Observation) -> str:
@@ -53,16 +110,16 @@ def messages(observation: Observation) -> list[Message]:
         A system message, then user messages (what the others did since) and assistant messages (own turns, in the
         format :func:`parse_output` reads). A user message always comes first and last, unless the agent has just acted.
     """
-    names = _labels(observation["participants"])
+    names = labels(observation["participants"])
     chat: list[Message] = [{"role": "system", "content": system_prompt(observation)}]
     others: list[str] = []
     for entry in parse_transcript(observation["transcript"]):
         if entry.agent == observation["agent"]:
             chat.append(_user(others, first=len(chat) == 1))
-            chat.append({"role": "assistant", "content": output_text(Action(entry.type, entry.text))})
+            chat.append({"role": "assistant", "content": own_output(entry, names)})
             others = []
         else:
-            others.append(_heard(entry, names))
+            others.append(heard(entry, names))
     to_act = any(observation.get("action_types", ())[1:])
     if others or len(chat) == 1 or to_act:
         chat.append(_user(others, first=len(chat) == 1))
@@ -85,7 +142,8 @@ def output_text(action: Action) -> str:
     Plain words speak, other types carry their mark.
     """
     if action.type == "speak":
-        understood = parse_output(action.text) == (Action("speak", action.text.strip()), None)
+        addressed = action.text.lstrip().lower().startswith("[to ")
+        understood = not addressed and parse_output(action.text) == (Action("speak", action.text.strip()), None)
         return action.text if understood else f"said: {action.text}"
     colon = ":" if action.text.lstrip().startswith(":") else ""
     return f"[{action.type}]{colon} {action.text}".strip()
@@ -127,24 +185,52 @@ def _parse_json(text: str) -> tuple[Action, str | None]:
     return read_action({"action_type": record.get("action_type"), "argument": "" if argument is None else argument})
 
 
-def _heard(entry: Entry, names: dict[str, str]) -> str:
+def _opening(view: View) -> str:
+    names = tuple(character.name for character in view.characters)
+    own = seat_of(view.agent)
+    backgrounds = tuple(
+        "" if seat != own and view.relationship == "stranger" else biography(character, own=seat == own)
+        for seat, character in enumerate(view.characters)
+    )
+    goals = tuple(view.texts["goal"] if seat == own else UNKNOWN for seat in range(len(names)))
+    return opening_text(Opening(view.texts["situation"], names, backgrounds, goals))
+
+
+def _turn_text(view: View, cycle: int) -> str:
+    acts = [(view.characters[turn.seat].name, Action(turn.type, turn.text)) for turn in view.cycles[cycle]]
+    return turn_text(cycle, acts)
+
+
+def heard(entry: Entry, names: dict[str, str]) -> str:
+    """Somebody else's turn as it stands in a user message."""
     kind = "" if entry.type == "speak" else f" [{entry.type}]"
-    return f"{names.get(entry.agent, entry.agent)}{kind}: {indented(entry.text)}".rstrip(" ")
+    to = "" if entry.to is None else f" {_to(entry.to, names)}"
+    return f"{names.get(entry.agent, entry.agent)}{kind}{to}: {indented(entry.text)}".rstrip(" ")
+
+
+def own_output(entry: Entry, names: dict[str, str]) -> str:
+    """An own turn as it stands in an assistant message."""
+    output = output_text(Action(entry.type, entry.text))
+    return output if entry.to is None else f"{_to(entry.to, names)} {output}"
+
+
+def _to(agents: tuple[str, ...], names: dict[str, str]) -> str:
+    return f"[to {', '.join(names.get(agent, agent) for agent in agents) or 'nobody'}]"
 
 
 def _user(others: list[str], *, first: bool) -> Message:
     return {"role": "user", "content": "\n".join(others) or (OPENING if first else CONTINUATION)}
 
 
-def _labels(participants: str) -> dict[str, str]:
+def labels(participants: str) -> dict[str, str]:
     """What each agent is called in the chat: the shortest of first name, name, name and seat that is its alone."""
     pairs = [line.split(": ", 1) for line in participants.split("\n")]
     names = [name for _, name in pairs]
     first = [name.split(" ")[0] for name in names]
-    labels = {}
+    found = {}
     for (agent, name), short in zip(pairs, first, strict=True):
         if first.count(short) == 1 and short:
-            labels[agent] = short
+            found[agent] = short
         else:
-            labels[agent] = name if name and names.count(name) == 1 else f"{name} ({agent})".strip()
-    return labels
+            found[agent] = name if name and names.count(name) == 1 else f"{name} ({agent})".strip()
+    return found

@@ -48,17 +48,19 @@ def as_family(given: Any) -> Family:
     return UserFamily(given)
 
 
-def family_and_tasks(given: Any, split: str) -> tuple[Family, Sequence[Task] | None, str]:
+def family_and_tasks(given: Any, split: str, family: Any = None) -> tuple[Family, Sequence[Task] | None, str]:
     """What the first argument of ``parallel_env`` means.
 
     Args:
-        given: a family in any form, a name with its split (``"bargain:test"``), a path of a task file, or tasks.
+        given: a family in any form, a name with its split (``"bargain:test"``), the published tasks by name
+            (``"sotopia:hard"``), a path of a task file, or tasks.
         split: the split, where ``given`` names none.
+        family: of fixed tasks, in any form, where it is not the one they name.
 
     Returns:
         The family, fixed tasks or ``None``, and the split.
     """
-    from sotopia_env.families import FAMILIES, family_of_all
+    from sotopia_env.families import FAMILIES, PUBLISHED, family_of_all
     from sotopia_env.families.base import SPLITS
 
     if isinstance(given, Task):
@@ -69,12 +71,16 @@ def family_and_tasks(given: Any, split: str) -> tuple[Family, Sequence[Task] | N
         given = load_tasks(given)
     if isinstance(given, str):
         name, _, wanted = given.partition(":")
-        if name in FAMILIES:
+        if name in PUBLISHED:
+            from sotopia_env.published import load_named
+
+            given = load_named(given)
+        elif name in FAMILIES:
             split = wanted or split
             if split not in SPLITS:
                 raise ValueError(f"{given!r}: {split!r} is no split; one of {', '.join(SPLITS)}")
             return as_family(name), None, split
-        if ":" not in given and Path(given).exists():
+        elif ":" not in given and Path(given).exists():
             from sotopia_env.published import load_tasks
 
             given = load_tasks(given)
@@ -84,7 +90,7 @@ def family_and_tasks(given: Any, split: str) -> tuple[Family, Sequence[Task] | N
         strange = next((task for task in given if not isinstance(task, Task)), None)
         if strange is not None:
             raise TypeError(f"a list of tasks holds a {type(strange).__name__}; load a file's tasks with load_tasks")
-        return family_of_all(given), tuple(given), split
+        return family_of_all(given) if family is None else as_family(family), tuple(given), split
     return as_family(given), None, split
 
 
@@ -103,11 +109,14 @@ def make_policy(given: Any, **options: Any) -> Policy:
 def list_names() -> dict[str, Callable[[], list[str]]]:
     """For each kind of slot, a function that lists the names it takes."""
     from sotopia_env.agents.resolve import policy_names
-    from sotopia_env.families import FAMILIES
+    from sotopia_env.families import FAMILIES, PUBLISHED
+    from sotopia_env.families.base import SPLITS
+    from sotopia_env.published import published_names
     from sotopia_env.rewards import reward_names
 
+    generated = [name for name in FAMILIES if name not in PUBLISHED]
     return {
-        "tasks": lambda: [*(f"{name}:{split}" for name in FAMILIES for split in ("train", "validation", "test"))],
+        "tasks": lambda: [*(f"{name}:{split}" for name in generated for split in SPLITS), *published_names()],
         "policies": policy_names,
         "rewards": reward_names,
         "judges": lambda: ["rule"],

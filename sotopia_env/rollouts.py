@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ import numpy as np
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, seat_of
 from sotopia_env.families.base import Family
-from sotopia_env.policies import Context, Decision, Policy, TokenTrace
-from sotopia_env.storage import EpisodeWriter
+from sotopia_env.manifest import describe_run
+from sotopia_env.policies import Context, Decision, Policy
+from sotopia_env.runs import RunFiles, Shelf, episode_key
+from sotopia_env.tasks import Task
+from sotopia_env.traces import Traces
 
-Traces = dict[tuple[str, str], list[TokenTrace]]
-"""Token traces beside the episodes: ``{(episode key, agent): [one per own turn]}``."""
+_WAIT = 0.1
+"""Seconds until a process looks again whether the others have finished, or died."""
 
 
 def turn_generator(seed: int, seat: int, turn: int) -> np.random.Generator:
@@ -73,11 +76,19 @@ def rollout(
     reward: Any = None,
     out: str | Path | None = None,
     batch_size: int = 64,
+    processes: int = 1,
     progress: bool = False,
-    traces: Traces | None = None,
+    traces: Traces | bool | None = None,
+    command: Sequence[str] = (),
     **env_options: Any,
 ) -> list[Episode]:
     """Play episodes and judge them by rule.
+
+    With ``out`` the run is durable: each episode is written as it finishes, and the same call goes on after a kill.
+    Several processes, on one machine or on many that share the folder, may make the same call at the same time: no
+    episode is played twice, and what a process that died was playing is played by the others. The finished file is
+    the same, byte for byte, however the run was cut up. Beside it stand the manifest (``e.manifest.json``) and, where
+    asked for, the token traces (``e.traces.jsonl``).
 
     Args:
         tasks: whatever ``parallel_env`` takes: a family, a name, a path, tasks. Fixed tasks are played in turn.
@@ -86,10 +97,13 @@ def rollout(
         seed: decides tasks, turn orders and every draw of the policies.
         split: of the family's tasks.
         reward: a reward to be paid while playing; its numbers are stored in the episodes.
-        out: a JSON-lines file that takes each episode as it finishes; episodes already in it are not played again.
+        out: a file of JSON lines, or of parquet where the name ends in ``.parquet``.
         batch_size: how many are played side by side.
+        processes: how many processes share the work; policies, tasks and reward must then be names, or picklable.
         progress: show a progress bar on stderr.
-        traces: filled with token traces, where policies give them.
+        traces: a dict that is filled with token traces, where policies give them, or ``True``; both store them beside
+            ``out``.
+        command: what the user typed, for the manifest.
         env_options: passed to ``parallel_env``.
 
     Returns:
@@ -97,44 +111,135 @@ def rollout(
 
     Raises:
         RuntimeError: a policy failed; the error names the policy, the task and the turn.
-        ValueError: ``out`` holds episodes of this seed with other tasks, policies, rules or rewards.
+        ValueError: ``out`` holds another run (tasks, policies, seed, rules or rewards); the error says what differs.
+    """
+    for name, value in (("num_episodes", num_episodes), ("batch_size", batch_size), ("processes", processes)):
+        if value < 1:
+            raise ValueError(f"{name}: {value} is not a positive number")
+    if traces is True and out is None:
+        raise ValueError("traces=True stores token traces beside the episodes; give out, or a dict to be filled")
+    run = Run(tasks, policies, num_episodes, seed, {"split": split, "reward": reward, **env_options}, tuple(command))
+    keep_traces = traces is not None and traces is not False
+    with _ProgressBar(progress, num_episodes) as tick:
+        if processes > 1:
+            from sotopia_env.processes import play_in_processes
+
+            shelf = play_in_processes(run, processes, out, batch_size=batch_size, keep_traces=keep_traces, tick=tick)
+        else:
+            shelf = play_run(run, out, batch_size=batch_size, keep_traces=keep_traces, tick=tick)
+    if isinstance(traces, dict):
+        keys = {episode_key(seed, i) for i in range(num_episodes)}
+        traces |= {place: turns for place, turns in shelf.traces().items() if place[0] in keys}
+    return [shelf.finished[i] for i in range(num_episodes)]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is to be played, as the arguments of :func:`rollout` say it."""
+
+    tasks: Any
+    policies: Any
+    num_episodes: int
+    seed: int
+    env_options: Mapping[str, Any]
+    command: tuple[str, ...] = ()
+
+
+def play_run(
+    run: Run, out: str | Path | None, *, batch_size: int, keep_traces: bool, tick: Callable[[int], None]
+) -> Shelf:
+    """Play what is missing of a run, in this process, until nothing is missing.
+
+    Args:
+        run: what to play.
+        out: as in :func:`rollout`.
+        batch_size: how many are played side by side.
+        keep_traces: keep token traces.
+        tick: told how many episodes are finished, each time there are more.
+
+    Returns:
+        What holds the finished episodes, and the traces.
     """
     from sotopia_env.make import parallel_env
 
-    if num_episodes < 1:
-        raise ValueError(f"num_episodes: {num_episodes} is not a positive number")
-    if batch_size < 1:
-        raise ValueError(f"batch_size: {batch_size} is not a positive number")
-    template = parallel_env(tasks, split=split, reward=reward, **env_options)
-    seated = _seated(policies, template.possible_agents)
-    episodes: dict[int, Episode] = {}
-    with nullcontext() if out is None else EpisodeWriter(out) as writer, _ProgressBar(progress, num_episodes) as tick:
-        if writer is not None:
-            episodes = _played_before(writer, template, seated, seed, num_episodes)
-            tick(len(episodes))
-        todo = [i for i in range(num_episodes) if i not in episodes]
-        for start in range(0, len(todo), batch_size):
-            indices = todo[start : start + batch_size]
-            envs = template.fork(len(indices))
+    template = parallel_env(run.tasks, **run.env_options)
+    table = _Table(template, _seated(run.policies, template.possible_agents), run.seed, keep_traces)
+    if out is None:
+        shelf = Shelf()
+        _play_missing(table, shelf, run.num_episodes, batch_size, tick)
+        return shelf
+    with RunFiles(out, run.seed, store_traces=keep_traces) as files:
+        described = describe_run(template, table.policies, seed=run.seed, traces=keep_traces)
+        files.manifest.check(described)
+        _check_played(table, files)
+        files.manifest.open(described, run.num_episodes, run.command)
+        _play_missing(table, files, run.num_episodes, batch_size, tick)
+        files.complete()
+    return files
 
-            def finished(position: int, env: Any, infos: Mapping[str, Any], indices: Sequence[int] = indices) -> None:
-                i = indices[position]
-                episodes[i] = _finished_episode(env, _key(seed, i), episode_seed(seed, i), seated)
-                if writer is not None:
-                    writer.write(episodes[i])
-                tick(1)
 
-            for i, env in zip(indices, envs, strict=True):
-                _begin(env, seed, i)
-            play(
-                envs,
-                [seated] * len(envs),
-                [episode_seed(seed, i) for i in indices],
-                keys=[_key(seed, i) for i in indices],
-                traces=traces,
-                on_finish=finished,
-            )
-    return [episodes[i] for i in range(num_episodes)]
+@dataclass(frozen=True)
+class _Table:
+    """Where a run is played: the environment to fork, who sits where, and the seed."""
+
+    env: Any
+    policies: Mapping[str, Policy]
+    seed: int
+    keep_traces: bool
+
+    def begin(self, env: Any, index: int) -> None:
+        """Reset an environment to the task of one episode of the run."""
+        fixed = env.unwrapped.tasks
+        task = {"task": fixed[index % len(fixed)]} if fixed else None
+        env.reset(seed=episode_seed(self.seed, index), options=task)
+
+    def finished(self, env: Any, index: int) -> Episode:
+        """The episode with what a reward wrapper paid for it, and judged by its family."""
+        names = {agent: policy.name for agent, policy in self.policies.items()}
+        key, seed = episode_key(self.seed, index), episode_seed(self.seed, index)
+        episode = replace(env.episode, key=key, seed=seed, policies=names)
+        return episode.with_judgement(env.unwrapped.family.score(episode))
+
+
+def _play_missing(table: _Table, shelf: Shelf, num_episodes: int, batch_size: int, tick: Callable[[int], None]) -> None:
+    """Play what nobody has finished, batch by batch."""
+    while missing := [i for i in range(num_episodes) if i not in shelf.finished]:
+        indices = shelf.take(missing, batch_size)
+        others = num_episodes - sum(i not in shelf.finished for i in missing) - shelf.played
+        tick(others + shelf.played)
+        if indices:
+            _play_batch(table, shelf, indices, others, tick)
+            shelf.give_back(indices)
+        else:
+            # Other processes are playing the rest. Should one of them die, its episodes are free to be taken.
+            time.sleep(_WAIT)
+    tick(num_episodes)
+
+
+def _play_batch(table: _Table, shelf: Shelf, indices: Sequence[int], others: int, tick: Callable[[int], None]) -> None:
+    """Play some episodes of a run in lockstep; each is put away as soon as it is over.
+
+    ``others`` is how many were finished by other processes and earlier calls.
+    """
+    envs = table.env.fork(len(indices))
+    keys = [episode_key(table.seed, i) for i in indices]
+    traces: Traces = {}
+
+    def finished(position: int, env: Any, _: Any) -> None:
+        own = {agent: traces.pop((keys[position], agent), []) for agent in table.policies}
+        shelf.put(indices[position], table.finished(env, indices[position]), own)
+        tick(others + shelf.played)
+
+    for i, env in zip(indices, envs, strict=True):
+        table.begin(env, i)
+    play(
+        envs,
+        [table.policies] * len(envs),
+        [episode_seed(table.seed, i) for i in indices],
+        keys=keys,
+        traces=traces if table.keep_traces else None,
+        on_finish=finished,
+    )
 
 
 def continue_episodes(
@@ -168,16 +273,6 @@ def episode_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _key(seed: int, index: int) -> str:
-    return f"{seed}-{index}"
-
-
-def _begin(env: Any, seed: int, index: int) -> None:
-    """Reset to the task of one episode of a run."""
-    fixed = env.unwrapped.tasks
-    env.reset(seed=episode_seed(seed, index), options={"task": fixed[index % len(fixed)]} if fixed else None)
-
-
 def _seated(policies: Any, agents: Sequence[str]) -> dict[str, Policy]:
     """The policy of every agent: one given is for all, else one for each."""
     from sotopia_env.resolve import make_policy
@@ -189,33 +284,27 @@ def _seated(policies: Any, agents: Sequence[str]) -> dict[str, Policy]:
     return dict(zip(agents, made * len(agents) if len(made) == 1 else made, strict=True))
 
 
-def _played_before(
-    writer: EpisodeWriter, template: Any, seated: Mapping[str, Policy], seed: int, num_episodes: int
-) -> dict[int, Episode]:
-    """The episodes a file already holds of this very run."""
-    names = {agent: policy.name for agent, policy in seated.items()}
-    reward = getattr(template, "reward", None)
-    env = template.fork()[0]
-    found = {}
-    for i in range(num_episodes):
-        episode = writer.finished.get(_key(seed, i))
-        if episode is None:
-            continue
-        _begin(env, seed, i)
+def _check_played(table: _Table, files: RunFiles) -> None:
+    """Refuse to go on with a file whose episodes are not those of this run, manifest or no manifest."""
+    names = {agent: policy.name for agent, policy in table.policies.items()}
+    reward = getattr(table.env, "reward", None)
+    env = table.env.fork()[0]
+    for i, episode in files.finished.items():
+        table.begin(env, i)
+        new = env.episode
         missing = [] if reward is None or reward.name in episode.rewards else [reward.name]
-        for what, old, new in (
-            ("tasks", episode.task.id, env.episode.task.id),
+        for what, before, now in (
+            ("tasks", episode.task, new.task),
             ("policies", dict(episode.policies), names),
-            ("rules", dict(episode.config), template.unwrapped.config),
+            ("rules", dict(episode.config), dict(new.config)),
             ("rewards", list(episode.rewards), [*episode.rewards, *missing]),
         ):
-            if old != new:
+            if before != now:
+                told = (before.id, now.id) if isinstance(before, Task) and isinstance(now, Task) else (before, now)
                 raise ValueError(
-                    f"{writer.path}: episode {episode.key} was played with other {what} ({old}, not {new}); "
+                    f"{files.path} was played with other {what} (episode {episode.key}: {told[0]}, not {told[1]}); "
                     "give another file, or remove this one"
                 )
-        found[i] = episode
-    return found
 
 
 def _decide(
@@ -263,15 +352,8 @@ def _step_all(envs: Sequence[Any], actions: Sequence[Mapping[str, Any]]) -> list
     return [env.step(action)[4] for env, action in zip(envs, actions, strict=True)]
 
 
-def _finished_episode(env: Any, key: str, seed: int, seated: Mapping[str, Policy]) -> Episode:
-    """The episode with what a reward wrapper paid for it, and judged by its family."""
-    names = {agent: policy.name for agent, policy in seated.items()}
-    episode = replace(env.episode, key=key, seed=seed, policies=names)
-    return episode.with_judgement(env.unwrapped.family.score(episode))
-
-
 class _ProgressBar:
-    """A progress bar on stderr, or nothing."""
+    """A progress bar on stderr, or nothing; it is told how many episodes are finished."""
 
     def __init__(self, show: bool, total: int) -> None:
         self._total = total
@@ -280,7 +362,7 @@ class _ProgressBar:
 
     def __enter__(self) -> Callable[[int], None]:
         if not self._show:
-            return lambda played: None
+            return lambda finished: None
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -293,7 +375,7 @@ class _ProgressBar:
         )
         self._bar.start()
         task = self._bar.add_task("episodes", total=self._total)
-        return lambda played: self._bar.advance(task, played)
+        return lambda finished: self._bar.update(task, completed=finished)
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
     AliasChoices,
@@ -19,15 +22,22 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
 
+from sotopia_env.actions import ACTION_TYPES
+from sotopia_env.episodes import FORMAT_VERSION, Episode
 from sotopia_env.spaces import MAX_PROFILE
 from sotopia_env.tasks import RELATIONSHIPS, Task
 
 MAX_SEATS = 5
 """Most agents of one task."""
+
+
+class DataWarning(UserWarning):
+    """A part of a file was skipped or mended."""
 
 
 class RecordError(ValueError):
@@ -152,7 +162,27 @@ class _CraigslistHidden(BaseModel):
     list_price: Price
 
 
-_HIDDEN: dict[str, type[BaseModel]] = {"bargain": _BargainHidden, "craigslist": _CraigslistHidden}
+class _FriendRecord(BaseModel):
+    name: Id
+    attributes: Annotated[dict[str, Text], Field(min_length=1)]
+
+
+class _MutualFriendsHidden(BaseModel):
+    friends: Annotated[list[_FriendRecord], Field(min_length=1)]
+    common: Id
+
+    @model_validator(mode="after")
+    def _common_is_a_friend(self) -> _MutualFriendsHidden:
+        if self.common not in [friend.name for friend in self.friends]:
+            raise ValueError(f"common: {self.common!r} is none of the friends; it stands in the table of each seat")
+        return self
+
+
+_HIDDEN: dict[str, type[BaseModel]] = {
+    "bargain": _BargainHidden,
+    "craigslist": _CraigslistHidden,
+    "mutual-friends": _MutualFriendsHidden,
+}
 """What the judges of the shipped families read; tasks of other families may hide anything."""
 
 
@@ -186,6 +216,34 @@ class _TaskRecord(_Own):
         if self.evaluated_seat is not None and not 0 <= self.evaluated_seat < seats:
             raise ValueError(f"evaluated_seat: {self.evaluated_seat} is no seat; the seats are 0 to {seats - 1}")
         return self
+
+
+def _shape(hint: Any) -> Any:
+    """What JSON makes of a type hint: a record of a dataclass, a list of a tuple."""
+    if is_dataclass(hint):
+        return _record_model(hint)
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is tuple:
+        return list[_shape(inner[0])]  # type: ignore[misc]  # the type is made here, not written
+    if origin in (Union, UnionType):
+        return Union[tuple(_shape(option) for option in inner)]  # noqa: UP007
+    return origin[tuple(_shape(part) for part in inner)] if origin else hint
+
+
+def _record_model(kind: Any) -> type[BaseModel]:
+    """The record of a dataclass: its fields and no others, those with a default optional."""
+    hints = get_type_hints(kind)
+    shapes: dict[str, Any] = {
+        field.name: (_shape(hints[field.name]), ... if field.default is field.default_factory is MISSING else None)
+        for field in fields(kind)
+    }
+    return create_model(kind.__name__, __base__=_Own, **shapes)
+
+
+@cache
+def _episode_model() -> type[BaseModel]:
+    """The record of an episode, made when the first is read: an import should be quick."""
+    return _record_model(Episode)
 
 
 class PublishedRecord(BaseModel):
@@ -293,6 +351,33 @@ def read_task(record: Any, where: str) -> Task:
         for seat, values in enumerate(checked.scenario.hidden):
             check_record(hidden, values, f"{where}, scenario.hidden.{seat}")
     return Task.from_dict(checked.model_dump())
+
+
+def read_episode(record: Any, where: str) -> Episode:
+    """The episode of a record in the format of :meth:`~sotopia_env.episodes.Episode.to_dict`.
+
+    Args:
+        record: what a file of episodes held.
+        where: names the record in an error.
+
+    Raises:
+        RecordError: a field is missing, unknown or wrong.
+    """
+    if isinstance(record, Mapping):
+        if isinstance(record.get("key"), str):
+            where = f"{where}, episode {record['key']!r:.100}"
+        version = record.get("format_version")
+        if version != FORMAT_VERSION:
+            raise RecordError(where, f"format_version is {version!r}, this package reads {FORMAT_VERSION}")
+    check_record(_episode_model(), record, where)
+    episode = Episode.from_dict(record)
+    seats = episode.task.num_seats
+    for number, turn in enumerate(episode.turns):
+        if not 0 <= turn.seat < seats:
+            raise RecordError(where, f"field 'turns.{number}.seat': {turn.seat} is no seat of a task with {seats}")
+        if turn.type not in ACTION_TYPES:
+            raise RecordError(where, f"field 'turns.{number}.type': {turn.type!r} is none of {', '.join(ACTION_TYPES)}")
+    return episode
 
 
 def _problem(detail: Mapping[str, Any]) -> str:

@@ -8,23 +8,14 @@ from typing import Any
 
 import gymnasium
 
-from sotopia_env import rendering, spaces
-from sotopia_env.actions import MAX_UTTERANCE, NONE
 from sotopia_env.episodes import Episode, seat_of
-from sotopia_env.make import parallel_env
-from sotopia_env.policies import Context, Decision, Observation, Policy
+from sotopia_env.make import INTERFACES, parallel_env
+from sotopia_env.policies import Context, Decision, Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts import turn_generator
+from sotopia_env.text_interface import prompt_space
 
-MAX_PROMPT = 6 * spaces.MAX_PROFILE + 16 * spaces.MAX_TRANSCRIPT
-"""Longest observation of the text interface, in characters: a name may take the place of each ``#0 agent_0``."""
-
-MAX_OUTPUT = 4 * MAX_UTTERANCE
-"""Longest raw output the text interface takes, in characters; it may hold more than the utterance."""
-
-INTERFACES = ("text", "dict")
-
-Played = tuple[Observation, float, bool, bool, dict[str, Any]]
+Played = tuple[Any, float, bool, bool, dict[str, Any]]
 """What the agent sees of one or more cycles: observation, reward, terminated, truncated, info."""
 
 
@@ -32,11 +23,13 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
     """One seat of a parallel environment; one step is the agent's own turn and the partners' replies.
 
     Args:
-        family: whatever ``parallel_env`` takes.
+        family: a family in any form, as in ``parallel_env``; a file or list of tasks will do as well.
+        tasks: fixed tasks for that family to watch and score.
         agent: the seat that acts.
         partner: the policy of all other seats, as a name or an object.
         reward: what ``step`` pays, as in ``parallel_env``; the sum over the cycles that one step plays.
-        interface: ``"text"`` (a rendered prompt in, raw model output out, parsed tolerantly) or ``"dict"``.
+        interface: ``"text"`` (a rendered prompt in, raw model output out, parsed tolerantly), ``"dict"`` or
+            ``"menu"`` (features in, the number of a dialogue act out).
         render_mode: ``"human"``, ``"ansi"`` or ``None``.
         options: further arguments of ``parallel_env``.
 
@@ -51,6 +44,7 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
         self,
         family: Any = "bargain",
         *,
+        tasks: Any = None,
         agent: str = "agent_0",
         partner: Any = "scripted:firm",
         reward: Any = "episode",
@@ -61,21 +55,18 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
         """Build the parallel environment and the partner."""
         if interface not in INTERFACES:
             raise ValueError(f"interface: {interface!r} is none of {', '.join(INTERFACES)}")
-        self.parallel = parallel_env(family, reward=reward, render_mode=render_mode, **options)
+        given = (family, None) if tasks is None else (tasks, family)
+        options |= {"reward": reward, "interface": interface, "render_mode": render_mode}
+        self.parallel = parallel_env(given[0], family=given[1], **options)
         if agent not in self.parallel.possible_agents:
             raise ValueError(f"agent: {agent!r} is none of {', '.join(self.parallel.possible_agents)}")
         self.agent = agent
         self.partner: Policy = make_policy(partner)
         self.interface = interface
         self.render_mode = render_mode
-        self.observation_space: Any
-        self.action_space: Any
-        if interface == "text":
-            self.observation_space = spaces.UnicodeText(MAX_PROMPT)
-            self.action_space = spaces.UnicodeText(MAX_OUTPUT)
-        else:
-            self.observation_space = spaces.observation_space()
-            self.action_space = spaces.action_space(self.parallel.unwrapped.action_types)
+        # Gymnasium, other than PettingZoo, takes a bare text for an observation.
+        self.observation_space = prompt_space() if interface == "text" else self.parallel.observation_space(agent)
+        self.action_space = self.parallel.action_space(agent)
         self._partner_seed = 0
         self._early: Played | None = None
 
@@ -102,7 +93,8 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
         """Take the agent's turn, then let the partners reply.
 
         Args:
-            action: raw model output (text interface) or whatever ``parallel_env.step`` takes (dict interface).
+            action: raw model output (text interface), the number of an act (menu), or whatever ``parallel_env.step``
+                takes (dict interface).
 
         Returns:
             Observation, reward (the sum over the cycles played), terminated, truncated, info.
@@ -110,8 +102,7 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
         if self._early is not None:
             played, self._early = self._early, None
         else:
-            own = self._parsed(action) if self.interface == "text" else action
-            first = self._cycle({self.agent: own})
+            first = self._cycle({self.agent: action})
             observation, total, terminated, truncated, info = self._partners_play(first)
             played = observation, total, terminated, truncated, {**info, "invalid_action": first[4]["invalid_action"]}
         return self._shown(played[0]), *played[1:]
@@ -148,11 +139,5 @@ class SotopiaEnv(gymnasium.Env[Any, Any]):
         context = Context(f"{self._partner_seed:016x}", agent, turn, rng)
         return self.partner.act([bare.observe(agent)], [context])[0]
 
-    def _parsed(self, raw: Any) -> Decision:
-        if not isinstance(raw, str):
-            return Decision(NONE, invalid=f"the text interface takes a str, not a {type(raw).__name__}")
-        action, reason = rendering.parse_output(raw)
-        return Decision(action, raw=raw, invalid=reason)
-
-    def _shown(self, observation: Observation) -> Any:
-        return rendering.as_text(observation) if self.interface == "text" else observation
+    def _shown(self, observation: Any) -> Any:
+        return observation["prompt"] if self.interface == "text" else observation

@@ -142,13 +142,23 @@ class _Types(spaces.Discrete):
         return hash((_Types, self.allowed))
 
 
-def action_space(allowed: tuple[str, ...] = ACTION_TYPES) -> spaces.Dict:
-    """``Dict(action_type=Discrete(5), argument=text)``. Forbidden types keep their number but are never sampled."""
-    return spaces.Dict({"action_type": _Types(allowed), "argument": UnicodeText(MAX_UTTERANCE)})
+def action_space(allowed: tuple[str, ...] = ACTION_TYPES, num_seats: int | None = None) -> spaces.Dict:
+    """``Dict(action_type=Discrete(5), argument=text)``. Forbidden types keep their number but are never sampled.
+
+    Args:
+        allowed: the types that may be used.
+        num_seats: where messages may be private: adds ``to=MultiBinary(num_seats)``, whose zeros are everyone.
+    """
+    to = {} if num_seats is None else {"to": spaces.MultiBinary(num_seats)}
+    return spaces.Dict({"action_type": _Types(allowed), "argument": UnicodeText(MAX_UTTERANCE), **to})
 
 
-def observation_space() -> spaces.Dict:
-    """The dict observation: what one agent may know, as texts, with the cycle and the legal types of action."""
+def observation_space(num_seats: int | None = None) -> spaces.Dict:
+    """The dict observation: what one agent may know, as texts, with the cycle and the legal types of action.
+
+    Args:
+        num_seats: where messages may be private: adds ``recipients``, the seats one may address now.
+    """
     profile = dict.fromkeys(("situation", "participants", "background", "partners", "goal"), MAX_PROFILE)
     lengths = {"agent": 64, "name": MAX_NAME, **profile, "transcript": MAX_TRANSCRIPT}
     return spaces.Dict(
@@ -156,17 +166,20 @@ def observation_space() -> spaces.Dict:
             **{key: UnicodeText(length) for key, length in lengths.items()},
             "turn": spaces.Discrete(MAX_TURNS),
             "action_types": spaces.MultiBinary(len(ACTION_TYPES)),
+            **({} if num_seats is None else {"recipients": spaces.MultiBinary(num_seats)}),
         }
     )
 
 
-def state_space() -> spaces.Dict:
-    """Everything there is to know: situation, all goals and profiles, the whole transcript."""
+def state_space(num_seats: int = 2) -> spaces.Dict:
+    """Everything known to anyone: situation, all goals and profiles, the whole transcript, and whose turn it is."""
     return spaces.Dict(
         {
             "situation": UnicodeText(MAX_PROFILE),
             "goals": UnicodeText(8 * MAX_PROFILE),
             "backgrounds": UnicodeText(8 * MAX_PROFILE),
             "transcript": UnicodeText(MAX_TRANSCRIPT),
+            "turn": spaces.Discrete(MAX_TURNS),
+            "acting": spaces.MultiBinary(num_seats),
         }
     )

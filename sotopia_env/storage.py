@@ -1,90 +1,151 @@
-"""Episodes on disk: JSON lines, one episode a line, each written as soon as it is finished."""
+"""Episodes on disk: JSON lines, one episode a line, or parquet."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pydantic_core
+
 from sotopia_env.episodes import Episode
+from sotopia_env.journal import Journal, Line, read_lines, replace_file
+from sotopia_env.locks import ProcessLocks
+from sotopia_env.schema import DataWarning, RecordError, read_episode
+
+MAX_WARNINGS = 20
+"""So many records are named one by one; the summary counts them all."""
 
 
 def save_episodes(episodes: Iterable[Episode], path: str | Path) -> None:
-    """Write episodes as JSON lines. The file appears whole or not at all: a full disk leaves an older one as it was."""
+    """Write episodes as JSON lines, or as parquet where the name ends in ``.parquet``.
+
+    The file appears whole or not at all: a full disk leaves an older one as it was.
+    """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
+    if path.suffix == ".parquet":
+        from sotopia_env.parquet import save_parquet
+
+        save_parquet(episodes, path)
+        return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            for episode in episodes:
-                file.write(_line(episode))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            partial.unlink()
-        if isinstance(error, OSError):
-            reason = f"episodes were not saved to {path}: {error.strerror}; nothing was changed"
-            raise OSError(error.errno, reason) from error
-        raise
+        replace_file(path, (episode.to_json() + b"\n" for episode in episodes))
+    except OSError as error:
+        reason = f"episodes were not saved to {path}: {error.strerror}; nothing was changed"
+        raise OSError(error.errno, reason) from error
 
 
-def load_episodes(path: str | Path) -> list[Episode]:
-    """Read the episodes of a file.
+def load_episodes(path: str | Path, *, on_error: str = "report") -> list[Episode]:
+    """Read the episodes of a file of JSON lines, or of parquet where the name ends in ``.parquet``.
+
+    Args:
+        path: the file.
+        on_error: ``"report"`` warns of a record that is no episode, skips it and sums up; ``"raise"`` raises.
 
     Raises:
-        ValueError: a line is no episode; the error names file, line and field.
+        RecordError: a record is no episode and ``on_error`` is ``"raise"``; the error names file, line and field.
+        ValueError: not one record is an episode.
         FileNotFoundError: there is no such file.
     """
-    return [episode for episode, _ in _read(Path(path))]
+    path = Path(path)
+    if on_error not in ("report", "raise"):
+        raise ValueError(f"on_error: {on_error!r} is neither 'report' nor 'raise'")
+    if path.suffix == ".parquet":
+        from sotopia_env.parquet import load_parquet
+
+        return load_parquet(path, on_error=on_error)
+    with path.open("rb") as file:
+        readers = (lambda line=line: _episode(line, path) for line in read_lines(file))
+        return read_all(readers, str(path), on_error)
+
+
+def read_all(readers: Iterable[Callable[[], Episode]], source: str, on_error: str) -> list[Episode]:
+    """The episodes of those records that are any; the others are warned of, and summed up.
+
+    Args:
+        readers: for each record a function that reads it, or raises a ``RecordError``.
+        source: the file, for the summary.
+        on_error: as in :func:`load_episodes`.
+    """
+    episodes: list[Episode] = []
+    errors: list[RecordError] = []
+    for read in readers:
+        try:
+            episodes.append(read())
+        except RecordError as error:
+            if on_error == "raise":
+                raise
+            errors.append(error)
+    if errors:
+        summary = f"{source}: {len(episodes)} episodes loaded, {len(errors)} records skipped"
+        if not episodes:
+            raise ValueError(f"{summary}; the first: {errors[0]}") from errors[0]
+        for skipped in errors[:MAX_WARNINGS]:
+            warnings.warn(f"{skipped}; skipped", DataWarning, stacklevel=3)
+        warnings.warn(summary, DataWarning, stacklevel=3)
+    return episodes
 
 
 class EpisodeWriter:
-    """Appends finished episodes to a file, so that an interrupted run loses none and can go on.
+    """Appends finished episodes to a file of JSON lines, so that an interrupted run loses none and can go on.
+
+    Several processes may write the same file. A last line cut short by a kill is removed and reported.
 
     Args:
-        path: a JSON-lines file; made where it does not exist. A last line cut short by a kill is dropped.
+        path: made where it does not exist.
+        locks: of the run; the writer's own by default.
+
+    Raises:
+        RecordError: the file holds a line that is no episode.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        """Open the file and read what it already holds."""
+    def __init__(self, path: str | Path, *, locks: ProcessLocks | None = None) -> None:
+        """Read what the file already holds."""
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.finished: dict[str, Episode] = {}
-        end = 0
-        if self.path.exists():
-            for episode, position in _read(self.path, drop_cut_line=True):
-                self.finished[episode.key] = episode
-                end = position
-        # Unbuffered, or closing the file would try once more to write what did not fit on a full disk.
-        self._file = self.path.open("ab", buffering=0)
-        self._file.truncate(end)
+        self._locks = locks or locks_beside(self.path)
+        self._journal = Journal(self.path, self._locks)
+        try:
+            self.refresh()
+        except BaseException:
+            self.close()
+            raise
+
+    def refresh(self) -> list[Episode]:
+        """Read what other processes have written meanwhile, and return it."""
+        found = [_episode(line, self.path) for line in self._journal.unread()]
+        self.finished |= {episode.key: episode for episode in found}
+        return found
 
     def write(self, episode: Episode) -> None:
         """Append one episode; if the disk is full, whatever was written of it is taken back."""
-        position = self._file.seek(0, os.SEEK_END)
-        left = memoryview(_line(episode).encode("utf-8"))
         try:
-            while left:
-                left = left[self._file.write(left) :]
-        except BaseException as error:
-            if left:
-                self._file.truncate(position)
-            if isinstance(error, OSError):
-                saved = f"the {len(self.finished)} before it are safe, run again to go on"
-                reason = f"episode {episode.key} was not saved to {self.path}: {error.strerror}; {saved}"
-                raise OSError(error.errno, reason) from error
-            raise
+            self._journal.append(episode.to_json())
+        except OSError as error:
+            saved = f"the {len(self.finished)} before it are safe, run again to go on"
+            reason = f"episode {episode.key} was not saved to {self.path}: {error.strerror}; {saved}"
+            raise OSError(error.errno, reason) from error
         self.finished[episode.key] = episode
 
+    def put_in_order(self, order: Callable[[str], Any]) -> None:
+        """Sort the lines by the keys of their episodes and keep one of each; the lines themselves stay as they are."""
+        with self._locks.writing():
+            lines: dict[str, bytes] = {}
+            standing = []
+            with self.path.open("rb") as file:
+                for line in read_lines(file):
+                    key = _record(line, self.path)["key"]
+                    standing.append(key)
+                    lines[key] = line.content
+            wanted = sorted(lines, key=order)
+            if wanted != standing:
+                self._journal.replace(lines[key] for key in wanted)
+
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Let the file go."""
+        self._locks.close()
 
     def __enter__(self) -> Self:
         """Use as a context manager."""
@@ -93,34 +154,24 @@ class EpisodeWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the file, whatever happened."""
+        """Let the file go, whatever happened."""
         self.close()
 
 
-def _line(episode: Episode) -> str:
-    return json.dumps(episode.to_dict(), ensure_ascii=False) + "\n"
+def locks_beside(path: Path) -> ProcessLocks:
+    """The locks of the run that writes a file."""
+    return ProcessLocks(path.with_name(f".{path.name}.lock"))
 
 
-def _read(path: Path, *, drop_cut_line: bool = False) -> Iterable[tuple[Episode, int]]:
-    position = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            position += len(line)
-            if not line.strip():
-                continue
-            if drop_cut_line and not line.endswith(b"\n"):
-                return
-            yield _episode(line, path, number), position
+def _episode(line: Line, path: Path) -> Episode:
+    return read_episode(_record(line, path), f"{path}, line {line.number}")
 
 
-def _episode(line: bytes, path: Path, number: int) -> Episode:
+def _record(line: Line, path: Path) -> Any:
     try:
-        record: Any = json.loads(line)
-        return Episode.from_dict(record)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        remedy = "remove the line or write the file anew"
-        raise ValueError(f"{path}, line {number}: not valid JSON ({error}); {remedy}") from error
-    except KeyError as error:
-        raise ValueError(f"{path}, line {number}: the episode has no field {error}") from error
-    except (TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}, line {number}: not an episode: {error}") from error
+        return pydantic_core.from_json(line.content, allow_inf_nan=False)
+    except ValueError as error:
+        where = f"{path}, line {line.number}"
+        if not line.whole:
+            raise RecordError(where, "the last line is cut short, as when a run is killed; run it again") from error
+        raise RecordError(where, f"not valid JSON ({error}); remove the line or write the file anew") from error

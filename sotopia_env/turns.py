@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sotopia_env.actions import ACTION_TYPES
 from sotopia_env.episodes import Ending, Turn
 from sotopia_env.tasks import Task
 
 ACTION_ORDERS = ("round-robin", "simultaneous", "random")
+
+MIN_SEATS, MAX_SEATS = 2, 5
 
 DEFAULT_MAX_CYCLES = 20
 """Sotopia's turn limit, where neither the environment nor the task gives one."""
@@ -27,12 +31,14 @@ class Rules:
         action_order: one of :data:`ACTION_ORDERS`.
         max_stale: more silent own turns in a row than this end the episode, for every agent alike.
         action_types: the types of action that may be used; ``"none"`` is always among them.
+        private_messages: whether an action may be addressed to some seats alone.
     """
 
     max_cycles: int | None = None
     action_order: str = "round-robin"
     max_stale: int = 2
     action_types: tuple[str, ...] = ACTION_TYPES
+    private_messages: bool = False
 
     def __post_init__(self) -> None:
         """Check the values, and put the types into their one order."""
@@ -47,6 +53,11 @@ class Rules:
             raise ValueError(f"action_types: a selection of {', '.join(ACTION_TYPES)} that holds none; got {given}")
         object.__setattr__(self, "action_types", tuple(kind for kind in ACTION_TYPES if kind in given))
 
+    @cached_property
+    def legal_types(self) -> NDArray[np.int8]:
+        """Which of the five types one may use in turn, as 0 and 1."""
+        return np.array([kind in self.action_types for kind in ACTION_TYPES], dtype=np.int8)
+
     def limit(self, task: Task) -> int:
         """After how many cycles an episode of this task is cut short."""
         if self.max_cycles is not None:
@@ -54,18 +65,39 @@ class Rules:
         return DEFAULT_MAX_CYCLES if task.max_cycles is None else task.max_cycles
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-able data."""
+        """Plain JSON-able data; private messages are told of only where they are on."""
         return {
             "max_cycles": self.max_cycles,
             "action_order": self.action_order,
             "max_stale": self.max_stale,
             "action_types": list(self.action_types),
+            **({"private_messages": True} if self.private_messages else {}),
         }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Rules:
         """The rules of a record that :meth:`to_dict` made."""
         return cls(**{**record, "action_types": tuple(record["action_types"])})
+
+
+def number_of_seats(drawn: int, tasks: Sequence[Task] | None) -> int:
+    """How many agents play.
+
+    Args:
+        drawn: in the tasks that a family draws.
+        tasks: fixed tasks, instead of those it draws.
+
+    Raises:
+        ValueError: there are no tasks, they differ in their seats, or there are too few or too many.
+    """
+    if tasks is not None and not tasks:
+        raise ValueError("tasks: the list is empty; give at least one task")
+    if tasks is not None and len({task.num_seats for task in tasks}) > 1:
+        raise ValueError("tasks: all tasks of one environment need the same number of seats")
+    num_seats = drawn if tasks is None else tasks[0].num_seats
+    if not MIN_SEATS <= num_seats <= MAX_SEATS:
+        raise ValueError(f"{num_seats} seats: from {MIN_SEATS} to {MAX_SEATS} agents play")
+    return num_seats
 
 
 def acting_seats(order: str, last: int | None, present: Sequence[int], rng: np.random.Generator) -> tuple[int, ...]:
@@ -80,10 +112,12 @@ def acting_seats(order: str, last: int | None, present: Sequence[int], rng: np.r
     if order == "simultaneous":
         return tuple(present)
     if order == "random":
-        return (int(rng.choice(np.asarray(present))),)
-    if last is None or last >= present[-1]:
-        return (present[0],)
-    return (next(seat for seat in present if seat > last),)
+        return (present[int(rng.integers(len(present)))],)
+    if last is not None:
+        for seat in present:
+            if seat > last:
+                return (seat,)
+    return (present[0],)
 
 
 def talk_ending(last: Turn, idle: Sequence[int], present: Sequence[int], max_stale: int) -> Ending | None:

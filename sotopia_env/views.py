@@ -1,46 +1,126 @@
 """What each agent may know: profiles by relationship, and the transcript as text.
 
 All functions are pure. An observation of the dict interface is built from them, and policies, rendering and training
-read nothing but observations.
+read nothing but observations. A private message stands in the transcripts of its speaker and its recipients alone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
-from sotopia_env.episodes import Turn, agent_name
+from sotopia_env.episodes import Episode, Turn, agent_name, seat_of
 from sotopia_env.spaces import MAX_TRANSCRIPT
 from sotopia_env.tasks import Character, Task
+from sotopia_env.turns import cycles_of
 
 _INDENT = " " * 4
-_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 """Whatever some reader takes for the end of a line; ``str.splitlines`` splits at these."""
-_INDENTED_BREAK = re.compile(f"({_BREAK.pattern}){_INDENT}")
-_HEADER = re.compile(r"#(\d+) (agent_\d+)(?: \[(none|non-verbal communication|action|leave)\])?: ?")
+_HEADER = re.compile(
+    r"#(\d+) (agent_\d+)(?: \[(none|non-verbal communication|action|leave)\])?(?: to (nobody|[agent_\d, ]+))?: ?"
+)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One turn as it stands in a transcript."""
+    """One turn as it stands in a transcript.
+
+    Args:
+        index: among all turns of the episode.
+        agent: whose turn it was.
+        type: one of :data:`sotopia_env.actions.ACTION_TYPES`.
+        text: what was said or done.
+        to: who may see it besides the speaker; ``None`` for everyone.
+    """
 
     index: int
     agent: str
     type: str
     text: str
+    to: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """All that one agent may know at one moment, its turns not cut to a window.
+
+    Args:
+        agent: whose view it is.
+        texts: what does not change during an episode, as in an observation.
+        cycles: the turns it has seen, one tuple for each turn of the table. What models wrote behind the actions of
+            others is left out.
+        characters: one per seat: its own whole, of the others what it may know; a name is no secret.
+        relationship: between the characters.
+    """
+
+    agent: str
+    texts: Mapping[str, str]
+    cycles: tuple[tuple[Turn, ...], ...]
+    characters: tuple[Character, ...]
+    relationship: str
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns it has seen."""
+        return tuple(turn for cycle in self.cycles for turn in cycle)
+
+    def observation(self) -> dict[str, Any]:
+        """The view as far as it is text: an observation of the dict interface that tells no legal types."""
+        return {**self.texts, "transcript": transcript(self.turns)}
+
+
+def view(episode: Episode, agent: str, turn: int | None = None) -> View:
+    """What an agent may know of an episode.
+
+    Args:
+        episode: running or finished.
+        agent: ``agent_0``, ...
+        turn: before the turn of this global index, where those that act with it act unseen; ``None`` for all of it.
+    """
+    seat = seat_of(agent)
+    seen: list[tuple[Turn, ...]] = []
+    for cycle in cycles_of(episode.turns, episode.config.get("action_order", "round-robin")):
+        if turn is not None and cycle[-1].global_index >= turn:
+            break
+        seen.append(tuple(t if t.seat == seat else replace(t, raw=None, invalid=None) for t in cycle if sees(seat, t)))
+    relationship = episode.task.scenario.relationship
+    people = enumerate(episode.task.characters)
+    known = tuple(person if i == seat else visible_character(person, relationship) for i, person in people)
+    return View(agent, static_observation(episode.task, seat), tuple(seen), known, relationship)
+
+
+def sees(seat: int, turn: Turn) -> bool:
+    """Whether a seat sees a turn: its own, those to everyone, and those to it."""
+    return turn.recipients is None or seat == turn.seat or seat in turn.recipients
 
 
 def indented(text: str) -> str:
     """A text with every line but the first indented, so that none can pass for somebody else's."""
     # Most utterances are one printable line.
-    return text if text.isprintable() else _BREAK.sub(rf"\g<0>{_INDENT}", text)
+    if text.isprintable():
+        return text
+    for character in _BREAKS:
+        text = text.replace(character, character + _INDENT)
+    return text
+
+
+def _outdented(text: str) -> str:
+    """The inverse of :func:`indented`."""
+    if not text.isprintable():
+        for character in _BREAKS:
+            text = text.replace(character + _INDENT, character)
+    return text
 
 
 def entry_text(turn: Turn) -> str:
     """One turn as text. Lines inside an utterance are indented, so that none can pass for another entry."""
     kind = "" if turn.type == "speak" else f" [{turn.type}]"
-    return f"#{turn.global_index} {agent_name(turn.seat)}{kind}: {indented(turn.text)}"
+    to = "" if turn.recipients is None else f" to {', '.join(map(agent_name, turn.recipients)) or 'nobody'}"
+    return f"#{turn.global_index} {agent_name(turn.seat)}{kind}{to}: {indented(turn.text)}"
 
 
 def extend_transcript(transcript: str, turn: Turn) -> str:
@@ -48,7 +128,11 @@ def extend_transcript(transcript: str, turn: Turn) -> str:
 
     Half, so that what stands before an agent's turn begins alike for many turns: a model's cache stays valid.
     """
-    entry = entry_text(turn)
+    return with_entry(transcript, entry_text(turn))
+
+
+def with_entry(transcript: str, entry: str) -> str:
+    """:func:`extend_transcript`, given the turn as text."""
     if not transcript:
         return entry
     if len(transcript) + 1 + len(entry) > MAX_TRANSCRIPT:
@@ -60,11 +144,12 @@ def extend_transcript(transcript: str, turn: Turn) -> str:
     return f"{transcript}\n{entry}"
 
 
-def transcript(turns: Iterable[Turn]) -> str:
-    """The transcript of many turns."""
+def transcript(turns: Iterable[Turn], seat: int | None = None) -> str:
+    """The transcript of many turns: of all of them, or of those that one seat sees."""
     text = ""
     for turn in turns:
-        text = extend_transcript(text, turn)
+        if seat is None or sees(seat, turn):
+            text = extend_transcript(text, turn)
     return text
 
 
@@ -75,12 +160,14 @@ def parse_transcript(text: str) -> list[Entry]:
         header = _HEADER.match(block)
         if header is None:
             raise ValueError(f"not an entry of a transcript: {block[:80]!r}")
-        index, agent, kind = header.groups()
-        body = _INDENTED_BREAK.sub(r"\1", block[header.end() :])
-        entries.append(Entry(int(index), agent, kind or "speak", body))
+        index, agent, kind, named = header.groups()
+        body = _outdented(block[header.end() :])
+        to = None if named is None else tuple(named.split(", ")) if named != "nobody" else ()
+        entries.append(Entry(int(index), agent, kind or "speak", body, to))
     return entries
 
 
+@lru_cache(maxsize=4096)
 def own_profile(character: Character) -> str:
     """What a character knows of itself, its name first and its secret included."""
     parts = [_facts(character), character.public_info, _mind(character)]
@@ -89,6 +176,16 @@ def own_profile(character: Character) -> str:
     return " ".join(part for part in parts if part)
 
 
+def visible_character(character: Character, relationship: str) -> Character:
+    """A character with nothing but what others may know of it: Sotopia's table of relationships, never secrets."""
+    if relationship in ("stranger", "know_by_name"):
+        return Character(character.id, character.first_name, character.last_name)
+    if relationship == "acquaintance":
+        return replace(character, personality="", values="", decision_making_style="", secret="")
+    return replace(character, secret="")
+
+
+@lru_cache(maxsize=4096)
 def visible_profile(character: Character, relationship: str) -> str:
     """What one sees of another: nothing of a stranger, ever more the closer the relationship, never secrets."""
     if relationship == "stranger":

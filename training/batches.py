@@ -189,7 +189,7 @@ def chat_of(episode: Episode, agent: str) -> list[rendering.Message]:
     """
     observation = {
         **views.static_observation(episode.task, seat_of(agent)),
-        "transcript": views.transcript(episode.turns),
+        "transcript": views.transcript(episode.turns, seat_of(agent)),
     }
     chat = rendering.messages(observation)
     if sum(message["role"] == "assistant" for message in chat) != len(episode.own_turns(agent)):

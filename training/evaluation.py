@@ -32,6 +32,9 @@ from sotopia_env.training.results import Evaluation, result_of
 
 Seats = Literal["both", "evaluated"]
 
+_MOST_REPEATS = 500
+"""After so many draws in a row without a new task, a family has no more."""
+
 TEMPERATURES = (1.0, 0.7, 0.5, 0.3, 0.0)
 """Where a clone is tried: sharpening alone may look like learning. 0 is greedy."""
 
@@ -156,7 +159,7 @@ def draw_tasks(source: Any = "bargain:test", number: int = 100, seed: int = 0) -
 
     Args:
         source: a family, with its split (``"bargain:test"``; ``"test"`` where none is named), or a file of tasks.
-        number: how many to draw from a family; of fixed tasks, the first so many.
+        number: how many to draw from a family, or all where it has fewer; of fixed tasks, the first so many.
         seed: of the draw.
     """
     family, fixed, split = family_and_tasks(source, "test")
@@ -164,8 +167,11 @@ def draw_tasks(source: Any = "bargain:test", number: int = 100, seed: int = 0) -
         return list(fixed[:number])
     generator = np.random.default_rng(seed)
     tasks: dict[str, Task] = {}
-    while len(tasks) < number:
+    repeats = 0
+    # A family of hand-written tasks has no more than it has.
+    while len(tasks) < number and repeats < _MOST_REPEATS:
         task = family.generate(generator, split)
+        repeats = repeats + 1 if task.id in tasks else 0
         tasks.setdefault(task.id, task)
     return list(tasks.values())
 

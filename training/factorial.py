@@ -1,9 +1,9 @@
-"""The factorial of the world gates: asking x courtesy x length-matched filler, best price schedule against best.
+"""The factorial of the world gates: asking x courtesy x length-matched filler, best schedule of offers against best.
 
 A probe (:mod:`sotopia_env.training.probes`) meets the scripted policies that are cloned, on the same tasks and seats
-and with the same draws in every cell. For each cell the price schedule with the highest mean goal is chosen on some
+and with the same draws in every cell. For each cell the schedule with the highest mean goal is chosen on some
 tasks, one seat each, and measured on others, from both seats: a sentence has an effect only if it beats the best that
-prices alone can do.
+offers alone can do.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.families.bargain import Bargain
+from sotopia_env.families.base import Family
+from sotopia_env.families.divide import Divide
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks, evaluate
 from sotopia_env.training.probes import Additions, Probe, Schedule
@@ -24,13 +26,52 @@ from sotopia_env.training.statistics import Estimate, interval
 
 FACTORS = ("ask", "courtesy", "filler")
 
+
+@dataclass(frozen=True)
+class World:
+    """A world whose couplings can be measured.
+
+    Args:
+        family: the family at a coupling, without tasks in which no agreement is possible (there no goal is known).
+        version: of the family.
+        schedules: of offers, tried in every cell.
+        couplings: measured by default.
+    """
+
+    family: Callable[[float], Family]
+    version: str
+    schedules: tuple[Schedule, ...]
+    couplings: tuple[float, ...] = (-0.5, 0.0, 0.25, 0.5, 1.0)
+
+
 SCHEDULES = tuple(Schedule(rate, anchor) for rate in (0.1, 0.2, 0.4) for anchor in (1.0, 1.5, 2.0))
 """The price schedules tried in every cell: slower ones lose deals, and an opening beyond 2 is next to nothing."""
+
+DIVISION_SCHEDULES = tuple(Schedule(rate, anchor) for rate in (0.1, 0.3) for anchor in (0.5, 1.0))
+"""The schedules tried in ``divide``, where nobody can ask for more than everything."""
 
 POSSIBLE = {"wide": 2 / 3, "narrow": 1 / 3}
 """Zones in the proportions of the family, without the empty ones: there no deal is possible and no goal known."""
 
 PARTNER = "scripted:mixed"
+
+WORLDS: dict[str, World] = {
+    "bargain": World(lambda coupling: Bargain(coupling, zones=POSSIBLE), Bargain.version, SCHEDULES),
+    "divide": World(Divide, Divide.version, DIVISION_SCHEDULES, (-0.5, 0.0, 0.5, 1.0)),
+}
+"""The worlds with gates, by the name of their family."""
+
+
+def checked_world(name: str) -> World:
+    """The world of that name.
+
+    Raises:
+        ValueError: it has no gates.
+    """
+    if name not in WORLDS:
+        raise ValueError(f"{name!r}: only {' and '.join(WORLDS)} have gates and a table")
+    return WORLDS[name]
+
 
 Cell = tuple[bool, ...]
 """Whether each of :data:`FACTORS` is present."""
@@ -62,7 +103,8 @@ def factorial(
     tasks: int = 500,
     *,
     seed: int = 0,
-    schedules: Sequence[Schedule] = SCHEDULES,
+    world: str = "bargain",
+    schedules: Sequence[Schedule] | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Play all cells at one coupling.
@@ -71,14 +113,16 @@ def factorial(
         coupling: of all channels of the world.
         tasks: measured on; half as many others serve to choose the schedules.
         seed: of the tasks and of every draw. The tasks are the same at every coupling.
-        schedules: to choose from.
+        world: one of :data:`WORLDS`.
+        schedules: to choose from; the world's own by default.
         progress: called after every cell.
 
     Returns:
         ``cells`` (label, schedule, goal, deal rate and words a turn of each), ``effects`` by factor, and how many
         ``tasks``, ``episodes`` and ``choosing_episodes`` they rest on.
     """
-    family = Bargain(coupling, zones=POSSIBLE)
+    family = checked_world(world).family(coupling)
+    schedules = schedules or checked_world(world).schedules
     drawn = draw_tasks(family, tasks + max(1, tasks // 2), seed)
     measuring = drawn[:tasks]
     choosing = [replace(task, evaluated_seat=i % task.num_seats) for i, task in enumerate(drawn[tasks:])]
@@ -105,7 +149,7 @@ def factorial(
 
 
 def best_schedule(
-    additions: Additions, tasks: Sequence[Task], family: Bargain, schedules: Sequence[Schedule], seed: int
+    additions: Additions, tasks: Sequence[Task], family: Family, schedules: Sequence[Schedule], seed: int
 ) -> Schedule:
     """The schedule with the highest mean goal; the first of equals."""
 

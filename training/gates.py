@@ -1,4 +1,4 @@
-"""The world gates of ``bargain``: does the world do what its dial says? Manipulation checks, never findings.
+"""The world gates: does a world do what its dial says? Manipulation checks, never findings.
 
 1. A factorial of what a probe says (:mod:`sotopia_env.training.factorial`) at every coupling: asking and courtesy raise
    its goal at 1 and do nothing at 0, courtesy hurts below 0, and filler of the same length does nothing anywhere.
@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sotopia_env.families.bargain import Bargain
 from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
-from sotopia_env.training.factorial import CELLS, PARTNER, POSSIBLE, SCHEDULES, factorial
+from sotopia_env.training.factorial import CELLS, PARTNER, checked_world, factorial
 from sotopia_env.training.probes import Schedule
 from sotopia_env.training.results import summarise
 from sotopia_env.training.statistics import paired_difference
 
-COUPLINGS = (-0.5, 0.0, 0.25, 0.5, 1.0)
 MARGIN = 0.3
 """Two goals that differ by less count as the same: a 90 % interval inside it shows equivalence at the level of 5 %."""
 
@@ -38,19 +36,21 @@ class GateSettings:
 
     Args:
         tasks: measured on at every coupling, from both seats; half as many others serve to choose prices.
-        couplings: to be tried; the gates speak of -0.5, 0 and 1.
-        schedules: price schedules of the factorial.
+        world: name of its family, one of :data:`sotopia_env.training.factorial.WORLDS`.
+        couplings: to be tried; the gates speak of -0.5, 0 and 1. The world's own by default.
+        schedules: of offers in the factorial; the world's own by default.
         states: states of play at which the clone is forked.
         clone_draws: samples of the partner's replies at each state and insertion.
         seed: of everything.
     """
 
     tasks: int = 500
-    couplings: tuple[float, ...] = COUPLINGS
-    schedules: tuple[Schedule, ...] = SCHEDULES
+    couplings: tuple[float, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     states: int = 600
     clone_draws: int = 2
     seed: int = 0
+    world: str = "bargain"
 
 
 def run_gates(
@@ -73,6 +73,10 @@ def run_gates(
         ``gates``: ``{"name", "bar", "value", "met"}`` each.
     """
     settings = settings or GateSettings()
+    world = checked_world(settings.world)
+    settings = replace(settings, couplings=settings.couplings or world.couplings)
+    if clone is not None and settings.world != "bargain":
+        raise ValueError(f"clone: the couplings of a clone are measured in bargain, not in {settings.world}")
     if settings.tasks < 2:
         raise ValueError(f"tasks: {settings.tasks} is too few for an interval; give 2 or more, 500 for the gates")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -83,14 +87,21 @@ def run_gates(
             bar.advance(shown)
 
         measured = [
-            factorial(coupling, settings.tasks, seed=settings.seed, schedules=settings.schedules, progress=tick)
+            factorial(
+                coupling,
+                settings.tasks,
+                seed=settings.seed,
+                world=settings.world,
+                schedules=settings.schedules,
+                progress=tick,
+            )
             for coupling in settings.couplings
         ]
         data: dict[str, Any] = {
-            "world": {"family": Bargain.name, "version": Bargain.version},
+            "world": {"family": settings.world, "version": world.version},
             "seed": settings.seed,
             "partner": PARTNER,
-            "schedules": [schedule.label for schedule in settings.schedules],
+            "schedules": [schedule.label for schedule in settings.schedules or world.schedules],
             "factorial": measured,
             "matched": matched_worlds(settings, tick),
             "clone": None,
@@ -160,7 +171,7 @@ def verdicts(data: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _self_play(coupling: float, settings: GateSettings) -> Evaluation:
-    family = Bargain(coupling, zones=POSSIBLE)
+    family = checked_world(settings.world).family(coupling)
     tasks = draw_tasks(family, settings.tasks, settings.seed)
     return evaluate(PARTNER, PARTNER, tasks, family=family, seed=settings.seed)
 

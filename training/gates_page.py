@@ -14,7 +14,8 @@ def gates_text(data: Mapping[str, Any]) -> str:
     Args:
         data: of :func:`sotopia_env.training.gates.run_gates`.
     """
-    parts = ["## Gates", _verdicts(data["gates"]), "## Factorial", *_factorial(data["factorial"])]
+    offers = "price" if data["world"]["family"] == "bargain" else "offer"
+    parts = ["## Gates", _verdicts(data["gates"]), "## Factorial", *_factorial(data["factorial"], offers)]
     parts += ["## Matched worlds", _matched(data["matched"])]
     if data["clone"] is not None:
         parts += ["## Couplings of the clone", *_clone(data["clone"]), _survival(data["gates"])]
@@ -45,10 +46,10 @@ def _verdicts(gates: Sequence[Mapping[str, Any]]) -> str:
     return markdown_table(["gate", "bar", "measured", ""], rows)
 
 
-def _factorial(measured: Sequence[Mapping[str, Any]]) -> list[str]:
+def _factorial(measured: Sequence[Mapping[str, Any]], offers: str) -> list[str]:
     first = measured[0]
     said = (
-        f"{first['tasks']} tasks from both seats ({first['episodes']} episodes a cell); the price schedule of each "
+        f"{first['tasks']} tasks from both seats ({first['episodes']} episodes a cell); the {offers} schedule of each "
         f"cell was chosen on {first['choosing_episodes']} other tasks, one seat each. Effects on the probe's goal, "
         "over all settings of the other two factors, paired over task and seat; bootstrap over scenarios."
     )
@@ -66,7 +67,7 @@ def _factorial(measured: Sequence[Mapping[str, Any]]) -> list[str]:
     cells = [
         [
             f"{row['coupling']:g}",
-            cell["label"],
+            cell["label"].replace("price", offers),
             cell["schedule"],
             with_interval(cell["goal"], ".2f"),
             f"{cell['deal_rate']['mean']:.1%}",

@@ -1,9 +1,9 @@
-"""Policies with exact control of what they say besides their prices: the probes of the world gates.
+"""Policies with exact control of what they say besides their offers: the probes of the world gates.
 
-A probe bargains like a scripted policy whose own brief sways it in nothing: it takes offers for offers, evades every
-question, and so names the same prices whatever the partner's manner. Beside the price, each turn holds the sentences it
-was told to add and no others. All of them have nearly the same length, and whichever are added, the probe draws the
-same numbers, so that two probes in the same place differ in the sentences alone.
+A probe bargains or divides like a scripted policy whose own brief sways it in nothing: it takes offers for offers,
+evades every question, and so makes the same offers whatever the partner's manner. Beside the offer, each turn holds the
+sentences it was told to add and no others. All of them have nearly the same length, and whichever are added, the probe
+draws the same numbers, so that two probes in the same place differ in the sentences alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sotopia_env.actions import Action, speak
-from sotopia_env.agents import phrases
+from sotopia_env.agents import division_phrases, phrases
+from sotopia_env.agents.division_talk import read_division_brief
 from sotopia_env.agents.reading import first_person, read_brief
 from sotopia_env.agents.scripted import decide, generator
 from sotopia_env.agents.traits import Traits
@@ -29,7 +30,10 @@ def _of_length(sentences: Sequence[str]) -> tuple[str, ...]:
     return tuple(s for s in sentences if LENGTHS[0] <= len(s.split()) <= LENGTHS[1])
 
 
-QUESTIONS = {role: _of_length(sentences) for role, sentences in phrases.QUESTIONS.items()}
+QUESTIONS = {role: _of_length(sentences) for role, sentences in phrases.QUESTIONS.items()} | {
+    "divider": _of_length(division_phrases.QUESTIONS)
+}
+"""Questions to the partner, by one's own role."""
 COURTESIES = tuple(s for s in _of_length(phrases.COURTESIES) if language.words(s) & phrases.MOVING)
 """Courtesies with a word that moves scripted policies."""
 FILLERS = _of_length(phrases.FILLERS)
@@ -40,7 +44,7 @@ class Additions:
     """Which sentences are added to the price.
 
     Args:
-        ask: a question about the partner's need.
+        ask: a question about the partner's need or wishes.
         courtesy: a courtesy that moves scripted policies.
         filler: a remark on nothing.
         fact: one of one's own facts, in turn.
@@ -137,23 +141,33 @@ def spoken(
         turn: own index of it; the facts are told in turn.
     """
     draws = [int(draw) for draw in rng.integers(2**31, size=4)]
-    brief = read_brief(observation["goal"], observation["situation"])
+    role, facts = _part(observation)
     action = decide({**observation, "goal": observation["goal"].partition(" Sway:")[0]}, traits, rng)
-    if brief is None or action.type != "speak":
+    if role is None or action.type != "speak":
         return action
     before, after = [], []
     if additions.courtesy:
         before.append(COURTESIES[draws[0] % len(COURTESIES)])
     if additions.filler:
         before.append(FILLERS[draws[1] % len(FILLERS)])
-    if additions.fact and brief.facts:
-        before.append(phrases.ANSWERS[draws[2] % len(phrases.ANSWERS)].format(fact=fact_of(brief.facts, turn)))
+    if additions.fact and facts:
+        before.append(phrases.ANSWERS[draws[2] % len(phrases.ANSWERS)].format(fact=fact_of(facts, turn)))
     if additions.leak:
         secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
         before.append(f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}.")
     if additions.ask:
-        after.append(QUESTIONS[brief.role][draws[3] % len(QUESTIONS[brief.role])])
+        after.append(QUESTIONS[role][draws[3] % len(QUESTIONS[role])])
     return speak(" ".join([*before, action.text, *after]))
+
+
+def _part(observation: Observation) -> tuple[str | None, tuple[str, ...]]:
+    """One's role and facts, in a world that probes can play."""
+    goal, situation = observation["goal"], observation["situation"]
+    if (price := read_brief(goal, situation)) is not None:
+        return price.role, price.facts
+    if (division := read_division_brief(goal, situation)) is not None:
+        return "divider", division.facts
+    return None, ()
 
 
 def fact_of(facts: Sequence[str], turn: int) -> str:

@@ -1,4 +1,4 @@
-"""The published table of ``bargain``: what good is, measured with scripted policies.
+"""The published table of a world: what good is, measured with scripted policies.
 
 Every scripted policy meets every other from both seats. Against each partner stands the best of many scripts (price
 schedules with and without questions, courtesies and facts, drawn at random), chosen on some tasks and measured on
@@ -18,10 +18,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sotopia_env.agents.traits import CLONED, PRESETS
-from sotopia_env.families.bargain import Bargain
+from sotopia_env.families import FAMILIES
+from sotopia_env.families.base import Family
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks, evaluate
+from sotopia_env.training.factorial import checked_world
 from sotopia_env.training.gates_page import markdown_table, with_interval
 from sotopia_env.training.probes import Additions, Probe, Schedule, template_attacker
 from sotopia_env.training.results import Result, summarise
@@ -40,6 +42,7 @@ class TableSettings:
         coupling: of all channels of the world.
         partners: names of policies.
         seed: of everything.
+        world: name of its family, one of :data:`sotopia_env.training.factorial.WORLDS`.
     """
 
     tasks: int = 50
@@ -47,6 +50,7 @@ class TableSettings:
     coupling: float = 1.0
     partners: tuple[str, ...] = PARTNERS
     seed: int = 0
+    world: str = "bargain"
 
 
 def scripted_table(
@@ -65,7 +69,8 @@ def scripted_table(
         seven dimensions over the rows of scripted policies.
     """
     settings = settings or TableSettings()
-    family = Bargain(settings.coupling)
+    version = checked_world(settings.world).version
+    family = FAMILIES[settings.world](settings.coupling)  # type: ignore[call-arg]
     drawn = draw_tasks(family, 2 * settings.tasks, settings.seed)
     measuring, searching = drawn[: settings.tasks], drawn[settings.tasks :]
     policies: list[Any] = [*settings.partners, template_attacker()]
@@ -86,7 +91,7 @@ def scripted_table(
             found = {"partner": partner, "script": best.name, "goal": row.summary["goal"]}
             optimum.append(found | {key: row.summary[key] for key in ("deal_rate", "share_given_deal")})
     data = {
-        "world": {"family": Bargain.name, "version": Bargain.version, "coupling": settings.coupling},
+        "world": {"family": settings.world, "version": version, "coupling": settings.coupling},
         "seed": settings.seed,
         "tasks": settings.tasks,
         "scripts": settings.scripts,
@@ -187,7 +192,7 @@ def table_text(data: Mapping[str, Any]) -> str:
 
 
 def _search(
-    partner: str, tasks: Sequence[Task], family: Bargain, settings: TableSettings, progress: Callable[[], None]
+    partner: str, tasks: Sequence[Task], family: Family, settings: TableSettings, progress: Callable[[], None]
 ) -> Probe:
     seated = [replace(task, evaluated_seat=i % task.num_seats) for i, task in enumerate(tasks)]
 

@@ -8,19 +8,39 @@ from functools import cache
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.families.base import SPLITS, Family, OpenEnded, UserFamily
 from sotopia_env.families.craigslist import Craigslist
+from sotopia_env.families.deal_or_no_deal import DealOrNoDeal
+from sotopia_env.families.divide import Divide
+from sotopia_env.families.mini import Mini
 from sotopia_env.families.mixed import MixedFamily
+from sotopia_env.families.mutual_friends import MutualFriends
 from sotopia_env.tasks import Task
 
-FAMILIES: dict[str, type[Family]] = {"bargain": Bargain, "craigslist": Craigslist, "sotopia": OpenEnded}
+FAMILIES: dict[str, type[Family]] = {
+    "bargain": Bargain,
+    "divide": Divide,
+    "mutual-friends": MutualFriends,
+    "mini": Mini,
+    "craigslist": Craigslist,
+    "deal-or-no-deal": DealOrNoDeal,
+    "sotopia": OpenEnded,
+}
 """The families known by name."""
+
+PUBLISHED = ("sotopia", "craigslist", "deal-or-no-deal")
+"""Those that draw no tasks: theirs are Sotopia's published ones."""
 
 __all__ = [
     "FAMILIES",
+    "PUBLISHED",
     "SPLITS",
     "Bargain",
     "Craigslist",
+    "DealOrNoDeal",
+    "Divide",
     "Family",
+    "Mini",
     "MixedFamily",
+    "MutualFriends",
     "OpenEnded",
     "UserFamily",
     "family_of",

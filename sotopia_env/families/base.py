@@ -19,11 +19,12 @@ class Family:
 
     A subclass defines :meth:`generate` and :meth:`score`. One whose tasks can end by themselves (a deal) also folds
     the turns of an episode: :meth:`begin`, :meth:`advance` and :meth:`ending` must be pure, so that forks and replays
-    agree, and cheap, since every step calls them.
+    agree, and cheap, since every step calls them. ``num_seats`` agents play the tasks it draws.
     """
 
     name: str = "family"
     version: str = "1"
+    num_seats: int = 2
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """Draw a task of one split. Splits never share a scenario."""
@@ -54,6 +55,7 @@ class UserFamily(Family):
         self.source = source
         self.name = str(getattr(source, "name", type(source).__name__))
         self.version = str(getattr(source, "version", "1"))
+        self.num_seats = int(getattr(source, "num_seats", 2))
         self._takes_split = "split" in inspect.signature(source.generate).parameters
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:

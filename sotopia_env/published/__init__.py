@@ -1,6 +1,25 @@
-"""Tasks from files: Sotopia's published sets, and task files of the package's own."""
+"""Sotopia's data in and out: profiles as tasks, episodes, training pairs; and task files of the package's own."""
 
-from sotopia_env.published.loading import SUBSETS, load_tasks
+from sotopia_env.published.export import episode_log, full_record
+from sotopia_env.published.loading import SUBSETS, load_named, load_tasks, published_names
+from sotopia_env.published.pairs import Pair, load_pairs, save_pairs, training_pairs
+from sotopia_env.published.reading import load_published
 from sotopia_env.published.report import DataWarning
+from sotopia_env.published.writing import save_published, save_tasks
 
-__all__ = ["SUBSETS", "DataWarning", "load_tasks"]
+__all__ = [
+    "SUBSETS",
+    "DataWarning",
+    "Pair",
+    "episode_log",
+    "full_record",
+    "load_named",
+    "load_pairs",
+    "load_published",
+    "load_tasks",
+    "published_names",
+    "save_pairs",
+    "save_published",
+    "save_tasks",
+    "training_pairs",
+]

@@ -1,145 +1,131 @@
-"""Finding Sotopia's files in a folder, and reading the records of any of their formats."""
+"""Finding Sotopia's profiles, in a folder or a file, in any of the four formats they are published in."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sotopia_env.published.json_records import Records, is_dump, read_dump, read_folder, read_records
 from sotopia_env.published.report import Report
-from sotopia_env.schema import RecordError
 
-SCENARIOS = ("environment_profiles", "envs")
-CHARACTERS = ("agent_profiles", "agents")
-PAIRINGS = ("env_agent_combo_storages", "env_agent_combos")
-LISTS = ("environment_lists", "env_lists")
+DATA_VARIABLE = "SOTOPIA_ENV_DATA"
+"""Environment variable that names the folder of Sotopia's files, for all who write ``"sotopia"``."""
+
+SCENARIOS = "EnvironmentProfile"
+CHARACTERS = "AgentProfile"
+PAIRINGS = "EnvAgentComboStorage"
+LISTS = "EnvironmentList"
+
+FILES = {
+    SCENARIOS: ("environment_profiles", "envs"),
+    CHARACTERS: ("agent_profiles", "agents"),
+    PAIRINGS: ("env_agent_combo_storages", "env_agent_combos"),
+    LISTS: ("environment_lists", "env_lists"),
+}
+"""The files of each class of record: of the jsonl export, and of the pk-keyed format."""
+
+EPISODES = "EpisodeLog"
+"""The class of episodes in local storage and in Redis dumps."""
+
 USED = "used_env.json"
 """Which scenarios are for evaluation and which for training."""
+
+_NEEDED = (SCENARIOS, CHARACTERS, PAIRINGS)
 
 
 @dataclass(frozen=True)
 class PublishedFiles:
-    """The files of one set. ``lists`` and ``used`` are optional; only the jsonl export comes with them."""
+    """The records of one set.
 
-    folder: Path
-    scenarios: Path
-    characters: Path
-    pairings: Path
-    lists: Path | None
-    used: Path | None
+    Args:
+        place: folder or file, for messages.
+        paths: a file, or a folder of local storage, for each class of record that is there.
+        dump: a Redis dump that holds them all instead.
+        used: which scenarios are for evaluation; only the jsonl export comes with it.
+    """
+
+    place: Path
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    dump: Mapping[str, list[tuple[str, Any]]] | None = None
+    used: Path | None = None
+
+    def has(self, kind: str) -> bool:
+        """Whether there is any record of a class."""
+        return kind in (self.paths if self.dump is None else self.dump)
+
+    def records(self, kind: str, report: Report) -> Records:
+        """All records of a class, each with the place where it stands."""
+        if self.dump is not None:
+            yield from self.dump.get(kind, [])
+        elif kind in self.paths:
+            path = self.paths[kind]
+            yield from read_folder(path, report) if path.is_dir() else read_records(path, report)
 
 
-def find_files(folder: Path) -> PublishedFiles:
-    """The first complete set in a folder or, failing that, in one of its sub-folders in alphabetical order.
+def data_folder() -> Path:
+    """The folder that :data:`DATA_VARIABLE` names.
+
+    Raises:
+        ValueError: the variable is not set.
+    """
+    folder = os.environ.get(DATA_VARIABLE)
+    if not folder:
+        raise ValueError(
+            f"Sotopia's published files are not part of this package: set {DATA_VARIABLE} to the folder that holds "
+            "them, or give that folder itself"
+        )
+    return Path(folder).expanduser()
+
+
+def find_files(path: Path, report: Report) -> PublishedFiles:
+    """The set in a Redis dump; or the first complete set in a folder or, failing that, in one of its sub-folders.
 
     Raises:
         FileNotFoundError: there is none; the message says what was found and what is missing.
     """
-    candidates = [folder, *sorted(child for child in folder.iterdir() if child.is_dir())]
+    if path.is_file():
+        return _dumped(path, report)
+    children = sorted(child for child in path.iterdir() if child.is_dir())
     partial = []
-    for candidate in candidates:
-        needed = {names: _find(candidate, names) for names in (SCENARIOS, CHARACTERS, PAIRINGS)}
-        found = [path.name for path in needed.values() if path is not None]
-        missing = [_spellings(names) for names, path in needed.items() if path is None]
-        scenarios, characters, pairings = needed.values()
-        if scenarios is not None and characters is not None and pairings is not None:
+    for candidate in [path, *children]:
+        paths = {kind: found for kind in FILES if (found := _find(candidate, kind)) is not None}
+        missing = [_spellings(kind) for kind in _NEEDED if kind not in paths]
+        if not missing:
             used = candidate / USED
-            return PublishedFiles(
-                candidate, scenarios, characters, pairings, _find(candidate, LISTS), used if used.is_file() else None
-            )
-        if found:
-            partial.append(f"{candidate} holds {', '.join(found)} but lacks {' and '.join(missing)}")
+            return PublishedFiles(candidate, paths, used=used if used.is_file() else None)
+        there = [found.name for kind, found in paths.items() if kind in _NEEDED]
+        if there:
+            partial.append(f"{candidate} holds {', '.join(there)} but lacks {' and '.join(missing)}")
+        elif dump := next((file for file in sorted(candidate.glob("*.json*")) if is_dump(file)), None):
+            return _dumped(dump, report)
     if partial:
         raise FileNotFoundError("; ".join(partial))
-    present = sorted(child.name for child in folder.iterdir())
+    present = sorted(child.name for child in path.iterdir())
     raise FileNotFoundError(
-        f"{folder}: neither this folder nor a sub-folder holds Sotopia's files "
-        f"({'; '.join(_spellings(names) for names in (SCENARIOS, CHARACTERS, PAIRINGS))}); "
+        f"{path}: neither this folder nor a sub-folder holds Sotopia's files "
+        f"({'; '.join(_spellings(kind) for kind in _NEEDED)}); "
         + (f"it holds {', '.join(present[:10])}" if present else "it is empty")
     )
 
 
-def _find(folder: Path, names: tuple[str, ...]) -> Path | None:
-    for name in names:
+def _dumped(path: Path, report: Report) -> PublishedFiles:
+    used = path.with_name(USED)
+    return PublishedFiles(path, dump=read_dump(path, report), used=used if used.is_file() else None)
+
+
+def _find(folder: Path, kind: str) -> Path | None:
+    for name in FILES[kind]:
         for suffix in (".jsonl", ".json"):
             path = folder / f"{name}{suffix}"
             if path.is_file():
                 return path
-    return None
+    storage = folder / kind
+    return storage if storage.is_dir() else None
 
 
-def _spellings(names: tuple[str, ...]) -> str:
-    return f"{names[0]}.jsonl or {names[-1]}.json"
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        ValueError: it is not UTF-8 or not JSON; the message says where.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from error
-    except RecursionError as error:
-        raise ValueError(f"{path}: nested too deeply to be records") from error
-
-
-def read_records(path: Path, report: Report) -> Iterator[tuple[str, Any]]:
-    """The records of a file: JSON lines, a JSON list, or a JSON object of primary key -> record.
-
-    Args:
-        path: the file; ``.jsonl`` is read line by line, so that one bad line costs one record.
-        report: takes the lines that are not JSON.
-
-    Yields:
-        Where the record stands (for errors), and the record as parsed. A primary key becomes its ``pk``.
-
-    Raises:
-        ValueError: a file that is not JSON lines is not JSON, or holds something else than records.
-    """
-    if path.suffix == ".jsonl":
-        yield from _read_lines(path, report)
-        return
-    content = read_json(path)
-    if isinstance(content, list):
-        for index, record in enumerate(content):
-            yield _where(path, f"record {index}", record), record
-    elif isinstance(content, dict) and all(isinstance(record, dict) for record in content.values()):
-        for key, record in content.items():
-            yield f"{path.name} record {key!r}", {"pk": key, **record}
-    else:
-        raise ValueError(f"{path}: neither a list of records nor an object of primary key -> record")
-
-
-def _read_lines(path: Path, report: Report) -> Iterator[tuple[str, Any]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            place = f"line {number}"
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-                record = json.loads(text) if text else None
-            except UnicodeDecodeError as error:
-                report.add(RecordError(f"{path.name} {place}", f"not UTF-8 at byte {error.start}; save it as UTF-8"))
-                continue
-            except json.JSONDecodeError as error:
-                report.add(RecordError(f"{path.name} {place}", f"not JSON at column {error.colno}: {error.msg}"))
-                continue
-            except RecursionError:
-                report.add(RecordError(f"{path.name} {place}", "nested too deeply to be a record"))
-                continue
-            if text:
-                yield _where(path, place, record), record
-
-
-def _where(path: Path, place: str, record: Any) -> str:
-    if isinstance(record, dict):
-        for key in ("combo_id", "pk", "id", "agent_id", "env_id"):
-            if isinstance(record.get(key), str):
-                return f"{path.name} {place} ({record[key]})"
-    return f"{path.name} {place}"
+def _spellings(kind: str) -> str:
+    export, keyed = FILES[kind]
+    return f"{export}.jsonl or {keyed}.json"

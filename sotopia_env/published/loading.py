@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sotopia_env.episodes import agent_name
-from sotopia_env.families.base import Family, OpenEnded
-from sotopia_env.families.craigslist import Craigslist
-from sotopia_env.published.files import LISTS, PublishedFiles, find_files, read_json, read_records
-from sotopia_env.published.markup import split_markup
-from sotopia_env.published.prices import read_prices
+from sotopia_env.families.base import SPLITS
+from sotopia_env.published.files import (
+    CHARACTERS,
+    FILES,
+    LISTS,
+    PAIRINGS,
+    SCENARIOS,
+    PublishedFiles,
+    data_folder,
+    find_files,
+)
+from sotopia_env.published.hub import local_path
+from sotopia_env.published.json_records import is_dump, read_json, read_records
 from sotopia_env.published.report import Report
+from sotopia_env.published.scenarios import JUDGED, character, scenario_task
 from sotopia_env.schema import (
     PublishedCharacter,
     PublishedList,
@@ -25,9 +34,10 @@ from sotopia_env.schema import (
     check_record,
     read_task,
 )
-from sotopia_env.tasks import Character, Scenario, Task
+from sotopia_env.tasks import Character, Task
 
-SUBSETS = ("hard", "all", "craigslist")
+SUBSETS = ("hard", "all", "checkable", *JUDGED, *SPLITS)
+"""The parts of a folder of published files."""
 
 _KEYS = {"env_id", "agent_id", "combo_id", "pk"}
 
@@ -38,11 +48,13 @@ def load_tasks(path: str | Path, subset: str | None = None, on_error: str = "rep
     """Read tasks from files.
 
     Args:
-        path: a folder with Sotopia's files in the jsonl export or the pk-keyed JSON format, or with such a folder
-            inside; or a task file (JSON lines or a JSON list of ``Task.to_dict()`` records).
-        subset: of a folder, ``None`` for every pairing of a scenario with characters (450 of Sotopia's), ``"hard"``
-            for Sotopia's hard list with the seat it evaluates (100), ``"all"`` for every pairing with every seat
-            evaluated in turn (900), or ``"craigslist"`` for the pairings whose prices can be read (50).
+        path: a folder with Sotopia's files (the jsonl export, the pk-keyed JSON format, or local storage), or with
+            such a folder inside; a Redis dump as JSON; the id of a data set on the Hugging Face hub; or a task file
+            (JSON lines or a JSON list of ``Task.to_dict()`` records).
+        subset: of Sotopia's files, ``None`` for every pairing of a scenario with characters (450 of them), ``"hard"``
+            for Sotopia's hard list with the seat it evaluates (100), ``"all"`` for every pairing that is not for
+            training, with every seat evaluated in turn (900), ``"checkable"`` for the pairings whose outcome rules can
+            tell (150), one of its three families by name (50 each), or a split.
         on_error: ``"report"`` warns of a record that cannot be used and skips it; ``"raise"`` raises.
 
     Returns:
@@ -55,12 +67,10 @@ def load_tasks(path: str | Path, subset: str | None = None, on_error: str = "rep
     """
     if subset is not None and subset not in SUBSETS:
         raise ValueError(f"load_tasks: subset {subset!r} is none of {', '.join(SUBSETS)}")
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(f"load_tasks: there is no file or folder {str(path)!r}")
+    path = local_path(path)
     report = Report(str(path), on_error)
-    if path.is_dir():
-        tasks = _published_tasks(find_files(path), subset, report)
+    if path.is_dir() or is_dump(path):
+        tasks = _published_tasks(find_files(path, report), subset, report)
     elif subset is not None:
         raise ValueError(f"load_tasks: subset {subset!r} is for a folder of published files, not for the file {path}")
     else:
@@ -69,6 +79,30 @@ def load_tasks(path: str | Path, subset: str | None = None, on_error: str = "rep
     if not tasks:
         raise ValueError(f"{path}: there is no task in it" + ("" if subset is None else f" for subset {subset!r}"))
     return tasks
+
+
+def load_named(name: str) -> list[Task]:
+    """Published tasks by name, from the folder that ``SOTOPIA_ENV_DATA`` names.
+
+    Args:
+        name: ``"sotopia"`` for all pairings, ``"sotopia:hard"`` or another of :data:`SUBSETS`, or a family whose tasks
+            are published (``"craigslist"``).
+
+    Raises:
+        ValueError: the variable is not set, or there is no such subset.
+    """
+    family, _, subset = name.partition(":")
+    if family != "sotopia" and subset not in ("", "test"):
+        raise ValueError(f"{name!r}: all published tasks of {family} are for evaluation; write {family!r}")
+    wanted = (subset or None) if family == "sotopia" else family
+    if wanted is not None and wanted not in SUBSETS:
+        raise ValueError(f"{name!r}: {wanted!r} is no subset; one of {', '.join(SUBSETS)}")
+    return load_tasks(data_folder(), wanted)
+
+
+def published_names() -> list[str]:
+    """Every name that :func:`load_named` takes, in its shortest form."""
+    return ["sotopia", *(f"sotopia:{subset}" for subset in SUBSETS)]
 
 
 def _task_file(path: Path, report: Report) -> list[Task]:
@@ -88,39 +122,53 @@ def _task_file(path: Path, report: Report) -> list[Task]:
 
 
 def _published_tasks(files: PublishedFiles, subset: str | None, report: Report) -> list[Task]:
+    templates, characters = read_profiles(files, report)
+    tasks = read_pairings(files, templates, characters, report)
+    logger.info("%s: %d scenarios, %d characters, %d tasks", files.place, len(templates), len(characters), len(tasks))
+    if subset == "hard":
+        return _hard(tasks, files, report)
+    if subset == "all":
+        held_out = [task for task in tasks if task.split in ("", "test")]
+        return [_evaluating(task, seat) for task in held_out for seat in range(task.num_seats)]
+    if subset == "checkable":
+        return [task for task in tasks if task.family in JUDGED]
+    return [task for task in tasks if subset is None or subset in (task.family, task.split)]
+
+
+def read_profiles(files: PublishedFiles, report: Report) -> tuple[dict[str, Task], dict[str, Character]]:
+    """Scenarios, as tasks without characters, and characters, each by id."""
     splits = _splits(files.used)
     templates: dict[str, Task] = {}
-    for where, scenario in _checked(PublishedScenario, files.scenarios, report).values():
+    for where, scenario in _checked(PublishedScenario, SCENARIOS, files, report).values():
         try:
-            templates[scenario.id] = _template(where, scenario, splits.get(scenario.id, ""), report)
+            templates[scenario.id] = scenario_task(where, scenario, splits.get(scenario.id, ""), report)
         except RecordError as error:
             report.add(error)
-    profiles = _checked(PublishedCharacter, files.characters, report)
-    characters = {name: _character(record) for name, (_, record) in profiles.items()}
+    profiles = _checked(PublishedCharacter, CHARACTERS, files, report)
+    return templates, {name: character(record) for name, (_, record) in profiles.items()}
+
+
+def read_pairings(
+    files: PublishedFiles, templates: Mapping[str, Task], characters: Mapping[str, Character], report: Report
+) -> list[Task]:
+    """The tasks of all pairings, by scenario and id."""
     tasks: list[Task] = []
-    for where, pairing in _checked(PublishedPairing, files.pairings, report).values():
+    for where, pairing in _checked(PublishedPairing, PAIRINGS, files, report).values():
         try:
             tasks.append(_seated(where, pairing, templates.get(pairing.env_id), characters))
         except RecordError as error:
             report.add(error)
     tasks.sort(key=lambda task: (task.scenario.id, task.id))
-    logger.info("%s: %d scenarios, %d characters, %d tasks", files.folder, len(templates), len(characters), len(tasks))
-    if subset == "hard":
-        return _hard(tasks, files, report)
-    if subset == "all":
-        return [_evaluating(task, seat) for task in tasks for seat in range(task.num_seats)]
-    if subset == "craigslist":
-        return [task for task in tasks if task.family == Craigslist.name]
     return tasks
 
 
 Record = TypeVar("Record", bound=PublishedRecord)
 
 
-def _checked(model: type[Record], path: Path, report: Report) -> dict[str, tuple[str, Record]]:
-    """All usable records of a file by id, each with the place where it stands; of two with one id, the first."""
+def _checked(model: type[Record], kind: str, files: PublishedFiles, report: Report) -> dict[str, tuple[str, Record]]:
+    """All usable records of a class by id, each with the place where it stands; of two with one id, the first."""
     found: dict[str, tuple[str, Record]] = {}
-    for where, raw in read_records(path, report):
+    for where, raw in files.records(kind, report):
         try:
             record = check_record(model, raw, where)
             if record.id in found:
@@ -132,63 +180,7 @@ def _checked(model: type[Record], path: Path, report: Report) -> dict[str, tuple
     return found
 
 
-def _template(where: str, record: PublishedScenario, split: str, report: Report) -> Task:
-    """The task of a scenario, as yet without characters."""
-    situation, notes = _visible(where, "scenario", record.scenario)
-    goals = [_visible(where, f"agent_goals.{seat}", goal) for seat, goal in enumerate(record.agent_goals)]
-    shown = tuple(goal for goal, _ in goals)
-    family: type[Family] = OpenEnded
-    hidden: tuple[dict[str, Any], ...] = ()
-    if "craigslist" in (record.source + record.codename).lower():
-        try:
-            hidden = read_prices(situation, shown)
-            family = Craigslist
-        except ValueError as error:
-            report.add(RecordError(where, str(error)), "kept as an open-ended scenario, which rules cannot score")
-    return Task(
-        id=record.id,
-        family=family.name,
-        version=family.version,
-        split=split,
-        scenario=Scenario(
-            id=record.id,
-            situation=situation,
-            goals=shown,
-            relationship=record.relationship,
-            hidden=hidden,
-            notes=" ".join(note for note in (notes, *(note for _, note in goals)) if note),
-        ),
-        characters=(),
-        tags={"codename": record.codename, "source": record.source},
-    )
-
-
-def _visible(where: str, field: str, text: str) -> tuple[str, str]:
-    try:
-        return split_markup(text)
-    except ValueError as error:
-        raise RecordError(where, f"field {field!r}: {error}") from None
-
-
-def _character(record: PublishedCharacter) -> Character:
-    values = (record.moral_values, record.schwartz_personal_values)
-    return Character(
-        id=record.id,
-        first_name=record.first_name,
-        last_name=record.last_name,
-        age=record.age,
-        occupation=record.occupation,
-        gender=record.gender,
-        pronouns=record.gender_pronoun,
-        public_info=record.public_info,
-        personality=record.personality_and_values,
-        values="; ".join(", ".join(value.strip() for value in kind) for kind in values if kind),
-        decision_making_style=record.decision_making_style,
-        secret=record.secret,
-    )
-
-
-def _seated(where: str, pairing: PublishedPairing, template: Task | None, characters: dict[str, Character]) -> Task:
+def _seated(where: str, pairing: PublishedPairing, template: Task | None, characters: Mapping[str, Character]) -> Task:
     """The task of a pairing."""
     if template is None:
         raise RecordError(where, f"field 'env_id': scenario {pairing.env_id!r} is missing or was itself reported")
@@ -210,19 +202,22 @@ def _evaluating(task: Task, seat: int) -> Task:
 
 def _hard(tasks: Iterable[Task], files: PublishedFiles, report: Report) -> list[Task]:
     """The tasks of Sotopia's hard list: each entry is a scenario and the seat it evaluates, with every pairing."""
-    if files.lists is None:
+    if not files.has(LISTS):
         raise FileNotFoundError(
-            f"{files.folder}: subset 'hard' needs {LISTS[0]}.jsonl, which only Sotopia's jsonl export holds"
+            f"{files.place}: subset 'hard' needs {FILES[LISTS][0]}.jsonl, which Sotopia's jsonl export holds"
         )
     of_scenario: dict[str, list[Task]] = {}
     for task in tasks:
         of_scenario.setdefault(task.scenario.id, []).append(task)
     chosen: list[Task] = []
-    for where, record in _checked(PublishedList, files.lists, report).values():
+    for where, record in _checked(PublishedList, LISTS, files, report).values():
         if "hard" not in record.name:
             continue
         for scenario, seat in zip(record.environments, record.agent_index, strict=True):
             known = of_scenario.get(scenario, [])
+            if known and known[0].split not in ("", "test"):
+                report.add(RecordError(where, f"scenario {scenario!r} is for {known[0].split} by {files.used}"))
+                continue
             if not known or not 0 <= seat < known[0].num_seats:
                 report.add(RecordError(where, f"scenario {scenario!r} with seat {seat}: no such pairing"))
                 continue

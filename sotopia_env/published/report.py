@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import warnings
 
-from sotopia_env.schema import RecordError
+from sotopia_env.schema import DataWarning, RecordError
 
 MAX_WARNINGS = 20
 """So many records are named one by one; the summary counts them all."""
-
-
-class DataWarning(UserWarning):
-    """A record of a file was skipped."""
 
 
 class Report:
@@ -41,15 +37,19 @@ class Report:
         self.errors.append(error)
         self._messages.append(f"{error}; {consequence}")
 
-    def close(self, loaded: int) -> None:
+    def close(self, loaded: int, what: str = "tasks") -> None:
         """Warn of each record and sum up, in the name of the caller's caller.
+
+        Args:
+            loaded: how many could be used.
+            what: they are.
 
         Raises:
             ValueError: nothing could be loaded.
         """
         if not self.errors:
             return
-        summary = f"{self.source}: {loaded} tasks loaded, {len(self.errors)} records reported"
+        summary = f"{self.source}: {loaded} {what} loaded, {len(self.errors)} records reported"
         if loaded == 0:
             raise ValueError(f"{summary}; the first: {self.errors[0]}") from self.errors[0]
         for message in self._messages[:MAX_WARNINGS]:

@@ -1,6 +1,10 @@
+import json
+import sys
+from types import ModuleType
+
 import pytest
 
-from sotopia_env.rewards import LengthPenalty, MonteCarlo, Outcome, get_reward, reward_names
+from sotopia_env.rewards import FunctionReward, LengthPenalty, MonteCarlo, Outcome, get_reward, reward_names
 
 
 def test_names_of_designs():
@@ -31,3 +35,26 @@ def test_a_spec_without_a_type_or_of_another_type_is_refused():
         get_reward({"design": "episode"})
     with pytest.raises(TypeError, match="is no reward"):
         get_reward({"type": "json:dumps"})
+
+
+def words(episodes):
+    return [{a: [float(len(t.text.split())) for t in e.own_turns(a)] for a in e.agents} for e in episodes]
+
+
+def test_a_function_of_a_module_is_made_again_from_its_spec(monkeypatch):
+    module = ModuleType("functions_of_ones_own")
+    module.words = words
+    monkeypatch.setitem(sys.modules, "functions_of_ones_own", module)
+    monkeypatch.setattr(words, "__module__", "functions_of_ones_own")
+    reward = FunctionReward(words, timing="causal")
+    assert get_reward(json.loads(json.dumps(reward.spec()))) == reward
+
+
+def test_what_cannot_be_imported_has_no_spec():
+    class Local(Outcome):
+        pass
+
+    with pytest.raises(ValueError, match="function: .* cannot be written as text"):
+        FunctionReward(lambda episodes: words(episodes)).spec()
+    with pytest.raises(ValueError, match="type: .* cannot be written as text"):
+        Local().spec()

@@ -27,10 +27,21 @@ def test_a_long_talk_is_measured_bare_and_paid() -> None:
 
 
 def test_scripted_play_and_wrappers_are_measured() -> None:
-    measures = [*benchmark.scripted_speed(3, 1), *benchmark.wrapper_cost(4, 1)]
+    measures = [*benchmark.scripted_speed(3, 1), *benchmark.face_cost(4, 1), *benchmark.wrapper_cost(4, 1)]
     names = checked(measures)
-    assert len(set(names)) == len(names) == 7
+    assert len(set(names)) == len(names) == 9
     assert next(m.value for m in measures if m.name == "judge") > 0  # type: ignore[operator]
+
+
+def test_the_published_scenarios_are_played_or_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    if benchmark.os.environ.get(benchmark.DATA_VARIABLE):
+        (measure,) = benchmark.published_speed(9, 1)
+        checked([measure])
+        assert "of sotopia 0.1.5" in measure.note
+    monkeypatch.delenv(benchmark.DATA_VARIABLE, raising=False)
+    (measure,) = benchmark.published_speed(9, 1)
+    assert measure.value is None
+    assert "names no folder" in measure.note
 
 
 def test_the_import_is_measured_in_a_fresh_interpreter() -> None:

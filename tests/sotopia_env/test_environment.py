@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -109,6 +110,79 @@ def test_with_three_agents_a_leaver_takes_no_further_turn(open_env: MakeEnv) -> 
     assert env.ending is not None
     assert env.ending.reason == "left"
     assert env.agents == []
+
+
+# Orders
+
+
+@pytest.mark.parametrize("seats", [2, 3, 4, 5])
+def test_round_robin_asks_one_seat_a_cycle_and_all_in_turn(open_env: MakeEnv, seats: int) -> None:
+    env = open_env(seats, max_cycles=3 * seats)
+    while env.agents:
+        say(env, "word")
+    assert [turn.seat for turn in env.episode.turns] == list(range(seats)) * 3
+    assert [turn.own_index for turn in env.episode.turns] == [i for i in range(3) for _ in range(seats)]
+
+
+@pytest.mark.parametrize("seats", [2, 3, 4, 5])
+def test_simultaneous_asks_every_seat_in_each_cycle(open_env: MakeEnv, seats: int) -> None:
+    env = open_env(seats, action_order="simultaneous", max_cycles=3)
+    cycles = 0
+    while env.agents:
+        observations = say(env, "word")[0][0]
+        cycles += 1
+        assert all(seen["turn"] == cycles for seen in observations.values())
+        assert len(env.last_turns) == seats
+    assert cycles == 3
+    assert [turn.seat for turn in env.episode.turns] == list(range(seats)) * 3
+    assert all(env.own_turns_played(agent) == 3 for agent in env.possible_agents)
+
+
+@pytest.mark.parametrize("seats", [2, 3, 4, 5])
+def test_random_asks_one_seat_a_cycle_and_all_alike(open_env: MakeEnv, seats: int) -> None:
+    env = open_env(seats, action_order="random", max_cycles=1_000)
+    while env.agents:
+        say(env, "word")
+    asked = [turn.seat for turn in env.episode.turns]
+    assert len(asked) == 1_000
+    for seat in range(seats):
+        assert abs(asked.count(seat) - 1_000 / seats) < 80
+    assert any(one == other for one, other in itertools.pairwise(asked))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("seats", [3, 4, 5])
+def test_who_has_left_is_never_asked_again_until_one_remains(open_env: MakeEnv, order: str, seats: int) -> None:
+    env = open_env(seats, action_order=order, max_cycles=200)
+    gone: set[str] = set()
+    while env.agents:
+        assert env.agents == env.possible_agents
+        assert not gone & set(env.acting)
+        first = env.acting[0]
+        infos = env.step({**dict.fromkeys(env.acting, "word"), first: leave()})[4]
+        gone.add(first)
+        assert {agent for agent in infos if infos[agent]["active"]} == set(env.acting)
+        # Who has left may say nothing more, and still reads on.
+        if env.agents:
+            assert (
+                "not this agent's turn"
+                in env.step({first: "more", **dict.fromkeys(env.acting, "word")})[4][first]["invalid_action"]
+            )
+            assert env.observe(first)["action_types"].tolist() == [1, 0, 0, 0, 0]
+    assert env.ending is not None
+    assert env.ending.reason == "left"
+    assert len(gone) == seats - 1
+    assert sum(turn.type == "leave" for turn in env.episode.turns) == seats - 1
+
+
+def test_all_may_leave_in_one_cycle(open_env: MakeEnv) -> None:
+    env = open_env(3, action_order="simultaneous")
+    _, _, terminations, _, _ = say(env, leave())[0]
+    assert all(terminations.values())
+    assert env.ending is not None
+    assert (env.ending.reason, env.ending.seat) == ("left", 1)
+    again = SotopiaParallelEnv.from_episode(env.episode, env.family)
+    assert again.ending == env.ending
 
 
 # Actions
@@ -338,17 +412,16 @@ def test_the_global_generator_is_left_alone(play_out: Callable[..., Any]) -> Non
 
 SCRIPT = """
 import json, sys, sotopia_env
-from sotopia_env.storage import _line
 episodes = sotopia_env.rollout("bargain", ["scripted:warm", "random"], num_episodes=6, seed=4, action_order=sys.argv[1])
 for episode in episodes:
-    sys.stdout.write(_line(episode))
+    print(json.dumps(episode.to_dict(), ensure_ascii=False))
 """
 
 
-@pytest.mark.parametrize("order", ["round-robin", "random"])
+@pytest.mark.parametrize("order", ["random"])
 def test_episodes_are_equal_byte_for_byte_in_processes_with_other_hashes(order: str) -> None:
     printed = set()
-    for salt in ("0", "1", "12345"):
+    for salt in ("1", "12345"):
         run = subprocess.run(
             [sys.executable, "-c", SCRIPT, order],
             capture_output=True,

@@ -14,9 +14,10 @@ from sotopia_env import leave, rollout, speak
 from sotopia_env.episodes import Episode
 from sotopia_env.families import family_of
 from sotopia_env.policies import Context, Decision, Observation, TokenTrace
-from sotopia_env.rollouts import Traces, continue_episodes, episode_seed, play, turn_generator
+from sotopia_env.rollouts import continue_episodes, episode_seed, play, turn_generator
 from sotopia_env.storage import load_episodes
 from sotopia_env.tasks import Task
+from sotopia_env.traces import Traces, load_traces, traces_path
 
 
 class Recorder:
@@ -168,11 +169,29 @@ def test_a_second_run_plays_only_what_is_missing(tmp_path: Path) -> None:
     assert len(load_episodes(path)) == 5
 
 
-def test_one_file_takes_runs_of_several_seeds(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"policies": "scripted:firm"}, 'policies.agent_0.name is "scripted:warm", not "scripted:firm"'),
+        ({"max_cycles": 9}, "rules.max_cycles is null, not 9"),
+        ({"reward": "episode"}, 'rewards is null, not {"name": "episode"'),
+        ({"tasks": "bargain:test"}, 'tasks.split is "train", not "test"'),
+        ({"tasks": sotopia_env.Bargain(coupling=0.5)}, "tasks.fingerprint is "),
+        ({"seed": 1}, "it holds episode '0-0'; those of this run are '1-0'"),
+        ({"traces": True}, "traces is false, not true"),
+    ],
+)
+def test_episodes_of_another_run_are_not_taken_for_this_one(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     path = tmp_path / "e.jsonl"
-    for seed in (0, 1):
-        rollout("bargain", "scripted:warm", num_episodes=2, seed=seed, out=path)
-    assert [episode.key for episode in load_episodes(path)] == ["0-0", "0-1", "1-0", "1-1"]
+    arguments: dict[str, Any] = {"tasks": "bargain", "policies": "scripted:warm", "num_episodes": 2, "out": path}
+    rollout(**arguments)
+    before = {entry: entry.read_bytes() for entry in tmp_path.iterdir()}
+    what = next(iter(change))
+    what = {"max_cycles": "rules", "reward": "rewards"}.get(what, what)
+    with pytest.raises(ValueError, match=rf"e\.jsonl was played with other {what} .*; give another file") as refused:
+        rollout(**{**arguments, **change})
+    assert said in str(refused.value)
+    assert {entry: entry.read_bytes() for entry in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize(
@@ -184,21 +203,41 @@ def test_one_file_takes_runs_of_several_seeds(tmp_path: Path) -> None:
         ({"tasks": "bargain:test"}, "tasks"),
     ],
 )
-def test_episodes_of_another_run_are_not_taken_for_this_one(tmp_path: Path, change: dict[str, Any], what: str) -> None:
+def test_episodes_without_a_manifest_are_compared_one_by_one(tmp_path: Path, change: dict[str, Any], what: str) -> None:
     path = tmp_path / "e.jsonl"
     arguments: dict[str, Any] = {"tasks": "bargain", "policies": "scripted:warm", "num_episodes": 2, "out": path}
-    rollout(**arguments)
-    with pytest.raises(ValueError, match=rf"e\.jsonl: episode 0-0 was played with other {what} .* give another file"):
+    played = rollout(**arguments)
+    (tmp_path / "e.manifest.json").unlink()
+    with pytest.raises(ValueError, match=rf"e\.jsonl was played with other {what} \(episode 0-0: .* give another file"):
         rollout(**{**arguments, **change})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["e.jsonl"]
+    assert rollout(**arguments) == played
+
+
+def test_the_finished_file_is_in_order_and_the_same_bytes_however_it_was_cut_up(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole.jsonl", tmp_path / "parts.jsonl"
+    arguments: dict[str, Any] = {"tasks": "bargain", "policies": "scripted:mixed", "seed": 2, "reward": "uniform"}
+    rollout(**arguments, num_episodes=30, out=whole)
+    for number in (3, 17, 30):
+        rollout(**arguments, num_episodes=number, out=parts, batch_size=4)
+    assert parts.read_bytes() == whole.read_bytes()
+    assert [episode.key for episode in load_episodes(whole)] == [f"2-{i}" for i in range(30)]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
 def test_no_finished_episode_is_lost_when_a_run_stops(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "e.jsonl"
     expected = rollout("bargain", [Recorder()], num_episodes=6, max_cycles=4, batch_size=2)
-    with pytest.raises((error, RuntimeError)):
+    with pytest.raises((error, RuntimeError)) as stopped:
         rollout("bargain", [Recorder(fail_at=19, error=error)], num_episodes=6, max_cycles=4, batch_size=2, out=path)
     assert load_episodes(path) == expected[:4]
+    (session,) = json.loads((tmp_path / "e.manifest.json").read_bytes())["sessions"]
+    assert session["played"] == 4
+    if error is KeyboardInterrupt:
+        assert session["outcome"] == "interrupted"
+    else:
+        assert session["outcome"].startswith(f"failed: RuntimeError: policy 'recorder' failed ({error.__name__}")
+        assert stopped.value.__notes__ == [f"4 episodes are finished in {path}; the same call goes on."]
     resumed = Recorder()
     assert rollout("bargain", [resumed], num_episodes=6, max_cycles=4, batch_size=2, out=path) == expected
     assert resumed.asked == 8
@@ -262,6 +301,7 @@ def test_what_a_policy_returns_is_checked() -> None:
         ({"policies": [3]}, TypeError, "3 is no policy"),
         ({"num_episodes": 0}, ValueError, "num_episodes: 0"),
         ({"batch_size": 0}, ValueError, "batch_size: 0"),
+        ({"processes": 0}, ValueError, "processes: 0"),
         ({"tasks": []}, ValueError, "the list of tasks is empty"),
         ({"tasks": ["x"]}, TypeError, "a list of tasks holds a str"),
         ({"tasks": "haggle"}, ValueError, "unknown family 'haggle'; one of bargain"),
@@ -279,20 +319,54 @@ def test_arguments_are_checked(arguments: dict[str, Any], error: type[Exception]
 # Parts
 
 
-def test_traces_are_kept_beside_the_episodes() -> None:
-    class Tokens(Recorder):
-        def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
-            made = super().act(observations, contexts)
-            return [
-                replace(decision, trace=TokenTrace((1,), (c.turn, 2)))
-                for decision, c in zip(made, contexts, strict=True)
-            ]
+class Tokens(Recorder):
+    """Gives token traces that grow as those of a language model do."""
 
+    def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
+        made = super().act(observations, contexts)
+        return [
+            replace(decision, trace=TokenTrace(tuple(range(2 + 5 * c.turn)), (7, c.turn), (-0.5, -1e-9), c.turn == 1))
+            for decision, c in zip(made, contexts, strict=True)
+        ]
+
+
+def test_token_traces_come_with_the_episodes() -> None:
     traces: Traces = {}
     episodes = rollout("bargain", [Tokens(), "scripted:warm"], num_episodes=2, max_cycles=4, traces=traces)
     assert set(traces) == {("0-0", "agent_0"), ("0-1", "agent_0")}
     for episode in episodes:
-        assert [trace.ids for trace in traces[episode.key, "agent_0"]] == [(0, 2), (1, 2)]
+        assert [trace.ids for trace in traces[episode.key, "agent_0"]] == [(7, 0), (7, 1)]
+
+
+def test_token_traces_are_stored_beside_the_episodes_and_survive_a_stop(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"tasks": "bargain", "num_episodes": 6, "max_cycles": 4, "batch_size": 2}
+    expected: Traces = {}
+    rollout(policies=[Tokens(), "random"], traces=expected, **arguments)
+    path, whole = tmp_path / "e.jsonl", tmp_path / "whole.jsonl"
+    rollout(policies=[Tokens(), "random"], traces=True, out=whole, **arguments)
+    with pytest.raises(RuntimeError):
+        rollout(policies=[Tokens(fail_at=9), "random"], traces=True, out=path, **arguments)
+    found: Traces = {}
+    rollout(policies=[Tokens(), "random"], traces=found, out=path, **arguments)
+    assert found == expected == load_traces(traces_path(path))
+    assert traces_path(path).read_bytes() == traces_path(whole).read_bytes()
+    assert path.read_bytes() == whole.read_bytes()
+    with pytest.raises(ValueError, match="traces=True stores token traces beside the episodes; give out"):
+        rollout(policies=[Tokens(), "random"], traces=True, **arguments)
+
+
+def test_a_run_may_be_parquet(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    out = tmp_path / "e.parquet"
+    arguments: dict[str, Any] = {"tasks": "bargain", "policies": "scripted:mixed", "out": out}
+    played = rollout(num_episodes=5, **arguments)
+    assert load_episodes(out) == load_episodes(tmp_path / "e.jsonl") == played
+    (tmp_path / "e.jsonl").unlink()
+    more = rollout(num_episodes=7, **arguments)
+    assert more[:5] == played
+    assert load_episodes(out) == more
+    with pytest.raises(ValueError, match="was played with other policies"):
+        rollout("bargain", "scripted:firm", num_episodes=5, out=out)
 
 
 def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

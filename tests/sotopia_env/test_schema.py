@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.schema import (
     PublishedCharacter,
     PublishedList,
@@ -14,6 +15,7 @@ from sotopia_env.schema import (
     PublishedScenario,
     RecordError,
     check_record,
+    read_episode,
     read_task,
 )
 from sotopia_env.tasks import Character, Scenario, Task
@@ -149,3 +151,64 @@ def test_a_list_needs_one_seat_per_environment() -> None:
 def test_a_record_is_an_object(given: object) -> None:
     with pytest.raises(RecordError, match="JSON object"):
         read_task(given, "x")
+
+
+def episode() -> dict[str, Any]:
+    """The record of an episode with something in every field."""
+    made = Episode(
+        key="0-3",
+        task=task(),
+        config={"max_cycles": 4},
+        turns=(Turn(0, 0, 0, "speak", "Hello."), Turn(1, 0, 1, "none", "", "x" * 9, "too long", (0,))),
+        ending=Ending("left", seat=1, detail={"price": 3}),
+        seed=2**62,
+        policies={"agent_0": "mine"},
+        judgements=(Judgement("rule", "1", {"goal": [7, None]}, {"goal": [["turn 0"], []]}, {"deal": True}),),
+        rewards={"episode": {"agent_0": [1, 0.5], "agent_1": [None]}},
+    )
+    record: dict[str, Any] = json.loads(made.to_json())
+    assert read_episode(record, "x") == made
+    return record
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("turns.1.seat", "1", "field 'turns.1.seat': Input should be a valid integer (got '1')"),
+        ("turns.1.seat", 2, "field 'turns.1.seat': 2 is no seat of a task with 2"),
+        ("turns.0.type", "shout", "field 'turns.0.type': 'shout' is none of none, speak"),
+        ("turns.0.text", None, "field 'turns.0.text': Input should be a valid string (got None)"),
+        ("turns.0.mood", "glad", "field 'turns.0.mood' is unknown; remove it or correct its name"),
+        ("turns", {}, "field 'turns': Input should be a valid list"),
+        ("turns.1.recipients", [0.5], "field 'turns.1.recipients.0': Input should be a valid integer"),
+        ("task.scenario.goals", "win", "field 'task.scenario.goals': Input should be a valid list (got 'win')"),
+        ("task.characters.0.age", "31", "field 'task.characters.0.age': Input should be a valid integer (got '31')"),
+        ("judgements.0.scores.goal.0", "7", "field 'judgements.0.scores.goal.0': Input should be a valid number"),
+        ("rewards.episode.agent_1.0", True, "field 'rewards.episode.agent_1.0': Input should be a valid number"),
+        ("ending.reason", 3, "field 'ending.reason': Input should be a valid string (got 3)"),
+        ("labels", [], "field 'labels' is unknown"),
+        ("key", None, "field 'key': Input should be a valid string"),
+        ("format_version", 2, "format_version is 2, this package reads 1"),
+    ],
+)
+def test_a_wrong_field_of_an_episode_is_named(path: str, value: Any, said: str) -> None:
+    wrong = episode()
+    *parents, name = path.split(".")
+    inner: Any = wrong
+    for parent in parents:
+        inner = inner[int(parent) if parent.isdecimal() else parent]
+    inner[int(name) if name.isdecimal() else name] = value
+    with pytest.raises(RecordError) as error:
+        read_episode(wrong, "e.jsonl, line 4")
+    assert str(error.value).startswith("e.jsonl, line 4")
+    assert said in str(error.value)
+    assert ("episode '0-3'" in str(error.value)) == (path != "key")
+
+
+def test_fields_with_a_default_may_be_missing() -> None:
+    record = episode()
+    for name in ("turns", "ending", "seed", "policies", "judgements", "rewards"):
+        del record[name]
+    del record["task"]["tags"]
+    read = read_episode(record, "x")
+    assert (read.turns, read.ending, read.judgements, read.task.tags) == ((), None, (), {})

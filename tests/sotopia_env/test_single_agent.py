@@ -4,31 +4,14 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium
 import numpy as np
 import pytest
 
 import sotopia_env
 from sotopia_env import SotopiaEnv, leave, speak
 from sotopia_env.rendering import as_text
-from sotopia_env.single_agent import MAX_PROMPT
 from sotopia_env.tasks import Task
-
-IDS = [name for name in gymnasium.registry if name.startswith("sotopia/")]
-
-
-def test_every_registered_id_can_be_made_and_played() -> None:
-    assert IDS == ["sotopia/Bargain-v0"]
-    for name in IDS:
-        env = gymnasium.make(f"sotopia_env:{name}", agent="agent_1", partner="random")
-        observation, info = env.reset(seed=0)
-        assert isinstance(observation, str)
-        terminated = truncated = False
-        while not (terminated or truncated):
-            observation, reward, terminated, truncated, info = env.step("I like it.")
-            assert observation in env.observation_space
-            assert type(reward) is float
-        assert info["ending"] is not None
+from sotopia_env.text_interface import MAX_PROMPT
 
 
 def test_text_in_text_out() -> None:
@@ -49,7 +32,7 @@ def test_text_in_text_out() -> None:
     assert info["ending"] == "left"
 
 
-@pytest.mark.parametrize("given", [None, 3, {"action_type": 1, "argument": "x"}])
+@pytest.mark.parametrize("given", [3, {"action_type": 1, "argument": "x"}])
 def test_the_text_interface_counts_what_is_no_text(given: Any) -> None:
     env = SotopiaEnv()
     env.reset(seed=0)
@@ -104,6 +87,29 @@ def test_the_rewards_of_a_step_add_up_to_what_the_agent_was_paid(order: str) -> 
         else:
             assert np.isnan(total)
         assert observation in env.observation_space
+
+
+@pytest.mark.parametrize("order", ["round-robin", "simultaneous", "random"])
+def test_the_other_seats_of_a_larger_table_are_all_partners(make_task: Callable[..., Task], order: str) -> None:
+    env = SotopiaEnv([make_task(4)], agent="agent_2", partner="random", reward=None, interface="dict",
+                     action_order=order, action_types=("none", "speak"), max_cycles=40, max_stale=40)  # fmt: skip
+    env.reset(seed=0)
+    over = False
+    while not over:
+        *_, over, truncated, _ = env.step("It is mine.")
+        over = over or truncated
+    own = env.episode.own_turns("agent_2")
+    assert len(own) > 4
+    assert {turn.text for turn in own} <= {"It is mine.", ""}
+    assert all(len(env.episode.own_turns(f"agent_{seat}")) > 4 for seat in range(4))
+
+
+def test_who_leaves_a_larger_table_sees_it_end(make_task: Callable[..., Task]) -> None:
+    env = SotopiaEnv([make_task(3)], partner=lambda observation, rng: "word", reward=None, max_cycles=9)
+    env.reset(seed=0)
+    *_, terminated, truncated, info = env.step("[leave]")
+    assert (terminated, truncated, info["ending"]) == (False, True, "max_cycles")
+    assert len(env.episode.own_turns("agent_0")) == 1
 
 
 def quitter(observation: Any, rng: np.random.Generator) -> Any:
@@ -166,7 +172,7 @@ def test_long_names_and_long_talks_stay_in_the_space(make_task: Callable[..., Ta
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"interface": "menu"}, "interface: 'menu' is none of text, dict"),
+        ({"interface": "tokens"}, "interface: 'tokens' is none of dict, text, menu"),
         ({"agent": "agent_5"}, "agent: 'agent_5' is none of agent_0, agent_1"),
         ({"partner": "scripted:nobody"}, "unknown scripted policy 'nobody'"),
         ({"family": "haggle"}, "unknown family 'haggle'"),
@@ -176,14 +182,3 @@ def test_long_names_and_long_talks_stay_in_the_space(make_task: Callable[..., Ta
 def test_arguments_are_checked(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SotopiaEnv(**arguments)
-
-
-def test_vector_environments_can_be_built() -> None:
-    envs = gymnasium.make_vec("sotopia_env:sotopia/Bargain-v0", num_envs=2, vectorization_mode="sync")
-    observations, _ = envs.reset(seed=0)
-    assert len(observations) == 2
-    observations, rewards, terminations, *_ = envs.step(("I like it.", "[leave]"))
-    assert rewards.shape == (2,)
-    assert terminations.tolist() == [False, True]
-    assert all(isinstance(observation, str) for observation in observations)
-    envs.close()

@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import sotopia_env
 from sotopia_env.episodes import Episode
+from sotopia_env.schema import DataWarning, RecordError
 from sotopia_env.storage import EpisodeWriter, load_episodes, save_episodes
 
 
@@ -51,10 +53,51 @@ def test_a_last_line_cut_short_is_dropped(episodes: list[Episode], tmp_path: Pat
     save_episodes(episodes[:3], path)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:2]) + lines[2][:kept])
-    with EpisodeWriter(path) as writer:
+    with pytest.warns(DataWarning, match=r"e\.jsonl: the last line was cut short.* its \d+ bytes were removed"):
+        writer = EpisodeWriter(path)
+    with writer:
         assert list(writer.finished) == [episode.key for episode in episodes[:2]]
         writer.write(episodes[2])
     assert load_episodes(path) == episodes[:3]
+
+
+def test_a_line_that_another_process_left_half_written_is_mended(episodes: list[Episode], tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    with EpisodeWriter(path) as writer:
+        writer.write(episodes[0])
+        with path.open("ab") as file:
+            file.write(episodes[1].to_json()[:100_000][:-9])
+        with pytest.warns(DataWarning, match="the last line was cut short"):
+            writer.write(episodes[1])
+    assert load_episodes(path) == episodes[:2]
+
+
+def test_writers_read_what_others_wrote(episodes: list[Episode], tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    with EpisodeWriter(path) as one, EpisodeWriter(path) as other:
+        one.write(episodes[1])
+        other.write(episodes[0])
+        assert list(one.finished) == ["1-1"]
+        one.refresh()
+        assert list(one.finished) == ["1-1", "1-0"]
+        one.put_in_order(str)
+        assert load_episodes(path) == episodes[:2]
+        other.write(episodes[2])
+        one.refresh()
+        assert list(one.finished) == ["1-1", "1-0", "1-2"], "though the file is another since it was put in order"
+    assert load_episodes(path) == episodes[:3]
+
+
+def test_a_file_in_order_is_not_written_anew(episodes: list[Episode], tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    with EpisodeWriter(path) as writer:
+        for episode in (episodes[1], episodes[0], episodes[1]):
+            writer.write(episode)
+        writer.put_in_order(str)
+        before = path.stat()
+        assert load_episodes(path) == episodes[:2], "one of each"
+        writer.put_in_order(str)
+        assert path.stat() == before
 
 
 @pytest.mark.parametrize(
@@ -62,24 +105,69 @@ def test_a_last_line_cut_short_is_dropped(episodes: list[Episode], tmp_path: Pat
     [
         (b"{not json}", "not valid JSON"),
         (b"\xff\xfe", "not valid JSON"),
-        (b"[1, 2]", "not an episode"),
-        (b'"text"', "not an episode"),
-        (b"{}", "format_version is None"),
-        (b'{"format_version": 1}', "has no field 'turns'"),
-        (b'{"format_version": 1, "turns": [{"who": 1}]}', "not an episode"),
+        (b"NaN", "not valid JSON"),
+        (b"[1, 2]", "a JSON object is needed, not a list"),
+        (b'"text"', "a JSON object is needed, not a str"),
+        (b"{}", "format_version is None, this package reads 1"),
+        (b'{"format_version": 1}', "field 'task' is missing"),
+        (b'{"format_version": 1, "turns": [{"who": 1}]}', "field 'turns.0.who' is unknown"),
+        (b'{"format_version": 1, "key": "0-7"}', "episode '0-7': field 'task' is missing"),
     ],
 )
-def test_a_damaged_line_is_named_by_file_and_number(
+def test_a_damaged_line_is_named_by_file_number_and_field(
     episodes: list[Episode], tmp_path: Path, line: bytes, message: str
 ) -> None:
     path = tmp_path / "e.jsonl"
     save_episodes(episodes[:2], path)
     good = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(good[0] + line + b"\n" + good[1])
-    for read in (load_episodes, EpisodeWriter):
-        with pytest.raises(ValueError, match=rf"e\.jsonl, line 2: .*{message}"):
-            read(path)
+    with pytest.raises(RecordError, match=rf"e\.jsonl, line 2.*{message}"):
+        load_episodes(path, on_error="raise")
+    with pytest.raises(RecordError, match=rf"e\.jsonl, line 2.*{message}"):
+        EpisodeWriter(path)
     assert path.read_bytes() == good[0] + line + b"\n" + good[1], "a damaged file is left as it is"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["e.jsonl"]
+
+
+def test_good_episodes_load_and_the_others_are_summed_up(episodes: list[Episode], tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    save_episodes(episodes[:3], path)
+    good = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(good[0] + b"{}\n" + good[1] + b"[]\n" + good[2][:-40])
+    with pytest.warns(DataWarning) as warned:
+        assert load_episodes(path) == episodes[:2]
+    told = [str(warning.message) for warning in warned]
+    assert [message.partition(": ")[0] for message in told] == [f"{path}, line {n}" for n in (2, 4, 5)] + [str(path)]
+    assert "the last line is cut short" in told[2]
+    assert told[3].endswith("2 episodes loaded, 3 records skipped")
+    assert warned[0].filename == __file__, "the warning points to who loads"
+
+
+def test_a_file_without_one_good_episode_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    path.write_bytes(b"{}\n" * 3)
+    with pytest.raises(ValueError, match=r"0 episodes loaded, 3 records skipped; the first: .*line 1: format_version"):
+        load_episodes(path)
+    with pytest.raises(ValueError, match="'ignore' is neither 'report' nor 'raise'"):
+        load_episodes(path, on_error="ignore")
+
+
+def test_what_json_cannot_say_is_refused_by_name(episodes: list[Episode], tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    save_episodes(episodes[:1], path)
+    for changes, field in (
+        ({"rewards": {"r": {"agent_0": [float("nan")]}}}, "rewards"),
+        ({"config": {"x": object()}}, "config"),
+        ({"policies": {"agent_0": "\ud800"}}, "policies"),
+    ):
+        with pytest.raises(ValueError, match=rf"episode 1-0, field '{field}' cannot be written: "):
+            save_episodes([replace(episodes[0], **changes)], path)  # type: ignore[arg-type]
+    assert load_episodes(path) == episodes[:1]
+
+
+def test_lines_are_those_of_to_dict(episodes: list[Episode]) -> None:
+    for episode in episodes:
+        assert episode.to_json() == json.dumps(episode.to_dict(), ensure_ascii=False).encode()
 
 
 def test_blank_lines_are_no_episodes(episodes: list[Episode], tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 import sotopia_env
 from sotopia_env.wrappers import ParallelWrapper
 
@@ -63,3 +65,14 @@ def test_a_wrapper_reads_and_writes_the_bare_environment() -> None:
     assert env.metadata is env.unwrapped.metadata
     assert env.messages("agent_1") == env.unwrapped.messages("agent_1")
     assert copy.deepcopy(env).steps == [1]
+
+
+@pytest.mark.parametrize("reward", [None, "episode"])
+def test_max_cycles_may_be_assigned_through_wrappers(reward: Any) -> None:
+    env = sotopia_env.parallel_env("bargain", reward=reward)
+    env.max_cycles = 2
+    env.reset(seed=0)
+    for word in ("one", "two"):
+        env.step({env.unwrapped.acting[0]: word})
+    assert env.agents == []
+    assert env.unwrapped.ending.reason == "max_cycles"

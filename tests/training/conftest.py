@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,3 +36,18 @@ def tiny_directory(episodes: list[Episode], tmp_path_factory: pytest.TempPathFac
     directory = tmp_path_factory.mktemp("tiny")
     LoadedModel(model, tokenizer).save(directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def dies_after() -> Callable[..., Any]:
+    """A trainer's ``training_step`` that is interrupted once so many steps are done."""
+
+    def wrap(steps: int, step: Callable[..., Any]) -> Callable[..., Any]:
+        def training_step(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if self.state.global_step == steps:
+                raise KeyboardInterrupt
+            return step(self, *args, **kwargs)
+
+        return training_step
+
+    return wrap

@@ -73,7 +73,12 @@ def test_another_run_does_not_overwrite_it(cloned: Path, episodes: list[Episode]
 
 
 def test_a_killed_run_ends_as_if_it_had_not_been(
-    cloned: Path, episodes: list[Episode], tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cloned: Path,
+    episodes: list[Episode],
+    tiny_directory: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dies_after: Callable[..., Any],
 ) -> None:
     step = CloningTrainer.training_step
     monkeypatch.setattr(CloningTrainer, "training_step", dies_after(8, step))
@@ -90,15 +95,6 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
     assert all(torch.equal(value, expected[name]) for name, value in weights(tmp_path).items())
     steps = [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl") if "loss" in line]
     assert steps == list(range(1, 13))
-
-
-def dies_after(steps: int, step: Callable[..., Any]) -> Callable[..., Any]:
-    def training_step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.state.global_step == steps:
-            raise KeyboardInterrupt
-        return step(self, *args, **kwargs)
-
-    return training_step
 
 
 def test_the_loss_on_a_cpu_equals_that_of_trl(episodes: list[Episode], tiny_directory: Path, tmp_path: Path) -> None:

@@ -185,7 +185,11 @@ def test_the_learner_learns_what_step_pays(tiny_directory: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("kind", ["tiny", "adapter"])
 def test_a_killed_run_ends_as_if_it_had_not_been(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dies_after: Callable[..., Any],
 ) -> None:
     start = str(request.getfixturevalue(f"{kind}_directory"))
 
@@ -213,15 +217,6 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
         assert {name: first[name] for name in same} == {name: second[name] for name in same}
     assert run(tmp_path / "killed").state.global_step == 4
     assert finished_run(tmp_path / "killed", resumed.run) == {"run": whole.run, "steps": 4}
-
-
-def dies_after(steps: int, step: Callable[..., Any]) -> Callable[..., Any]:
-    def training_step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.state.global_step == steps:
-            raise KeyboardInterrupt
-        return step(self, *args, **kwargs)
-
-    return training_step
 
 
 def test_a_run_goes_on_only_as_itself(tiny_directory: Path, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_subsets(tmp_path: Path) -> None:
     ]
     assert [task.evaluated_seat for task in quietly(tmp_path, subset="all")] == [0, 1] * 3
     assert [task.id for task in quietly(tmp_path, subset="craigslist")] == ["c2"]
-    with pytest.raises(ValueError, match="'easy' is none of hard, all, craigslist"):
+    with pytest.raises(ValueError, match="'easy' is none of hard, all, checkable, craigslist"):
         load_tasks(tmp_path, "easy")
 
 

@@ -1,0 +1,48 @@
+"""The commands, in the order in which the help lists them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import sotopia_env
+from sotopia_env.cli import checking, convert, evaluating, measuring, play, playing, quickstart, training, worlds
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command(name="quickstart")(quickstart.run_quickstart)
+app.command(name="list")(playing.list_names)
+app.command(name="rollout")(playing.rollout)
+app.command(name="play")(play.play)
+app.add_typer(training.train, name="train")
+app.command(name="evaluate")(evaluating.evaluate)
+app.command(name="check")(checking.check)
+app.command(name="gates")(worlds.gates)
+app.command(name="table")(worlds.scripted_table)
+app.command(name="convert")(convert.convert)
+app.command(name="measure-agreement")(measuring.measure_agreement)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"sotopia-env {sotopia_env.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def command_line(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The same strings as in Python, progress on stderr, results on stdout or in files."""
+    # module:attribute may be a file of the folder one is in; `python -m` looks there, a console script does not.
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,94 @@
+"""What the commands share: options, JSON on stdout, and errors a user can read."""
+
+from __future__ import annotations
+
+import dis
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+Seed = Annotated[int, typer.Option(help="Of everything.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
+
+stderr = Console(stderr=True)
+
+_EXTRAS = {
+    "openai": ("openai",),
+    "train": (
+        "torch",
+        "transformers",
+        "trl",
+        "peft",
+        "accelerate",
+        "datasets",
+        "pyarrow",
+        "tokenizers",
+        "matplotlib",
+        "yaml",
+    ),
+    "ray": ("ray",),
+}
+"""The optional libraries, by the extra that installs them."""
+
+
+def print_json(data: Any) -> None:
+    """Print JSON on stdout, however deep."""
+    json.dump(data, sys.stdout, indent=1)
+    print()
+
+
+@contextmanager
+def clear_errors(after_interrupt: str | None = None) -> Iterator[None]:
+    """What a user can mend is one line on stderr and exit code 2; a fault keeps its traceback.
+
+    One line are: what this package raises on purpose (``ValueError``, ``TypeError``, ``KeyError``), files that cannot
+    be read or written, and libraries of an extra that is not installed. The same kinds of error raised by Python, by
+    a library or by a part of the user's own are faults, and their traceback says where.
+
+    Args:
+        after_interrupt: what to say of the work done when Ctrl-C ends it (exit code 130).
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        stderr.print("interrupted" + (f": {after_interrupt}" if after_interrupt else ""))
+        raise typer.Exit(130) from None
+    except (ValueError, TypeError, KeyError, OSError, ModuleNotFoundError) as error:
+        text = _message(error)
+        if text is None:
+            raise
+        # One line, whatever the width of the terminal, and [leave] in a message is no markup.
+        line = " ".join(text.split())
+        stderr.print(f"[red]error:[/] {escape(line)}", highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from error
+
+
+def _message(error: Exception) -> str | None:
+    """What to tell the user; ``None`` where the error is a fault."""
+    if isinstance(error, OSError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        library = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, libraries in _EXTRAS.items() if library in libraries), None)
+        return extra and f"{error}; this command needs more: pip install 'sotopia-env[{extra}]'"
+    if not _raised_by_the_package(error):
+        return None
+    return str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+
+
+def _raised_by_the_package(error: Exception) -> bool:
+    """Whether a ``raise`` of this package made the error, rather than Python or a library."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return False
+    code = last.tb_frame.f_code.co_code
+    package = str(last.tb_frame.f_globals.get("__name__")).partition(".")[0]
+    return package == "sotopia_env" and code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]

@@ -1,0 +1,40 @@
+"""Evaluate policies on held-out tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+
+
+def evaluate(
+    policies: Annotated[list[str], typer.Argument(help="One row for each.")],
+    on: Annotated[str, typer.Option(help="Tasks: a family with its split, or a file.")] = "bargain:test",
+    partner: Annotated[str, typer.Option(help="Sits on all other seats.")] = "scripted:firm",
+    judge: Annotated[str, typer.Option(help="Name of the judge.")] = "rule",
+    tasks: Annotated[int, typer.Option("--tasks", "-n", help="How many; each is played from every seat.")] = 100,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the episodes of each row; resumes.")] = None,
+    allow_train: Annotated[bool, typer.Option(help="Evaluate on tasks of the training split all the same.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Play policies against a partner on held-out tasks, both seats, and compare them."""
+    with clear_errors("finished episodes are in the folder, and the same command goes on" if out else None):
+        from sotopia_env.training.comparison import difference, table
+        from sotopia_env.training.evaluation import Match, draw_tasks, evaluate_many
+
+        drawn = draw_tasks(on, tasks, seed)
+        matches = [Match(policy, policy, partner) for policy in policies]
+        options: dict[str, Any] = {"seed": seed, "judge": judge, "out": out, "allow_train": allow_train}
+        rows = evaluate_many(matches, drawn, progress=True, **options)
+        differences = {row.name: difference(row, rows[0]) for row in rows[1:]}
+        if as_json:
+            print_json({"rows": [row.summary for row in rows], "differences": differences})
+            return
+        print(table([row.summary for row in rows], f"{on} against {partner}, judge {judge}"))
+        for name, found in differences.items():
+            goal = found["goal"]
+            print(f"goal of {name} - {rows[0].name}: {goal['mean']:+.2f} [{goal['low']:+.2f}, {goal['high']:+.2f}]")

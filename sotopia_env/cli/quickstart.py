@@ -1,0 +1,34 @@
+"""The whole loop in one command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+
+
+def run_quickstart(
+    out: Annotated[Path, typer.Option(help="Folder of the run; the same command goes on where it was cut off.")] = Path(
+        "runs/quickstart"
+    ),
+    seed: Seed = 0,
+    preset: Annotated[str, typer.Option(help="default, or small (a few minutes, too short to learn).")] = "default",
+    sotopia_data: Annotated[
+        Path | None, typer.Option(help="Folder of Sotopia's published files: evaluate on its craigslist tasks too.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The whole loop: experts, cloning, GRPO in the environment, evaluation, report."""
+    with clear_errors("the same command goes on from the last finished stage or checkpoint"):
+        from sotopia_env.training.quickstart import PRESETS, quickstart
+
+        if preset not in PRESETS:
+            raise ValueError(f"--preset {preset!r} is none of {', '.join(PRESETS)}")
+        command = ["sotopia-env", *sys.argv[1:]]
+        data = quickstart(out, seed=seed, settings=PRESETS[preset], sotopia_data=sotopia_data, command=command)
+        if as_json:
+            print_json(data["evaluation"])

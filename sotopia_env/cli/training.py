@@ -1,0 +1,59 @@
+"""Train models: behaviour cloning and GRPO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sotopia_env.cli.common import Seed, clear_errors, stderr
+
+train = typer.Typer(no_args_is_help=True, help="Behaviour cloning and GRPO.")
+
+Out = Annotated[Path, typer.Option(help="Folder for the model; the same command goes on.")]
+Config = Annotated[Path | None, typer.Option(help="YAML with TRL's own names; --NAME VALUE overrides.")]
+
+_OPEN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
+_AFTER_INTERRUPT = "the same command goes on from the last checkpoint"
+
+
+@train.command(name="bc", context_settings=_OPEN_OPTIONS)
+def train_bc(
+    context: typer.Context,
+    episodes: Annotated[Path, typer.Argument(help="JSON lines of episodes to clone from.")],
+    out: Out,
+    model: Annotated[str, typer.Option(help="embedded, a directory, or a hub id.")] = "embedded",
+    config: Config = None,
+    seed: Seed = 0,
+    lora: Annotated[int, typer.Option(help="Rank of a LoRA adapter; 0 trains the whole model.")] = 0,
+) -> None:
+    """Clone the behaviour of episodes. Options of TRL's SFTConfig come last."""
+    with clear_errors(_AFTER_INTERRUPT):
+        from sotopia_env.training.command_line import clone_from_file
+
+        clone_from_file(episodes, model, out, config=config, extra=context.args, seed=seed, lora_rank=lora)
+        stderr.print(f"the clone is in {out}; use it as local:{out}", soft_wrap=True)
+
+
+@train.command(name="grpo", context_settings=_OPEN_OPTIONS)
+def train_grpo(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="What to start from: a directory or a hub id.")],
+    out: Out,
+    tasks: Annotated[str, typer.Option(help="A family, with its split, or a file of tasks.")] = "bargain:train",
+    partner: Annotated[str | None, typer.Option(help="A policy or a directory; the start model by default.")] = None,
+    reward: Annotated[str, typer.Option(help="What step pays.")] = "episode",
+    config: Config = None,
+    seed: Seed = 0,
+) -> None:
+    """GRPO in the environment against a frozen partner. Options of TRL's GRPOConfig come last."""
+    with clear_errors(_AFTER_INTERRUPT):
+        from sotopia_env.make import parallel_env
+        from sotopia_env.training.command_line import read_settings
+        from sotopia_env.training.grpo import GRPOTrainer
+        from sotopia_env.training.grpo_config import GRPOConfig
+
+        args = read_settings(GRPOConfig, out, config, context.args, seed)
+        GRPOTrainer(model, env=parallel_env(tasks, reward=reward), partner=partner or model, args=args).train()
+        stderr.print(f"the learner is in {out}; use it as local:{out}", soft_wrap=True)

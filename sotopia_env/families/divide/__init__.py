@@ -1,0 +1,6 @@
+"""Dividing three kinds of items: a family whose outcome follows from the text."""
+
+from sotopia_env.families.divide.family import Divide
+from sotopia_env.families.divide.watching import Dividing
+
+__all__ = ["Divide", "Dividing"]

@@ -1,0 +1,188 @@
+"""The family: it draws tasks, watches for a division, and scores.
+
+## Description
+Two people divide three kinds of items. Each has points for one of each kind (all of them together are worth 20 points
+to either), two facts that hint at what matters to it, and a secret. An agreement says who gets every item. What one
+side values the other often does not, so that both can gain by finding out.
+
+## Couplings
+How far manners, questions and indiscretions move a side stands in its own goal text, as in ``bargain``; so does what
+they mean. The couplings act through what policies do with them: the rules of the environment never change.
+
+## Version history
+* 1: initial version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from sotopia_env.division_items import Counts, ItemKind, Items, listed, plural_of
+from sotopia_env.episodes import Episode, Judgement
+from sotopia_env.families.bargain import Coupling
+from sotopia_env.families.bargain.catalogue import PEOPLE
+from sotopia_env.families.bargain.scoring import checked_bank
+from sotopia_env.families.base import SPLITS
+from sotopia_env.families.divide import catalogue, scoring
+from sotopia_env.families.divide.watching import Dividing, items_record
+from sotopia_env.tasks import Character, Scenario, Task
+
+KINDS = 3
+COUNT = (1, 4)
+"""Fewest and most items of one kind."""
+
+TOTAL_COUNT = (6, 9)
+"""Fewest and most items in all."""
+
+POINTS = 20
+"""What all items together are worth to either side."""
+
+GAINS: Mapping[str, tuple[float, float]] = {"large": (0.70, 1.01), "small": (0.55, 0.70), "none": (0.45, 0.55)}
+"""Difficulty by the largest share of points that both sides can have at once: from, and below."""
+
+Values = tuple[int, ...]
+
+
+class Divide(Dividing):
+    """Tasks of dividing three kinds of items.
+
+    Args:
+        coupling: one number for all channels, or a :class:`~sotopia_env.families.bargain.Coupling`.
+        gains: probability of each kind of conflict in :data:`GAINS`.
+        facts: private facts per side, 0 to 3.
+        max_cycles: turn limit of the tasks, in turns of the table.
+        judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``.
+    """
+
+    name = "divide"
+    version = "1"
+
+    def __init__(
+        self,
+        coupling: float | Coupling = 1.0,
+        *,
+        gains: Mapping[str, float] | None = None,
+        facts: int = 2,
+        max_cycles: int = 20,
+        judge_bank: str = "evaluation",
+    ) -> None:
+        """Check the arguments."""
+        self.coupling = coupling if isinstance(coupling, Coupling) else Coupling(coupling, coupling, coupling)
+        self.gains = {"large": 0.5, "small": 0.35, "none": 0.15} if gains is None else dict(gains)
+        unknown = set(self.gains) - set(GAINS)
+        if unknown or not self.gains or abs(sum(self.gains.values()) - 1) > 1e-9 or min(self.gains.values()) < 0:
+            raise ValueError(f"gains: probabilities of {', '.join(GAINS)} that add up to 1; got {self.gains}")
+        if not 0 <= facts <= 3:
+            raise ValueError(f"facts: {facts} is not between 0 and 3")
+        self.facts = facts
+        self.max_cycles = max_cycles
+        self.judge_bank = checked_bank(judge_bank)
+
+    def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
+        """Draw a task."""
+        if split not in SPLITS:
+            raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
+        gain = str(rng.choice(list(self.gains), p=list(self.gains.values())))
+        names = catalogue.ITEMS[split]
+        kinds = [names[int(i)] for i in rng.choice(len(names), size=KINDS, replace=False)]
+        counts, values = _conflict(rng, gain)
+        items = tuple(ItemKind(kind, plural_of(kind), count) for kind, count in zip(kinds, counts, strict=True))
+        people = rng.choice(len(PEOPLE), size=2, replace=False)
+        secrets = rng.choice(len(catalogue.SECRETS), size=2, replace=False)
+        characters = tuple(_character(int(person), int(secret)) for person, secret in zip(people, secrets, strict=True))
+        seats = [self._seat(rng, items, own) for own in values]
+        situation = catalogue.SITUATIONS[int(rng.integers(len(catalogue.SITUATIONS)))]
+        told = situation.format(first=characters[0].name, second=characters[1].name, items=listed(items, counts))
+        digits = "-".join("".join(map(str, row)) if max(row) < 10 else ".".join(map(str, row)) for row in values)
+        scenario = Scenario(
+            id=f"divide-{split}-{'-'.join(kinds)}-{''.join(map(str, counts))}-{digits}",
+            situation=f"{told} {catalogue.OTHERWISE}",
+            goals=tuple(goal for goal, _ in seats),
+            relationship=catalogue.RELATIONSHIPS[int(rng.integers(len(catalogue.RELATIONSHIPS)))],
+            hidden=tuple({**kept, "secret": c.secret} for (_, kept), c in zip(seats, characters, strict=True)),
+        )
+        return Task(
+            id=f"{scenario.id}-{int(rng.integers(2**40)):010x}",
+            family=self.name,
+            version=self.version,
+            split=split,
+            scenario=scenario,
+            characters=characters,
+            max_cycles=self.max_cycles,
+            tags={"gains": gain},
+        )
+
+    def score(self, episode: Episode) -> Judgement:
+        """The seven dimensions, each with its evidence."""
+        return scoring.score(episode, self.version, self.judge_bank)
+
+    def _seat(self, rng: np.random.Generator, items: Items, values: Values) -> tuple[str, dict[str, Any]]:
+        goals = catalogue.GOALS
+        each = ", ".join(
+            f"each {item.singular} is worth {value} point{'s' * (value != 1)}"
+            for item, value in zip(items, values, strict=True)
+        )
+        goal = goals[int(rng.integers(len(goals)))].format(values=each)
+        facts = _facts(rng, items, values)[: self.facts]
+        if facts:
+            goal += f" You know: {'; '.join(facts)}."
+        goal += f" {self.coupling.sentence()}"
+        return goal, {"items": items_record(items), "values": list(values), "facts": facts}
+
+
+def _facts(rng: np.random.Generator, items: Items, values: Values) -> list[str]:
+    """What matters most, what matters least, and once more what matters most."""
+    best, worst = items[int(np.argmax(values))].plural, items[int(np.argmin(values))].plural
+    first, other = (catalogue.CHERISHED[int(i)] for i in rng.choice(len(catalogue.CHERISHED), size=2, replace=False))
+    least = catalogue.SPARED[int(rng.integers(len(catalogue.SPARED)))]
+    return [first.format(items=best), least.format(items=worst), other.format(items=best)]
+
+
+def _conflict(rng: np.random.Generator, gain: str) -> tuple[Counts, tuple[Values, Values]]:
+    """Counts, and the values of both sides, with so much to be gained by trading off."""
+    low, high = GAINS[gain]
+    while True:
+        counts = tuple(int(count) for count in rng.integers(COUNT[0], COUNT[1] + 1, size=KINDS))
+        if not TOTAL_COUNT[0] <= sum(counts) <= TOTAL_COUNT[1]:
+            continue
+        possible = possible_values(counts)
+        if not possible:
+            continue
+        for _ in range(20):
+            first, second = (possible[int(i)] for i in rng.integers(len(possible), size=2))
+            items = tuple(ItemKind("", "", count) for count in counts)
+            if low <= _even(first, second, items) < high and all(a or b for a, b in zip(first, second, strict=True)):
+                return counts, (first, second)
+
+
+@lru_cache(maxsize=65536)
+def _even(first: Values, second: Values, items: Items) -> float:
+    return scoring.best_even_split(first, second, items)
+
+
+@lru_cache(maxsize=256)
+def possible_values(counts: Counts) -> tuple[Values, ...]:
+    """All whole values that make everything worth :data:`POINTS`, with one kind that matters most and one least."""
+    found = []
+    for values in product(*(range(POINTS // count + 1) for count in counts)):
+        if sum(count * value for count, value in zip(counts, values, strict=True)) == POINTS:
+            ranked = sorted(values)
+            if ranked[0] < ranked[1] < ranked[2]:
+                found.append(values)
+    return tuple(found)
+
+
+def _character(person: int, secret: int) -> Character:
+    first, last, occupation = PEOPLE[person]
+    return Character(
+        id=f"divide-{person}-{secret}",
+        first_name=first,
+        last_name=last,
+        occupation=occupation,
+        secret=catalogue.SECRETS[secret],
+    )

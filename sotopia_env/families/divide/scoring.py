@@ -1,0 +1,145 @@
+"""The rule judge of divisions: seven dimensions from the text and the task's hidden values, each with its evidence.
+
+Deterministic, offline, a fraction of a millisecond. It never reads a policy's internals, so it judges a model's free
+text just as well. What it cannot know is ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sotopia_env.division_agreement import DivisionAgreement, find_agreement
+from sotopia_env.division_items import Counts, Items, complement, divisions, totals, worth
+from sotopia_env.division_moves import read_division
+from sotopia_env.episodes import Episode, Judgement, Turn
+from sotopia_env.families import language
+from sotopia_env.families.bargain.scoring import knowledge, relationship, secret, social_rules
+from sotopia_env.families.conduct import Finding
+from sotopia_env.families.conduct import believability as plain_believability
+from sotopia_env.families.divide.watching import items_of
+
+
+def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement:
+    """Score both seats of a division.
+
+    Args:
+        episode: running or finished.
+        version: of the family.
+        bank: whose words the relationship score counts.
+    """
+    items, hidden = items_of(episode.task), episode.task.scenario.hidden
+    agreement = find_agreement(episode.turns, items).agreement
+    finished = episode.ending is not None
+    scores: dict[str, list[float | None]] = {}
+    evidence: dict[str, list[list[str]]] = {}
+    turns = [[turn for turn in episode.turns if turn.seat == seat] for seat in range(2)]
+    for seat, own in enumerate(hidden):
+        values = tuple(own["values"])
+        findings: dict[str, Finding] = {
+            "goal": goal(agreement, seat, values, items, finished),
+            "relationship": relationship(turns[seat], bank),
+            "knowledge": knowledge(turns[1 - seat], hidden[1 - seat].get("facts", ())),
+            "secret": secret(turns[seat], own.get("secret", episode.task.characters[seat].secret)),
+            "social_rules": social_rules(turns[seat]),
+            "financial_and_material_benefits": benefits(agreement, seat, values, items, finished),
+            "believability": believability(turns[seat], items),
+        }
+        for dimension, (value, found) in findings.items():
+            scores.setdefault(dimension, []).append(value)
+            evidence.setdefault(dimension, []).append(found)
+    name = "rule" if bank == "evaluation" else f"rule-{bank}"
+    return Judgement(name, version, scores, evidence, _latent(agreement, items, hidden, turns))
+
+
+def points_share(counts: Counts, values: tuple[float, ...], items: Items) -> float:
+    """Points of a share over those of everything, the most attainable; 0 to 1."""
+    most = worth(totals(items), values)
+    return worth(counts, values) / most if most else 0.0
+
+
+@lru_cache(maxsize=16384)
+def best_even_split(first: tuple[float, ...], second: tuple[float, ...], items: Items) -> float:
+    """The largest share of points that both sides can have at once: above 0.5 where trading off kinds helps both."""
+    return max(
+        min(points_share(counts, first, items), points_share(complement(counts, items), second, items))
+        for counts in divisions(items)
+    )
+
+
+@lru_cache(maxsize=16384)
+def best_sum(first: tuple[float, ...], second: tuple[float, ...], items: Items) -> float:
+    """The largest sum of both sides' shares of points: 1 where they value everything alike, 2 where nothing."""
+    return max(
+        points_share(counts, first, items) + points_share(complement(counts, items), second, items)
+        for counts in divisions(items)
+    )
+
+
+def goal(
+    agreement: DivisionAgreement | None, seat: int, values: tuple[float, ...], items: Items, finished: bool = True
+) -> Finding:
+    """Ten times the share of the points; 0 without an agreement, unknown while the episode runs."""
+    if agreement is None:
+        return (0.0, ["no agreement"]) if finished else (None, ["not over yet"])
+    counts = agreement.division[seat]
+    gained = points_share(counts, values, items)
+    got = ", ".join(item.amount(count) for item, count in zip(items, counts, strict=True) if count) or "nothing"
+    doubt = "" if agreement.certain else " (not certain)"
+    return 10 * gained, [f"turn {agreement.accepted_turn}: {got}, {gained:.0%} of the points{doubt}"]
+
+
+def benefits(
+    agreement: DivisionAgreement | None, seat: int, values: tuple[float, ...], items: Items, finished: bool = True
+) -> Finding:
+    """Gain against half of the points, -5 to 5; 0 without an agreement."""
+    if agreement is None:
+        return (0.0, ["no agreement"]) if finished else (None, ["not over yet"])
+    gained = points_share(agreement.division[seat], values, items)
+    return 10 * (gained - 0.5), [f"{gained:.0%} of the points"]
+
+
+def believability(turns: Sequence[Turn], items: Items) -> Finding:
+    """10, less 2.5 for each invalid turn, repeated utterance, or offer that takes back an earlier one.
+
+    An offer takes back an earlier one if it leaves the other with less of some kind and with more of none.
+    """
+    _, found = plain_believability(turns)
+    earlier: list[Counts] = []
+    for turn in turns:
+        move = read_division(turn.type, turn.text, items)
+        share = move.proposal.share(items) if move.kind == "offer" and move.proposal is not None else None
+        if share is None or move.amends or move.consent is not None:
+            continue
+        if any(share != before and all(s >= b for s, b in zip(share, before, strict=True)) for before in earlier):
+            found.append(f"turn {turn.global_index}: takes back an earlier offer")
+        earlier.append(share)
+    return max(0.0, 10 - 2.5 * len(found)), found
+
+
+def _latent(
+    agreement: DivisionAgreement | None,
+    items: Items,
+    hidden: Sequence[Mapping[str, Any]],
+    turns: Sequence[Sequence[Turn]],
+) -> dict[str, Any]:
+    """What the world knows besides: points, how much of the joint gain was found, and which facts were told."""
+    values = [tuple(own["values"]) for own in hidden]
+    even = best_even_split(values[0], values[1], items)
+    record: dict[str, Any] = {"deal": agreement is not None, "best_even_split": even}
+    if any("facts" in own for own in hidden):
+        record["facts_told"] = [
+            [fact for fact in own["facts"] if any(language.tells(fact, turn.text) for turn in said)]
+            for own, said in zip(hidden, turns, strict=True)
+        ]
+    if agreement is not None:
+        shares = [points_share(agreement.division[seat], values[seat], items) for seat in range(2)]
+        record |= {
+            "division": [list(counts) for counts in agreement.division],
+            "points": [worth(agreement.division[seat], values[seat]) for seat in range(2)],
+            "shares": shares,
+            "efficiency": sum(shares) / best_sum(values[0], values[1], items),
+            "certain": agreement.certain,
+        }
+    return record

@@ -1,0 +1,170 @@
+"""The family: it draws two tables of friends, watches for the common friend to be named by both, and scores.
+
+## Description
+Two people each know some friends, with attributes such as a hobby or a town. Exactly one friend stands in both tables.
+Both are to name that friend; neither is to go through all the names.
+
+## Couplings
+How far manners, questions and indiscretions move a side stands in its own goal text, as in ``bargain``. Here they move
+how openly a side tells of its friends. The couplings act through what policies do with them.
+
+## Version history
+* 1: initial version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sotopia_env.episodes import Ending, Episode, Judgement, Turn
+from sotopia_env.families.bargain import Coupling
+from sotopia_env.families.bargain.catalogue import PEOPLE
+from sotopia_env.families.bargain.scoring import checked_bank
+from sotopia_env.families.base import SPLITS, Family
+from sotopia_env.families.mutual_friends import catalogue, scoring
+from sotopia_env.families.mutual_friends.naming import Naming, update
+from sotopia_env.families.mutual_friends.tables import Friend, table_text
+from sotopia_env.tasks import Character, Scenario, Task
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """How hard a pair of tables is.
+
+    Args:
+        friends: rows of each table.
+        attributes: of each friend.
+        values: different values of each attribute in the two tables together: the fewer, the more friends are alike.
+    """
+
+    friends: int
+    attributes: int
+    values: int
+
+
+DIFFICULTIES: Mapping[str, Difficulty] = {
+    "easy": Difficulty(4, 2, 5),
+    "medium": Difficulty(6, 3, 5),
+    "hard": Difficulty(9, 3, 4),
+}
+"""The difficulties tasks are drawn from."""
+
+
+class MutualFriends(Family):
+    """Tasks of finding the one friend two people have in common.
+
+    Args:
+        coupling: one number for all channels, or a :class:`~sotopia_env.families.bargain.Coupling`.
+        difficulties: probability of each of :data:`DIFFICULTIES`.
+        max_cycles: turn limit of the tasks, in turns of the table.
+        judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``.
+    """
+
+    name = "mutual-friends"
+    version = "1"
+
+    def __init__(
+        self,
+        coupling: float | Coupling = 1.0,
+        *,
+        difficulties: Mapping[str, float] | None = None,
+        max_cycles: int = 12,
+        judge_bank: str = "evaluation",
+    ) -> None:
+        """Check the arguments."""
+        self.coupling = coupling if isinstance(coupling, Coupling) else Coupling(coupling, coupling, coupling)
+        chances = {"easy": 0.3, "medium": 0.4, "hard": 0.3} if difficulties is None else dict(difficulties)
+        if set(chances) - set(DIFFICULTIES) or abs(sum(chances.values()) - 1) > 1e-9 or min(chances.values()) < 0:
+            raise ValueError(
+                f"difficulties: probabilities of {', '.join(DIFFICULTIES)} that add up to 1; got {chances}"
+            )
+        self.difficulties = chances
+        self.max_cycles = max_cycles
+        self.judge_bank = checked_bank(judge_bank)
+
+    def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
+        """Draw a task. No two splits share a friend's name or the value of an attribute."""
+        if split not in SPLITS:
+            raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
+        difficulty = str(rng.choice(list(self.difficulties), p=list(self.difficulties.values())))
+        tables, common = _tables(rng, split, DIFFICULTIES[difficulty])
+        people = rng.choice(len(PEOPLE), size=2, replace=False)
+        secrets = rng.choice(len(catalogue.SECRETS), size=2, replace=False)
+        characters = tuple(_character(int(person), int(secret)) for person, secret in zip(people, secrets, strict=True))
+        wording = catalogue.GOALS[int(rng.integers(len(catalogue.GOALS)))]
+        situation = catalogue.SITUATIONS[int(rng.integers(len(catalogue.SITUATIONS)))]
+        relationship = catalogue.RELATIONSHIPS[int(rng.integers(len(catalogue.RELATIONSHIPS)))]
+        scenario = Scenario(
+            id=f"mutual-friends-{split}-{common.lower()}-{int(rng.integers(2**40)):010x}",
+            situation=situation.format(first=characters[0].name, second=characters[1].name),
+            goals=tuple(f"{wording} Your friends:\n{table_text(t)}\n{self.coupling.sentence()}" for t in tables),
+            relationship=relationship,
+            hidden=tuple(
+                {"friends": [friend.to_dict() for friend in table], "common": common, "secret": character.secret}
+                for table, character in zip(tables, characters, strict=True)
+            ),
+            notes=f"The common friend is {common}.",
+        )
+        return Task(
+            id=scenario.id,
+            family=self.name,
+            version=self.version,
+            split=split,
+            scenario=scenario,
+            characters=characters,
+            max_cycles=self.max_cycles,
+            tags={"difficulty": difficulty},
+        )
+
+    def begin(self, task: Task) -> Naming:
+        """Nobody named yet."""
+        return scoring.opening(task)
+
+    def advance(self, progress: Naming, turn: Turn) -> Naming:
+        """Read one turn for names."""
+        return update(progress, turn.seat, turn.global_index, turn.type, turn.text)
+
+    def ending(self, progress: Naming) -> Ending | None:
+        """Both having named the common friend ends the episode."""
+        return naming_ending(progress)
+
+    def score(self, episode: Episode) -> Judgement:
+        """The seven dimensions, each with its evidence."""
+        return scoring.score(episode, self.version, self.judge_bank)
+
+
+def naming_ending(progress: Naming) -> Ending | None:
+    """The ending that finding the friend makes."""
+    found = progress.found
+    return None if found is None else Ending("agreement", seat=found.seat, detail={"friend": found.friend})
+
+
+def _tables(rng: np.random.Generator, split: str, size: Difficulty) -> tuple[tuple[tuple[Friend, ...], ...], str]:
+    """Two tables with one friend in common, and that friend's name."""
+    kinds = sorted(str(k) for k in rng.choice(list(catalogue.VALUES), size=size.attributes, replace=False))
+    pools = {kind: [str(v) for v in rng.permutation(catalogue.VALUES[kind][split])[: size.values]] for kind in kinds}
+    count = 2 * size.friends - 1
+    names = [str(name) for name in rng.choice(catalogue.NAMES[split], size=count, replace=False)]
+    shared = tuple((kind, pools[kind][0]) for kind in kinds)
+    friends = [Friend(names[0], shared)]
+    for name in names[1:]:
+        drawn = shared
+        while drawn == shared:  # nobody else may fit the description of the common friend
+            drawn = tuple((kind, pools[kind][int(rng.integers(len(pools[kind])))]) for kind in kinds)
+        friends.append(Friend(name, drawn))
+    halves = (friends[: size.friends], [friends[0], *friends[size.friends :]])
+    return tuple(tuple(half[int(i)] for i in rng.permutation(len(half))) for half in halves), names[0]
+
+
+def _character(person: int, secret: int) -> Character:
+    first, last, occupation = PEOPLE[person]
+    return Character(
+        id=f"mutual-friends-{person}-{secret}",
+        first_name=first,
+        last_name=last,
+        occupation=occupation,
+        secret=catalogue.SECRETS[secret],
+    )

@@ -1,0 +1,115 @@
+"""When two people have found their common friend: one function for the end of an episode and for its judge.
+
+The turns are folded one by one (:func:`update`). A seat **puts a name forward** by claiming or asking it; a question
+that only repeats what the other put forward does not count. The friend is **found** when a seat *claims* the name of
+the common friend that the other put forward before, or answers the other's last turn, if it put forward that one name
+alone, with a clear yes ("Yes, I know her too!"; a bare "yes" only where it was a question). So a question never ends
+the talk by itself, both have to commit, and the name of anybody else ends nothing, however loudly both claim it.
+
+Going through all the names finds the friend too: whoever does so has put forward every one of them, and is scored by
+that (:mod:`sotopia_env.families.mutual_friends.scoring`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sotopia_env.episodes import Turn
+from sotopia_env.families.mutual_friends.mentions import NOTHING, Mentions, read_mentions
+
+
+@dataclass(frozen=True)
+class Found:
+    """The common friend was named by both.
+
+    Args:
+        friend: the name.
+        seat: who named or confirmed it last.
+        turn: ``global_index`` of that turn.
+    """
+
+    friend: str
+    seat: int
+    turn: int
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How far two people have come.
+
+    Args:
+        names: of all friends of both.
+        own: for each seat the names of its own friends.
+        common: the friend both know; empty where the listener does not know it, as a player.
+        players: first names of those who talk.
+        put: for each seat the names it put forward.
+        denied: for each seat the names it said not to know.
+        last: of the last turn that said anything: its seat, the names it put forward, and whether it only asked.
+        found: the common friend, once both have named it.
+    """
+
+    names: tuple[str, ...]
+    own: tuple[frozenset[str], ...]
+    common: str
+    players: frozenset[str] = frozenset()
+    put: tuple[frozenset[str], ...] = (frozenset(), frozenset())
+    denied: tuple[frozenset[str], ...] = (frozenset(), frozenset())
+    last: tuple[int, frozenset[str], bool] = (-1, frozenset(), False)
+    found: Found | None = None
+
+
+def update(naming: Naming, seat: int, turn: int, action_type: str, text: str) -> Naming:
+    """How far they have come after one more turn.
+
+    Args:
+        naming: how far they were.
+        seat: whose turn it is.
+        turn: its ``global_index``.
+        action_type: one of :data:`sotopia_env.actions.ACTION_TYPES`.
+        text: what was said or done.
+
+    Returns:
+        The same object if nothing changed, as after every turn that follows the finding.
+    """
+    if naming.found is not None:
+        return naming
+    mentions = read_mentions(action_type, text, naming.names, naming.players)
+    if mentions is NOTHING:
+        return naming
+    others = frozenset().union(*(put for other, put in enumerate(naming.put) if other != seat))
+    confirmed = _confirmed(naming, seat, mentions)
+    if naming.common and naming.common in (mentions.claimed & others) | confirmed:
+        return replace(naming, found=Found(naming.common, seat, turn))
+    # Talking of somebody the other has named is no claim to know the person.
+    claimed = (mentions.claimed & naming.own[seat]) | mentions.vouched | confirmed
+    asked = (mentions.asked & naming.own[seat]) - others
+    put = claimed | asked
+    return replace(
+        naming,
+        put=_with(naming.put, seat, put),
+        denied=_with(naming.denied, seat, mentions.denied),
+        last=(seat, put, not claimed),
+    )
+
+
+def _confirmed(naming: Naming, seat: int, mentions: Mentions) -> frozenset[str]:
+    """The one name that the other has just put forward, if this turn says yes to it."""
+    other, put, only_asked = naming.last
+    if other in (seat, -1) or len(put) != 1 or put & mentions.denied:
+        return frozenset()
+    named = mentions.claimed | mentions.asked
+    return put if (mentions.same or (mentions.agrees and only_asked)) and not named - put else frozenset()
+
+
+def find(naming: Naming, turns: Sequence[Turn]) -> Naming:
+    """How far these turns lead, the fold of :func:`update`."""
+    for turn in turns:
+        naming = update(naming, turn.seat, turn.global_index, turn.type, turn.text)
+        if naming.found is not None:
+            break
+    return naming
+
+
+def _with(sets: tuple[frozenset[str], ...], seat: int, more: frozenset[str]) -> tuple[frozenset[str], ...]:
+    return (*sets[:seat], sets[seat] | more, *sets[seat + 1 :]) if more else sets

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def experts(done: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("experts") / "e.jsonl"
+    done("rollout", "bargain", "scripted:mixed", "-n", 6, "--max-cycles", 6, "--out", path)
+    return path
+
+
+def test_settings_of_training_are_checked_before_anything_is_done(refused: Run, experts: Path, tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    out = tmp_path / "out"
+    clone = ("train", "bc", experts, "--out", out)
+    assert "--max_stepz: CloningConfig has no setting of that name; did you mean max_steps" in refused(
+        *clone, "--max_stepz", 2
+    )
+    assert "--max_steps: 'many' does not fit" in refused(*clone, "--max_steps", "many")
+    assert "'stray' belongs to no option" in refused(*clone, "stray")
+    assert "there is no file" in refused(*clone, "--config", tmp_path / "none.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("learning_rate: [1", encoding="utf-8")
+    assert f"{broken} is no YAML" in refused(*clone, "--config", broken)
+    broken.write_text("learning_rates: 0.1", encoding="utf-8")
+    assert f"{broken}: learning_rates: CloningConfig has no setting" in refused(*clone, "--config", broken)
+    assert "none.jsonl" in refused("train", "bc", tmp_path / "none.jsonl", "--out", out)
+    nothing = tmp_path / "nothing.jsonl"
+    nothing.write_text("", encoding="utf-8")
+    assert f"{nothing} holds no episode" in refused("train", "bc", nothing, "--out", out)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert f"the directory {empty} is empty" in refused("train", "grpo", empty, "--out", out, "--max_steps", 1)
+    assert "huge' is none of default, small" in refused("quickstart", "--preset", "huge", "--out", out)
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_clone_and_a_learner_are_trained_and_evaluated(
+    call: Run, done: Run, refused: Run, experts: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "bc.yaml"
+    config.write_text("learning_rate: 3e-3\nmax_steps: 9\nlogging_steps: 1\n", encoding="utf-8")
+    clone, learner = tmp_path / "bc", tmp_path / "grpo"
+    command = ("train", "bc", experts, "--out", clone, "--config", config, "--per_device_train_batch_size", 4)
+    first = call(*command, "--max_steps", 2)
+    assert first.exit_code == 0, first.stderr
+    assert f"use it as local:{clone}" in first.stderr
+    assert json.loads((clone / "complete.json").read_text(encoding="utf-8"))["steps"] == 2
+    weights = (clone / "model.safetensors").read_bytes()
+    done(*command, "--max_steps", 2)
+    assert (clone / "model.safetensors").read_bytes() == weights
+    assert "written by a run with other data or settings" in refused(*command, "--max_steps", 3)
+
+    sizes = ("--max_steps", 2, "--per_device_train_batch_size", 4, "--num_generations", 2, "--max_turn_tokens", 4)
+    trained = call("train", "grpo", clone, "--out", learner, "--tasks", "bargain:train", *sizes, "--seats", "[0]")
+    assert trained.exit_code == 0, trained.stderr
+    assert "model shards" not in trained.stderr
+    assert "Loading weights" not in trained.stderr
+    assert len((learner / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) >= 2
+    rows = json.loads(done("evaluate", f"local:{learner}", "-n", 2, "--partner", "scripted:firm", "--json"))["rows"]
+    assert rows[0]["episodes"] == 4

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def few_partners(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted_table = pytest.importorskip("sotopia_env.training.scripted_table")
+    settings = scripted_table.TableSettings
+    few = {"partners": ("scripted:firm", "scripted:soft"), "scripts": 2}
+    monkeypatch.setattr(scripted_table, "TableSettings", lambda **given: settings(**given, **few))
+
+
+def test_a_table_is_printed_and_written(few_partners: None, tmp_path: Path, done: Run) -> None:
+    command = ("table", "bargain", "-n", 2, "--coupling", 0, "--seed", 5)
+    shown = done(*command, "--out", tmp_path)
+    assert shown == (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "coupling 0" in shown
+    assert "template attacker" in shown
+    data = json.loads(done(*command, "--json"))
+    assert data == json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
+    assert (data["tasks"], data["seed"], data["world"]["coupling"]) == (2, 5, 0)
+    assert set(data["goals"]) == {"scripted:firm", "scripted:soft", "template attacker", "best script"}
+    assert [row["summary"]["episodes"] for row in data["rows"]] == [8] * 4
+
+
+def test_worlds_without_a_table_are_named(refused: Run) -> None:
+    assert "'nowhere'" in refused("table", "nowhere")
