@@ -29,7 +29,7 @@ def bargain(observation: Observation, brief: Brief, traits: Traits, rng: np.rand
             return do("accept")
         return speak(_pick(phrases.ACCEPTANCES, rng))
     if talk.stalled >= traits.patience:
-        if standing is not None and brief.within_limit(standing) and _gain(brief, standing) > 0.06:
+        if standing is not None and brief.worth(standing) and _gain(brief, standing) > 0.06:
             return do("accept")
         return leave(_pick(phrases.FAREWELLS, rng))
     return speak(_utterance(observation, brief, talk, traits, offer, rng))
@@ -38,7 +38,7 @@ def bargain(observation: Observation, brief: Brief, traits: Traits, rng: np.rand
 def softness(brief: Brief, talk: Talk) -> float:
     """What multiplies a concession: the couplings of the world act here and nowhere else."""
     told = len(talk.told) / len(brief.facts) if brief.facts else 0.0
-    value = 1 + 0.7 * brief.questions * told + 0.6 * brief.manners * talk.rapport
+    value = 1 + brief.questions * told + brief.manners * talk.rapport
     value -= 0.6 * brief.leaks * talk.secret_out
     return min(max(value, 0.15), 2.5)
 
@@ -60,26 +60,28 @@ def next_offer(brief: Brief, talk: Talk, traits: Traits) -> float:
         reciprocity = min(max(moved / max(0.15 * abs(current - best), 1.0), 0.25), 1.0)
     else:
         moved, reciprocity = 0.08 * brief.list_price, 1.0
-    target = brief.limit if sign * (brief.limit - latest[-1]) > 0 else latest[-1]
+    target = latest[-1] if brief.worth(latest[-1]) else brief.reserve
     distance = sign * (current - target)
     if distance <= 0:
         return current
     soft = softness(brief, talk)
     step = moved * soft if traits.mirror else distance * min(traits.rate * soft, 0.9) * reciprocity
-    return _round(current - sign * min(max(step, _unit(brief)), distance), brief)
+    return _round(current - sign * min(max(step, brief.step), distance), brief)
 
 
 def accepts(brief: Brief, talk: Talk, traits: Traits, standing: float, offer: float) -> bool:
-    """Whether the other's price is as good as what one would ask next, or nearly."""
-    if not brief.within_limit(standing):
+    """Whether the other's price is worth it and near one's own last, or as good as what one would ask next."""
+    if not brief.worth(standing):
         return False
-    short = brief.sign * (offer - standing)
-    return short <= (traits.tolerance * brief.list_price if talk.own_offers else 0.0)
+    if brief.sign * (offer - standing) <= 0:
+        return True
+    apart = brief.sign * (talk.own_offers[-1] - standing) if talk.own_offers else brief.list_price
+    return apart <= max(traits.tolerance * brief.list_price, brief.step)
 
 
 def _opening(brief: Brief, traits: Traits) -> float:
     if brief.role == "seller":
-        price = max(brief.list_price * (0.95 + 0.10 * traits.anchor), brief.limit)
+        price = max(brief.list_price * (0.95 + 0.10 * traits.anchor), brief.reserve)
     else:
         price = min(brief.limit * (0.88 - 0.38 * traits.anchor), brief.list_price)
     return _round(price, brief)
@@ -90,7 +92,7 @@ def _utterance(
 ) -> str:
     draws = rng.random(6)
     parts = []
-    if talk.partner_offers and not brief.within_limit(talk.partner_offers[-1]):
+    if talk.partner_offers and not brief.worth(talk.partner_offers[-1]):
         parts.append(_pick(phrases.REFUSALS[brief.role], rng))
     if draws[0] < traits.hostility:
         parts.append(_pick(phrases.INSULTS, rng))
@@ -108,9 +110,10 @@ def _utterance(
         secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
         if secret:
             parts.append(f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}.")
-    parts.append(_price_sentence(brief, talk, offer, rng))
     if draws[4] < traits.curiosity:
         parts.append(_pick(phrases.QUESTIONS[brief.role], rng))
+    # The price comes last, where a reader looks for it.
+    parts.append(_price_sentence(brief, talk, offer, rng))
     return " ".join(parts)
 
 
@@ -126,18 +129,10 @@ def _gain(brief: Brief, price: float) -> float:
     return brief.sign * (price - brief.limit) / brief.list_price
 
 
-def _unit(brief: Brief) -> float:
-    """The step in which one bargains over things of such a price."""
-    for least, step in ((1000, 50.0), (50, 5.0), (15, 1.0)):
-        if brief.list_price >= least:
-            return step
-    return 0.5
-
-
 def _round(price: float, brief: Brief) -> float:
-    unit = _unit(brief)
+    unit = brief.step
     rounded = round(price / unit) * unit
-    return rounded if brief.within_limit(rounded) else brief.limit
+    return rounded if brief.worth(rounded) else brief.reserve
 
 
 def _amount(price: float) -> str:

@@ -44,15 +44,15 @@ FILLERS = (
     "There is a new bakery on the corner.",
 )
 OPENINGS = {
-    "seller": ("I am asking ${price} for it.", "My price is ${price}.", "You can have it for ${price}."),
-    "buyer": ("I would pay ${price} for it.", "My offer is ${price}.", "I can offer ${price}."),
+    "seller": ("I am asking ${price}.", "My price is ${price}.", "You can have it for ${price}."),
+    "buyer": ("I would pay ${price}.", "My offer is ${price}.", "I can offer ${price}."),
 }
 OFFERS = (
     "I could do ${price}.",
     "How about ${price}?",
     "I can move to ${price}.",
     "Let us say ${price}.",
-    "Would ${price} work for you?",
+    "What do you say to ${price}?",
 )
 HOLDS = ("I stay at ${price}.", "My offer is still ${price}.", "It has to be ${price}.")
 REFUSALS = {"seller": ("Too low.",), "buyer": ("Too much.",)}

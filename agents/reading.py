@@ -44,9 +44,26 @@ class Brief:
         """+1 for the seller, who wants a high price; -1 for the buyer."""
         return 1 if self.role == "seller" else -1
 
+    @property
+    def step(self) -> float:
+        """The step in which one bargains over things of such a price."""
+        for least, step in ((1000, 50.0), (50, 5.0), (15, 1.0)):
+            if self.list_price >= least:
+                return step
+        return 0.5
+
+    @property
+    def reserve(self) -> float:
+        """The worst price that is still worth a deal: a step inside the limit, at which nothing would be gained."""
+        return self.limit + self.sign * self.step
+
     def within_limit(self, price: float) -> bool:
         """Whether a price is one the agent can live with."""
         return self.sign * (price - self.limit) >= 0
+
+    def worth(self, price: float) -> bool:
+        """Whether a price is at least as good as the reserve."""
+        return self.sign * (price - self.reserve) >= 0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ class Traits:
     Args:
         rate: share of the remaining distance it concedes for a fair concession of the other.
         anchor: how far from its limit it opens, 0 to 1.
-        tolerance: it closes a gap smaller than this share of the list price by accepting.
+        tolerance: it accepts a price no further from its own last one than this share of the list price, or than a step.
         patience: turns of the other without a better price before it gives up.
         warmth: probability of a courtesy.
         curiosity: probability of a question.
@@ -40,8 +40,8 @@ class Traits:
 
 PRESETS: dict[str, Traits] = {
     "firm": Traits(rate=0.3, anchor=0.6, warmth=0.2, openness=0.4),
-    "soft": Traits(rate=0.5, anchor=0.25, tolerance=0.05, patience=5, warmth=0.5, candour=0.05),
-    "warm": Traits(warmth=0.8, curiosity=0.3, openness=0.9, candour=0.08),
+    "soft": Traits(rate=0.5, anchor=0.25, tolerance=0.05, patience=5, warmth=0.5, candour=0.2),
+    "warm": Traits(warmth=0.8, curiosity=0.3, openness=0.9, candour=0.3),
     "blunt": Traits(warmth=0.0, curiosity=0.0, openness=0.3),
     "curious": Traits(warmth=0.3, curiosity=0.9, openness=0.7),
     "patient": Traits(anchor=0.45, patience=5, warmth=0.4, curiosity=0.4),

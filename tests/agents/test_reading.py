@@ -80,6 +80,12 @@ def test_a_goal_without_a_bargain_has_no_brief(goal: str) -> None:
 def test_limits_hold_on_either_side() -> None:
     assert [SELLER.within_limit(price) for price in (59.9, 60, 70)] == [False, True, True]
     assert [BUYER.within_limit(price) for price in (80, 90, 90.1)] == [True, True, False]
+
+
+def test_a_price_is_worth_it_a_step_inside_the_limit() -> None:
+    assert (SELLER.reserve, BUYER.reserve) == (65, 85)
+    assert [SELLER.worth(price) for price in (60, 64.9, 65)] == [False, False, True]
+    assert [BUYER.worth(price) for price in (90, 85.1, 85)] == [False, False, True]
     assert (SELLER.sign, BUYER.sign) == (1, -1)
 
 

@@ -212,7 +212,7 @@ def test_a_larger_concession_is_answered_by_one_no_smaller(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_opening_is_within_the_limit_and_leaves_room(name: str, brief: Brief) -> None:
     opening = offered(PRESETS[name], brief=brief)
-    assert brief.within_limit(opening)
+    assert brief.worth(opening)
     assert brief.sign * (opening - brief.limit) >= 10
 
 
@@ -220,9 +220,9 @@ def test_the_couplings_act_on_concessions() -> None:
     talk = read_talk(observation_of("I am asking $95.", "Thanks.", "Hm.", "Glad!", "Hm.", "Fair."), SELLER)
     assert talk.rapport == 1.0
     soft = [softness(replace(SELLER, manners=manners), talk) for manners in (-0.5, 0.0, 1.0)]
-    assert soft == pytest.approx([0.7, 1.0, 1.6])
+    assert soft == pytest.approx([0.5, 1.0, 2.0])
     told = replace(talk, told=frozenset({"a"}), rapport=0.0)
-    assert softness(replace(SELLER, facts=("a", "b")), told) == pytest.approx(1.35)
+    assert softness(replace(SELLER, facts=("a", "b")), told) == pytest.approx(1.5)
     assert softness(SELLER, replace(talk, rapport=0.0, secret_out=True)) == pytest.approx(0.4)
     assert softness(replace(SELLER, leaks=0.0), replace(talk, rapport=0.0, secret_out=True)) == 1.0
 
@@ -318,3 +318,13 @@ def test_a_price_agreed_on_where_that_ends_nothing_is_not_bargained_over_again()
         action = policy.act_one(env.observe(env.acting[0]))
         assert action == leave(action.text) or "$" not in action.text
         env.step({env.acting[0]: action})
+
+
+def test_a_price_is_accepted_near_ones_own_last_or_where_one_would_ask_no_more() -> None:
+    def accepted(*said: str) -> bool:
+        action = decide(observation_of(*said), replace(PRESETS["firm"], formal=1.0), np.random.default_rng(0))
+        return action == do("accept")
+
+    assert not accepted("I am asking $95.", "I would pay $75.")
+    assert accepted("I am asking $95.", "I would pay $75.", "I could do $80.", "I could do $75.")
+    assert not accepted("I am asking $70.", "I would pay $60.")

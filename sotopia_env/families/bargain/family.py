@@ -11,6 +11,8 @@ weakness. The couplings act through what policies do with them: the rules of the
 
 ## Version history
 * 1: initial version.
+* 2: a zone of agreement is at least three steps wide; scripted policies want a step of gain, name the price last and
+  feel manners and questions more.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ LIST_PRICES = (60, 200)
 
 PRICE_STEP = 5
 """List prices and limits are multiples of so many dollars, as people bargain."""
-ZONES: Mapping[str, tuple[float, float]] = {"wide": (0.30, 0.60), "narrow": (0.12, 0.30), "empty": (-0.25, -0.05)}
+ZONES: Mapping[str, tuple[float, float]] = {"wide": (0.30, 0.60), "narrow": (0.15, 0.30), "empty": (-0.25, -0.05)}
 """Width of the zone of agreement (buyer's limit - seller's limit) as a share of the list price."""
 
 
@@ -69,7 +71,7 @@ class Bargain(Family):
     """
 
     name = "bargain"
-    version = "1"
+    version = "2"
 
     def __init__(
         self,
@@ -149,8 +151,13 @@ class Bargain(Family):
 
     def _prices(self, rng: np.random.Generator) -> tuple[int, int, int, str]:
         price = PRICE_STEP * int(rng.integers(LIST_PRICES[0] // PRICE_STEP, LIST_PRICES[1] // PRICE_STEP + 1))
-        zone = str(rng.choice(list(self.zones), p=list(self.zones.values())))
+        # Drawn by index: NumPy's `choice` of a list with probabilities swallows interrupts now and then.
+        bounds = np.cumsum(list(self.zones.values()))
+        zone = list(self.zones)[int(np.searchsorted(bounds, bounds[-1] * rng.random(), side="right"))]
         width = _to_step(float(rng.uniform(*ZONES[zone])) * price)
+        if width > 0:
+            # Room for a price at which both gain.
+            width = max(width, 3 * PRICE_STEP)
         lowest = 0.35 * price if zone != "empty" else 0.65 * price
         seller_limit = _to_step(float(rng.uniform(lowest, 1.02 * price - max(width, 0.0))))
         buyer_limit = seller_limit + width
