@@ -13,6 +13,7 @@ import pytest
 from sotopia_env.actions import Action
 from sotopia_env.agents.traits import CLONED
 from sotopia_env.episodes import Turn
+from sotopia_env.families import Bargain
 from sotopia_env.policies import Decision
 from sotopia_env.resolve import make_policy
 from sotopia_env.rewards.dimensions import DIMENSIONS
@@ -127,7 +128,7 @@ def test_the_json_holds_every_row_with_seven_dimensions(written):
         assert found["evaluation"][row]["episodes"] == 24
     assert found["seed"] == 0
     assert found["seconds"]["total"] == pytest.approx(240.5)
-    assert found["versions"]["world bargain"] == "1"
+    assert found["versions"]["world bargain"] == Bargain.version
     assert len(found["curves"]["grpo"]) == 42
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -209,7 +210,7 @@ def test_a_causal_reward_that_revises_itself(broken: Broken) -> None:
 
     found = broken(check_reward, Revised(), [RUNNING, ONLINE])
     assert "in mid-episode and" in found[RUNNING].what
-    assert found[ONLINE].what.startswith("play says [1, 3, 5], relabel [6, 6, 6]")
+    assert re.match(r"play says \[1, 3, 5.*\], relabel \[(\d+)(, \1)+\]", found[ONLINE].what)
 
 
 def test_a_causal_reward_that_waits_for_the_end(broken: Broken) -> None:
