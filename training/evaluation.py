@@ -32,6 +32,9 @@ from sotopia_env.training.results import Evaluation, result_of
 
 Seats = Literal["both", "evaluated"]
 
+_DRAWN = 100
+"""So many tasks are drawn of a family by default."""
+
 _MOST_REPEATS = 500
 """After so many draws in a row without a new task, a family has no more."""
 
@@ -154,17 +157,19 @@ def sharpened(make: Callable[[float], Any], partner: Any, temperatures: Sequence
     return [Match(f"clone, {_temperature(value)}", make(value), partner) for value in temperatures]
 
 
-def draw_tasks(source: Any = "bargain:test", number: int = 100, seed: int = 0) -> list[Task]:
+def draw_tasks(source: Any = "bargain:test", number: int | None = None, seed: int = 0) -> list[Task]:
     """A fixed set of tasks to evaluate on.
 
     Args:
         source: a family, with its split (``"bargain:test"``; ``"test"`` where none is named), or a file of tasks.
-        number: how many to draw from a family, or all where it has fewer; of fixed tasks, the first so many.
+        number: how many to draw from a family, 100 by default, or all where it has fewer; of fixed tasks, the first so
+            many, all by default.
         seed: of the draw.
     """
     family, fixed, split = family_and_tasks(source, "test")
     if fixed is not None:
         return list(fixed[:number])
+    number = _DRAWN if number is None else number
     generator = np.random.default_rng(seed)
     tasks: dict[str, Task] = {}
     repeats = 0

@@ -48,8 +48,8 @@ def clear_errors(after_interrupt: str | None = None) -> Iterator[None]:
     """What a user can mend is one line on stderr and exit code 2; a fault keeps its traceback.
 
     One line are: what this package raises on purpose (``ValueError``, ``TypeError``, ``KeyError``), files that cannot
-    be read or written, and libraries of an extra that is not installed. The same kinds of error raised by Python, by
-    a library or by a part of the user's own are faults, and their traceback says where.
+    be read or written, servers that fail, and libraries of an extra that is not installed. The same kinds of error
+    raised by Python, by a library or by a part of the user's own are faults, and their traceback says where.
 
     Args:
         after_interrupt: what to say of the work done when Ctrl-C ends it (exit code 130).
@@ -59,7 +59,7 @@ def clear_errors(after_interrupt: str | None = None) -> Iterator[None]:
     except KeyboardInterrupt:
         stderr.print("interrupted" + (f": {after_interrupt}" if after_interrupt else ""))
         raise typer.Exit(130) from None
-    except (ValueError, TypeError, KeyError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, TypeError, KeyError, OSError, ModuleNotFoundError, RuntimeError) as error:
         text = _message(error)
         if text is None:
             raise
@@ -73,6 +73,9 @@ def _message(error: Exception) -> str | None:
     """What to tell the user; ``None`` where the error is a fault."""
     if isinstance(error, OSError):
         return str(error)
+    if isinstance(error, RuntimeError):
+        # A rollout says which policy failed and where; a server that cannot be reached is no fault of the code.
+        return str(error) if isinstance(error.__cause__, OSError) else None
     if isinstance(error, ModuleNotFoundError):
         library = (error.name or "").partition(".")[0]
         extra = next((extra for extra, libraries in _EXTRAS.items() if library in libraries), None)

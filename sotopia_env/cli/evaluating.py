@@ -15,20 +15,33 @@ def evaluate(
     on: Annotated[str, typer.Option(help="Tasks: a family with its split, or a file.")] = "bargain:test",
     partner: Annotated[str, typer.Option(help="Sits on all other seats.")] = "scripted:firm",
     judge: Annotated[str, typer.Option(help="Name of the judge.")] = "rule",
-    tasks: Annotated[int, typer.Option("--tasks", "-n", help="How many; each is played from every seat.")] = 100,
+    tasks: Annotated[
+        int | None,
+        typer.Option("--tasks", "-n", help="How many; by default 100 of a family, and all of a file or a named set."),
+    ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the episodes of each row; resumes.")] = None,
     allow_train: Annotated[bool, typer.Option(help="Evaluate on tasks of the training split all the same.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Play policies against a partner on held-out tasks, both seats, and compare them."""
+    """Play policies against a partner on held-out tasks and compare them.
+
+    Each task is played from every seat, unless all of them name the seat to evaluate, as those of sotopia:hard do.
+    """
     with clear_errors("finished episodes are in the folder, and the same command goes on" if out else None):
         from sotopia_env.training.comparison import difference, table
         from sotopia_env.training.evaluation import Match, draw_tasks, evaluate_many
 
         drawn = draw_tasks(on, tasks, seed)
         matches = [Match(policy, policy, partner) for policy in policies]
-        options: dict[str, Any] = {"seed": seed, "judge": judge, "out": out, "allow_train": allow_train}
+        seats = "evaluated" if all(task.evaluated_seat is not None for task in drawn) else "both"
+        options: dict[str, Any] = {
+            "seed": seed,
+            "judge": judge,
+            "out": out,
+            "allow_train": allow_train,
+            "seats": seats,
+        }
         rows = evaluate_many(matches, drawn, progress=True, **options)
         differences = {row.name: difference(row, rows[0]) for row in rows[1:]}
         if as_json:
