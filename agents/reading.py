@@ -100,12 +100,12 @@ class Talk:
 @lru_cache(maxsize=8192)
 def read_brief(goal: str, situation: str) -> Brief | None:
     """The bargain behind a goal, or ``None`` where it is not about a price."""
-    prices = _prices(goal)
+    prices = prices_in(goal)
     sells, buys = _SELLS.search(goal), _BUYS.search(goal)
     if not prices or (sells is None and buys is None):
         return None
     seller = buys is None or (sells is not None and sells.start() < buys.start())
-    listed = _prices(situation)
+    listed = prices_in(situation)
     list_price = listed[0] if listed else prices[0] * 1.25
     # A target is no limit: a price somewhat beyond it is still better than no deal.
     slack = (-1 if seller else 1) * _SOFT_SLACK * list_price if _SOFT.search(goal) else 0.0
@@ -195,7 +195,8 @@ def sways(goal: str) -> tuple[float, float, float]:
     return 0.0, 0.0, 0.0
 
 
-def _prices(text: str) -> list[float]:
+def prices_in(text: str) -> list[float]:
+    """The dollar prices that stand in a text, in order."""
     return [float(price.replace(",", "")) for price in _PRICE.findall(text)]
 
 

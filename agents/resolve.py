@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sotopia_env.agents.erratic import erratic
 from sotopia_env.agents.functions import FunctionPolicy
 from sotopia_env.agents.random_policy import RandomPolicy
 from sotopia_env.agents.scripted import MixedPolicy, ScriptedPolicy
@@ -17,6 +18,7 @@ def policy_names() -> list[str]:
     """Every form of name :func:`make_policy` takes."""
     return [
         "random",
+        "erratic",
         "scripted:mixed",
         *(f"scripted:{name}" for name in PRESETS),
         "local:DIR or hub id",
@@ -48,6 +50,8 @@ def _named(name: str, options: dict[str, Any]) -> Policy:
     kind, _, rest = name.partition(":")
     if name == "random":
         return RandomPolicy(**options)
+    if name == "erratic":
+        return FunctionPolicy(erratic, name=name, **options)
     if kind == "scripted":
         if rest == "mixed":
             return MixedPolicy([ScriptedPolicy(preset) for preset in CLONED], **options)

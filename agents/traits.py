@@ -12,7 +12,7 @@ class Traits:
     Args:
         rate: share of the remaining distance it concedes for a fair concession of the other.
         anchor: how far from its limit it opens, 0 to 1.
-        tolerance: it accepts a price no further from its own last one than this share of the list price, or than a step.
+        tolerance: it accepts a price within a step of its own last one, or within this share of the list price.
         patience: turns of the other without a better price before it gives up.
         warmth: probability of a courtesy.
         curiosity: probability of a question.

@@ -40,6 +40,7 @@ from sotopia_env.training.grpo_config import GRPOConfig
 from sotopia_env.training.report import checks, write_report
 
 TEACHER = "scripted:mixed"
+ERRATIC = "erratic"
 FAMILY = "bargain"
 
 
@@ -49,6 +50,8 @@ class Settings:
 
     Args:
         expert_episodes: scripted dialogues to clone from; each gives two rows, one a seat.
+        erratic_episodes: dialogues of an expert with a partner that names prices at random, half of them from each
+            seat; the expert's side is cloned. They show how a price compares with a limit, and nothing else.
         expert_zones: their zones of agreement: harder than those played later, so that they show refusals enough.
         cloning_epochs: passes over them.
         cloning_batch: rows a step.
@@ -65,10 +68,11 @@ class Settings:
         max_turn_tokens: length limit of a turn.
     """
 
-    expert_episodes: int = 7_000
+    expert_episodes: int = 6_000
+    erratic_episodes: int = 8_000
     expert_zones: Mapping[str, float] = field(default_factory=lambda: {"wide": 0.35, "narrow": 0.35, "empty": 0.3})
     cloning_epochs: float = 1.0
-    cloning_batch: int = 8
+    cloning_batch: int = 16
     cloning_rate: float = 3e-3
     grpo_steps: int = 40
     dialogues: int = 64
@@ -85,7 +89,9 @@ class Settings:
 PRESETS: dict[str, Settings] = {
     "default": Settings(),
     "small": Settings(
-        expert_episodes=300,
+        expert_episodes=200,
+        erratic_episodes=100,
+        cloning_batch=8,
         cloning_epochs=1.0,
         grpo_steps=3,
         dialogues=16,
@@ -145,16 +151,28 @@ class Run:
         self._claim()
 
     def experts(self) -> list[Episode]:
-        """Scripted dialogues, the traits of the two sides drawn independently."""
+        """Scripted dialogues, the traits of the two sides drawn independently, and some with an erratic partner."""
+        each = self.settings.erratic_episodes // 2
+        kinds: tuple[tuple[list[str], int], ...] = (
+            ([TEACHER], self.settings.expert_episodes),
+            ([TEACHER, ERRATIC], each),
+            ([ERRATIC, TEACHER], each),
+        )
         with self._stage("experts"):
-            return rollout(
-                Bargain(zones=self.settings.expert_zones),
-                TEACHER,
-                num_episodes=self.settings.expert_episodes,
-                seed=self.seed,
-                out=self.folder / "experts.jsonl",
-                progress=True,
-            )
+            return [
+                episode
+                for part, (path, (policies, number)) in enumerate(zip(self._expert_files(), kinds, strict=True))
+                if number
+                for episode in rollout(
+                    Bargain(zones=self.settings.expert_zones),
+                    policies,
+                    num_episodes=number,
+                    # Other tasks in each part.
+                    seed=len(kinds) * self.seed + part,
+                    out=path,
+                    progress=True,
+                )
+            ]
 
     def clone(self) -> None:
         """Behaviour cloning of the embedded model."""
@@ -167,6 +185,7 @@ class Run:
                 episodes,
                 LoadedModel(model, tokenizer, "embedded"),
                 out=self.folder / "clone",
+                agents=_teachers,
                 args=CloningConfig(
                     output_dir=str(self.folder / "clone"),
                     num_train_epochs=self.settings.cloning_epochs,
@@ -276,7 +295,11 @@ class Run:
 
     def experts_played(self) -> list[Episode]:
         """The expert episodes on disk."""
-        return load_episodes(self.folder / "experts.jsonl")
+        return [episode for path in self._expert_files() if path.exists() for episode in load_episodes(path)]
+
+    def _expert_files(self) -> list[Path]:
+        names = ("experts", "experts-with-erratic", "experts-against-erratic")
+        return [self.folder / f"{name}.jsonl" for name in names]
 
     def _policy(self, name: str, temperature: float = 1.0) -> LocalLM:
         loaded = self._loaded.setdefault(name, load_model(self.folder / name))
@@ -319,3 +342,8 @@ class Run:
                 f"{self.folder} holds a run with other settings or another seed (see {path}); "
                 "give another --out, or remove the folder"
             )
+
+
+def _teachers(episode: Episode) -> list[str]:
+    """The seats of an episode whose words are cloned."""
+    return [agent for agent in episode.agents if episode.policies[agent] == TEACHER]

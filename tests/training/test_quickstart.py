@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from sotopia_env.rewards.dimensions import DIMENSIONS
-from sotopia_env.storage import load_episodes
 from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.quickstart import PRESETS, Run, Settings, quickstart
 
@@ -23,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 
 TINY = Settings(
     expert_episodes=24,
+    erratic_episodes=4,
+    cloning_batch=8,
     cloning_epochs=1.0,
     grpo_steps=1,
     dialogues=4,
@@ -39,7 +40,7 @@ import sys, torch
 from pathlib import Path
 from sotopia_env.training.quickstart import Run, Settings
 torch.set_num_threads(1)
-settings = Settings(expert_episodes=300, cloning_epochs=2.0, cloning_batch=4, max_turn_tokens=6)
+settings = Settings(expert_episodes=300, erratic_episodes=0, cloning_epochs=2.0, cloning_batch=4, max_turn_tokens=6)
 run = Run(Path(sys.argv[1]), 0, settings)
 run.experts()
 run.clone()
@@ -73,11 +74,12 @@ def test_published_data_is_read_before_anything_is_made(tmp_path: Path) -> None:
 def test_experts_go_on_where_they_were_cut_off(tmp_path: Path) -> None:
     whole, cut = Run(tmp_path / "whole", 0, TINY), Run(tmp_path / "cut", 0, TINY)
     played = whole.experts()
-    assert len(played) == TINY.expert_episodes
+    assert len(played) == TINY.expert_episodes + TINY.erratic_episodes
+    assert len({episode.task.id for episode in played}) == len(played)
     lines = (tmp_path / "whole" / "experts.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "cut" / "experts.jsonl").write_bytes(b"".join(lines[:10]) + lines[10][:50])
     assert cut.experts() == played
-    assert {e.key for e in load_episodes(tmp_path / "cut" / "experts.jsonl")} == {e.key for e in played}
+    assert cut.experts_played() == played
     assert json.loads((tmp_path / "cut" / "seconds.json").read_text(encoding="utf-8"))["experts"] > 0
 
 
