@@ -65,6 +65,9 @@ class Settings:
         partner_tasks: held-out tasks against each scripted partner.
         temperatures: of the sharpened clones.
         partners: scripted partners of the evaluation, those unseen in cloning among them.
+        top_p: clone and learner are played with the most likely tokens that together reach this probability: a model
+            of this size, minutes from its first weights, leaves a little probability on every mistake. The learner
+            explores with all of them.
         max_turn_tokens: length limit of a turn.
     """
 
@@ -83,6 +86,7 @@ class Settings:
     partner_tasks: int = 50
     temperatures: tuple[float, ...] = (0.7, 0.5, 0.3, 0.0)
     partners: tuple[str, ...] = ("firm", "warm", "anchor", "tit-for-tat", "hostile")
+    top_p: float = 0.95
     max_turn_tokens: int = 48
 
 
@@ -206,7 +210,7 @@ class Run:
                 str(self.folder / "clone"),
                 # Where no price suits both the goal is unknown, and a group of such dialogues teaches nothing.
                 env=parallel_env(Bargain(zones={"wide": 0.65, "narrow": 0.35}), reward="episode"),
-                partner=str(self.folder / "clone"),
+                partner=self._policy("clone"),
                 args=GRPOConfig(
                     output_dir=str(self.folder / "learner"),
                     max_steps=self.settings.grpo_steps,
@@ -304,7 +308,13 @@ class Run:
     def _policy(self, name: str, temperature: float = 1.0) -> LocalLM:
         loaded = self._loaded.setdefault(name, load_model(self.folder / name))
         label = name if temperature == 1.0 else f"{name}, temperature {temperature:g}"
-        return LocalLM(loaded, name=label, temperature=temperature, max_new_tokens=self.settings.max_turn_tokens)
+        return LocalLM(
+            loaded,
+            name=label,
+            temperature=temperature,
+            top_p=self.settings.top_p,
+            max_new_tokens=self.settings.max_turn_tokens,
+        )
 
     def _row(self, match: Match, tasks: Sequence[Task]) -> Evaluation:
         path = self.folder / "evaluation" / f"{match.name.replace(' ', '-').replace(',', '')}.jsonl"
