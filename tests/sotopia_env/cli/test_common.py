@@ -20,7 +20,7 @@ Run = Callable[..., Any]
         (("rollout", "bargain:dusk", "random"), "'dusk' is no split; one of train, validation, test"),
         (("rollout", "no/such.json", "random"), "there is no file or folder 'no/such.json'"),
         (("rollout", "no_such_module:Family", "random"), "no module 'no_such_module'"),
-        (("rollout", "bargain", "polite"), "unknown policy 'polite'; one of random, scripted:mixed"),
+        (("rollout", "bargain", "polite"), "unknown policy 'polite'; one of random, erratic, scripted:mixed"),
         (("rollout", "bargain", "scripted:polite"), "unknown scripted policy 'polite'; one of firm"),
         (("rollout", "bargain", "random", "random", "random"), "3 given for 2 seats"),
         (("rollout", "bargain", "random", "--reward", "gold"), "unknown reward 'gold'; one of episode"),
