@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,11 +61,13 @@ class Request:
         messages: ``{"role", "content"}`` each.
         label: what it is for, in the ledger and in errors.
         seed: of the server's sampling; ``None`` sends none.
+        parameters: fields of this request's body, besides those of the endpoint.
     """
 
     messages: Sequence[Mapping[str, str]] = field(repr=False)
     label: str
     seed: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 class Endpoint:
@@ -131,11 +133,15 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model!r}, {self.base_url!r})"
 
-    def complete(self, requests: Sequence[Request]) -> list[Reply | Failure]:
+    def complete(
+        self, requests: Sequence[Request], answered: Callable[[int, Reply | Failure], None] | None = None
+    ) -> list[Reply | Failure]:
         """Answer many requests side by side.
 
         Args:
             requests: B requests.
+            answered: called with the position of a request and what came of it, as soon as that is known, in a thread
+                of its own: whoever keeps replies then loses none when a batch is interrupted.
 
         Returns:
             B replies or failures, in the same order. Ctrl-C cancels what is in flight.
@@ -147,7 +153,7 @@ class Endpoint:
         # A loop in a thread of its own for each batch: it works inside a running loop (Jupyter), nothing is left
         # behind after forks and interrupts, and it costs about 25 ms.
         with start_blocking_portal() as portal:
-            return portal.call(self._complete, requests)
+            return portal.call(self._complete, requests, answered)
 
     def error(self, failure: Failure) -> EndpointError:
         """The exception for a failure."""
@@ -164,7 +170,9 @@ class Endpoint:
             )
         return key
 
-    async def _complete(self, requests: Sequence[Request]) -> list[Reply | Failure]:
+    async def _complete(
+        self, requests: Sequence[Request], answered: Callable[[int, Reply | Failure], None] | None
+    ) -> list[Reply | Failure]:
         import openai
 
         key = self._key()
@@ -172,7 +180,14 @@ class Endpoint:
         async with openai.AsyncOpenAI(
             api_key=key or _NO_KEY, base_url=self.base_url, max_retries=0, timeout=self.timeout
         ) as client:
-            return await asyncio.gather(*(self._answer(client, key, slots, request) for request in requests))
+
+            async def answer(position: int) -> Reply | Failure:
+                outcome = await self._answer(client, key, slots, requests[position])
+                if answered is not None:
+                    answered(position, outcome)
+                return outcome
+
+            return await asyncio.gather(*map(answer, range(len(requests))))
 
     async def _answer(
         self, client: AsyncOpenAI, key: str, slots: asyncio.Semaphore, request: Request
@@ -208,7 +223,7 @@ class Endpoint:
         outcome: Reply | Failure | None = None
         asked_wait = None
         chat: Any = [dict(message) for message in request.messages]
-        body = self.parameters if seed is None else {**self.parameters, "seed": seed}
+        body = {**self.parameters, **request.parameters, **({} if seed is None else {"seed": seed})}
         try:
             # The client's own time-out begins anew with every byte that arrives.
             async with asyncio.timeout(self.timeout):

@@ -117,16 +117,22 @@ def is_shipped(family: Family) -> bool:
 
 
 def as_judge(given: Any) -> Judge:
-    """A judge from ``"rule"``, ``module:attribute``, a ``Judge``, an object with ``score``, or a function.
+    """A judge from ``"rule"``, ``"llm:MODEL@URL"``, ``module:attribute``, a ``Judge``, an object or a function.
 
     Args:
-        given: see above; ``score`` and function take ``(episode, agent)`` and return ``{dimension: score or None}``.
+        given: see above; an object's ``score`` and a function take ``(episode, agent)`` and return
+            ``{dimension: score or None}``. A mapping holds options besides: ``{"judge": "llm:MODEL@URL", "cache":
+            FILE, ...}``, what the judge's ``spec`` returns.
     """
+    if isinstance(given, Mapping):
+        return _judge_with(**given)
     if isinstance(given, str):
         if given == "rule":
             return RuleJudge()
+        if given.startswith("llm:"):
+            return _judge_with(given)
         if ":" not in given:
-            raise ValueError(f"unknown judge {given!r}; 'rule', module:attribute, or the object itself")
+            raise ValueError(f"unknown judge {given!r}; one of {', '.join(judge_names())}, or the object itself")
         given = import_attribute(given)
     if isinstance(given, type):
         given = given()
@@ -139,6 +145,23 @@ def as_judge(given: Any) -> Judge:
     if callable(given):
         return FunctionJudge(given)
     raise TypeError(f"{given!r:.80} is no judge: it is no function and has no score(episode, agent)")
+
+
+def judge_names() -> list[str]:
+    """Every form of name :func:`as_judge` takes."""
+    return ["rule", "llm:MODEL", "llm:MODEL@URL", "module:attribute"]
+
+
+def _judge_with(judge: str = "", **options: Any) -> Judge:
+    if judge == "ensemble":
+        from sotopia_env.rewards.ensemble_judge import EnsembleJudge
+
+        return EnsembleJudge(**options)
+    if judge.startswith("llm:"):
+        from sotopia_env.rewards.llm_judge import LLMJudge
+
+        return LLMJudge(judge, **options)
+    raise ValueError(f"judge: {judge!r} takes no options; 'llm:MODEL@URL' and 'ensemble' do")
 
 
 def judged(episodes: Sequence[Episode], judges: Iterable[Judge]) -> list[Episode]:

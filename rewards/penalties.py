@@ -1,28 +1,48 @@
-"""Penalties: small causal returns that are added to a reward."""
+"""Penalties: small causal returns that are added to a reward.
+
+Each is both: called with an environment first, of whatever face, it adds itself to the reward the environment pays and
+returns the wrapped environment; called without one, it is a reward to add.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sotopia_env.episodes import Episode, Turn
+from sotopia_env.families.bargain import scoring
 from sotopia_env.rewards.designs import Kind, Timing
+from sotopia_env.rewards.faces import pay
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.utterances import Utterances
-from sotopia_env.rewards.wrapper import RewardWrapper, reward_of
+from sotopia_env.rewards.utterances import Utterances, by_agent
+
+_WORD = re.compile(r"\w+")
 
 
-class TurnReward(Reward):
-    """A causal return that looks at one turn alone. A subclass defines :meth:`value`.
-
-    Called with an environment first, it adds itself to the reward the environment pays and returns the wrapped
-    environment; called without, it is a reward to add.
-    """
+class Penalty(Reward):
+    """A causal return known as soon as the turn is played, made with an environment to wrap or without."""
 
     kind: Kind = "return"
     timing: Timing = "causal"
+
+    @classmethod
+    def _make(cls, env: Any, **arguments: Any) -> Any:
+        weight = arguments.get("weight", 0.0)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise ValueError(f"weight: {weight!r} is no finite number")
+        reward = object.__new__(cls)
+        for name, value in arguments.items():
+            object.__setattr__(reward, name, value)
+        return reward if env is None else pay(env, lambda below: reward if below is None else below + reward)
+
+
+class TurnReward(Penalty):
+    """A causal return that looks at one turn alone. A subclass defines :meth:`value`."""
+
     turnwise: ClassVar[bool] = True
 
     @abstractmethod
@@ -37,15 +57,21 @@ class TurnReward(Reward):
         """The number of one turn, known at once."""
         return self.value(turn)
 
-    @classmethod
-    def _make(cls, env: Any, **arguments: Any) -> Any:
-        reward = object.__new__(cls)
-        for name, value in arguments.items():
-            object.__setattr__(reward, name, value)
-        if env is None:
-            return reward
-        below = reward_of(env)
-        return RewardWrapper(env, reward if below is None else below + reward)
+
+class HistoryReward(Penalty):
+    """A causal return that looks at a turn and what came before it. A subclass defines :meth:`values`."""
+
+    @abstractmethod
+    def values(self, episode: Episode, start: int) -> list[float | None]:
+        """The numbers of ``episode.turns[start:]``, in the order played; none depends on a later turn."""
+
+    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+        """The number of every turn."""
+        return [by_agent(episode, self.values(episode, 0)) for episode in episodes]
+
+    def recent(self, episodes: Sequence[Episode], settled: Sequence[int]) -> list[list[float | None]]:
+        """The numbers of the latest turns."""
+        return [self.values(episode, start) for episode, start in zip(episodes, settled, strict=True)]
 
 
 @dataclass(frozen=True, init=False)
@@ -58,6 +84,7 @@ class LengthPenalty(TurnReward):
         env: an environment to wrap; without one, the penalty itself is returned.
         target_words: a turn of at most so many words costs nothing.
         weight: what a turn of twice the target costs.
+        name: what infos and stored episodes call it.
 
     Example:
         >>> penalty = LengthPenalty(target_words=2, weight=0.1)
@@ -88,6 +115,7 @@ class FormatPenalty(TurnReward):
     Args:
         env: an environment to wrap; without one, the penalty itself is returned.
         weight: what an invalid turn costs.
+        name: what infos and stored episodes call it.
     """
 
     weight: float = 0.1
@@ -100,3 +128,94 @@ class FormatPenalty(TurnReward):
     def value(self, turn: Turn) -> float:
         """What one turn costs."""
         return 0.0 if turn.invalid is None else -self.weight
+
+
+@dataclass(frozen=True, init=False)
+class RepetitionPenalty(HistoryReward):
+    """Makes saying again what one has said cost: r_t = -weight · (repeated n-grams) / (n-grams).
+
+    Counted are the n-grams of the words of what was spoken in turn t, in lower case and without punctuation, each as
+    often as it occurs. One is repeated where the same agent has said it in an earlier turn. An utterance shorter than
+    n words is one n-gram, as is any utterance with ``ngram=None``. What others said may be taken up at no cost, and
+    what is not speech (an action, a gesture) is neither charged nor remembered.
+
+    Args:
+        env: an environment to wrap; without one, the penalty itself is returned.
+        ngram: n, in words; ``None`` charges whole utterances alone.
+        weight: what an utterance costs that was said before, word for word.
+        name: what infos and stored episodes call it.
+    """
+
+    ngram: int | None = 4
+    weight: float = 0.1
+    name: str = "repetition"
+
+    def __new__(cls, env: Any = None, *, ngram: int | None = 4, weight: float = 0.1, name: str = "repetition") -> Any:
+        """The penalty, or the environment wrapped in it."""
+        if ngram is not None and ngram < 1:
+            raise ValueError(f"ngram: {ngram} is not a positive number; None charges whole utterances alone")
+        return cls._make(env, ngram=ngram, weight=weight, name=name)
+
+    def values(self, episode: Episode, start: int) -> list[float | None]:
+        """What the turns from ``start`` on cost."""
+        said: dict[int, set[tuple[str, ...]]] = {}
+        costs: list[float | None] = []
+        for turn in episode.turns:
+            grams = self._grams(turn)
+            before = said.setdefault(turn.seat, set())
+            if turn.global_index >= start:
+                repeated = sum(gram in before for gram in grams)
+                costs.append(-self.weight * repeated / len(grams) if repeated else 0.0)
+            before.update(grams)
+        return costs
+
+    def _grams(self, turn: Turn) -> list[tuple[str, ...]]:
+        words = _WORD.findall(turn.text.lower()) if turn.type == "speak" else []
+        if not words:
+            return []
+        n = len(words) if self.ngram is None else min(self.ngram, len(words))
+        return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+@dataclass(frozen=True, init=False)
+class SecretPenalty(HistoryReward):
+    """Makes telling one's own secret cost: r_t = weight · (S_t - S_(t-1)) / 10.
+
+    S_t is the secret dimension of the rule judge (-10..0) over the own turns up to t, so that an agent's numbers sum
+    to weight · S / 10: a secret costs once, at the turn in which it is told. Where there is no secret, nothing costs.
+
+    The secret of agents of Sotopia-RL (arXiv 2508.03905) fell to -0.61.
+
+    Args:
+        env: an environment to wrap; without one, the penalty itself is returned.
+        weight: what the whole secret costs.
+        name: what infos and stored episodes call it.
+    """
+
+    weight: float = 1.0
+    name: str = "secret"
+
+    def __new__(cls, env: Any = None, *, weight: float = 1.0, name: str = "secret") -> Any:
+        """The penalty, or the environment wrapped in it."""
+        return cls._make(env, weight=weight, name=name)
+
+    def values(self, episode: Episode, start: int) -> list[float | None]:
+        """What the turns from ``start`` on cost."""
+        secrets = [_own_secret(episode, seat) for seat in range(episode.task.num_seats)]
+        told = [0.0] * len(secrets)
+        costs: list[float | None] = []
+        for turn in episode.turns:
+            seat = turn.seat
+            score, _ = scoring.secret([turn], secrets[seat])
+            worst = min(told[seat], 0.0 if score is None else score)
+            if turn.global_index >= start:
+                costs.append(self.weight * (worst - told[seat]) / 10)
+            told[seat] = worst
+        return costs
+
+
+def _own_secret(episode: Episode, seat: int) -> str:
+    """What the rule judge takes for the secret of a seat."""
+    hidden = episode.task.scenario.hidden
+    own = hidden[seat] if seat < len(hidden) else {}
+    return str(own.get("secret", episode.task.characters[seat].secret) or "")

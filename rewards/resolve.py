@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from sotopia_env.resolve import import_attribute
+from sotopia_env.rewards.attribution import Attribution
+from sotopia_env.rewards.attribution_designs import ATTRIBUTION_DESIGNS
 from sotopia_env.rewards.designs import DESIGNS
 from sotopia_env.rewards.monte_carlo import MonteCarlo
 from sotopia_env.rewards.outcome import Outcome
 from sotopia_env.rewards.reward import Reward, Sum, as_reward
 
 _MONTE_CARLO = "monte-carlo"
+_TERM = re.compile(r"\s*(?:(?P<weight>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*\*)?\s*(?P<name>\S.*?)\s*")
 
 
 def reward_names() -> list[str]:
     """The names :func:`get_reward` knows."""
-    return [*DESIGNS, f"{_MONTE_CARLO}:POLICY"]
+    return [*DESIGNS, *ATTRIBUTION_DESIGNS, f"{_MONTE_CARLO}:POLICY", *_penalties()]
 
 
 def get_reward(given: Any) -> Reward:
     """A reward from whatever stands for one.
 
     Args:
-        given: a design (``"episode"``, ``"uniform"``, ``"broadcast"``, ``"discounted"``), ``"monte-carlo:POLICY"``
-            (continuations by that policy on every seat), ``module:attribute``, what ``Reward.spec`` returned, a
-            ``Reward``, or a function of a list of episodes.
+        given: a design (``"episode"``, ``"uniform"``, ``"broadcast"``, ``"discounted"``, and by the importance of
+            turns ``"scaled"``, ``"singular"``, ``"direct"``, ``"direct-centred"``), ``"monte-carlo:POLICY"``
+            (continuations by that policy on every seat), a penalty (``"length"``, ``"format"``, ``"repetition"``,
+            ``"secret"``), a weighted sum of such names (``"episode + 0.5 * length"``), ``module:attribute``, what
+            ``Reward.spec`` returned, a ``Reward``, or a function of a list of episodes.
 
     Raises:
         ValueError: no reward of that name.
@@ -36,6 +42,12 @@ def get_reward(given: Any) -> Reward:
     if isinstance(given, str):
         if given in DESIGNS:
             return Outcome(given)
+        if given in ATTRIBUTION_DESIGNS:
+            return Attribution(given)
+        if (terms := _terms(given)) is not None:
+            return sum(terms[1:], terms[0])
+        if given in (penalties := _penalties()):
+            return as_reward(penalties[given]())
         kind, _, policy = given.partition(":")
         if kind == _MONTE_CARLO:
             if not policy:
@@ -47,6 +59,24 @@ def get_reward(given: Any) -> Reward:
     if isinstance(given, type) and issubclass(given, Reward):
         given = given()
     return as_reward(given)
+
+
+def _penalties() -> dict[str, type[Reward]]:
+    """The penalties by name, with their default arguments."""
+    # Penalties wrap environments, and the wrapper reads names: they stand above this file.
+    from sotopia_env.rewards import penalties as P
+
+    return {made.name: made for made in (P.LengthPenalty, P.FormatPenalty, P.RepetitionPenalty, P.SecretPenalty)}
+
+
+def _terms(text: str) -> list[Reward] | None:
+    """The rewards that ``"a + 0.1 * b"`` adds; ``None`` where it is no sum and no multiple."""
+    terms = [_TERM.fullmatch(term) for term in text.split(" + ")]
+    if len(terms) == 1 and (terms[0] is None or terms[0]["weight"] is None):
+        return None
+    if None in terms:
+        raise ValueError(f"reward {text!r}: a sum is written 'episode + 0.5 * length'")
+    return [float(term["weight"] or 1.0) * get_reward(term["name"]) for term in terms if term is not None]
 
 
 def _from_spec(spec: Mapping[str, Any]) -> Reward:

@@ -298,6 +298,8 @@ def _plain(value: Any, field: str) -> Any:
         return value.spec()
     if isinstance(value, RuleJudge):
         return value.name
+    if isinstance(value, Judge) and callable(spec := getattr(value, "spec", None)):
+        return _plain(spec(), field)
     if isinstance(value, Mapping):
         return {str(key): _plain(item, field) for key, item in value.items()}
     if isinstance(value, list | tuple):

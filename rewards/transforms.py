@@ -1,7 +1,11 @@
-"""Transforms of a reward."""
+"""Transforms of a reward: clipped, multiplied, with another one added.
+
+Each takes a reward and returns one, or takes an environment of whatever face and returns it wrapped anew.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,10 +13,63 @@ from typing import Any
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families.base import Family
 from sotopia_env.rewards.designs import Kind, Timing
+from sotopia_env.rewards.faces import pay
 from sotopia_env.rewards.judges import Judge
+from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.reward import Reward, weighted_sum
 from sotopia_env.rewards.utterances import Utterances, combine
-from sotopia_env.rewards.wrapper import RewardWrapper, reward_of
+from sotopia_env.tasks import Task
+
+
+def _paid(below: Reward | None, transform: str) -> Reward:
+    """The reward an environment pays, which a transform needs."""
+    if below is None:
+        raise TypeError(f"{transform} takes a Reward, or an environment that a reward wrapper pays")
+    return below
+
+
+class AddReward:
+    """Pays another reward as well: ``a + b``. The parts keep their flags.
+
+    Args:
+        reward: an environment, wrapped anew so that it pays both (the second alone where it paid nothing); or the
+            first reward.
+        other: the reward to add: whatever :func:`get_reward` takes.
+        weight: what ``other`` is multiplied by.
+
+    Example:
+        >>> from sotopia_env.rewards import FormatPenalty, LengthPenalty
+        >>> AddReward(LengthPenalty(), FormatPenalty(), weight=0.5).name
+        'length + 0.5 * format'
+    """
+
+    def __new__(cls, reward: Any, other: Any, weight: float = 1.0) -> Any:
+        """The sum, or the environment that pays it."""
+        added = _times(get_reward(other), weight)
+        if isinstance(reward, Reward):
+            return reward + added
+        return pay(reward, lambda below: added if below is None else below + added)
+
+
+class ScaleReward:
+    """Pays a multiple of a reward: ``factor * a``.
+
+    Args:
+        reward: an environment, wrapped anew so that it pays the multiple; or the reward to multiply.
+        factor: what every number is multiplied by.
+    """
+
+    def __new__(cls, reward: Any, factor: float) -> Any:
+        """The multiple, or the environment that pays it."""
+        if isinstance(reward, Reward):
+            return _times(reward, factor)
+        return pay(reward, lambda below: _times(_paid(below, "ScaleReward"), factor))
+
+
+def _times(reward: Reward, factor: float) -> Reward:
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not math.isfinite(factor):
+        raise ValueError(f"factor: {factor!r} is no finite number")
+    return factor * reward
 
 
 @dataclass(frozen=True, init=False)
@@ -37,10 +94,7 @@ class ClipReward(Reward):
         if not low < high:
             raise ValueError(f"low: {low} is not below high = {high}")
         if not isinstance(reward, Reward):
-            below = reward_of(reward)
-            if below is None:
-                raise TypeError("ClipReward takes a Reward, or an environment that a reward wrapper pays")
-            return RewardWrapper(reward, cls(below, low, high))
+            return pay(reward, lambda below: cls(_paid(below, "ClipReward"), low, high))
         groups = []
         for group in reward.by_flags().values():
             clipped = object.__new__(cls)
@@ -101,6 +155,10 @@ class ClipReward(Reward):
     def judges(self) -> tuple[Judge, ...]:
         """Those of the reward."""
         return self.reward.judges()
+
+    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
+        """Check the reward."""
+        self.reward.check(family, tasks)
 
     def for_family(self, family: Family) -> Reward:
         """The same of the reward with the family at hand."""

@@ -113,13 +113,14 @@ def list_names() -> dict[str, Callable[[], list[str]]]:
     from sotopia_env.families.base import SPLITS
     from sotopia_env.published import published_names
     from sotopia_env.rewards import reward_names
+    from sotopia_env.rewards.judges import judge_names
 
     generated = [name for name in FAMILIES if name not in PUBLISHED]
     return {
         "tasks": lambda: [*(f"{name}:{split}" for name in generated for split in SPLITS), *published_names()],
         "policies": policy_names,
         "rewards": reward_names,
-        "judges": lambda: ["rule"],
+        "judges": judge_names,
     }
 
 

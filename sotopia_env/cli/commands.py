@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 import sotopia_env
-from sotopia_env.cli import checking, convert, evaluating, measuring, play, playing, quickstart, training, worlds
+from sotopia_env.cli import (
+    checking,
+    convert,
+    evaluating,
+    measuring,
+    play,
+    playing,
+    quickstart,
+    relabeling,
+    training,
+    worlds,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command(name="quickstart")(quickstart.run_quickstart)
@@ -21,6 +32,7 @@ app.command(name="evaluate")(evaluating.evaluate)
 app.command(name="check")(checking.check)
 app.command(name="gates")(worlds.gates)
 app.command(name="table")(worlds.scripted_table)
+app.command(name="relabel")(relabeling.relabel)
 app.command(name="convert")(convert.convert)
 app.command(name="measure-agreement")(measuring.measure_agreement)
 

@@ -245,6 +245,16 @@ def test_the_ledger_has_the_calls_the_server_saw(chat_server: Any, tmp_path: Pat
     assert usage.completion_tokens == 3 * (usage.replies + 3)
 
 
+def test_replies_are_handed_over_as_they_come_and_requests_may_differ(chat_server: Any) -> None:
+    given = endpoint(chat_server, parameters={"temperature": 0.5, "max_tokens": 20}, concurrency=1)
+    chat_server.will(status=400)
+    told: list[tuple[int, Reply | Failure]] = []
+    requests = [request(), Request([{"role": "user", "content": "b"}], "b", parameters={"max_tokens": 7})]
+    outcomes = given.complete(requests, lambda position, outcome: told.append((position, outcome)))
+    assert sorted(told, key=lambda pair: pair[0]) == list(enumerate(outcomes))
+    assert {(sent["temperature"], sent["max_tokens"]) for sent in chat_server.requests} == {(0.5, 20), (0.5, 7)}
+
+
 def test_works_inside_a_running_loop_and_after_pickling(chat_server: Any) -> None:
     given = endpoint(chat_server)
 

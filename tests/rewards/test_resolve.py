@@ -4,7 +4,15 @@ from types import ModuleType
 
 import pytest
 
-from sotopia_env.rewards import FunctionReward, LengthPenalty, MonteCarlo, Outcome, get_reward, reward_names
+from sotopia_env.rewards import (
+    FormatPenalty,
+    FunctionReward,
+    LengthPenalty,
+    MonteCarlo,
+    Outcome,
+    get_reward,
+    reward_names,
+)
 
 
 def test_names_of_designs():
@@ -58,3 +66,17 @@ def test_what_cannot_be_imported_has_no_spec():
         FunctionReward(lambda episodes: words(episodes)).spec()
     with pytest.raises(ValueError, match="type: .* cannot be written as text"):
         Local().spec()
+
+
+def test_penalties_and_sums_have_names():
+    assert get_reward("length") == LengthPenalty()
+    assert {"length", "format", "repetition", "secret"} <= set(reward_names())
+    reward = Outcome("uniform") + 0.5 * LengthPenalty() + FormatPenalty()
+    assert get_reward("uniform + 0.5*length + format") == reward
+    assert get_reward(reward.name) == reward
+    assert get_reward("2 * uniform") == 2 * Outcome("uniform")
+    assert get_reward("-1e-1*sotopia_env.rewards:LengthPenalty") == -0.1 * LengthPenalty()
+    with pytest.raises(ValueError, match="unknown reward 'golden'"):
+        get_reward("uniform + 2 * golden")
+    with pytest.raises(ValueError, match=r"a sum is written 'episode \+ 0.5 \* length'"):
+        get_reward("uniform + ")

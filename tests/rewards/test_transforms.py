@@ -1,6 +1,17 @@
 import pytest
 
-from sotopia_env.rewards import ClipReward, LengthPenalty, MonteCarlo, Outcome, RewardWrapper, Sum
+from sotopia_env.rewards import (
+    AddReward,
+    ClipReward,
+    FormatPenalty,
+    LengthPenalty,
+    MonteCarlo,
+    Outcome,
+    RewardWrapper,
+    ScaleReward,
+    Sum,
+    get_reward,
+)
 
 
 def test_every_number_is_clipped(make_episode, judge):
@@ -59,3 +70,36 @@ def test_wrong_arguments_are_refused(make_env):
         ClipReward(LengthPenalty(), 1, -1)
     with pytest.raises(TypeError, match="an environment that a reward wrapper pays"):
         ClipReward(make_env(), -1, 1)
+
+
+def test_sums_and_multiples_of_rewards():
+    assert AddReward(LengthPenalty(), "uniform", weight=0.5) == LengthPenalty() + 0.5 * Outcome("uniform")
+    assert ScaleReward(LengthPenalty() + FormatPenalty(), 2) == 2 * LengthPenalty() + 2 * FormatPenalty()
+
+
+def test_sums_and_multiples_around_an_environment(make_env):
+    env = AddReward(make_env(), Outcome("uniform"))
+    env = ScaleReward(AddReward(env, "format", weight=0.5), 10)
+    assert isinstance(env, RewardWrapper)
+    assert env.reward == 10 * Outcome("uniform") + 5 * FormatPenalty()
+    assert RewardWrapper(make_env(), **env.wrapper_spec()).reward == env.reward
+    env.reset(seed=0)
+    assert env.step({"agent_0": None})[1]["agent_0"] == pytest.approx(-0.5)
+    for text in "bbb":
+        rewards = env.step({env.unwrapped.acting[0]: text})[1]
+    assert rewards == {"agent_0": 0.0, "agent_1": 10.0}
+
+
+def test_multiples_need_a_number_and_something_to_multiply(make_env):
+    for factor in (float("nan"), True, "2"):
+        with pytest.raises(ValueError, match="is no finite number"):
+            ScaleReward(LengthPenalty(), factor)
+    with pytest.raises(TypeError, match="ScaleReward takes a Reward, or an environment that a reward wrapper pays"):
+        ScaleReward(make_env(), 2.0)
+    with pytest.raises(TypeError, match="no environment of this package"):
+        AddReward(object(), "length")
+
+
+def test_transforms_are_made_again_from_their_spec():
+    for reward in (ClipReward(LengthPenalty() + FormatPenalty(), -0.2, 0.3), ScaleReward(LengthPenalty(), 3.0)):
+        assert get_reward(reward.spec()) == reward
