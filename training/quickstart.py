@@ -71,13 +71,13 @@ class Settings:
         max_turn_tokens: length limit of a turn.
     """
 
-    expert_episodes: int = 8_000
-    erratic_episodes: int = 4_000
+    expert_episodes: int = 6_000
+    erratic_episodes: int = 8_000
     expert_zones: Mapping[str, float] = field(default_factory=lambda: {"wide": 0.35, "narrow": 0.35, "empty": 0.3})
     cloning_epochs: float = 1.0
     cloning_batch: int = 16
     cloning_rate: float = 3e-3
-    grpo_steps: int = 55
+    grpo_steps: int = 40
     dialogues: int = 64
     group: int = 8
     grpo_rate: float = 3e-4
