@@ -27,6 +27,7 @@ from sotopia_env.agreement import Standing, opening, update
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families.bargain import catalogue, scoring
 from sotopia_env.families.base import SPLITS, Family
+from sotopia_env.families.chances import checked_chances, draw_kind
 from sotopia_env.tasks import Character, Scenario, Task
 
 LIST_PRICES = (60, 200)
@@ -84,10 +85,8 @@ class Bargain(Family):
     ) -> None:
         """Check the arguments."""
         self.coupling = coupling if isinstance(coupling, Coupling) else Coupling(coupling, coupling, coupling)
-        self.zones = {"wide": 0.6, "narrow": 0.3, "empty": 0.1} if zones is None else dict(zones)
-        unknown = set(self.zones) - set(ZONES)
-        if unknown or not self.zones or abs(sum(self.zones.values()) - 1) > 1e-9 or min(self.zones.values()) < 0:
-            raise ValueError(f"zones: probabilities of {', '.join(ZONES)} that add up to 1; got {self.zones}")
+        usual = {"wide": 0.6, "narrow": 0.3, "empty": 0.1}
+        self.zones = checked_chances("zones", usual if zones is None else zones, ZONES)
         if not 0 <= facts <= 4:
             raise ValueError(f"facts: {facts} is not between 0 and 4")
         self.facts = facts
@@ -151,9 +150,7 @@ class Bargain(Family):
 
     def _prices(self, rng: np.random.Generator) -> tuple[int, int, int, str]:
         price = PRICE_STEP * int(rng.integers(LIST_PRICES[0] // PRICE_STEP, LIST_PRICES[1] // PRICE_STEP + 1))
-        # Drawn by index: NumPy's `choice` of a list with probabilities swallows interrupts now and then.
-        bounds = np.cumsum(list(self.zones.values()))
-        zone = list(self.zones)[int(np.searchsorted(bounds, bounds[-1] * rng.random(), side="right"))]
+        zone = draw_kind(self.zones, rng)
         width = _to_step(float(rng.uniform(*ZONES[zone])) * price)
         if width > 0:
             # Room for a price at which both gain.

@@ -28,6 +28,7 @@ from sotopia_env.families.bargain import Coupling
 from sotopia_env.families.bargain.catalogue import PEOPLE
 from sotopia_env.families.bargain.scoring import checked_bank
 from sotopia_env.families.base import SPLITS
+from sotopia_env.families.chances import checked_chances, draw_kind
 from sotopia_env.families.divide import catalogue, scoring
 from sotopia_env.families.divide.watching import Dividing, items_record
 from sotopia_env.tasks import Character, Scenario, Task
@@ -73,10 +74,8 @@ class Divide(Dividing):
     ) -> None:
         """Check the arguments."""
         self.coupling = coupling if isinstance(coupling, Coupling) else Coupling(coupling, coupling, coupling)
-        self.gains = {"large": 0.5, "small": 0.35, "none": 0.15} if gains is None else dict(gains)
-        unknown = set(self.gains) - set(GAINS)
-        if unknown or not self.gains or abs(sum(self.gains.values()) - 1) > 1e-9 or min(self.gains.values()) < 0:
-            raise ValueError(f"gains: probabilities of {', '.join(GAINS)} that add up to 1; got {self.gains}")
+        usual = {"large": 0.5, "small": 0.35, "none": 0.15}
+        self.gains = checked_chances("gains", usual if gains is None else gains, GAINS)
         if not 0 <= facts <= 3:
             raise ValueError(f"facts: {facts} is not between 0 and 3")
         self.facts = facts
@@ -87,7 +86,7 @@ class Divide(Dividing):
         """Draw a task."""
         if split not in SPLITS:
             raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
-        gain = str(rng.choice(list(self.gains), p=list(self.gains.values())))
+        gain = draw_kind(self.gains, rng)
         names = catalogue.ITEMS[split]
         kinds = [names[int(i)] for i in rng.choice(len(names), size=KINDS, replace=False)]
         counts, values = _conflict(rng, gain)

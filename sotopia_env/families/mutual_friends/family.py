@@ -24,6 +24,7 @@ from sotopia_env.families.bargain import Coupling
 from sotopia_env.families.bargain.catalogue import PEOPLE
 from sotopia_env.families.bargain.scoring import checked_bank
 from sotopia_env.families.base import SPLITS, Family
+from sotopia_env.families.chances import checked_chances, draw_kind
 from sotopia_env.families.mutual_friends import catalogue, scoring
 from sotopia_env.families.mutual_friends.naming import Naming, update
 from sotopia_env.families.mutual_friends.tables import Friend, table_text
@@ -76,12 +77,10 @@ class MutualFriends(Family):
     ) -> None:
         """Check the arguments."""
         self.coupling = coupling if isinstance(coupling, Coupling) else Coupling(coupling, coupling, coupling)
-        chances = {"easy": 0.3, "medium": 0.4, "hard": 0.3} if difficulties is None else dict(difficulties)
-        if set(chances) - set(DIFFICULTIES) or abs(sum(chances.values()) - 1) > 1e-9 or min(chances.values()) < 0:
-            raise ValueError(
-                f"difficulties: probabilities of {', '.join(DIFFICULTIES)} that add up to 1; got {chances}"
-            )
-        self.difficulties = chances
+        usual = {"easy": 0.3, "medium": 0.4, "hard": 0.3}
+        self.difficulties = checked_chances(
+            "difficulties", usual if difficulties is None else difficulties, DIFFICULTIES
+        )
         self.max_cycles = max_cycles
         self.judge_bank = checked_bank(judge_bank)
 
@@ -89,7 +88,7 @@ class MutualFriends(Family):
         """Draw a task. No two splits share a friend's name or the value of an attribute."""
         if split not in SPLITS:
             raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
-        difficulty = str(rng.choice(list(self.difficulties), p=list(self.difficulties.values())))
+        difficulty = draw_kind(self.difficulties, rng)
         tables, common = _tables(rng, split, DIFFICULTIES[difficulty])
         people = rng.choice(len(PEOPLE), size=2, replace=False)
         secrets = rng.choice(len(catalogue.SECRETS), size=2, replace=False)
