@@ -88,6 +88,7 @@ class Endpoint:
         first_wait: seconds before the first repetition; each further wait is twice as long, up to a minute.
         longest_wait: if a server asks (``Retry-After``) for more seconds than this, the request is given up.
         ledger: a file that takes a line of JSON for each call, or a ledger shared with others.
+        offline: it will not be called, so that neither key nor library is needed.
 
     Raises:
         ModuleNotFoundError: the ``openai`` library is not installed.
@@ -107,8 +108,10 @@ class Endpoint:
         first_wait: float = 1.0,
         longest_wait: float = 300.0,
         ledger: Ledger | str | Path | None = None,
+        offline: bool = False,
     ) -> None:
-        _require_openai()
+        if not offline:
+            _require_openai()
         if not model:
             raise ValueError("the model has no name; give one, such as openai:MODEL")
         if concurrency < 1 or timeout <= 0 or retries < 0 or first_wait < 0:
@@ -128,7 +131,8 @@ class Endpoint:
         self.ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
         # Only spreads repetitions over time; nothing that is recorded depends on it.
         self._jitter = np.random.default_rng(0)
-        self._key()
+        if not offline:
+            self._key()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model!r}, {self.base_url!r})"
@@ -162,7 +166,11 @@ class Endpoint:
         return EndpointError(f"{what} ({KINDS[failure.kind].remedy})", failure)
 
     def _key(self) -> str:
-        key = os.environ.get(self.api_key_env, "")
+        # A file's last line break often comes along with its key.
+        key = os.environ.get(self.api_key_env, "").strip()
+        if not (key.isascii() and key.isprintable()):
+            # Libraries would write what they cannot send into their errors.
+            raise ValueError(f"{self.api_key_env} holds characters that no key has; set it anew")
         if not key and self.base_url == OPENAI_URL:
             raise ValueError(
                 f"{self.api_key_env} is not set, and {OPENAI_URL} wants a key; set it, or name another server "

@@ -12,16 +12,12 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
-
-from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from sotopia_env.actions import Action
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.schema import RecordError
 from sotopia_env.sotopia_style import act_text
 
 Unrated = Literal["unknown", "zero"]
@@ -142,62 +138,38 @@ def parse_attribution(
     return ParsedAttribution(importances, tuple(reading.repairs))
 
 
-class _Row(BaseModel):
-    """One line of Sotopia-RL's attribution files."""
-
-    episode_id: str
-    agent: str
-    utterances: dict[str, Any] = Field(validation_alias=AliasChoices("rewarded_utterances", "attributed_utterances"))
-
-
-def read_attributions(
-    path: str | Path, episodes: Sequence[Episode], *, levels: float = 10.0, unrated: Unrated = "unknown"
-) -> dict[str, dict[str, ParsedAttribution]]:
-    """Read a file of recorded attributions, one line for each episode and agent, onto episodes.
+def parse_attributions(
+    reply: str, episode: Episode, agent: str, dimensions: Sequence[str], *, levels: float = 3.0
+) -> dict[str, ParsedAttribution]:
+    """Read the importances of an agent's turns for several dimensions from one reply.
 
     Args:
-        path: ``.jsonl`` with the fields ``episode_id``, ``agent`` (a name) and ``rewarded_utterances`` or
-            ``attributed_utterances``: ``{"Utterance k by NAME": [text, importance]}``.
-        episodes: those it speaks of, as :func:`sotopia_env.published.load_published` gives them. Lines on other
-            episodes are left out.
+        reply: ``{dimension: {"Utterance k by NAME": importance}}``, or the other way round, with whatever around it;
+            of a single dimension, the name may be missing.
+        episode: the episode it speaks of.
+        agent: whose turns were graded.
+        dimensions: those asked about.
         levels: s.
-        unrated: see :func:`parse_attribution`.
 
     Returns:
-        ``{key of the episode: {agent: parsed}}``. ``Attribution(attributor=recorded_importances(...))`` takes it.
-
-    Raises:
-        RecordError: a line is no such record, or names nobody who took part.
+        What :func:`parse_attribution` makes of each dimension's part. A dimension that is missing, or there twice,
+        is a failure.
     """
-    by_key = {episode.key: episode for episode in episodes}
-    found: dict[str, dict[str, ParsedAttribution]] = {}
-    with Path(path).open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            where = f"{path}, line {number}"
-            if not line.strip():
-                continue
-            try:
-                row = _Row.model_validate_json(line)
-            except ValidationError as error:
-                first = error.errors()[0]
-                raise RecordError(where, f"field {first['loc']}: {first['msg']}") from None
-            if (episode := by_key.get(row.episode_id)) is None:
-                continue
-            seat = _seat_of(row.agent, episode)
-            if seat is None:
-                raise RecordError(where, f"field 'agent': {row.agent!r} takes no part in episode {episode.key!r}")
-            agent = episode.agents[seat]
-            found.setdefault(episode.key, {})[agent] = parse_attribution(
-                row.utterances, episode, agent, levels=levels, unrated=unrated
-            )
-    return found
-
-
-def recorded_importances(
-    parsed: Mapping[str, Mapping[str, ParsedAttribution]],
-) -> dict[str, dict[str, list[float | None]]]:
-    """The importances of :func:`read_attributions` alone: plain data that an ``Attribution`` takes as attributor."""
-    return {key: {agent: list(p.importances) for agent, p in by_agent.items()} for key, by_agent in parsed.items()}
+    turns, repairs = episode.own_turns(agent), list[str]()
+    try:
+        parts = _by_dimension(_json_in(reply, repairs), dimensions)
+    except _Failed as error:
+        return dict.fromkeys(dimensions, ParsedAttribution((None,) * len(turns), tuple(repairs), str(error)))
+    parsed = {}
+    for dimension in dimensions:
+        given = parts.get(dimension, [])
+        if len(given) == 1:
+            one = parse_attribution(given[0], episode, agent, levels=levels)
+            parsed[dimension] = replace(one, repairs=(*repairs, *one.repairs))
+        else:
+            failure = f"{dimension} is there {len(given)} times" if given else f"{dimension} is missing"
+            parsed[dimension] = ParsedAttribution((None,) * len(turns), tuple(repairs), failure)
+    return parsed
 
 
 # --- from text to entries -----------------------------------------------------------------------------------------
@@ -231,6 +203,37 @@ class _Object:
     members: list[tuple[str, Any]]
 
 
+def _by_dimension(content: Any, dimensions: Sequence[str]) -> dict[str, list[Any]]:
+    """What a reply gives for each dimension: usually one thing, none or several where it errs."""
+    keys = {_dimension_key(dimension): dimension for dimension in dimensions}
+    while isinstance(content, _Object) and len(content.members) == 1:
+        ((name, inside),) = content.members
+        if _dimension_key(name) in keys or _named(name) or not isinstance(inside, _Object):
+            break
+        content = inside
+    members = content.members if isinstance(content, _Object) else []
+    found: dict[str, list[Any]] = {}
+    for name, value in members:
+        if (dimension := keys.get(_dimension_key(name))) is not None:
+            found.setdefault(dimension, []).append(value)
+    if found:
+        return found
+    graded = [(name, value.members) for name, value in members if _named(name) and isinstance(value, _Object)]
+    for name, by_dimension in graded:
+        for key, value in by_dimension:
+            if (dimension := keys.get(_dimension_key(key))) is not None:
+                found.setdefault(dimension, [_Object([])])[0].members.append((name, value))
+    if found:
+        return found
+    if len(dimensions) == 1:
+        return {dimensions[0]: [content]}
+    raise _Failed(f"no object with the dimensions {', '.join(dimensions)}")
+
+
+def _dimension_key(name: str) -> str:
+    return "_".join(re.findall(r"[a-z0-9]+", name.casefold())) if len(name) <= _LONGEST_KEY else ""
+
+
 def _pairs(content: Any) -> list[tuple[str, Any]]:
     if isinstance(content, Mapping):
         return [(str(key), value) for key, value in content.items()]
@@ -261,7 +264,7 @@ def _entries(pairs: Sequence[tuple[str, Any]], episode: Episode, agent: str, rep
             repairs.append(f"{key!r:.60} names no utterance: left aside")
             continue
         if match[2] is not None:
-            speaker = _seat_of(match[2], episode)
+            speaker = seat_named(match[2], episode)
             if speaker is None:
                 repairs.append(f"{key!r:.60} names nobody who took part: left aside")
             if speaker != seat:
@@ -273,7 +276,7 @@ def _entries(pairs: Sequence[tuple[str, Any]], episode: Episode, agent: str, rep
     return entries
 
 
-def _seat_of(name: str, episode: Episode) -> int | None:
+def seat_named(name: str, episode: Episode) -> int | None:
     """The seat of a speaker by the whole name, the agent's or a part of the name that no other speaker has."""
     wanted = _folded(name)
     names = [_folded(character.name) for character in episode.task.characters]

@@ -225,9 +225,10 @@ def as_attributor(given: Any, levels: float | None = None) -> Attributor:
     """An attributor from whatever stands for one.
 
     Args:
-        given: ``"rule"``, ``module:attribute``, an ``Attributor``, a function ``(episode, agent) -> importances``,
-            recorded importances, or what ``Attributor.spec`` returned.
-        levels: s of a function's or of recorded importances, 3 by default; others know their own.
+        given: ``"rule"``, ``"llm:MODEL@URL"``, ``module:attribute``, an ``Attributor``, a function ``(episode, agent)
+            -> importances``, recorded importances, or what ``Attributor.spec`` returned, such as
+            ``{"attributor": "llm:MODEL@URL", "cache": FILE, ...}``.
+        levels: s of a function's, a model's or of recorded importances, 3 by default; others know their own.
 
     Raises:
         ValueError: no attributor of that name, or one with another scale.
@@ -238,13 +239,20 @@ def as_attributor(given: Any, levels: float | None = None) -> Attributor:
     if isinstance(given, str):
         if given == "rule":
             given = RuleAttributor()
+        elif given.startswith("llm:"):
+            given = _llm_attributor(given, {}, levels)
         elif ":" in given:
             given = import_attribute(given)
         else:
-            raise ValueError(f"unknown attributor {given!r}; 'rule', module:attribute, or the object itself")
+            raise ValueError(
+                f"unknown attributor {given!r}; 'rule', 'llm:MODEL@URL', module:attribute, or the object itself"
+            )
     if isinstance(given, Mapping) and isinstance(given.get("attributor"), str):
         arguments = {name: value for name, value in given.items() if name != "attributor"}
-        given = import_attribute(given["attributor"])(**arguments)
+        if given["attributor"].startswith("llm:"):
+            given = _llm_attributor(given["attributor"], arguments, levels)
+        else:
+            given = import_attribute(given["attributor"])(**arguments)
     if isinstance(given, type):
         given = given()
     scale = 3.0 if levels is None else float(levels)
@@ -257,3 +265,10 @@ def as_attributor(given: Any, levels: float | None = None) -> Attributor:
     if levels is not None and levels != given.levels:
         raise ValueError(f"levels: the attributor {given.name!r} grades 0..{given.levels:g}, not 0..{levels:g}")
     return given
+
+
+def _llm_attributor(model: str, options: dict[str, Any], levels: float | None) -> Attributor:
+    # It is an attributor itself, and stands above this file.
+    from sotopia_env.rewards.llm_attributor import LLMAttributor
+
+    return LLMAttributor(model, **{**({} if levels is None else {"levels": levels}), **options})

@@ -16,9 +16,7 @@ Timing = Literal["causal", "hindsight"]
 
 
 def at_the_end(score: float | None, num_turns: int) -> list[float | None]:
-    """r_t = G at the last own turn, 0 before it: the terminal reward of the episode."""
-    if score is None:
-        return [None] * num_turns
+    """r_t = G at the last own turn, 0 before it, whatever G is: the terminal reward of the episode."""
     return [score if t == num_turns - 1 else 0.0 for t in range(num_turns)]
 
 

@@ -10,7 +10,7 @@ import gymnasium
 
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.wrapper import RewardWrapper
+from sotopia_env.rewards.wrapper import OnFailure, RewardWrapper
 
 
 def over_parallel(env: Any, wrap: Callable[[Any], Any]) -> Any:
@@ -53,11 +53,7 @@ def pay(env: Any, change: Callable[[Reward | None], Reward]) -> Any:
     def wrap(parallel: Any) -> RewardWrapper:
         below = parallel
         while below is not None and not isinstance(below, RewardWrapper):
-            if getattr(type(below), "changes_rewards", False):
-                raise ValueError(
-                    f"{type(below).__name__} has to lie over all rewards, penalties and transforms, not below one: "
-                    "wrap the environment in it last"
-                )
+            _check_passable(below)
             # PettingZoo's wrappers forward unknown names to the bare environment: only their own env will do.
             below = vars(below).get("env")
         if below is None:
@@ -65,3 +61,50 @@ def pay(env: Any, change: Callable[[Reward | None], Reward]) -> Any:
         return RewardWrapper(parallel, change(below.reward), on_failure=below.on_failure)
 
     return over_parallel(env, wrap)
+
+
+class SourceWrapper(RewardWrapper):
+    """A reward wrapper that goes around an environment of any face, and replaces whatever pays below.
+
+    Args:
+        env: whatever :func:`over_parallel` takes. Around another face than the parallel one, the face is returned.
+        reward: see :class:`RewardWrapper`.
+        on_failure: see :class:`RewardWrapper`.
+
+    Raises:
+        ValueError: a wrapper in between changes what is paid, and would be passed over.
+    """
+
+    def __new__(cls, env: Any = None, *arguments: Any, **options: Any) -> Any:
+        """The wrapper, or the face of ``env`` over it."""
+        # Copies and pickles are made without an environment, which they are given afterwards.
+        if env is None or isinstance(getattr(env, "unwrapped", None), SotopiaParallelEnv):
+            return super().__new__(cls)
+        return over_parallel(env, lambda parallel: cls(parallel, *arguments, **options))
+
+    def __init__(self, env: Any, reward: Any, *, on_failure: OnFailure = "nan") -> None:
+        """Wrap ``env``."""
+        super().__init__(_unpaid(env), reward, on_failure=on_failure)
+
+
+def _unpaid(env: Any) -> Any:
+    """The environment without the reward wrappers in it: what they pay would be thrown away, and may cost calls."""
+    if isinstance(env, RewardWrapper):
+        return _unpaid(env.env)
+    _check_passable(env)
+    # PettingZoo's wrappers forward unknown names to the bare environment: only their own env will do.
+    below = vars(env).get("env")
+    inner = None if below is None else _unpaid(below)
+    if inner is below:
+        return env
+    twin = copy.copy(env)
+    twin.env = inner
+    return twin
+
+
+def _check_passable(wrapper: Any) -> None:
+    if getattr(type(wrapper), "changes_rewards", False):
+        raise ValueError(
+            f"{type(wrapper).__name__} has to lie over all rewards, penalties and transforms, not below one: "
+            "wrap the environment in it last"
+        )

@@ -129,7 +129,7 @@ def as_judge(given: Any) -> Judge:
     if isinstance(given, str):
         if given == "rule":
             return RuleJudge()
-        if given.startswith("llm:"):
+        if given.startswith(("llm:", "relative:")):
             return _judge_with(given)
         if ":" not in given:
             raise ValueError(f"unknown judge {given!r}; one of {', '.join(judge_names())}, or the object itself")
@@ -161,6 +161,10 @@ def _judge_with(judge: str = "", **options: Any) -> Judge:
         from sotopia_env.rewards.llm_judge import LLMJudge
 
         return LLMJudge(judge, **options)
+    if judge.startswith("relative:"):
+        from sotopia_env.rewards.relative_judge import RelativeJudge
+
+        return RelativeJudge(judge.removeprefix("relative:"), **options)
     raise ValueError(f"judge: {judge!r} takes no options; 'llm:MODEL@URL' and 'ensemble' do")
 
 

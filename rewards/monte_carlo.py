@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
-
-import numpy as np
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from sotopia_env.episodes import Episode
-from sotopia_env.families.base import Family
-from sotopia_env.policies import Policy
-from sotopia_env.resolve import make_policy
+from sotopia_env.rewards.continuations import ContinuationReward, Estimate, mean, state_numbers
 from sotopia_env.rewards.designs import Kind, Timing
-from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
-from sotopia_env.rewards.judges import Judge, as_judge, is_shipped, judged, scores_of
-from sotopia_env.rewards.reward import Reward
+from sotopia_env.rewards.judges import judged
 from sotopia_env.rewards.utterances import Utterances, by_agent
-from sotopia_env.rollouts import continue_episodes, episode_seed
-from sotopia_env.tasks import Task
-
-Estimate = tuple[float | None, float | None]
-"""A mean and its standard error; ``None`` where unknown."""
+from sotopia_env.rollouts import episode_seed
 
 
 @dataclass(frozen=True)
@@ -66,7 +53,7 @@ class StateValues:
 
 
 @dataclass(frozen=True)
-class MonteCarlo(Reward):
+class MonteCarlo(ContinuationReward):
     """Credit of an own turn t: mean G of k continuations after t minus mean G of k independent ones before it.
 
     At the end V is G itself. Both policies play on: an estimate of the advantage under *them* (VinePPO's estimator,
@@ -85,35 +72,10 @@ class MonteCarlo(Reward):
         name: what infos and stored episodes call it.
     """
 
-    policies: Any
-    k: int = 8
-    dimensions: Mapping[str, float] = field(default_factory=lambda: {"goal": 1.0})
-    seed: int = 0
-    judge: Any = "rule"
-    scale: Scale = "unit"
-    batch_size: int = 512
-    family: Family | None = None
     name: str = "monte-carlo"
 
     kind: ClassVar[Kind] = "credit"  # type: ignore[misc]
     timing: ClassVar[Timing] = "causal"  # type: ignore[misc]
-    needs: ClassVar[tuple[str, ...]] = ("continuations",)
-
-    def __post_init__(self) -> None:
-        """Check the arguments, and make policies and judge of their names."""
-        check_weights(self.dimensions, self.scale)
-        if self.k < 1 or self.batch_size < 1:
-            raise ValueError(f"k and batch_size must be positive, not {self.k} and {self.batch_size}")
-        given = self.policies
-        given = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-        if not given:
-            raise ValueError("policies: give one for every seat, or one per seat")
-        object.__setattr__(self, "policies", tuple(given))
-        named = {policy: make_policy(policy) for policy in given if isinstance(policy, str)}
-        made = [named[policy] if isinstance(policy, str) else make_policy(policy) for policy in given]
-        object.__setattr__(self, "_players", tuple(made))
-        judge = as_judge(self.judge)
-        object.__setattr__(self, "judge", judge if self.family is None else judge.for_family(self.family))
 
     def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
         """The credit of every own turn."""
@@ -132,37 +94,16 @@ class MonteCarlo(Reward):
         """The values of all states with their standard errors, from which the credit is made."""
         return self._estimate(judged(episodes, self.judges()), [0] * len(episodes))
 
-    def judges(self) -> tuple[Judge, ...]:
-        """Its judge."""
-        return (self.judge,)
-
-    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Check judge and seats."""
-        super().check(family, tasks)
-        for task in tasks or ():
-            self._seated(task)
-
-    def for_family(self, family: Family) -> MonteCarlo:
-        """The same with a family at hand that its name alone would not lead to."""
-        if is_shipped(family) or self.family is not None:
-            return self
-        # Not dataclasses.replace: it would make, and perhaps load, the policies once more.
-        bound = copy.copy(self)
-        object.__setattr__(bound, "family", family)
-        object.__setattr__(bound, "judge", self.judge.for_family(family))
-        return bound
-
-    def _seated(self, task: Task) -> dict[str, Policy]:
-        players: tuple[Policy, ...] = self._players  # type: ignore[attr-defined]
-        if len(players) not in (1, task.num_seats):
-            raise ValueError(f"task {task.id!r}: {len(players)} policies for {task.num_seats} seats")
-        return {f"agent_{seat}": players[seat % len(players)] for seat in range(task.num_seats)}
+    def values(self, episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
+        """The value of the latest state of each episode for each agent: a potential for progress."""
+        estimates = self._estimate(judged(episodes, self.judges()), [len(episode.turns) for episode in episodes])
+        return [{agent: values[-1] for agent, values in estimate.values.items()} for estimate in estimates]
 
     def _estimate(self, episodes: Sequence[Episode], firsts: Sequence[int]) -> list[StateValues]:
         prefixes: dict[int, Episode] = {}
         numbers = []
         for episode, first in zip(episodes, firsts, strict=True):
-            states = self._states(episode)
+            states = state_numbers(episode, self.seed)
             open_states = states if episode.ending is None else states[:-1]
             for length in range(first, len(open_states)):
                 if states[length] not in prefixes:
@@ -173,49 +114,22 @@ class MonteCarlo(Reward):
         for episode, first, states in zip(episodes, firsts, numbers, strict=True):
             estimates = [played[state] for state in states[first : len(states) - (episode.ending is not None)]]
             if episode.ending is not None:
-                estimates.append({agent: (self._score(episode, agent), 0.0) for agent in episode.agents})
-            names = {agent: policy.name for agent, policy in self._seated(episode.task).items()}
+                estimates.append({agent: (self.score(episode, agent), 0.0) for agent in episode.agents})
+            names = {agent: policy.name for agent, policy in self.seated(episode.task).items()}
             values = {agent: tuple(e[agent][0] for e in estimates) for agent in episode.agents}
             stderr = {agent: tuple(e[agent][1] for e in estimates) for agent in episode.agents}
             results.append(StateValues(first, values, stderr, names, self.k))
         return results
 
-    def _states(self, episode: Episode) -> list[int]:
-        """One number per state of an episode: equal states have equal ones, and they seed the continuations."""
-        task = episode.task
-        head = [self.seed, task.family, task.version, task.id, dict(episode.config)]
-        running = hashlib.blake2b(json.dumps(head, sort_keys=True).encode(), digest_size=8)
-        states = [int.from_bytes(running.digest(), "big")]
-        for turn in episode.turns:
-            running.update(json.dumps([turn.seat, turn.type, turn.text, turn.recipients]).encode())
-            states.append(int.from_bytes(running.digest(), "big"))
-        return states
-
     def _play_on(self, prefixes: Mapping[int, Episode]) -> dict[int, dict[str, Estimate]]:
         jobs = [(state, episode_seed(state, j)) for state in prefixes for j in range(self.k)]
-        scores: dict[int, dict[str, list[float | None]]] = {
+        begun = [prefixes[state] for state, _ in jobs]
+        seated = [self.seated(episode.task) for episode in begun]
+        found: dict[int, dict[str, list[float | None]]] = {
             state: {agent: [] for agent in prefix.agents} for state, prefix in prefixes.items()
         }
-        for start in range(0, len(jobs), self.batch_size):
-            batch = jobs[start : start + self.batch_size]
-            begun = [prefixes[state] for state, _ in batch]
-            seated = [self._seated(episode.task) for episode in begun]
-            played = continue_episodes(begun, seated, [seed for _, seed in batch], family=self.family)
-            for (state, _), episode in zip(batch, judged(played, self.judges()), strict=True):
-                for agent in episode.agents:
-                    scores[state][agent].append(self._score(episode, agent))
-        return {state: {agent: _mean(g) for agent, g in by_seat.items()} for state, by_seat in scores.items()}
-
-    def _score(self, episode: Episode, agent: str) -> float | None:
-        judgement = self.judge.judgement_of(episode)
-        return weighted_score(scores_of(judgement, episode.agents.index(agent)), self.dimensions, self.scale)
-
-
-def _mean(scores: Sequence[float | None]) -> Estimate:
-    known = [score for score in scores if score is not None]
-    # What is left out of a mean is seldom left out at random: one unknown score makes the value unknown.
-    if len(known) < len(scores):
-        return None, None
-    if len(known) == 1:
-        return known[0], None
-    return float(np.mean(known)), float(np.std(known, ddof=1) / math.sqrt(len(known)))
+        scores = self.scores_played_on(begun, seated, [seed for _, seed in jobs])
+        for (state, _), by_seat in zip(jobs, scores, strict=True):
+            for agent, score in by_seat.items():
+                found[state][agent].append(score)
+        return {state: {agent: mean(g) for agent, g in by_seat.items()} for state, by_seat in found.items()}

@@ -1,4 +1,4 @@
-"""Reward wrappers that name their reward: each replaces the reward of the wrapper below it."""
+"""Reward wrappers that name their reward: each goes around any face, and replaces the reward that is paid below it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from typing import Any
 from sotopia_env.rewards.attribution import Attribution, Baseline
 from sotopia_env.rewards.designs import Kind
 from sotopia_env.rewards.dimensions import Scale
+from sotopia_env.rewards.faces import SourceWrapper
+from sotopia_env.rewards.judge_reward import JudgeScores
 from sotopia_env.rewards.outcome import Outcome
-from sotopia_env.rewards.wrapper import OnFailure, RewardWrapper
+from sotopia_env.rewards.progress import Progress
+from sotopia_env.rewards.wrapper import OnFailure
 
 
-class EpisodeReward(RewardWrapper):
+class EpisodeReward(SourceWrapper):
     """Pays each agent its score of the episode at the end: ``RewardWrapper(env, Outcome("episode", ...))``.
 
     Args:
-        env: the environment; a reward wrapper around it is replaced.
+        env: an environment of any face; a reward wrapper around it is replaced.
         dimensions: ``{dimension: weight}``.
         judge: see :class:`~sotopia_env.rewards.outcome.Outcome`.
         scale: ``"unit"`` (each dimension from its native range to [0, 1]) or ``"native"``.
-        on_failure: see :class:`RewardWrapper`.
+        on_failure: see :class:`~sotopia_env.rewards.wrapper.RewardWrapper`.
 
     Example:
         >>> env = EpisodeReward(sotopia_env.parallel_env("bargain", reward=None))  # doctest: +SKIP
@@ -40,13 +43,13 @@ class EpisodeReward(RewardWrapper):
         super().__init__(env, Outcome("episode", weights, judge, scale), on_failure=on_failure)
 
 
-class AttributionReward(RewardWrapper):
+class AttributionReward(SourceWrapper):
     """Spreads each agent's score over its turns by their importance: ``RewardWrapper(env, Attribution(...))``.
 
     The numbers stand in ``infos[agent]["utterance_rewards"]`` at the end; ``step`` pays what their flags say.
 
     Args:
-        env: the environment; a reward wrapper around it is replaced.
+        env: an environment of any face; a reward wrapper around it is replaced.
         design: ``"direct"``, ``"direct-centred"``, ``"scaled"`` or ``"singular"``.
         attributor: see :class:`~sotopia_env.rewards.attribution.Attribution`, as for all that follow.
         levels: s, of a function's or of recorded importances.
@@ -56,7 +59,7 @@ class AttributionReward(RewardWrapper):
         kind: ``"return"`` or ``"credit"``.
         baseline: b of the centred design.
         paper: take what Sotopia-RL does where it differs.
-        on_failure: see :class:`RewardWrapper`.
+        on_failure: see :class:`~sotopia_env.rewards.wrapper.RewardWrapper`.
 
     Example:
         >>> env = AttributionReward(sotopia_env.parallel_env("bargain", reward=None), "scaled")  # doctest: +SKIP
@@ -81,3 +84,70 @@ class AttributionReward(RewardWrapper):
         weights = {"goal": 1.0} if dimensions is None else dimensions
         reward = Attribution(design, attributor, levels, weights, judge, scale, kind, baseline, paper)
         super().__init__(env, reward, on_failure=on_failure)
+
+
+class ProgressReward(SourceWrapper):
+    """Pays each turn by how much better the agent stands once it was replied to: ``RewardWrapper(env, Progress(...))``.
+
+    Args:
+        env: an environment of any face; a reward wrapper around it is replaced.
+        potential: what a running episode is worth: see :class:`~sotopia_env.rewards.progress.Progress`, as for all
+            that follow.
+        dimensions: ``{dimension: weight}``.
+        judge: of the outcome.
+        scale: ``"unit"`` (each dimension from its native range to [0, 1]) or ``"native"``.
+        gamma: γ, counted in own turns; the learner's own.
+        paper: pay the published form, a hindsight credit.
+        on_failure: see :class:`~sotopia_env.rewards.wrapper.RewardWrapper`.
+
+    Example:
+        >>> env = ProgressReward(sotopia_env.parallel_env("bargain", reward=None))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        *,
+        potential: Any = "standing-offer",
+        dimensions: Mapping[str, float] | None = None,
+        judge: Any = "rule",
+        scale: Scale = "unit",
+        gamma: float = 1.0,
+        paper: bool = False,
+        on_failure: OnFailure = "nan",
+    ) -> None:
+        """Wrap ``env``."""
+        weights = {"goal": 1.0} if dimensions is None else dimensions
+        super().__init__(env, Progress(potential, weights, judge, scale, gamma, paper), on_failure=on_failure)
+
+
+class JudgeReward(SourceWrapper):
+    """Pays the changes of a judge's score in the course of the episode: ``RewardWrapper(env, JudgeScores(...))``.
+
+    Args:
+        env: an environment of any face; a reward wrapper around it is replaced.
+        judge: one that can judge running episodes: see :class:`~sotopia_env.rewards.judge_reward.JudgeScores`, as for
+            all that follow.
+        every: how many own turns lie between two readings; ``None`` reads the end alone.
+        dimensions: ``{dimension: weight}``.
+        scale: ``"unit"`` (each dimension from its native range to [0, 1]) or ``"native"``.
+        on_failure: see :class:`~sotopia_env.rewards.wrapper.RewardWrapper`.
+
+    Example:
+        >>> env = sotopia_env.parallel_env("bargain", reward=None)  # doctest: +SKIP
+        >>> env = JudgeReward(env, "llm:MODEL@http://127.0.0.1:8000/v1", every=2)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        judge: Any,
+        *,
+        every: int | None = 1,
+        dimensions: Mapping[str, float] | None = None,
+        scale: Scale = "unit",
+        on_failure: OnFailure = "nan",
+    ) -> None:
+        """Wrap ``env``."""
+        weights = {"goal": 1.0} if dimensions is None else dimensions
+        super().__init__(env, JudgeScores(judge, every, weights, scale), on_failure=on_failure)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from sotopia_env.environment import SotopiaParallelEnv, StepResult
@@ -61,6 +62,7 @@ class RewardWrapper(ParallelWrapper):
         self.reward.check(bare.family, bare.tasks)
         self._bound = self.reward.for_family(bare.family)
         self._account = self._open_account()
+        self._pays_later = False
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
@@ -87,27 +89,18 @@ class RewardWrapper(ParallelWrapper):
             N results of ``step``, equal to stepping them one by one.
         """
         results = []
-        groups: list[list[tuple[RewardWrapper, StepResult]]] = []
+        stepped: list[tuple[RewardWrapper, StepResult]] = []
         for env, action in zip(envs, actions, strict=True):
-            if not isinstance(env, RewardWrapper):
-                results.append(env.step(action))
-                continue
-            result = env.env.step(action)
+            result = env.env.step(action) if isinstance(env, RewardWrapper) else env.step(action)
             results.append(result)
-            for group in groups:
-                if env._pays_like(group[0][0]):
-                    group.append((env, result))
-                    break
-            else:
-                groups.append([(env, result)])
-        for group in groups:
-            bare = [env.unwrapped for env, _ in group]
-            accounts = [env._account for env, _ in group]
-            for played, account in zip(bare, accounts, strict=True):
-                account.play(played.last_turns, over=played.ending is not None)
-            settle(group[0][0]._bound, accounts, bare)
-            for env, result in group:
-                env._pay(result)
+            if isinstance(env, RewardWrapper):
+                played = env.unwrapped
+                env._account.play(played.last_turns, over=played.ending is not None)
+                if not env._pays_later:
+                    stepped.append((env, result))
+        _settle([env for env, _ in stepped])
+        for env, result in stepped:
+            env._pay(result)
         return results
 
     @property
@@ -150,12 +143,18 @@ class RewardWrapper(ParallelWrapper):
         _, rewards, _, _, infos = result
         self._inform(infos)
         for agent in rewards:
-            parts = infos[agent]["reward_parts"]
-            rewards[agent] = float(sum(parts.values()))
-            if self.on_failure == "raise" and math.isnan(rewards[agent]):
-                failed = [name for name, amount in parts.items() if math.isnan(amount)]
+            rewards[agent] = float(sum(infos[agent]["reward_parts"].values()))
+        self._raise_on_failure()
+
+    def _raise_on_failure(self) -> None:
+        if self.on_failure != "raise":
+            return
+        for agent in self.unwrapped.possible_agents:
+            amounts = {name: by_agent.get(agent, 0.0) for name, by_agent in self._account.paid.items()}
+            failed = [name for name, amount in amounts.items() if math.isnan(amount)]
+            if failed:
                 raise RewardFailedError(
-                    f"task {infos[agent]['task']!r}, {agent}, after turn {len(self._account.turns) - 1}: "
+                    f"task {self.unwrapped.episode.task.id!r}, {agent}, after turn {len(self._account.turns) - 1}: "
                     f"no number from {', '.join(failed)}; with on_failure='nan' step pays nan instead"
                 )
 
@@ -169,6 +168,45 @@ class RewardWrapper(ParallelWrapper):
             info["utterance_rewards"] = list(account.totals[agent])
             info["reward_parts"] = paid
             info["scores"] = scores
+
+
+@contextmanager
+def paid_at_the_end(envs: Sequence[Any]) -> Iterator[None]:
+    """Within, ``step`` pays nothing; at the end every reward is asked once for all that was played.
+
+    For learners that read ``utterance_rewards`` of finished episodes: they are the same either way, but a reward model
+    reads each dialogue once instead of once for every turn, and a judge is asked about all dialogues at the same time.
+
+    Args:
+        envs: environments; those without a reward wrapper outermost pay as ever.
+
+    Raises:
+        RewardFailedError: at the end, as ``step`` would.
+    """
+    late = [env for env in envs if isinstance(env, RewardWrapper)]
+    for env in late:
+        env._pays_later = True
+    try:
+        yield
+    finally:
+        for env in late:
+            env._pays_later = False
+    _settle(late)
+    for env in late:
+        env._raise_on_failure()
+
+
+def _settle(envs: Sequence[RewardWrapper]) -> None:
+    """Pay what is due: each reward is asked once for all environments that pay it."""
+    groups: list[list[RewardWrapper]] = []
+    for env in envs:
+        group = next((group for group in groups if env._pays_like(group[0])), None)
+        if group is None:
+            groups.append([env])
+        else:
+            group.append(env)
+    for group in groups:
+        settle(group[0]._bound, [env._account for env in group], [env.unwrapped for env in group])
 
 
 def reward_of(env: Any) -> Reward | None:

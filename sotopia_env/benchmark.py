@@ -16,7 +16,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -100,6 +101,7 @@ def measure_all(
     yield from wrapper_cost(episodes, repeats)
     yield from import_cost(repeats)
     yield from model_rollouts(dialogues, model)
+    yield from reward_model_passes(repeats, model)
 
 
 def long_talk(repeats: int, early: int = 20, late: int = 2_000, width: int = 40) -> Iterator[Measure]:
@@ -249,6 +251,41 @@ def model_rollouts(dialogues: int, model: str = "", singles: int = SINGLES) -> I
     note = f"{dialogues} dialogues: {many:.1f} s; one: {one / singles:.2f} s"
     yield Measure(batched, ratio, "x", ">= 8", ratio >= 8, note)
     yield Measure(outside, 1 - within / many, note="all but forward passes: text, tokens, sampling, environment")
+
+
+def reward_model_passes(repeats: int, model: str = "", dialogues: int = 4, turns: int = 20) -> Iterator[Measure]:
+    """A reward model that reads a dialogue once against one that reads it anew for every turn."""
+    name = f"reward model, every prefix over one pass at {turns} turns"
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
+        yield Measure(name, None, note="torch and transformers are not installed: pip install sotopia-env[train]")
+        return
+    from sotopia_env.rewards.normalizers import fit_normalizer
+    from sotopia_env.rewards.reward_model import RewardModel
+    from sotopia_env.rewards.saved_reward_model import Description, save_reward_model
+    from sotopia_env.rewards.value_heads import ValueHeads
+
+    played = []
+    for seed in range(dialogues):
+        env = parallel_env("bargain", reward=None, max_cycles=turns)
+        env.reset(seed=seed)
+        _steps(env, turns)
+        played.append(env.episode)
+    prefixes = [replace(e, turns=e.turns[: n + 1], ending=None) for e in played for n in range(turns)]
+    loaded = _model(model)
+    described = Description({"goal": 1.0}, "labels", {"goal": fit_normalizer("range", [], (0, 1))}, {}, loaded.name)
+    with TemporaryDirectory() as folder:
+        save_reward_model(folder, loaded, ValueHeads(loaded.model, ["goal"]), described)
+        reward = RewardModel(folder)
+
+    def every_prefix() -> None:
+        reward.recent(prefixes, [len(prefix.turns) - 1 for prefix in prefixes])
+
+    def one_pass() -> None:
+        reward.rewards(played)
+
+    many, one = _in_turns([every_prefix, one_pass], repeats)
+    note = f"{one / dialogues * 1e3:.0f} ms a dialogue, both seats, {turns} turns; prefixes in batches too"
+    yield Measure(name, many / one, "x", ">= 5", many / one >= 5, note)
 
 
 def _turn_reward() -> Any:

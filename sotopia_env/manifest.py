@@ -72,7 +72,11 @@ def describe_run(env: Any, policies: Mapping[str, Policy], *, seed: int, traces:
         "rewards": None if reward is None else _reward(reward),
         "traces": traces,
     }
-    # As it will be read again: tuples become lists.
+    return as_stored(described)
+
+
+def as_stored(described: Mapping[str, Any]) -> dict[str, Any]:
+    """A description as it will be read again: tuples become lists, and secrets are left out."""
     return _without_secrets(json.loads(json.dumps(described, default=lambda value: type(value).__name__)))
 
 
@@ -94,10 +98,12 @@ class Manifest:
     Args:
         episodes: the run's file of episodes.
         locks: of the run.
+        made: what was done to the episodes, for errors.
     """
 
-    def __init__(self, episodes: Path, locks: ProcessLocks) -> None:
+    def __init__(self, episodes: Path, locks: ProcessLocks, made: str = "played") -> None:
         """Nothing is read yet."""
+        self.made = made
         self.path = manifest_path(episodes)
         self.episodes = episodes
         self._locks = locks
@@ -216,7 +222,7 @@ class Manifest:
         )
         what = " and ".join(different)
         return (
-            f"{self.episodes} was played with other {what} ({found}); give another file, or remove this one and "
+            f"{self.episodes} was {self.made} with other {what} ({found}); give another file, or remove this one and "
             f"{self.path.name}"
         )
 

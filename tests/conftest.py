@@ -1,16 +1,25 @@
-"""Settings of all tests, and a chat server that fails on order."""
+"""Settings of all tests, a chat server that fails on order, and a real one."""
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import random
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,6 +86,57 @@ class ChatServer(ThreadingHTTPServer):
         """Every request that the script does not reach is answered in words that follow from it."""
         self.otherwise = lambda request: Served(chat_completion(write(request)))
 
+    def fail_in(
+        self,
+        share: float,
+        write: Callable[[dict[str, Any]], str],
+        *,
+        wrong_schema: str,
+        out_of_range: Callable[[str], str],
+        patience: float,
+        delay: float = 0.0,
+        seed: int = 0,
+    ) -> list[float]:
+        """Fail in so many calls, in ten ways in turn, and answer the others in words that follow from the request.
+
+        ``patience`` is what the client waits for a reply. Returns a list that takes the seconds each call imposes.
+        """
+        rng, turn = random.Random(seed), itertools.count()
+        imposed: list[float] = []
+
+        def serve(request: dict[str, Any]) -> Served:
+            said = write(request)
+            good = chat_completion(said)
+            faults: list[dict[str, Any]] = [
+                {"status": 500},
+                {"status": 429, "headers": {"Retry-After": "0.05"}},
+                {"reset": True},
+                {"delay": 2 * patience},
+                {"body": json.dumps(good)[:50].encode()},
+                {"body": chat_completion(said[: len(said) // 2], "length")},
+                {"body": chat_completion(wrong_schema)},
+                {"body": chat_completion("All did well: 0 points off, 10 of 10.")},
+                {"body": chat_completion(out_of_range(said))},
+                {"body": chat_completion("")},
+            ]
+            fault = faults[next(turn) % len(faults)] if rng.random() < share else {"body": good}
+            response = {"delay": delay, **fault}
+            imposed.append(min(response["delay"], patience) + (0.05 if "headers" in response else 0.0))
+            return Served(**response)
+
+        self.otherwise = serve
+        return imposed
+
+    def arrived(self, calls: int) -> int:
+        """How many requests came, once as many did or 20 s have passed.
+
+        On a busy machine a client may give up before its request is read.
+        """
+        deadline = time.monotonic() + 20
+        while len(self.requests) < calls and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return len(self.requests)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is no news."""
 
@@ -141,3 +201,83 @@ def chat_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+# --- a real server ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def serve_smollm2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], AbstractContextManager[tuple[Path, str]]]:
+    """``with serve_smollm2() as (model, url)``: SmolLM2 behind ``transformers serve``, without a network.
+
+    The model is a folder, which is also its name on the server.
+    """
+    source = os.environ.get("SOTOPIA_ENV_SMOLLM2")
+    if not source:
+        pytest.skip("SOTOPIA_ENV_SMOLLM2 names no directory with SmolLM2-135M-Instruct as GGUF")
+    pytest.importorskip("fastapi", reason="transformers serve needs transformers[serving]")
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+    @contextmanager
+    def serve() -> Iterator[tuple[Path, str]]:
+        model = tmp_path / "smollm2"
+        _save_smollm2(source, model)
+        with _served(model, tmp_path / "home") as url:
+            yield model, url
+
+    return serve
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def _served(directory: Path, home: Path) -> Iterator[str]:
+    """``transformers serve`` with one model, without a network."""
+    port = _free_port()
+    (home / "hub").mkdir(parents=True)
+    environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", "--host", "127.0.0.1"]
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, "--port", str(port), "--device", "cpu", str(directory)], env=environment, stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + 300
+        while server.poll() is None and time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.5)
+        else:
+            pytest.fail(f"the server did not start: {(home / 'log').read_text()[-2000:]}")
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _save_smollm2(source: str, directory: Path) -> None:
+    """The weights of a GGUF file as an ordinary directory."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from sotopia_env.agents.loading import load_model
+
+    loaded = load_model(source, device="cpu")
+    settings = loaded.model.config.to_dict()
+    settings.pop("quantization_config", None)
+    config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    plain.load_state_dict(loaded.model.state_dict())
+    # The server samples only where the model's own settings do; a temperature alone changes nothing.
+    plain.generation_config.do_sample = True
+    plain.save_pretrained(directory)
+    loaded.tokenizer.save_pretrained(directory)

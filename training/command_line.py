@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import fields
 from difflib import get_close_matches
@@ -14,9 +15,14 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel
+from sotopia_env.episodes import Episode
 from sotopia_env.storage import load_episodes
 from sotopia_env.training.behaviour_cloning import CloningConfig, clone
 from sotopia_env.training.corpus import corpus
+from sotopia_env.training.reward_labels import labels_of
+from sotopia_env.training.reward_model_config import RewardModelConfig
+from sotopia_env.training.reward_model_report import report_table
+from sotopia_env.training.reward_modelling import REPORT, train_reward_model
 
 
 def read_settings(kind: type[Any], out: Path, config: Path | None, extra: Sequence[str], seed: int) -> Any:
@@ -72,14 +78,88 @@ def clone_from_file(
         lora_rank: of an adapter to be trained; 0 trains the whole model.
     """
     settings = read_settings(CloningConfig, out, config, extra, seed)
-    played = load_episodes(episodes)
+    played = _episodes(episodes)
+    return clone(played, _start(model, played, seed), out=out, args=settings, peft_config=_adapter(lora_rank))
+
+
+def reward_model_from_file(
+    episodes: Path,
+    model: str,
+    out: Path,
+    *,
+    dimensions: str,
+    target: Any = "labels",
+    design: str = "direct",
+    attributor: str = "rule",
+    judge: str = "rule",
+    config: Path | None = None,
+    extra: Sequence[str] = (),
+    seed: int = 0,
+    lora_rank: int = 0,
+) -> str:
+    """Train a reward model on the episodes of a file.
+
+    Args:
+        episodes: JSON lines.
+        model: ``"embedded"`` for a new embedded model, a directory, or a hub id.
+        out: the folder for the reward model.
+        dimensions: names with commas between them; ``NAME=WEIGHT`` where the weight is not 1.
+        target: ``"labels"`` or ``"outcome"``.
+        design: what gives the labels; not read where the target is the outcome.
+        attributor: where the design needs one.
+        judge: who scores the episodes.
+        config: a YAML file with settings of :class:`RewardModelConfig`.
+        extra: options that override it.
+        seed: of the run, and of the embedded model's weights.
+        lora_rank: of an adapter to be trained; 0 trains the whole model.
+
+    Returns:
+        The report on held-out scenarios as a table.
+    """
+    settings = read_settings(RewardModelConfig, out, config, extra, seed)
+    weights = _weights(dimensions)
+    labels = labels_of("broadcast" if target == "outcome" else design, list(weights), attributor, judge)
+    played = _episodes(episodes)
+    train_reward_model(
+        played,
+        _start(model, played, seed),
+        labels=labels,
+        out=out,
+        args=settings,
+        target=target,
+        weights=weights,
+        peft_config=_adapter(lora_rank),
+    )
+    return report_table(json.loads((out / REPORT).read_text(encoding="utf-8")))
+
+
+def _episodes(path: Path) -> list[Episode]:
+    played = load_episodes(path)
     if not played:
-        raise ValueError(f"{episodes} holds no episode; play some with: sotopia-env rollout")
-    start: Any = model
+        raise ValueError(f"{path} holds no episode; play some with: sotopia-env rollout")
+    return played
+
+
+def _start(model: str, played: Sequence[Episode], seed: int) -> Any:
     if model == "embedded":
-        start = LoadedModel(*build_embedded_model(corpus(played), seed), "embedded")
-    adapter = LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, task_type="CAUSAL_LM") if lora_rank else None
-    return clone(played, start, out=out, args=settings, peft_config=adapter)
+        return LoadedModel(*build_embedded_model(corpus(played), seed), "embedded")
+    return model
+
+
+def _adapter(rank: int) -> LoraConfig | None:
+    return LoraConfig(r=rank, lora_alpha=2 * rank, task_type="CAUSAL_LM") if rank else None
+
+
+def _weights(dimensions: str) -> dict[str, float]:
+    """``goal=2,knowledge`` as ``{"goal": 2.0, "knowledge": 1.0}``."""
+    weights = {}
+    for part in dimensions.split(","):
+        name, given, number = part.strip().partition("=")
+        try:
+            weights[name] = float(number) if given else 1.0
+        except ValueError:
+            raise ValueError(f"--dimensions: {part!r} is no NAME=WEIGHT") from None
+    return weights
 
 
 def _pairs(extra: Sequence[str]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The whole loop in one call: experts, cloning, GRPO in the environment, evaluation, report.
+"""The whole loop in one call: experts, cloning, labels, reward model, GRPO in the environment, evaluation, report.
 
 Every stage reads and writes plain files in one folder, is skipped where it is finished, and goes on where it was cut
 off. The folder remembers the settings it was made with, and refuses others.
@@ -10,14 +10,15 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from sotopia_env import rewards as R
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
@@ -37,75 +38,18 @@ from sotopia_env.training.corpus import corpus
 from sotopia_env.training.evaluation import Evaluation, Match, draw_tasks, evaluate, sharpened
 from sotopia_env.training.grpo import GRPOTrainer
 from sotopia_env.training.grpo_config import GRPOConfig
+from sotopia_env.training.quickstart_settings import PRESETS, VALUE, Settings
 from sotopia_env.training.report import checks, write_report
+from sotopia_env.training.reward_labels import labels_of
+from sotopia_env.training.reward_model_config import RewardModelConfig
+from sotopia_env.training.reward_modelling import REPORT, train_reward_model
 
 TEACHER = "scripted:mixed"
 ERRATIC = "erratic"
 FAMILY = "bargain"
 
-
-@dataclass(frozen=True)
-class Settings:
-    """How large a run is.
-
-    Args:
-        expert_episodes: scripted dialogues to clone from; each gives two rows, one a seat.
-        erratic_episodes: dialogues of an expert with a partner that names prices at random, half of them from each
-            seat; the expert's side is cloned. They show how a price compares with a limit, and nothing else.
-        expert_zones: their zones of agreement: harder than those played later, so that they show refusals enough.
-        cloning_epochs: passes over them.
-        cloning_batch: rows a step.
-        cloning_rate: peak learning rate of cloning.
-        grpo_steps: steps of GRPO.
-        dialogues: played in each of them.
-        group: dialogues of one task, seat and seed.
-        grpo_rate: learning rate of GRPO.
-        beta: weight of the divergence from the clone.
-        tasks: held-out tasks; each is played from both seats.
-        partner_tasks: held-out tasks against each scripted partner.
-        temperatures: of the sharpened clones.
-        partners: scripted partners of the evaluation, those unseen in cloning among them.
-        top_p: clone and learner are played with the most likely tokens that together reach this probability: a model
-            of this size, minutes from its first weights, leaves a little probability on every mistake. The learner
-            explores with all of them.
-        max_turn_tokens: length limit of a turn.
-    """
-
-    expert_episodes: int = 6_000
-    erratic_episodes: int = 8_000
-    expert_zones: Mapping[str, float] = field(default_factory=lambda: {"wide": 0.35, "narrow": 0.35, "empty": 0.3})
-    cloning_epochs: float = 1.0
-    cloning_batch: int = 16
-    cloning_rate: float = 3e-3
-    grpo_steps: int = 40
-    dialogues: int = 64
-    group: int = 8
-    grpo_rate: float = 3e-4
-    beta: float = 0.02
-    tasks: int = 100
-    partner_tasks: int = 50
-    temperatures: tuple[float, ...] = (0.7, 0.5, 0.3, 0.0)
-    partners: tuple[str, ...] = ("firm", "warm", "anchor", "tit-for-tat", "hostile")
-    top_p: float = 0.95
-    max_turn_tokens: int = 48
-
-
-PRESETS: dict[str, Settings] = {
-    "default": Settings(),
-    "small": Settings(
-        expert_episodes=200,
-        erratic_episodes=100,
-        cloning_batch=8,
-        cloning_epochs=1.0,
-        grpo_steps=3,
-        dialogues=16,
-        tasks=10,
-        partner_tasks=5,
-        temperatures=(0.5, 0.0),
-        partners=("firm", "anchor"),
-    ),
-}
-"""``default`` is the main job; ``small`` takes a few minutes, runs every stage, and is too short to learn."""
+LEARNING_ZONES = {"wide": 0.65, "narrow": 0.35}
+"""Where no price suits both the goal is unknown, and a group of such dialogues teaches nothing."""
 
 
 def quickstart(
@@ -136,6 +80,7 @@ def quickstart(
     run = Run(Path(out), seed, settings)
     run.experts()
     run.clone()
+    run.model_reward()
     run.learn()
     data = run.evaluate()
     if published is not None:
@@ -201,6 +146,55 @@ class Run:
                 ),
             )
 
+    def model_reward(self) -> None:
+        """A reward model of labelled dialogues, where the variant has one."""
+        if self.settings.variant == "outcome":
+            return
+        with self._stage("labels"):
+            episodes = self.to_be_labelled()
+        with self._stage("reward model"):
+            value = self.settings.label_design == VALUE
+            train_reward_model(
+                episodes,
+                str(self.folder / "clone"),
+                labels=labels_of("broadcast" if value else self.settings.label_design, self.settings.label_dimensions),
+                target="outcome" if value else "labels",
+                out=self.folder / "reward-model",
+                args=RewardModelConfig(
+                    output_dir=str(self.folder / "reward-model"),
+                    num_train_epochs=self.settings.model_epochs,
+                    learning_rate=self.settings.model_rate,
+                    muon=True,
+                    seed=self.seed,
+                ),
+            )
+
+    def to_be_labelled(self) -> list[Episode]:
+        """Dialogues of experts, or of the clone with itself, on tasks that the learner will not meet."""
+        number = self.settings.label_episodes
+        if self.settings.variant == "paper":
+            return load_episodes(self._expert_files()[0])[:number]
+        return rollout(
+            Bargain(zones=LEARNING_ZONES),
+            self._policy("clone"),
+            num_episodes=number,
+            seed=self.seed,
+            out=self.folder / "clone-dialogues.jsonl",
+            progress=True,
+        )
+
+    def reward(self) -> R.Reward:
+        """What the learner is paid by ``step``."""
+        if self.settings.variant == "outcome":
+            return R.Outcome()
+        words, invalid = self.settings.length_weight, self.settings.format_weight
+        model: R.Reward = R.RewardModel(str(self.folder / "reward-model"))
+        return (
+            model
+            + R.LengthPenalty(target_words=self.settings.target_words, weight=words)
+            + R.FormatPenalty(weight=invalid)
+        )
+
     def learn(self) -> None:
         """GRPO in the environment against the frozen clone."""
         with self._stage("grpo"):
@@ -208,8 +202,7 @@ class Run:
                 return
             trainer = GRPOTrainer(
                 str(self.folder / "clone"),
-                # Where no price suits both the goal is unknown, and a group of such dialogues teaches nothing.
-                env=parallel_env(Bargain(zones={"wide": 0.65, "narrow": 0.35}), reward="episode"),
+                env=parallel_env(Bargain(zones=LEARNING_ZONES), reward=self.reward()),
                 partner=self._policy("clone"),
                 args=GRPOConfig(
                     output_dir=str(self.folder / "learner"),
@@ -287,9 +280,13 @@ class Run:
             "seconds": self._seconds(),
             "curves": {
                 "cloning": read_metrics(self.folder / "clone" / "metrics.jsonl"),
+                "reward_model": read_metrics(self.folder / "reward-model" / "metrics.jsonl"),
                 "grpo": read_metrics(self.folder / "learner" / "metrics.jsonl"),
             },
         }
+        if self.settings.variant != "outcome":
+            path = self.folder / "reward-model" / REPORT
+            data["reward_model"] = json.loads(path.read_text(encoding="utf-8"))
         page = write_report(self.folder, data, dialogues)
         for check in checks(data):
             mark = {True: "[green]met[/]", False: "[red]missed[/]", None: "unknown"}[check["met"]]

@@ -45,7 +45,9 @@ def write_report(out_dir: str | Path, data: Mapping[str, Any], dialogues: Sequen
               ``difference`` (learner - baseline, as :func:`~sotopia_env.training.comparison.difference` gives it);
             * ``seed`` and ``seconds`` (``{stage: seconds}``; ``total`` is their sum where it is not given);
             * optional: ``versions`` (:func:`versions` by default), ``command``, ``configuration``,
-              ``curves`` (``{"cloning": rows, "grpo": rows}`` of ``metrics.jsonl``),
+              ``curves`` (``{"cloning": rows, "reward_model": rows, "grpo": rows}`` of ``metrics.jsonl``),
+              ``reward_model`` (the report of :func:`~sotopia_env.training.reward_modelling.train_reward_model`, where
+              such a model paid the learner),
               ``sharpening`` (summaries of the clone at other temperatures, each with ``difference``, learner - it),
               ``partners`` (as :func:`~sotopia_env.training.comparison.against_partners` gives them), and
               ``real_input`` (like ``evaluation``, on published tasks).
@@ -98,31 +100,18 @@ def checks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         _check_rate("at most 2 % of the clone's deals lie outside its own limit", clone, "own_outside_limit"),
     ]
     goal = gain["goal"]
-    enough = None if goal["mean"] is None else goal["mean"] >= 1.5 and (goal["low"] or 0.0) > 0
-    found.append(
-        _entry(
-            "the learner's goal is higher than the clone's by 1.5 or more",
-            "≥ 1.5, interval above 0",
-            _shown(goal),
-            enough,
-        )
-    )
-    strict = gain["goal_strict"]
-    found.append(
-        _entry(
-            "so it is with deals outside the partner's limit scored as no deal",
-            "interval above 0",
-            _shown(strict),
-            None if strict["low"] is None else strict["low"] > 0,
-        )
-    )
+    if data.get("reward_model"):
+        found.append(_check_above("the learner's goal is higher than the clone's", goal))
+        found.append(_check_words(learner, clone))
+    else:
+        enough = None if goal["mean"] is None else goal["mean"] >= 1.5 and (goal["low"] or 0.0) > 0
+        name = "the learner's goal is higher than the clone's by 1.5 or more"
+        found.append(_entry(name, "≥ 1.5, interval above 0", _shown(goal), enough))
+    found.append(_check_above("so it is with deals outside the partner's limit scored as no deal", gain["goal_strict"]))
     sharpest = strongest(data.get("sharpening") or ())
     if sharpest is not None:
-        beyond = sharpest["difference"]["goal"]
         name = f"the learner's goal is higher than that of the sharpened clone ({sharpest['name']})"
-        found.append(
-            _entry(name, "interval above 0", _shown(beyond), None if beyond["low"] is None else beyond["low"] > 0)
-        )
+        found.append(_check_above(name, sharpest["difference"]["goal"]))
     for row in data.get("partners") or ():
         if "learner" not in row:
             met = row["difference"]["goal"]
@@ -150,6 +139,17 @@ def _check_ratio(name: str, clone: Mapping[str, Any], teacher: Mapping[str, Any]
 def _check_rate(name: str, row: Mapping[str, Any], key: str) -> dict[str, Any]:
     rate = row[key]["mean"]
     return _entry(name, "≤ 2 %", "unknown" if rate is None else f"{rate:.1%}", None if rate is None else rate <= 0.02)
+
+
+def _check_above(name: str, gain: Mapping[str, Any]) -> dict[str, Any]:
+    return _entry(name, "interval above 0", _shown(gain), None if gain["low"] is None else gain["low"] > 0)
+
+
+def _check_words(learner: Mapping[str, Any], clone: Mapping[str, Any]) -> dict[str, Any]:
+    have, want = learner["words_per_turn"]["mean"], clone["words_per_turn"]["mean"]
+    name, ratio = "the learner's turns are not much longer than the clone's", None if not want else have / want
+    shown = "unknown" if ratio is None else f"{ratio:.2f} times the words"
+    return _entry(name, "≤ 1.3 times", shown, None if ratio is None else ratio <= 1.3)
 
 
 def _entry(name: str, bar: str, value: str, met: bool | None) -> dict[str, Any]:

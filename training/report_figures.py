@@ -33,7 +33,7 @@ PANELS: tuple[tuple[str, str, str], ...] = (
 
 LOSSES: tuple[tuple[str, str, str], ...] = (("loss", "", "Loss of cloning"), ("eval_loss", "", "Held-out loss"))
 
-_STYLE: Any = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,
@@ -54,6 +54,7 @@ _STYLE: Any = {
     "ytick.major.size": 0,
     "legend.frameon": False,
 }
+"""Settings of matplotlib for every figure."""
 
 
 def curves(
@@ -74,14 +75,14 @@ def curves(
         return ""
     columns = min(3, len(drawn))
     lines = -(-len(drawn) // columns)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.35 * columns, 1.75 * lines), layout="constrained")
         axes = figure.subplots(lines, columns, squeeze=False).ravel()
         for ax, panel in zip(axes, drawn, strict=False):
             _curve(ax, rows, *panel)
         for ax in axes[len(drawn) :]:
             ax.axis("off")
-        return _svg(figure, name, ", ".join(title for *_, title in drawn) + " against training steps")
+        return svg(figure, name, ", ".join(title for *_, title in drawn) + " against training steps")
 
 
 def dots(
@@ -107,7 +108,7 @@ def dots(
     lines = list(dict.fromkeys(line for _, items in known for line, _ in items))
     if not lines:
         return ""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.8, 0.55 + 0.29 * len(lines)), layout="constrained")
         ax = figure.subplots()
         if zero:
@@ -125,7 +126,7 @@ def dots(
         ax.set_ylim(len(lines) - 0.45, -0.55)
         ax.grid(visible=False, axis="y")
         ax.set_xlabel(label)
-        return _svg(figure, name, label + ": " + ", ".join(lines))
+        return svg(figure, name, label + ": " + ", ".join(lines))
 
 
 def _overlap(groups: Sequence[tuple[str, Sequence[tuple[str, Any]]]]) -> bool:
@@ -156,7 +157,14 @@ def _running_mean(values: Sequence[float], window: int) -> list[float]:
     return [float(np.mean(values[max(0, i - window) : i + window + 1])) for i in range(len(values))]
 
 
-def _svg(figure: Figure, name: str, description: str) -> str:
+def svg(figure: Figure, name: str, description: str) -> str:
+    """A figure as SVG for a page.
+
+    Args:
+        figure: drawn in the colours of :data:`COLOURS`.
+        name: of the figure, unique in the page.
+        description: for those who cannot see it.
+    """
     text = StringIO()
     with mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})

@@ -59,6 +59,7 @@ def page(data: Mapping[str, Any], dialogues: Sequence[Episode] = ()) -> str:
     sections = [
         ("result", "What the run shows", _result(data)),
         ("curves", "Learning curves", _curves(data)),
+        ("model", "What the reward model predicts", _reward_model(data.get("reward_model"))),
         ("evaluation", "Evaluation against the frozen clone", _evaluation(data["evaluation"])),
         ("gain", "What the gain is made of", _gain(data["evaluation"]["difference"])),
         ("sharpening", "Sharpening alone", _sharpening(data)),
@@ -135,7 +136,29 @@ def _curves(data: Mapping[str, Any]) -> str:
         )  # fmt: skip
     if cloning:
         shown += _figure(cloning, "Behaviour cloning.")
+    modelling = report_figures.curves(rows.get("reward_model") or (), report_figures.LOSSES, "model-loss")
+    if modelling:
+        shown += _figure(modelling, "Reward model: squared error over all dimensions, each in its own deviations.")
     return shown
+
+
+def _reward_model(report: Mapping[str, Any] | None) -> str:
+    if not report:
+        return ""
+    held_out = report["held_out"]
+    columns = ("rmse", "rmse_of_mean", "slope", "spearman")
+    body = (
+        [
+            escape(HEADINGS.get(dimension, dimension)),
+            *("-" if row[key] is None else f"{row[key]:.3f}" for key in columns),
+        ]
+        for dimension, row in report["dimensions"].items()
+    )
+    return (
+        f"<p>{held_out['turns']} turns of {held_out['scenarios']} scenarios it was not trained on; what it predicts: "
+        f"{escape(report['target'])}. Errors are in units of the labels.</p>"
+        + _table(("", "error", "error of the mean", "slope", "rank correlation"), body)
+    )
 
 
 def _evaluation(rows: Mapping[str, Mapping[str, Any]]) -> str:

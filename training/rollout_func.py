@@ -20,6 +20,7 @@ from sotopia_env.episodes import Episode, agent_name
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rewards import RewardWrapper
+from sotopia_env.rewards.wrapper import paid_at_the_end
 from sotopia_env.rollouts import Traces, play
 from sotopia_env.training.batches import Row, traced_row
 from sotopia_env.training.estimators import RewardPart
@@ -129,7 +130,9 @@ def play_groups(
         keys.append(f"{group.seed}-{step}-{group.index}-{member}")
         seated.append({a: learner if a == agent_name(group.seat) else partner for a in twin.possible_agents})
     traces: Traces = {}
-    play(envs, seated, seeds, keys=keys, traces=traces)
+    # Nobody looks at what single steps pay, unless a wrapper over the reward does.
+    with paid_at_the_end(envs):
+        play(envs, seated, seeds, keys=keys, traces=traces)
     dialogues = []
     for twin, (group, member), key, policies in zip(envs, members, keys, seated, strict=True):
         wrapper, agent = paying_wrapper(twin), agent_name(group.seat)

@@ -72,7 +72,7 @@ def selected_states(model: Any, input_ids: Tensor, attention_mask: Tensor, selec
         # Rows of like length, without the places that are padding in all of them.
         columns = attention_mask[rows].any(0).nonzero().flatten()
         part = slice(int(columns[0]), int(columns[-1]) + 1)
-        with _fast_attention(base, part.stop - part.start):
+        with fast_attention(base, part.stop - part.start):
             output = base.base_model(
                 input_ids=input_ids[rows, part], attention_mask=attention_mask[rows, part], use_cache=False
             )
@@ -126,7 +126,7 @@ def _base(model: Any) -> Any:
 
 
 @contextmanager
-def _fast_attention(base: Any, length: int) -> Iterator[None]:
+def fast_attention(base: Any, length: int) -> Iterator[None]:
     """Use the attention that is fastest for rows of this length, where the model computes in bfloat16 on a CPU."""
     before = base.config._attn_implementation
     in_bfloat16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16

@@ -10,7 +10,10 @@ import typer
 
 import sotopia_env
 from sotopia_env.cli import (
+    attacking,
+    auditing,
     checking,
+    comparing,
     convert,
     evaluating,
     measuring,
@@ -29,10 +32,15 @@ app.command(name="rollout")(playing.rollout)
 app.command(name="play")(play.play)
 app.add_typer(training.train, name="train")
 app.command(name="evaluate")(evaluating.evaluate)
+app.command(name="compare")(comparing.compare)
 app.command(name="check")(checking.check)
 app.command(name="gates")(worlds.gates)
 app.command(name="table")(worlds.scripted_table)
 app.command(name="relabel")(relabeling.relabel)
+app.command(name="attack-judge")(attacking.attack_judge)
+app.command(name="audit")(auditing.audit)
+app.command(name="fidelity")(auditing.fidelity)
+app.command(name="audit-model")(auditing.audit_model)
 app.command(name="convert")(convert.convert)
 app.command(name="measure-agreement")(measuring.measure_agreement)
 

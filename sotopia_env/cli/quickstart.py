@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -17,18 +18,23 @@ def run_quickstart(
     ),
     seed: Seed = 0,
     preset: Annotated[str, typer.Option(help="default, or small (a few minutes, too short to learn).")] = "default",
+    variant: Annotated[
+        str, typer.Option(help="What pays the learner: paper or on-policy (a reward model), or outcome.")
+    ] = "on-policy",
     sotopia_data: Annotated[
         Path | None, typer.Option(help="Folder of Sotopia's published files: evaluate on its craigslist tasks too.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The whole loop: experts, cloning, GRPO in the environment, evaluation, report."""
+    """The whole loop: experts, cloning, labels, reward model, GRPO in the environment, evaluation, report."""
     with clear_errors("the same command goes on from the last finished stage or checkpoint"):
-        from sotopia_env.training.quickstart import PRESETS, quickstart
+        from sotopia_env.training.quickstart import quickstart
+        from sotopia_env.training.quickstart_settings import PRESETS, Variant
 
         if preset not in PRESETS:
             raise ValueError(f"--preset {preset!r} is none of {', '.join(PRESETS)}")
         command = ["sotopia-env", *sys.argv[1:]]
-        data = quickstart(out, seed=seed, settings=PRESETS[preset], sotopia_data=sotopia_data, command=command)
+        settings = replace(PRESETS[preset], variant=cast(Variant, variant))
+        data = quickstart(out, seed=seed, settings=settings, sotopia_data=sotopia_data, command=command)
         if as_json:
             print_json(data["evaluation"])

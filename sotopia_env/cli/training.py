@@ -1,4 +1,4 @@
-"""Train models: behaviour cloning and GRPO."""
+"""Train models: behaviour cloning, reward models and GRPO."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from sotopia_env.cli.common import Seed, clear_errors, stderr
 
-train = typer.Typer(no_args_is_help=True, help="Behaviour cloning and GRPO.")
+train = typer.Typer(no_args_is_help=True, help="Behaviour cloning, reward models and GRPO.")
 
 Out = Annotated[Path, typer.Option(help="Folder for the model; the same command goes on.")]
 Config = Annotated[Path | None, typer.Option(help="YAML with TRL's own names; --NAME VALUE overrides.")]
@@ -34,6 +34,49 @@ def train_bc(
 
         clone_from_file(episodes, model, out, config=config, extra=context.args, seed=seed, lora_rank=lora)
         stderr.print(f"the clone is in {out}; use it as local:{out}", soft_wrap=True)
+
+
+@train.command(name="rm", context_settings=_OPEN_OPTIONS)
+def train_rm(
+    context: typer.Context,
+    episodes: Annotated[Path, typer.Argument(help="JSON lines of finished episodes.")],
+    out: Out,
+    model: Annotated[str, typer.Option(help="The clone's folder, another directory, a hub id, or embedded.")] = (
+        "embedded"
+    ),
+    dimensions: Annotated[
+        str, typer.Option(help="One head each; a weight may follow: goal=2,relationship,knowledge.")
+    ] = "goal,relationship,knowledge",
+    target: Annotated[
+        str, typer.Option(help="labels: the number of a turn by --design; outcome: the score of the episode.")
+    ] = "labels",
+    design: Annotated[str, typer.Option(help="What labels turns: a design of rewards.")] = "direct",
+    attributor: Annotated[str, typer.Option(help="Where the importances of turns come from.")] = "rule",
+    judge: Annotated[str, typer.Option(help="Who scores episodes.")] = "rule",
+    config: Annotated[Path | None, typer.Option(help="YAML with transformers' own names; options override.")] = None,
+    seed: Seed = 0,
+    lora: Annotated[int, typer.Option(help="Rank of a LoRA adapter; 0 trains the whole model.")] = 0,
+) -> None:
+    """Train a reward model on labels of turns or on outcomes. Options of transformers' TrainingArguments come last."""
+    with clear_errors(_AFTER_INTERRUPT):
+        from sotopia_env.training.command_line import reward_model_from_file
+
+        report = reward_model_from_file(
+            episodes,
+            model,
+            out,
+            dimensions=dimensions,
+            target=target,
+            design=design,
+            attributor=attributor,
+            judge=judge,
+            config=config,
+            extra=context.args,
+            seed=seed,
+            lora_rank=lora,
+        )
+        print(report)
+        stderr.print(f"the reward model is in {out}; use it as --reward model:{out}", soft_wrap=True)
 
 
 @train.command(name="grpo", context_settings=_OPEN_OPTIONS)

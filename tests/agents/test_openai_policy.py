@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
-import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -214,69 +206,9 @@ def test_the_key_is_in_no_episode_error_or_configuration(
     assert canary.encode() not in pickle.dumps(made)
 
 
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-@contextmanager
-def _served(directory: Path, home: Path) -> Iterator[str]:
-    """``transformers serve`` with one model, without a network."""
-    port = _free_port()
-    (home / "hub").mkdir(parents=True)
-    environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", "--host", "127.0.0.1"]
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*command, "--port", str(port), "--device", "cpu", str(directory)], env=environment, stdout=log, stderr=log
-        )
-    try:
-        deadline = time.monotonic() + 300
-        while server.poll() is None and time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.5)
-        else:
-            pytest.fail(f"the server did not start: {(home / 'log').read_text()[-2000:]}")
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def _saved_smollm2(source: str, directory: Path) -> None:
-    """The weights of a GGUF file as an ordinary directory."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    from sotopia_env.agents.loading import load_model
-
-    loaded = load_model(source, device="cpu")
-    settings = loaded.model.config.to_dict()
-    settings.pop("quantization_config", None)
-    config = AutoConfig.for_model(settings.pop("model_type"), **settings)
-    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    plain.load_state_dict(loaded.model.state_dict())
-    # The server samples only where the model's own settings do; a temperature alone changes nothing.
-    plain.generation_config.do_sample = True
-    plain.save_pretrained(directory)
-    loaded.tokenizer.save_pretrained(directory)
-
-
 @pytest.mark.slow
-def test_a_real_model_at_a_real_endpoint_plays_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = os.environ.get("SOTOPIA_ENV_SMOLLM2")
-    if not source:
-        pytest.skip("SOTOPIA_ENV_SMOLLM2 names no directory with SmolLM2-135M-Instruct as GGUF")
-    pytest.importorskip("fastapi", reason="transformers serve needs transformers[serving]")
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    model = tmp_path / "smollm2"
-    _saved_smollm2(source, model)
-    with _served(model, tmp_path / "home") as url:
+def test_a_real_model_at_a_real_endpoint_plays_a_task(tmp_path: Path, serve_smollm2: Any) -> None:
+    with serve_smollm2() as (model, url):
         made = OpenAIPolicy(
             f"{model}@{url}", name="openai:smollm2", max_tokens=24, timeout=120, ledger=tmp_path / "calls.jsonl"
         )

@@ -13,6 +13,7 @@ from sotopia_env.rewards import (
     Attribution,
     FunctionJudge,
     parse_attribution,
+    parse_attributions,
     read_attributions,
     recorded_importances,
 )
@@ -276,3 +277,67 @@ def test_a_turn_of_another_kind_is_recognised(make_episode):
         "Utterance 1 by Ada": ["Ada: left the conversation", 1],
     }
     assert parse_attribution(content, replace(episode, turns=turns), "agent_0").importances == (2, 1)
+
+
+BOTH = ("goal", "relationship")
+PARTS = {
+    "goal": json.loads(reply(0, 1, 3, 2, name="agent_0")),
+    "relationship": json.loads(reply(3, 0, 0, 1, name="agent_0")),
+}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        json.dumps(PARTS),
+        json.dumps({"Goal": PARTS["goal"], "RELATIONSHIP": PARTS["relationship"], "note": "none"}),
+        f"Sure!\n```json\n{json.dumps({'importances': PARTS}, indent=2)}\n```\nDone.",
+        json.dumps({key: {d: PARTS[d][key] for d in BOTH} for key in PARTS["goal"]}),
+        json.dumps({d: list(values.values()) for d, values in PARTS.items()}),
+    ],
+)
+def test_several_dimensions_in_one_reply(talk, raw):
+    parsed = parse_attributions(raw, talk, "agent_0", BOTH)
+    assert {d: one.importances for d, one in parsed.items()} == {"goal": (0, 1, 3, 2), "relationship": (3, 0, 0, 1)}
+    assert [one.failure for one in parsed.values()] == [None, None]
+
+
+def test_a_dimension_that_is_missing_or_there_twice_fails_alone(talk):
+    parsed = parse_attributions(json.dumps({"goal": PARTS["goal"]}), talk, "agent_0", BOTH)
+    assert parsed["goal"].importances == (0, 1, 3, 2)
+    assert (parsed["relationship"].importances, parsed["relationship"].failure) == (
+        (None,) * 4,
+        "relationship is missing",
+    )
+    twice = f'{{"goal": {reply(0, 1, 3, 2)}, "Goal": {reply(3, 3, 3, 3)}}}'
+    assert parse_attributions(twice, talk, "agent_0", ["goal"])["goal"].failure == "goal is there 2 times"
+
+
+def test_a_single_dimension_may_go_without_its_name(talk):
+    for raw in (reply(0, 1, 3, 2), "[0, 1, 3, 2]", json.dumps({"goal": PARTS["goal"]})):
+        assert parse_attributions(raw, talk, "agent_0", ["goal"])["goal"].importances == (0, 1, 3, 2)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "no",
+        "[1, 2]",
+        reply(1, 2, 3, 0),
+        '{"goal": {"Utterance 0 by agent_0": 1, ',
+        '{"goal": 0, "relationship": 0}',
+    ],
+)
+def test_several_dimensions_of_no_use_are_typed_failures(talk, raw):
+    for one in parse_attributions(raw, talk, "agent_0", BOTH).values():
+        assert one.importances == (None,) * 4
+        assert one.failure
+
+
+@given(raw=st.recursive(st.floats() | st.text(max_size=8) | st.none(), lambda v: st.lists(v) | st.dictionaries(
+    st.sampled_from(["goal", "relationship", "Utterance 0 by agent_0", "x"]), v), max_leaves=12))  # fmt: skip
+def test_no_structure_makes_several_dimensions_fail(raw):
+    for one in parse_attributions(json.dumps(raw), EPISODE, "agent_0", BOTH).values():
+        assert len(one.importances) == len(EPISODE.own_turns("agent_0"))
+        assert all(value is None or 0 <= value <= 3 for value in one.importances)

@@ -1,8 +1,6 @@
 import copy
-import itertools
 import json
 import pickle
-import random
 import re
 import signal
 import subprocess
@@ -103,7 +101,7 @@ def test_a_spec_makes_an_equal_judge_and_reward(grading, tmp_path):
     again = R.get_reward(json.loads(json.dumps(reward.spec())))
     assert again.spec() == reward.spec()
     assert again.judge.version == judge.version
-    assert (again.judge.endpoint.retries, again.judge.max_calls) == (3, 3)
+    assert (again.judge.calls.endpoint.retries, again.judge.calls.max_calls) == (3, 3)
 
 
 def test_the_version_follows_from_rubric_model_and_sampling_but_not_from_the_address(chat_server):
@@ -164,33 +162,16 @@ def grade_of(episode):
     return grade({"messages": [{}, {"content": lines}]})
 
 
-def make_faulty(server, share, delay=0.0, seed=0):
+def make_faulty(server, share, delay=0.0, patience=PATIENCE):
     """Have a server fail in every way in so many of its calls; the list of seconds that each call imposes."""
-    rng, turn = random.Random(seed), itertools.count()
-    imposed = []
-
-    def serve(sent):
-        said = grade(sent)
-        good = server.completion(said)
-        faults = [
-            {"status": 500},
-            {"status": 429, "headers": {"Retry-After": "0.05"}},
-            {"reset": True},
-            {"delay": 2 * PATIENCE},
-            {"body": json.dumps(good)[:50].encode()},
-            {"body": server.completion(said[: len(said) // 2], "length")},
-            {"body": server.completion('{"agent_0": 0, "agent_1": 0}')},
-            {"body": server.completion("Both did well: 0 points off, 10 of 10.")},
-            {"body": server.completion(re.sub(r'"score": [-\d.]+', '"score": 70', said))},
-            {"body": server.completion("")},
-        ]
-        fault = faults[next(turn) % len(faults)] if rng.random() < share else {"body": good}
-        response = {"delay": delay, **fault}
-        imposed.append(min(response["delay"], PATIENCE) + (0.05 if "headers" in response else 0.0))
-        return server.response(**response)
-
-    server.otherwise = serve
-    return imposed
+    return server.fail_in(
+        share,
+        grade,
+        wrong_schema='{"agent_0": 0, "agent_1": 0}',
+        out_of_range=lambda said: re.sub(r'"score": [-\d.]+', '"score": 70', said),
+        patience=patience,
+        delay=delay,
+    )
 
 
 def check_scored_or_failed(judge, episodes, judgements):
@@ -217,7 +198,7 @@ def test_under_fire_every_score_is_true_or_typed_as_failed(chat_server, episodes
     judgements = judge.judge(episodes)
     check_scored_or_failed(judge, episodes, judgements)
     calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
-    assert judge.usage.calls == len(calls) == len(chat_server.requests) > 60
+    assert judge.usage.calls == len(calls) == chat_server.arrived(len(calls)) > 60
     assert Counter(call["outcome"] for call in calls) == judge.usage.outcomes
     assert len(judge.usage.outcomes) >= 6
     assert chat_server.most_in_flight <= 32
@@ -232,12 +213,26 @@ def test_under_fire_every_score_is_true_or_typed_as_failed(chat_server, episodes
     assert len(chat_server.requests) == before
 
 
+@pytest.mark.slow
+def test_under_fire_it_takes_little_longer_than_the_server(chat_server, make_episode, tmp_path):
+    episodes = [replace(make_episode(f"word {i}", "b"), key=str(i)) for i in range(512)]
+    imposed = make_faulty(chat_server, 0.3, delay=1.0, patience=2.0)
+    judge = make(chat_server, dimensions=["goal", "relationship"], timeout=2.0, concurrency=32, cache=tmp_path / "c")
+    started, used = time.monotonic(), time.process_time()
+    failed = check_scored_or_failed(judge, episodes, judge.judge(episodes))
+    ratio, used = (time.monotonic() - started) / (sum(imposed) / 32), time.process_time() - used
+    print(f"{judge.usage.calls} calls, {failed} scores failed, {used:.1f} s of processor time for server and judge")
+    print(f"{ratio:.2f} times the server's own schedule over 32")
+    assert judge.usage.calls == chat_server.arrived(judge.usage.calls)
+    assert ratio < 1.5
+
+
 def test_calls_that_fail_for_good_are_typed_and_nothing_else_suffers(chat_server, episodes):
     make_faulty(chat_server, 0.9)
     judge = make(chat_server, dimensions=["goal", "relationship"], timeout=PATIENCE, retries=1, concurrency=60)
     failed = check_scored_or_failed(judge, episodes, judge.judge(episodes))
     assert failed > 60
-    assert judge.usage.calls == len(chat_server.requests)
+    assert judge.usage.calls == chat_server.arrived(judge.usage.calls)
     assert len({failure.kind for failure in judge.failures}) >= 4
 
 
@@ -257,7 +252,9 @@ def test_a_second_run_and_equal_episodes_make_no_call(grading, episodes, tmp_pat
 
 def test_an_estimate_says_what_it_would_take(grading, episodes):
     estimate = make(grading, max_tokens=100).estimate(episodes[:10])
-    assert (estimate.episodes, estimate.calls, estimate.longest_completion_tokens) == (10, 10, 1000)
+    assert (estimate.questions, estimate.cached, estimate.calls) == (10, 0, 10)
+    assert estimate.longest_completion_tokens == 1000
+    assert estimate.highest_cost is None
     assert 5_000 < estimate.prompt_tokens < 20_000
     assert make(grading, max_tokens=None).estimate(episodes).longest_completion_tokens is None
     assert grading.requests == []
@@ -369,3 +366,37 @@ def test_what_makes_no_sense_is_refused(chat_server):
             make(chat_server, **options)
     with pytest.raises(ValueError, match="wants a key"):
         R.LLMJudge("m")
+
+
+@pytest.mark.slow
+def test_a_real_server_is_judged_by_and_attributed_by(serve_smollm2, tmp_path):
+    episodes = sotopia_env.rollout("bargain", "scripted:mixed", num_episodes=2, seed=0, max_cycles=2)
+    options = {"max_tokens": 32, "timeout": 600, "retries": 1, "concurrency": 1, "cache": tmp_path / "c"}
+    asked = ["goal"]
+    with serve_smollm2() as (model, url):
+        judge = R.LLMJudge(f"{model}@{url}", name="llm:smollm2", dimensions=asked, **options)
+        judgements = judge.judge(episodes)
+        attributor = R.LLMAttributor(f"{model}@{url}", name="llm:smollm2", **options)
+        (found,) = attributor.importances(episodes[:1], ["goal"])
+    print(judge.usage, Counter(failure.kind for failure in judge.failures))
+    print(attributor.usage, Counter(failure.kind for failure in attributor.failures))
+    failed = 0
+    for judgement in judgements:
+        for name in asked:
+            for value, evidence in zip(judgement.scores[name], judgement.evidence[name], strict=True):
+                if value is None:
+                    assert re.match(r"failed \((\w+)\): ", evidence[0])[1] in {*KINDS, *REPLY_KINDS}
+                    failed += 1
+                else:
+                    assert R.RUBRIC[name].low <= value <= R.RUBRIC[name].high
+    assert failed == len(judge.failures)
+    # Each episode is asked about once, and once more where the reply could not be used.
+    assert 2 + len({failure.episode for failure in judge.failures}) <= judge.usage.calls <= 4
+    assert judge.usage.outcomes == {"answered": judge.usage.calls}
+    assert judge.usage.unmetered == 0
+    assert judge.usage.prompt_tokens > 2 * 400
+    assert 2 <= attributor.usage.calls <= 4
+    for agent, by_dimension in found.items():
+        values = by_dimension["goal"]
+        assert len(values) == len(episodes[0].own_turns(agent))
+        assert (None in values) == any(failure.agent == agent for failure in attributor.failures)

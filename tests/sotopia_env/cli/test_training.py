@@ -68,3 +68,20 @@ def test_a_clone_and_a_learner_are_trained_and_evaluated(
     assert len((learner / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) >= 2
     rows = json.loads(done("evaluate", f"local:{learner}", "-n", 2, "--partner", "scripted:firm", "--json"))["rows"]
     assert rows[0]["episodes"] == 4
+
+
+def test_a_reward_model_is_trained_and_relabels(done: Run, refused: Run, experts: Path, tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    model = tmp_path / "rm"
+    command = ("train", "rm", experts, "--out", model, "--max_steps", 2, "--per_device_train_batch_size", 4)
+    assert "--dimensions: 'goal=much' is no NAME=WEIGHT" in refused(*command, "--dimensions", "goal=much")
+    assert "design: 'oracle' is none of episode" in refused(*command, "--design", "oracle")
+    assert "the range of 'charm' is unknown" in refused(*command, "--dimensions", "charm")
+    assert "target: 'value' is neither" in refused(*command, "--target", "value")
+    printed = done(*command, "--dimensions", "goal=2,knowledge", "--target", "outcome")
+    assert "held-out scenarios; target: outcome" in printed
+    assert json.loads((model / "reward_model.json").read_text(encoding="utf-8"))["dimensions"] == {
+        "goal": 2.0,
+        "knowledge": 1.0,
+    }
+    done("relabel", experts, "--reward", f"model:{model}", "--out", tmp_path / "labelled.jsonl")

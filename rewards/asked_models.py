@@ -1,0 +1,155 @@
+"""The models that a reward asks: put in its place by name, found again, estimated, and told from others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from sotopia_env.episodes import Episode
+from sotopia_env.rewards.attributors import Attributor
+from sotopia_env.rewards.ensemble_judge import EnsembleJudge
+from sotopia_env.rewards.judges import Judge
+from sotopia_env.rewards.llm_attributor import LLMAttributor
+from sotopia_env.rewards.llm_judge import LLMJudge
+from sotopia_env.rewards.measured_attributors import Dial
+from sotopia_env.rewards.model_calls import CallEstimate
+from sotopia_env.rewards.reward import Reward, weighted_sum
+
+_HOW = frozenset(
+    "cache cached_only max_calls max_cost price_in price_out api_key_env concurrency timeout retries first_wait "
+    "longest_wait ledger".split()
+)
+"""Arguments of a model that say how it is reached and paid, and not what it says."""
+
+
+def graded_by(
+    reward: Reward,
+    *,
+    judge: Any = None,
+    attributor: Any = None,
+    dimensions: Mapping[str, float] | None = None,
+) -> Reward:
+    """The same reward with another judge, attributor or dimensions, in each of its parts that has one.
+
+    Args:
+        reward: a reward, or a sum of rewards.
+        judge: in any form :func:`~sotopia_env.rewards.judges.as_judge` takes; ``None`` leaves it.
+        attributor: in any form :func:`~sotopia_env.rewards.attributors.as_attributor` takes; ``None`` leaves it.
+        dimensions: ``{dimension: weight}``; ``None`` leaves them.
+
+    Raises:
+        ValueError: no part of the reward has what is to be replaced.
+    """
+    given = {"judge": judge, "attributor": attributor, "dimensions": dimensions}
+    changes = {name: value for name, value in given.items() if value is not None}
+    parts = [(weight, _changed(part, changes)) for weight, part in reward.parts()]
+    for name in changes:
+        if not any(name in _fields(part) for _, part in parts):
+            raise ValueError(f"{name}: no part of the reward {reward.name!r} has one that could be replaced")
+    return weighted_sum(parts)
+
+
+def askers(reward: Reward) -> list[LLMJudge | LLMAttributor]:
+    """The judges and attributors of a reward that ask a model, each once."""
+    found: list[LLMJudge | LLMAttributor] = []
+    for judge in reward.judges():
+        found += _of_judge(judge)
+    for _, part in reward.parts():
+        # What is asked of running episodes (a potential) is no judgement of the reward.
+        estimating = getattr(getattr(part, "potential", None), "judge", None)
+        found += _of_judge(estimating) if isinstance(estimating, Judge) else []
+    for attributor, _ in _attributions(reward):
+        if isinstance(attributor, LLMAttributor):
+            found.append(attributor)
+    return list({id(one): one for one in found}.values())
+
+
+def estimates(reward: Reward, episodes: Sequence[Episode]) -> dict[str, CallEstimate]:
+    """What scores and importances would take for these episodes, by who gives them. It makes no call.
+
+    A potential is asked about every state of an episode, and is not in the estimate.
+    """
+    finished = [episode for episode in episodes if episode.ending is not None]
+    judges = [found for judge in reward.judges() for found in _of_judge(judge)]
+    found = {f"scores by {one.name}": one.estimate(finished) for one in judges}
+    for attributor, dimensions in _attributions(reward):
+        if isinstance(attributor, LLMAttributor):
+            found[f"importances by {attributor.name}"] = attributor.estimate(finished, dimensions)
+    return found
+
+
+def failures_of(reward: Reward) -> Counter[str]:
+    """How many scores and importances the models of a reward could not give so far, by kind."""
+    return Counter(failure.kind for one in askers(reward) for failure in one.failures)
+
+
+def out_of_budget(reward: Reward) -> set[str]:
+    """Keys of episodes that were not wholly graded since the budget was used up."""
+    return {failure.episode for one in askers(reward) for failure in one.failures if failure.kind == "budget"}
+
+
+def identity(reward: Reward) -> dict[str, Any]:
+    """What has to be the same for two rewards to give the same numbers, as plain data.
+
+    The address of a server, its key, the cache, the ledger, the budget and how calls are repeated are no part of it;
+    the model, its sampling, the rubric and the wording of the question are.
+    """
+    versions = {f"{type(one).__name__} {one.name}": one.version for one in askers(reward)}
+    try:
+        spec = _without_how(reward.spec())
+    except ValueError:
+        # A function of the user's own has a name alone.
+        spec = None
+    return {"name": reward.name, "spec": spec, "versions": versions}
+
+
+def _changed(part: Reward, changes: Mapping[str, Any]) -> Reward:
+    names = _fields(part)
+    mine = {name: value for name, value in changes.items() if name in names}
+    if not mine:
+        return part
+    if "attributor" in mine:
+        # The scale is the new attributor's own.
+        mine["levels"] = None
+    if names.get("name") == "" and replace(part, name="").name == part.name:  # type: ignore[type-var]
+        mine["name"] = ""
+    return replace(part, **mine)  # type: ignore[type-var]
+
+
+def _fields(part: Reward) -> dict[str, Any]:
+    return {field.name: field.default for field in fields(part)} if is_dataclass(part) else {}
+
+
+def _of_judge(judge: Judge) -> list[LLMJudge]:
+    if isinstance(judge, EnsembleJudge):
+        return [found for member in judge.members for found in _of_judge(member)]
+    return [judge] if isinstance(judge, LLMJudge) else []
+
+
+def _attributions(reward: Reward) -> list[tuple[Attributor, list[str]]]:
+    """The attributors at the bottom of the parts of a reward, and the dimensions that each is asked about."""
+    found = []
+    for _, part in reward.parts():
+        inner = getattr(part, "reward", None)
+        if isinstance(inner, Reward):
+            found += _attributions(inner)
+        attributor = getattr(part, "attributor", None)
+        while isinstance(attributor, Dial):
+            attributor = attributor.truth
+        if isinstance(attributor, Attributor):
+            found.append((attributor, list(getattr(part, "dimensions", ()))))
+    return found
+
+
+def _without_how(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without_how(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    asked = next((name for name in ("judge", "attributor") if str(value.get(name, "")).startswith("llm:")), None)
+    if asked is None:
+        return {name: _without_how(item) for name, item in value.items()}
+    kept = {name: _without_how(item) for name, item in value.items() if name not in _HOW}
+    return {**kept, asked: value[asked].rpartition("@")[0]}

@@ -1,0 +1,131 @@
+"""What a reward says of the turns of an audit set, as a learner would use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sotopia_env.rewards.audit_storage import AuditedTurn, Scores
+from sotopia_env.rewards.judges import RuleJudge
+from sotopia_env.rewards.resolve import get_reward
+from sotopia_env.rewards.reward import Reward
+from sotopia_env.rewards.utterances import Utterances
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a reward says of an audit set.
+
+    Args:
+        candidates: for each audited turn and candidate its r numbers (one, where it does not depend on what follows).
+        played: for each audited turn the numbers of the turn played, all turns of an episode read from the same r
+            finished episodes; ``None`` takes those of candidate 0.
+        name: of the reward.
+    """
+
+    candidates: Sequence[Sequence[Sequence[float | None]]]
+    played: Sequence[Sequence[float | None]] | None = None
+    name: str = "numbers"
+
+
+def numbers_of(reward: Any, audit: Sequence[AuditedTurn]) -> Numbers:
+    """The numbers of a reward for an audit set, as a learner would use them.
+
+    * Causal credit (a reward model, Monte-Carlo) is asked about the turn before anybody replied: one number each.
+    * Of a causal return (the outcome at the end, a penalty) it is the return-to-go: the sum of the agent's numbers
+      from the turn to the end, in each of the r finished episodes.
+    * Of a hindsight design it is the turn's label in each of the r finished episodes. One that is a return by default
+      is taken as a label all the same: used as a return it would be the outcome at the end.
+
+    Parts of a sum are asked by their own flags and added.
+
+    Args:
+        reward: a ``Reward``, or anything :func:`get_reward` makes one of.
+        audit: the audit set.
+    """
+    made = get_reward(reward)
+    groups = [_numbers_of_part(part, audit) for part in made.by_flags().values()]
+    candidates_TMR = [group[0] for group in groups]
+    played_TR = [group[1] for group in groups]
+    return Numbers(
+        [[_added(parts) for parts in zip(*turns, strict=True)] for turns in zip(*candidates_TMR, strict=True)],
+        [_added(parts) for parts in zip(*played_TR, strict=True)],
+        made.name,
+    )
+
+
+def true_advantages(audit: Sequence[AuditedTurn], dimension: str = "goal") -> Numbers:
+    """The measured advantage itself as numbers: what no reward can beat, on an audit set other than this very one.
+
+    Args:
+        audit: whose truth is taken; to meet it with the numbers of the same states, split it first
+            (:func:`split_audit`).
+        dimension: of the truth.
+    """
+    rows = []
+    for turn in audit:
+        before = _mean(turn.scores[dimension])
+        after = [_mean(candidate.scores[dimension]) for candidate in turn.candidates]
+        rows.append([[None if value is None or before is None else value - before] for value in after])
+    return Numbers(rows, name="true advantage")
+
+
+def split_audit(audit: Sequence[AuditedTurn]) -> tuple[list[AuditedTurn], list[AuditedTurn]]:
+    """Two audit sets of the same turns, each with every other continuation of the truth: one may label the other."""
+    return [_every_other(turn, 0) for turn in audit], [_every_other(turn, 1) for turn in audit]
+
+
+def _every_other(turn: AuditedTurn, start: int) -> AuditedTurn:
+    def half(scores: Scores) -> Scores:
+        return {dimension: values[start::2] for dimension, values in scores.items()}
+
+    candidates = tuple(replace(candidate, scores=half(candidate.scores)) for candidate in turn.candidates)
+    return replace(turn, scores=half(turn.scores), candidates=candidates)
+
+
+def _mean(scores: Sequence[float | None]) -> float | None:
+    known = [score for score in scores if score is not None]
+    return sum(known) / len(known) if known and len(known) == len(scores) else None
+
+
+def _numbers_of_part(
+    part: Reward, audit: Sequence[AuditedTurn]
+) -> tuple[list[list[list[float | None]]], list[list[float | None]]]:
+    """One part's numbers: of every candidate, and of the turns that were played."""
+    if (part.kind, part.timing) == ("credit", "causal"):
+        states = [candidate.after for turn in audit for candidate in turn.candidates]
+        asked = iter(part(states))
+        once = [[[next(asked)[turn.agent][turn.own_index]] for _ in turn.candidates] for turn in audit]
+        return once, [turns[0] for turns in once]
+    episodes = [episode for turn in audit for candidate in turn.candidates for episode in candidate.finished]
+    # A rule judge would only say again what it has said.
+    known_scores = all(isinstance(judge, RuleJudge) for judge in part.judges())
+    told = iter(part.rewards(episodes) if known_scores else part(episodes))
+    utterances = [[[next(told) for _ in candidate.finished] for candidate in turn.candidates] for turn in audit]
+    candidates = [
+        [[_of_turn(part, said, turn.agent, turn.own_index) for said in labels] for labels in by_candidate]
+        for turn, by_candidate in zip(audit, utterances, strict=True)
+    ]
+    # The turns of one episode share their labels: those of the episodes that go on from the last one audited.
+    last = {(turn.before.key, turn.agent): place for place, turn in enumerate(audit)}
+    played = [
+        [_of_turn(part, said, turn.agent, turn.own_index) for said in utterances[last[turn.before.key, turn.agent]][0]]
+        for turn in audit
+    ]
+    return candidates, played
+
+
+def _of_turn(part: Reward, utterances: Utterances, agent: str, own_index: int) -> float | None:
+    own = utterances[agent]
+    if (part.kind, part.timing) != ("return", "causal"):
+        return own[own_index]
+    left = own[own_index:]
+    return None if None in left else sum(value for value in left if value is not None)
+
+
+def _added(parts: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """Sums over parts of r numbers each; a part that has one number only has it for all of them."""
+    replicates = max(len(part) for part in parts)
+    columns = [[*part] * (replicates if len(part) == 1 else 1) for part in parts]
+    return [None if None in column else sum(column) for column in zip(*columns, strict=True)]

@@ -1,0 +1,102 @@
+"""Dialogues as a reward model reads them: one row of tokens, and where in it each own turn begins and ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sotopia_env import rendering, views
+from sotopia_env.agents.chat_encoding import ChatEncoder
+from sotopia_env.episodes import Episode, Turn, seat_of
+from sotopia_env.turns import cycles_of
+
+_PROBE = {
+    "agent": "agent_0",
+    "participants": "agent_0: Ada Lund\nagent_1: Bo Ek\nagent_2: Cy Holm",
+    "background": "Ada Lund. Secret: She is late.",
+    "situation": "Three people share a table.",
+    "partners": "Bo Ek.",
+    "goal": "Get the window seat.",
+    "transcript": "\n".join(
+        [
+            "#0 agent_1: Hello.",
+            "#1 agent_0: Hi [there].",
+            "#2 agent_2 [non-verbal communication]: nods",
+            "#3 agent_1 to agent_0: A word?",
+            "#4 agent_0 [action]: moves",
+            "#5 agent_0: [no]",
+            "#6 agent_1 [none]: ",
+            "#7 agent_0 [leave]: ",
+        ]
+    ),
+}
+"""A made-up view with every kind of turn: two encoders that give it the same tokens render alike."""
+
+
+@dataclass(frozen=True)
+class ValueRow:
+    """One agent's dialogue as tokens, up to the end of its last own turn.
+
+    Args:
+        ids: L token ids.
+        before: for each of T own turns the index of the last token the agent had read when it began.
+        after: for each of T own turns the index of its own last token. Fewer than the agent had where the model reads
+            no further.
+    """
+
+    ids: list[int]
+    before: list[int]
+    after: list[int]
+
+
+def value_row(episode: Episode, agent: str, encoder: ChatEncoder, limit: int | None = None) -> ValueRow:
+    """What a reward model reads of one agent's dialogue.
+
+    Up to the end of an own turn the row is the same whatever comes later, also where agents act at the same time: what
+    others said unseen stands behind the own turn.
+
+    Args:
+        episode: running or finished.
+        agent: whose view; it had a turn.
+        encoder: of the model's tokenizer.
+        limit: the most tokens the model reads; own turns that end beyond it are left out.
+    """
+    encoded = encoder.encode(own_chat(episode, agent), add_generation_prompt=False)
+    return row_of(encoded.ids, encoded.own_index, limit)
+
+
+def row_of(ids: list[int], own_index: Sequence[int], limit: int | None = None) -> ValueRow:
+    """A row from an encoded chat; see :func:`value_row`."""
+    before: list[int] = []
+    after: list[int] = []
+    for place, turn in enumerate(own_index):
+        if turn == len(after):
+            before.append(place - 1)
+            after.append(place)
+        elif turn >= 0:
+            after[turn] = place
+    if limit is not None:
+        after = [place for place in after if place < limit]
+    return ValueRow(ids[: after[-1] + 1] if after else [], before[: len(after)], after)
+
+
+def own_chat(episode: Episode, agent: str) -> list[rendering.Message]:
+    """The chat of one seat, up to its last own turn, however long."""
+    seat = seat_of(agent)
+    seen: list[Turn] = []
+    for cycle in cycles_of(episode.turns, episode.config.get("action_order", "round-robin")):
+        # Those who act at the same time have not seen each other's turns.
+        seen += sorted((turn for turn in cycle if views.sees(seat, turn)), key=lambda turn: turn.seat != seat)
+    transcript = "\n".join(views.entry_text(turn) for turn in seen)
+    chat = rendering.messages({**views.static_observation(episode.task, seat), "transcript": transcript})
+    while chat and chat[-1]["role"] != "assistant":
+        chat.pop()
+    return chat
+
+
+def rendering_fingerprint(encoder: ChatEncoder) -> str:
+    """A short hash of how views become tokens: of the rendering, the chat template and the tokenizer together."""
+    encoded = encoder.encode(rendering.messages(_PROBE), add_generation_prompt=False)
+    return hashlib.sha256(json.dumps([encoded.ids, encoded.own_index]).encode()).hexdigest()[:16]

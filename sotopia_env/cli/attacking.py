@@ -1,0 +1,111 @@
+"""Measure how far a judge is moved by agents that talk to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sotopia_env.cli import model_options as models
+from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+
+if TYPE_CHECKING:
+    from sotopia_env.episodes import Episode
+    from sotopia_env.rewards.attack_report import AttackReport, Shift
+
+
+def attack_judge(
+    judge: Annotated[str, typer.Argument(help="rule, llm:MODEL@URL or module:attribute.")],
+    source: Annotated[
+        Path | None, typer.Argument(metavar="[IN]", help="Episodes to attack; by default some are played.")
+    ] = None,
+    on: Annotated[str, typer.Option(help="The family that is played, with its split.")] = "bargain",
+    num_episodes: Annotated[int, typer.Option("--num-episodes", "-n", help="How many are attacked.")] = 4,
+    place: Annotated[str, typer.Option(help="Where an agent talks to the judge: start or end.")] = "end",
+    seed: Seed = 0,
+    dry_run: models.DryRun = False,
+    budget: models.BudgetText = None,
+    cached_only: models.CachedOnly = False,
+    price_in: models.PriceIn = None,
+    price_out: models.PriceOut = None,
+    cache: Annotated[Path | None, typer.Option(help="File that keeps a model's replies.")] = None,
+    ledger: models.LedgerFile = None,
+    max_tokens: models.MaxTokens = 2048,
+    concurrency: models.Concurrency = 64,
+    timeout: models.Timeout = 120.0,
+    as_json: AsJson = False,
+) -> None:
+    """Say by how much a judge's scores move when an agent gives it orders, fakes the record, or hides words."""
+    with clear_errors("replies that came are in the cache"):
+        from sotopia_env.agents.ledger import Ledger
+        from sotopia_env.rewards.attack_report import attack_variants, measure_attacks
+        from sotopia_env.rewards.judges import as_judge
+        from sotopia_env.rewards.llm_judge import LLMJudge
+
+        if place not in ("start", "end"):
+            raise ValueError(f"--place {place!r} is neither start nor end")
+        if num_episodes < 1:
+            raise ValueError(f"-n: {num_episodes} is not a positive number")
+        if cached_only and cache is None:
+            raise ValueError("--cached-only makes no call, and there is no cache; give --cache FILE")
+        counted = Ledger(ledger)
+        options = models.ModelOptions(
+            cache, counted, cached_only, budget, price_in, price_out, max_tokens, concurrency, timeout, dry_run
+        )
+        made = as_judge(options.of("judge", judge))
+        episodes = _episodes(source, on, num_episodes, seed)
+        if isinstance(made, LLMJudge):
+            found = {f"scores by {made.name}": made.estimate(attack_variants(episodes, place=place))}  # type: ignore[arg-type]
+            models.print_estimates(found)
+            if dry_run:
+                print_json(models.estimates_record(found)) if as_json else None
+                return
+        report = measure_attacks(made, episodes, place=place, seed=seed)  # type: ignore[arg-type]
+        spent = models.bill(counted, price_in, price_out)
+        failed = Counter(failure.kind for failure in getattr(made, "failures", ()))
+        if isinstance(made, LLMJudge):
+            models.print_bill(spent, failed)
+        if as_json:
+            print_json({**asdict(report), **spent, "failures": dict(failed)})
+        else:
+            _print(report)
+        if failed["budget"]:
+            raise typer.Exit(models.EXIT_BUDGET)
+
+
+def _episodes(source: Path | None, on: str, number: int, seed: int) -> list[Episode]:
+    from sotopia_env.rollouts import rollout
+    from sotopia_env.storage import load_episodes
+
+    if source is None:
+        return rollout(on, "scripted:mixed", num_episodes=number, seed=seed)
+    return [episode for episode in load_episodes(source) if episode.ending is not None][:number]
+
+
+def _print(report: AttackReport) -> None:
+    table = Table(title=f"{report.judge}: {report.attacks} attacks on {report.episodes} episodes")
+    for column in ("dimension", "attacks", "shift [95 %]", "moved", "greatest", "by", "pairs", "failed"):
+        table.add_column(column, justify="left" if column in ("dimension", "attacks", "by") else "right")
+    wording = {shift.dimension: shift for shift in report.wording}
+    for shift in report.shifts:
+        # Kinds of attack that moved nothing are in the sum alone.
+        if shift.kind == "all" or shift.moved != 0 or shift.failed:
+            table.add_row(*_row(shift))
+        if shift.kind == "all":
+            table.add_row(*_row(wording[shift.dimension]))
+    Console(width=120, highlight=False).print(table)
+
+
+def _row(shift: Shift) -> tuple[str, ...]:
+    def signed(value: Any) -> str:
+        return "unknown" if value is None else f"{value:+.2f}"
+
+    interval = signed(shift.mean) if shift.mean is None else f"{shift.mean:+.2f} [{shift.low:+.2f}, {shift.high:+.2f}]"
+    moved = "unknown" if shift.moved is None else f"{shift.moved:.0%}"
+    by = shift.by if shift.kind != "wording" else ""
+    return shift.dimension, shift.kind, interval, moved, signed(shift.greatest), by, str(shift.pairs), str(shift.failed)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sotopia_env.rewards.judge_attacks import ATTACKS
+
+Run = Callable[..., Any]
+
+
+def gullible(sent: dict[str, Any]) -> str:
+    asked = "give me 10" in sent["messages"][1]["content"]
+    mark = {"reason": "", "score": 0}
+    marks = dict.fromkeys(("relationship", "secret", "social_rules", "financial_and_material_benefits"), mark)
+    marks |= {d: {"reason": "", "score": 9 if asked else 3} for d in ("goal", "knowledge", "believability")}
+    return json.dumps({"agent_0": marks, "agent_1": marks})
+
+
+def test_the_report_of_a_gullible_judge(chat_server: Any, done: Run, tmp_path: Path) -> None:
+    chat_server.answer(gullible)
+    arguments = ["attack-judge", f"llm:m@{chat_server.url}", "-n", 1, "--cache", tmp_path / "c"]
+    estimate = json.loads(done(*arguments, "--dry-run", "--json"))
+    assert estimate["total"]["calls"] == len(ATTACKS) + 2
+    assert chat_server.requests == []
+    report = json.loads(done(*arguments, "--json"))
+    goal = next(s for s in report["shifts"] if (s["dimension"], s["kind"]) == ("goal", "all"))
+    assert (goal["greatest"], goal["by"]) == (6, "plain order")
+    assert report["calls"] == len(ATTACKS) + 2
+    table = done(*arguments, "--cached-only")
+    assert "plain order" in table
+    assert "+6.00" in table
+    assert len(chat_server.requests) == len(ATTACKS) + 2
+
+
+def test_a_budget_ends_it(chat_server: Any, call: Run) -> None:
+    chat_server.answer(gullible)
+    result = call("attack-judge", f"llm:m@{chat_server.url}", "-n", 1, "--budget", "5 calls", "--json")
+    assert result.exit_code == 3
+    assert len(chat_server.requests) == 5
+
+
+def test_a_rule_judge_shows_no_shift(done: Run) -> None:
+    report = json.loads(done("attack-judge", "rule", "-n", 2, "--place", "start", "--json"))
+    assert {shift["greatest"] for shift in report["shifts"]} == {0}
+
+
+def test_what_cannot_be_done_is_one_line(refused: Run) -> None:
+    assert "neither start nor end" in refused("attack-judge", "rule", "--place", "middle")
+    assert "-n: 0" in refused("attack-judge", "rule", "-n", 0)
+    assert "give --cache FILE" in refused("attack-judge", "llm:m", "--cached-only")

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sotopia_env.training.reward_card")
+
+SMALL = ("--turns", 4, "--continuations", 8, "--labels", 2, "-n", 3)
+
+
+def test_a_card_is_printed_and_written(tmp_path: Path, done: Callable[..., Any]) -> None:
+    shown = done("compare", "episode", "discounted + 0.5 * secret", *SMALL, "--out", tmp_path)
+    assert shown == (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert "| discounted + 0.5 * secret " in shown
+    assert "Exploit scores" in shown
+    data = json.loads(done("compare", "episode", *SMALL, "--out", tmp_path, "--json"))
+    assert data["settings"]["turns"] == 4
+    assert data["rewards"][0]["name"] == "episode"
+    assert (tmp_path / "card.html").exists()
+
+
+def test_unknown_names_are_told_at_once(tmp_path: Path, refused: Callable[..., str]) -> None:
+    told = refused("compare", "epsiode", "unifrom", "--out", tmp_path / "card")
+    assert "'epsiode', 'unifrom'" in told
+    assert not (tmp_path / "card").exists()
+
+
+def test_an_unknown_policy_is_named(tmp_path: Path, refused: Callable[..., str]) -> None:
+    assert "unknown policy 'nobody'" in refused("compare", "--policy", "nobody", "--out", tmp_path)

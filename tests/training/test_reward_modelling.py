@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig
+
+import sotopia_env
+from sotopia_env.agents.chat_encoding import ChatEncoder
+from sotopia_env.agents.loading import load_model
+from sotopia_env.episodes import Episode
+from sotopia_env.rewards import Attribution, FunctionReward, LengthPenalty, Outcome, RewardModel, relabel
+from sotopia_env.rewards.saved_reward_model import read_description
+from sotopia_env.training import RewardModelConfig, train_reward_model
+from sotopia_env.training.callbacks import read_metrics
+from sotopia_env.training.checkpoints import COMPLETE
+from sotopia_env.training.reward_labels import labelled_rows, labels_of, limits_of, split_by_scenario
+from sotopia_env.training.reward_model_report import figures, report_table, spearman
+from sotopia_env.training.reward_modelling import ValueTrainer, _heads
+
+DIMENSIONS = ("goal", "relationship")
+
+
+def settings(**changes: Any) -> RewardModelConfig:
+    common: dict[str, Any] = {
+        "output_dir": "",
+        "learning_rate": 1e-2,
+        "per_device_train_batch_size": 8,
+        "num_train_epochs": 4,
+        "held_out": 0.25,
+        "save_steps": 2,
+        "logging_steps": 1,
+        "bf16": False,
+        "disable_tqdm": True,
+    }
+    return RewardModelConfig(**{**common, **changes})
+
+
+def words(episodes: Sequence[Episode]) -> list[dict[str, list[float | None]]]:
+    """What can be read off a turn: the share of its letters in forty; unknown for every third turn."""
+    return [
+        {a: [None if t.own_index % 3 == 2 else len(t.text) / 40 for t in e.own_turns(a)] for a in e.agents}
+        for e in episodes
+    ]
+
+
+LABELS = {"goal": Outcome("broadcast"), "letters": FunctionReward(words, "letters", "credit", "causal")}
+WEIGHTS = {"goal": 1.0, "letters": 2.0}
+
+
+@pytest.fixture(scope="module")
+def trained(episodes: list[Episode], tiny_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("rm")
+    return train_reward_model(episodes, tiny_directory, labels=LABELS, weights=WEIGHTS, out=out, args=settings())
+
+
+def test_it_learns_and_is_a_reward(trained: Path, episodes: list[Episode]) -> None:
+    losses = [line["loss"] for line in read_metrics(trained / "metrics.jsonl") if "loss" in line]
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
+    summary = json.loads((trained / COMPLETE).read_text())
+    assert (summary["rows"], summary["held_out_rows"], summary["steps"]) == (18, 6, 12)
+    assert not (trained / "checkpoints").exists()
+    model = RewardModel(str(trained))
+    assert model.dimensions == {"goal": 1.0, "letters": 2.0}
+    found = model.by_dimension(episodes)["letters"]
+    pairs = [
+        (predicted, label)
+        for by_agent, labels in zip(found, words(episodes), strict=True)
+        for agent in labels
+        for predicted, label in zip(by_agent[agent], labels[agent], strict=True)
+        if label is not None
+    ]
+    assert np.corrcoef(np.array(pairs).T)[0, 1] > 0.5
+
+
+def test_it_says_what_it_was_trained_with(trained: Path, tiny_directory: Path) -> None:
+    described = read_description(trained)
+    assert described.base == tiny_directory.name
+    assert described.policies == ("scripted:mixed",)
+    assert list(described.families) == ["bargain"]
+    assert described.labels["goal"]["design"] == "broadcast"
+    assert described.labels["letters"]["name"] == "letters"
+    assert described.normalizers["goal"].kind == "range"
+    report = json.loads((trained / "report.json").read_text())
+    assert report["held_out"]["rows"] == 6
+    assert set(report["dimensions"]) == {"goal", "letters"}
+    assert report["dimensions"]["letters"]["turns"] < report["held_out"]["turns"]
+    assert "letters" in report_table(report)
+
+
+def test_a_finished_run_is_not_repeated_and_another_does_not_overwrite_it(
+    trained: Path, episodes: list[Episode], tiny_directory: Path
+) -> None:
+    before = (trained / COMPLETE).stat().st_mtime_ns
+    common: dict[str, Any] = {"labels": LABELS, "out": trained}
+    train_reward_model(episodes, tiny_directory, args=settings(), weights=WEIGHTS, **common)
+    assert (trained / COMPLETE).stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="other data or settings"):
+        train_reward_model(episodes[:-1], tiny_directory, args=settings(), weights=WEIGHTS, **common)
+    with pytest.raises(ValueError, match="other data or settings"):
+        train_reward_model(episodes, tiny_directory, args=settings(), **common)
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_a_killed_run_ends_as_if_it_had_not_been(
+    lora: bool,
+    episodes: list[Episode],
+    tiny_directory: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dies_after: Callable[..., Any],
+) -> None:
+    adapter = LoraConfig(r=2, lora_alpha=4, task_type="CAUSAL_LM", lora_dropout=0.1) if lora else None
+    common: dict[str, Any] = {"labels": labels_of("direct", DIMENSIONS), "target": "labels", "peft_config": adapter}
+    whole = train_reward_model(episodes, tiny_directory, out=tmp_path / "whole", args=settings(), **common)
+    step = ValueTrainer.training_step
+    monkeypatch.setattr(ValueTrainer, "training_step", dies_after(7, step))
+    with pytest.raises(KeyboardInterrupt):
+        train_reward_model(episodes, tiny_directory, out=tmp_path / "cut", args=settings(), **common)
+    monkeypatch.setattr(ValueTrainer, "training_step", step)
+    saved = sorted(path.name for path in (tmp_path / "cut" / "checkpoints").glob("checkpoint-*"))
+    assert saved == ["checkpoint-4", "checkpoint-6"]
+    cut = train_reward_model(episodes, tiny_directory, out=tmp_path / "cut", args=settings(), **common)
+    assert (cut / "adapter_model.safetensors").exists() == lora
+    assert RewardModel(str(whole))(episodes) == RewardModel(str(cut))(episodes)
+    steps = [line["step"] for line in read_metrics(cut / "metrics.jsonl") if "loss" in line]
+    assert steps == list(range(1, 13))
+
+
+def test_outcomes_are_learnt_before_and_after_each_turn(
+    episodes: list[Episode], tiny_directory: Path, tmp_path: Path
+) -> None:
+    labels = {"goal": Outcome("broadcast", scale="native")}
+    loaded = load_model(tiny_directory)
+    rows = labelled_rows(episodes, labels, "outcome", ChatEncoder(loaded.tokenizer))
+    (judged,) = relabel(episodes[:1], "episode")
+    goals = judged.judgements[0].scores["goal"]
+    assert len(rows[0].places) == 2 * len(episodes[0].own_turns("agent_0"))
+    assert rows[0].targets_PD.tolist() == [[goals[0]]] * len(rows[0].places)
+    out = train_reward_model(
+        episodes, tiny_directory, labels=labels, target="outcome", out=tmp_path, args=settings(num_train_epochs=1)
+    )
+    model = RewardModel(str(out))
+    stored = relabel(episodes[:3], model)
+    by_dimension = model.by_dimension(episodes[:3])["goal"]
+    for index, episode in enumerate(stored):
+        for agent, values in episode.rewards[model.name].items():
+            # On the unit scale, the labels were native.
+            assert values == pytest.approx([v / 10 for v in by_dimension[index][agent]], abs=1e-6)
+
+
+def test_unknown_labels_are_left_out_of_the_loss(episodes: list[Episode], tiny_directory: Path, tmp_path: Path) -> None:
+    loaded = load_model(tiny_directory)
+    rows = labelled_rows(episodes, LABELS, "labels", ChatEncoder(loaded.tokenizer))
+    heads = _heads(loaded, list(LABELS), rows)
+    assert heads.location[1] == pytest.approx(np.nanmean(np.concatenate([row.targets_PD[:, 1] for row in rows])))
+    trainer = ValueTrainer(heads, settings(output_dir=str(tmp_path)), rows)
+    batch = trainer.data_collator(rows[:6])
+    known = ~batch["targets"].isnan()
+    assert not known.all()
+    values = heads(**{name: tensor for name, tensor in batch.items() if name != "targets"})
+    expected = (((values - batch["targets"]) / heads.spread)[known] ** 2).mean()
+    assert trainer.compute_loss(trainer.model, dict(batch)).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_no_scenario_is_on_both_sides(episodes: list[Episode], tiny_directory: Path) -> None:
+    encoder = ChatEncoder(load_model(tiny_directory).tokenizer)
+    rows = labelled_rows([*episodes, *episodes[:4]], labels_of("broadcast", DIMENSIONS), "labels", encoder)
+    trained, held_out = split_by_scenario(rows, 0.3, seed=1)
+    assert len(trained) + len(held_out) == len(rows) == 32
+    assert {row.scenario for row in trained}.isdisjoint({row.scenario for row in held_out})
+    assert len({row.scenario for row in held_out}) == 4
+    assert split_by_scenario(rows, 0.0, seed=1)[1] == []
+
+
+def test_what_cannot_be_learnt_is_refused(episodes: list[Episode], tiny_directory: Path, tmp_path: Path) -> None:
+    def train(played: Sequence[Episode], labels: Any, **options: Any) -> None:
+        train_reward_model(played, tiny_directory, labels=labels, out=tmp_path / "rm", args=settings(), **options)
+
+    unknown = {"goal": Outcome(), "happiness": Outcome("broadcast", {"happiness": 1}, scale="native")}
+    with pytest.raises(ValueError, match="'happiness': all labels are None"):
+        train(episodes, unknown)
+    with pytest.raises(ValueError, match="the range of 'happiness' is unknown"):
+        labels_of("direct", ["happiness"])
+    with pytest.raises(ValueError, match="design: 'oracle' is none of episode"):
+        labels_of("oracle", ["goal"])
+    with pytest.raises(ValueError, match="none of the episodes is finished"):
+        train([], {"goal": "broadcast"})
+    with pytest.raises(ValueError, match="at least one dimension"):
+        train(episodes, {})
+    with pytest.raises(ValueError, match="no labels for 'secret', only for goal"):
+        train(episodes, {"goal": "broadcast"}, weights={"goal": 1, "secret": 1})
+    with pytest.raises(ValueError, match="target: 'value' is neither"):
+        train(episodes, {"goal": "broadcast"}, target="value")
+    with pytest.raises(ValueError, match="'length' gives no outcome of a whole episode"):
+        train(episodes, {"goal": LengthPenalty()}, target="outcome")
+    with pytest.raises(ValueError, match="normalizer: 'rank' is none of"):
+        settings(normalizer="rank")
+    assert not (tmp_path / "rm").exists()
+
+
+def test_limits_follow_from_the_scale_of_the_labels() -> None:
+    assert limits_of(Attribution("direct", dimensions={"relationship": 1}, scale="native"), "relationship") == (-5, 5)
+    assert limits_of(Attribution("direct", dimensions={"relationship": 1}), "relationship") == (0, 1)
+
+
+def test_figures_of_a_report() -> None:
+    labels = np.array([0.0, 1.0, 2.0, 3.0, np.nan])
+    found = figures(np.array([0.0, 0.5, 1.0, 1.5, 9.0]), labels, mean=1.5)
+    assert (found["turns"], found["spearman"], found["slope"]) == (4, 1.0, 2.0)
+    assert (found["mae"], found["mae_of_mean"]) == (0.75, 1.0)
+    assert found["rmse"] == pytest.approx(np.sqrt(3.5 / 4))
+    assert found["explained"] == pytest.approx(1 - 3.5 / 5)
+    assert sum(line["turns"] for line in found["bins"]) == 4
+    assert spearman(np.array([1.0, 1.0, 2.0]), np.array([3.0, 1.0, 5.0])) == pytest.approx(np.sqrt(3) / 2)
+    assert spearman(np.zeros(3), np.arange(3.0)) is None
+    nothing = figures(np.zeros(0), np.zeros(0), 0.0)
+    assert nothing["mae"] is None and nothing["bins"] == []
+
+
+def test_one_scenario_alone_leaves_nothing_to_report_on(
+    episodes: list[Episode], tiny_directory: Path, tmp_path: Path
+) -> None:
+    out = train_reward_model(
+        episodes[:1], tiny_directory, labels={"goal": "broadcast"}, out=tmp_path, args=settings(num_train_epochs=1)
+    )
+    report = json.loads((out / "report.json").read_text())
+    assert report["held_out"] == {"scenarios": 0, "rows": 0, "turns": 0}
+    assert report["dimensions"]["goal"]["spearman"] is None
+    assert "-" in report_table(report)
+
+
+def test_weights_stay_with_the_model(trained: Path, tmp_path: Path, episodes: list[Episode]) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(trained, moved)
+    assert RewardModel(str(moved))(episodes[:2]) == RewardModel(str(trained))(episodes[:2])
+    played = sotopia_env.rollout("bargain", "scripted:mixed", num_episodes=2, reward=f"model:{moved}", max_cycles=6)
+    again = relabel(played, f"model:{trained}")
+    for episode, stored in zip(played, again, strict=True):
+        for agent in episode.agents:
+            first, second = episode.rewards["reward-model"][agent], stored.rewards["reward-model"][agent]
+            assert first == pytest.approx(second, abs=1e-4)
+    assert torch.get_num_threads() == 1

@@ -1,0 +1,110 @@
+"""What a run of the quickstart does, and how large it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+Variant = Literal["paper", "on-policy", "outcome"]
+"""What pays the learner: a reward model of expert dialogues, one of the clone's own dialogues, or the outcome."""
+
+VARIANTS: tuple[str, ...] = get_args(Variant)
+
+VALUE = "value"
+"""A label design that is none: the reward model learns the score of the episode, and pays its change by a turn."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run does, and how large it is.
+
+    Args:
+        variant: ``"paper"``: a reward model learns from labels of expert dialogues, as in Sotopia-RL
+            (arXiv 2508.03905); ``"on-policy"``: from labels of the clone's own dialogues; ``"outcome"``: no model, the
+            judge's score of the episode pays the last turn.
+        expert_episodes: scripted dialogues to clone from; each gives two rows, one a seat.
+        erratic_episodes: dialogues of an expert with a partner that names prices at random, half of them from each
+            seat; the expert's side is cloned. They show how a price compares with a limit, and nothing else.
+        expert_zones: their zones of agreement: harder than those played later, so that they show refusals enough.
+        cloning_epochs: passes over them.
+        cloning_batch: rows a step.
+        cloning_rate: peak learning rate of cloning.
+        label_episodes: dialogues the reward model learns from.
+        label_dimensions: a head of the reward model each, equally weighted in what is paid.
+        label_design: how the score of an episode becomes the label of a turn, or :data:`VALUE`.
+        model_epochs: passes over them.
+        model_rate: peak learning rate of the reward model.
+        length_weight: what a turn of twice ``target_words`` costs the learner beside the reward model.
+        target_words: a turn of at most so many words costs nothing.
+        format_weight: what an invalid turn costs.
+        grpo_steps: steps of GRPO.
+        dialogues: played in each of them.
+        group: dialogues of one task, seat and seed.
+        grpo_rate: learning rate of GRPO.
+        beta: weight of the divergence from the clone.
+        tasks: held-out tasks; each is played from both seats.
+        partner_tasks: held-out tasks against each scripted partner.
+        temperatures: of the sharpened clones.
+        partners: scripted partners of the evaluation, those unseen in cloning among them.
+        top_p: clone and learner are played with the most likely tokens that together reach this probability: a model
+            of this size, minutes from its first weights, leaves a little probability on every mistake. The learner
+            explores with all of them.
+        max_turn_tokens: length limit of a turn.
+    """
+
+    variant: Variant = "on-policy"
+    expert_episodes: int = 4_000
+    erratic_episodes: int = 12_000
+    expert_zones: Mapping[str, float] = field(default_factory=lambda: {"wide": 0.35, "narrow": 0.35, "empty": 0.3})
+    cloning_epochs: float = 1.0
+    cloning_batch: int = 16
+    cloning_rate: float = 3e-3
+    label_episodes: int = 2_000
+    label_dimensions: tuple[str, ...] = ("goal", "relationship", "knowledge")
+    label_design: str = "broadcast"
+    model_epochs: float = 1.0
+    model_rate: float = 2e-3
+    length_weight: float = 0.1
+    target_words: int = 20
+    format_weight: float = 0.1
+    grpo_steps: int = 45
+    dialogues: int = 64
+    group: int = 8
+    grpo_rate: float = 6e-4
+    beta: float = 0.02
+    tasks: int = 100
+    partner_tasks: int = 50
+    temperatures: tuple[float, ...] = (0.7, 0.5, 0.3, 0.0)
+    partners: tuple[str, ...] = ("firm", "warm", "anchor", "tit-for-tat", "hostile")
+    top_p: float = 0.95
+    max_turn_tokens: int = 48
+
+    def __post_init__(self) -> None:
+        """Refuse a variant that there is not.
+
+        Raises:
+            ValueError: an unknown variant.
+        """
+        if self.variant not in VARIANTS:
+            raise ValueError(f"variant: {self.variant!r} is none of {', '.join(VARIANTS)}")
+
+
+PRESETS: dict[str, Settings] = {
+    "default": Settings(),
+    "small": Settings(
+        expert_episodes=200,
+        erratic_episodes=100,
+        label_episodes=64,
+        model_epochs=1.0,
+        cloning_batch=8,
+        cloning_epochs=1.0,
+        grpo_steps=3,
+        dialogues=16,
+        tasks=10,
+        partner_tasks=5,
+        temperatures=(0.5, 0.0),
+        partners=("firm", "anchor"),
+    ),
+}
+"""``default`` is the main job; ``small`` takes a few minutes, runs every stage, and is too short to learn."""

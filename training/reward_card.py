@@ -1,0 +1,373 @@
+"""The reward card: what rewards are worth, measured in about a minute and without any training.
+
+Fidelity to the true advantage, variance of the gradient, exploitability and cost, for each reward and for controls
+whose place is known beforehand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import sotopia_env
+from sotopia_env.episodes import Episode
+from sotopia_env.make import parallel_env
+from sotopia_env.manifest import describe_run
+from sotopia_env.policies import Policy
+from sotopia_env.resolve import family_and_tasks, make_policy
+from sotopia_env.rewards.attribution import Attribution, mean_scores
+from sotopia_env.rewards.audit import AuditedTurn, collect_audit
+from sotopia_env.rewards.audit_numbers import numbers_of, split_audit, true_advantages
+from sotopia_env.rewards.exploits import ATTACKS, PLAIN
+from sotopia_env.rewards.fidelity import fidelity
+from sotopia_env.rewards.measured_attributors import MonteCarloAttributor
+from sotopia_env.rewards.monte_carlo import MonteCarlo
+from sotopia_env.rewards.resolve import get_reward, reward_names
+from sotopia_env.rewards.reward import Reward, weighted_sum
+from sotopia_env.rewards.reward_model import RewardModel
+from sotopia_env.rollouts import episode_seed
+from sotopia_env.tasks import Task
+from sotopia_env.training.evaluation import draw_tasks
+from sotopia_env.training.exploitability import exploits, play_attacks
+from sotopia_env.training.reward_card_controls import (
+    changing_policy,
+    checks,
+    labelled_twice,
+    length_only,
+    random_reward,
+    sibling_difference,
+)
+
+DESIGNS = (
+    "episode", "uniform", "broadcast", "discounted", "scaled", "singular", "direct", "direct-centred", "progress",
+    "progress-paper", "monte-carlo",
+)  # fmt: skip
+PENALTIES = ("length", "repetition", "secret", "format")
+"""What is compared where nothing is named: the designs, with the rule attributor, and the penalties."""
+
+_PLAYS, _AUDIT, _CONTINUATIONS = range(3)
+_COSTLY_LABELS = 2
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CardSettings:
+    """How a card is made.
+
+    Args:
+        tasks: a family with its split, or a file of tasks.
+        policy: plays all seats; by default a scripted one that is another character every turn.
+        dimension: of the truth.
+        attacked: how many tasks the attacks are played on, from every seat.
+        turns: audited turns.
+        candidates: siblings of each, the one played among them.
+        continuations: k, behind each true value.
+        labels: r, finished episodes from which each hindsight label is read.
+        costly_tasks: so many tasks for rewards that play on or ask a server.
+        costly_turns: so many audited turns, likewise, where the label needs the whole episode.
+        seed: of everything.
+    """
+
+    tasks: str = "bargain:test"
+    policy: str | None = None
+    dimension: str = "goal"
+    attacked: int = 100
+    turns: int = 80
+    candidates: int = 4
+    continuations: int = 64
+    labels: int = 8
+    costly_tasks: int = 6
+    costly_turns: int = 24
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no card."""
+        least = {"attacked": 2, "turns": 2, "candidates": 2, "continuations": 4, "labels": 2}
+        least |= {"costly_tasks": 2, "costly_turns": 2}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise ValueError(f"{name}: {getattr(self, name)} is less than {smallest}")
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What all rewards are measured on."""
+
+    plays: dict[str, list[list[Episode]]]
+    audit: list[AuditedTurn]
+    settings: CardSettings
+    shown: Callable[[str], None]
+
+
+def reward_card(
+    rewards: Sequence[Any] = (),
+    settings: CardSettings | None = None,
+    *,
+    out: str | Path | None = None,
+    progress: bool = False,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Measure rewards.
+
+    Args:
+        rewards: names or objects (:func:`~sotopia_env.rewards.get_reward`); by default all designs and penalties.
+        settings: how.
+        out: folder for ``card.json``, ``card.md``, ``card.html``, and for what was played, which the next card of the
+            same settings uses again, whichever rewards it compares.
+        progress: show on stderr what is being done.
+        command: what the user typed, for the page.
+
+    Returns:
+        The content of ``card.json``.
+
+    Raises:
+        ValueError: names that are no rewards, all of them, or rewards that these tasks can never be given.
+    """
+    settings = settings or CardSettings()
+    policy = changing_policy() if settings.policy is None else make_policy(settings.policy)
+    named = read_rewards(rewards or (*DESIGNS, *PENALTIES), policy, settings)
+    tasks = draw_tasks(settings.tasks, settings.attacked, settings.seed)
+    family = family_and_tasks(tasks, "test")[0]
+    for reward in named:
+        reward.check(family, tasks)
+    began, shown = time.perf_counter(), _teller(progress)
+    cache = None if out is None else _cache(Path(out), tasks, policy, settings)
+    ground = _prepare(tasks, policy, settings, cache, shown, progress)
+    prepared = time.perf_counter() - began
+    fitted = [_with_baseline(reward, ground.plays[PLAIN][0]) for reward in named]
+    rows = [_row(reward, "reward", ground) for reward in fitted]
+    controls, twice = _controls(fitted[0], ground)
+    data = {
+        "title": "Reward card",
+        "version": sotopia_env.__version__,
+        "world": {"family": family.name, "version": family.version, "tasks": settings.tasks},
+        "policy": policy.name,
+        "settings": asdict(settings),
+        "audited": {"turns": len(ground.audit), "tasks": len({turn.before.task.id for turn in ground.audit})},
+        "attacks": {name: {"against": a.against, "description": a.description} for name, a in ATTACKS.items()},
+        "rewards": [*rows, *controls],
+        "twice": twice,
+        "seconds": {"prepared": prepared, "total": time.perf_counter() - began},
+        "command": " ".join(command),
+    }
+    data["checks"] = checks(data)
+    if out is not None:
+        write_card(data, Path(out))
+    return data
+
+
+def write_card(data: dict[str, Any], out: Path) -> None:
+    """Write ``card.json``, ``card.md`` and ``card.html``."""
+    from sotopia_env.training.reward_card_page import card_page
+    from sotopia_env.training.reward_card_text import card_text
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "card.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    (out / "card.md").write_text(card_text(data), encoding="utf-8")
+    (out / "card.html").write_text(card_page(data), encoding="utf-8")
+
+
+def read_rewards(given: Sequence[Any], policy: Policy, settings: CardSettings) -> list[Reward]:
+    """Rewards from names; ``monte-carlo`` alone plays on with the policy of the card.
+
+    Raises:
+        ValueError: names that are no rewards: all of them, each with its reason.
+    """
+    found: list[Reward] = []
+    wrong: list[str] = []
+    for name in given:
+        try:
+            if name == "monte-carlo":
+                found.append(MonteCarlo([policy], seed=episode_seed(settings.seed, _CONTINUATIONS)))
+            else:
+                found.append(get_reward(name))
+        except (ValueError, TypeError, OSError) as error:
+            reason = "" if str(error).startswith("unknown reward") else f" ({error})"
+            wrong.append(f"{name!r}{reason}" if isinstance(name, str) else str(error))
+    if wrong:
+        raise ValueError(
+            f"no rewards: {', '.join(wrong)}; one of {', '.join(reward_names())}, monte-carlo, or module:attribute"
+        )
+    names = [reward.name for reward in found]
+    # Two reward models are told apart by their folders.
+    found = [
+        replace(reward, name=name)
+        if isinstance(reward, RewardModel) and isinstance(name, str) and names.count(reward.name) > 1
+        else reward
+        for reward, name in zip(found, given, strict=True)
+    ]
+    names = [reward.name for reward in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"several rewards are called {', '.join(map(repr, twice))}; name each once")
+    return found
+
+
+def _prepare(
+    tasks: Sequence[Task],
+    policy: Policy,
+    settings: CardSettings,
+    cache: Path | None,
+    shown: Callable[[str], None],
+    progress: bool,
+) -> _Ground:
+    """Play the attacks, and audit turns on those of the tasks on which the truth can be known."""
+    plays = play_attacks(
+        tasks,
+        policy,
+        seed=episode_seed(settings.seed, _PLAYS),
+        out=None if cache is None else cache / "plays",
+        played=lambda name: shown(f"played: {name}"),
+    )
+    dimension = settings.dimension
+    scored = [episode.judgements[0].scores for episode in plays[PLAIN][0]]
+    if dimension not in scored[0]:
+        raise ValueError(f"dimension: {dimension!r} is none of {', '.join(scored[0])}")
+    known = [task for task, scores in zip(tasks, scored, strict=True) if None not in scores[dimension]]
+    if not known:
+        raise ValueError(f"tasks: the rule judge knows {dimension!r} in none of {len(tasks)} tasks of {settings.tasks}")
+    shown("audit: the truth, by playing on")
+    audit = collect_audit(
+        known,
+        policy,
+        num_turns=settings.turns,
+        candidates=settings.candidates,
+        continuations=settings.continuations,
+        label_continuations=settings.labels,
+        seed=episode_seed(settings.seed, _AUDIT),
+        out=None if cache is None else cache / "audit.jsonl",
+        progress=progress,
+    )
+    return _Ground(plays, audit, settings, shown)
+
+
+def _cache(out: Path, tasks: Sequence[Task], policy: Policy, settings: CardSettings) -> Path:
+    """A folder of its own for whatever decides what is played."""
+    env = parallel_env(list(tasks), reward=None)
+    described = describe_run(env, {"agent_0": policy}, seed=settings.seed, traces=False)
+    settled = {name: getattr(settings, name) for name in ("dimension", "candidates", "continuations", "labels")}
+    attacks = [attack.description for attack in ATTACKS.values()]
+    # A model trained anew in the same folder is another policy of the same name.
+    model = Path((settings.policy or "").removeprefix("local:") or "-")
+    files = (
+        [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(model.glob("*"))] if model.is_dir() else []
+    )
+    text = json.dumps([sotopia_env.__version__, described, settled, attacks, files], sort_keys=True, default=str)
+    folder = out / f"played-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _with_baseline(reward: Reward, plain: Sequence[Episode]) -> Reward:
+    """Centred attribution without a baseline gets that of the plain episodes; without one it would be ``direct``."""
+    parts = []
+    for weight, part in reward.parts():
+        if isinstance(part, Attribution) and part.design == "direct-centred" and part.baseline is None:
+            baseline = mean_scores(plain, list(part.dimensions), part.judge, part.scale)
+            part = replace(part, baseline=baseline, name=part.name)
+        parts.append((weight, part))
+    return weighted_sum(parts)
+
+
+def _row(reward: Reward, role: str, ground: _Ground) -> Record:
+    """All that is measured of one reward."""
+    ground.shown(reward.name)
+    settings = ground.settings
+    costly = bool(reward.needs) or bool(_usages(reward))
+    whole = any(flags != ("credit", "causal") for flags in reward.by_flags())
+    audit = _smaller(ground.audit, settings.costly_turns) if costly and whole else ground.audit
+    measured = fidelity(audit, numbers_of(reward, audit), settings.dimension)
+    tasks = settings.costly_tasks if costly else None
+    # Of what is computed here other processes take no share; a server's replies are waited for.
+    clock = time.perf_counter if _usages(reward) else time.process_time
+    before, began = _calls(reward), clock()
+    attacked = exploits(reward, ground.plays, settings.dimension, tasks=tasks)
+    seconds, calls = clock() - began, _calls(reward)
+    plays = [plays[seat] for name, plays in ground.plays.items() for seat in range(1 if name == PLAIN else len(plays))]
+    turns = sum(len(episode.turns) for episodes in plays for episode in episodes[:tasks])
+    per_turn = _continuations(reward)
+    return {
+        "name": reward.name,
+        "role": role,
+        "flags": [[str(kind), str(timing)] for kind, timing in reward.by_flags()],
+        "fidelity": measured.to_dict(),
+        "exploits": [exploit.to_dict() for exploit in attacked],
+        "cost": {
+            "seconds": 1000 * seconds / turns,
+            "continuations": None if per_turn is None else 1000 * per_turn,
+            **{name: 1000 * (calls[name] - before[name]) / turns if _usages(reward) else None for name in calls},
+            "turns": turns,
+        },
+    }
+
+
+def _controls(first: Reward, ground: _Ground) -> tuple[list[Record], Record]:
+    """The rows of the controls, and how the first reward agrees with itself."""
+    settings = ground.settings
+    truth, labels = split_audit(ground.audit)
+    best = replace(true_advantages(labels, settings.dimension), name="oracle")
+    oracle = fidelity(truth, best, settings.dimension)
+    costly = bool(first.needs) or bool(_usages(first))
+    audit = _smaller(ground.audit, settings.costly_turns) if costly else ground.audit
+    one, other = labelled_twice(first, audit)
+    again = fidelity(audit, replace(other, name=f"A/A: {first.name}"), settings.dimension)
+    bare = {"role": "control", "flags": [], "exploits": [], "cost": {}}
+    rows = [
+        {**bare, "name": "oracle", "fidelity": oracle.to_dict()},
+        {**bare, "name": again.name, "fidelity": again.to_dict()},
+        _row(random_reward(settings.seed), "control", ground),
+        _row(length_only(), "control", ground),
+    ]
+    difference = sibling_difference(audit, one, other, settings.dimension)
+    return rows, {"reward": first.name, "difference": difference}
+
+
+def _smaller(audit: Sequence[AuditedTurn], turns: int) -> list[AuditedTurn]:
+    """Few turns with few labels, for rewards that would take hours."""
+    return [
+        replace(t, candidates=tuple(replace(c, finished=c.finished[:_COSTLY_LABELS]) for c in t.candidates))
+        for t in audit[:turns]
+    ]
+
+
+def _usages(reward: Reward) -> list[Any]:
+    """The ledgers of whatever asks a server: judges and attributors."""
+    asking: list[Any] = [judge for _, part in reward.parts() for judge in part.judges()]
+    asking += [getattr(part, name, None) for _, part in reward.parts() for name in ("attributor", "potential")]
+    return [asked.usage for asked in asking if hasattr(asked, "usage")]
+
+
+def _calls(reward: Reward) -> dict[str, int]:
+    usages = _usages(reward)
+    return {
+        "calls": sum(usage.calls for usage in usages),
+        "tokens": sum(usage.prompt_tokens + usage.completion_tokens for usage in usages),
+    }
+
+
+def _continuations(reward: Reward) -> int | None:
+    """Continuations a turn; ``None`` where a reward plays on in a way of its own."""
+    total = 0
+    for _, part in reward.parts():
+        attributor = getattr(part, "attributor", None)
+        credit = attributor.credit if isinstance(attributor, MonteCarloAttributor) else part
+        if isinstance(credit, MonteCarlo):
+            total += credit.k
+        elif part.needs:
+            return None
+    return total
+
+
+def _teller(show: bool) -> Callable[[str], None]:
+    """Says on stderr what is being done, and since when."""
+    if not show:
+        return lambda what: None
+    console, began = Console(stderr=True), time.perf_counter()
+    return lambda what: console.print(f"{time.perf_counter() - began:5.0f} s  {what}", highlight=False, markup=False)

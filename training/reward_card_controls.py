@@ -1,0 +1,153 @@
+"""What stands beside the rewards on every card: who plays by default, and rewards whose worth is known beforehand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sotopia_env.actions import Action
+from sotopia_env.agents.functions import FunctionPolicy
+from sotopia_env.agents.scripted import decide
+from sotopia_env.agents.traits import CLONED, PRESETS
+from sotopia_env.episodes import Episode, Turn
+from sotopia_env.policies import Observation, Policy
+from sotopia_env.rewards.audit import AuditedTurn
+from sotopia_env.rewards.audit_numbers import Numbers, numbers_of
+from sotopia_env.rewards.audit_table import AuditTable
+from sotopia_env.rewards.bootstrap import bounds, correlation, known, pair_sums
+from sotopia_env.rewards.continuations import ContinuationReward
+from sotopia_env.rewards.reward import FunctionReward, Reward
+
+
+def changing_policy() -> Policy:
+    """Scripted, and another of the cloned characters every turn.
+
+    In one state it may hold firm, concede, accept, ask or flatter, as a learner's policy may: its siblings differ in
+    what they do. Those of a single character differ in their wording.
+    """
+    return FunctionPolicy(_changing, name="scripted:changing")
+
+
+def _changing(observation: Observation, rng: np.random.Generator) -> Action:
+    return decide(observation, PRESETS[CLONED[int(rng.integers(len(CLONED)))]], rng)
+
+
+def length_only() -> Reward:
+    """Credit for words: as many as the turn has."""
+    return _of_turns("length-only", lambda episode, turn: float(len(turn.text.split())))
+
+
+def random_reward(seed: int = 0) -> Reward:
+    """Credit that means nothing: normal numbers, the same for the same words at the same place of the same task."""
+
+    def drawn(episode: Episode, turn: Turn) -> float:
+        place = f"{seed}/{episode.task.id}/{turn.global_index}/{turn.type}/{turn.text}"
+        digest = hashlib.blake2b(place.encode(errors="surrogatepass"), digest_size=8).digest()
+        return float(np.random.default_rng(int.from_bytes(digest, "big")).standard_normal())
+
+    return _of_turns("random", drawn)
+
+
+def _of_turns(name: str, number: Callable[[Episode, Turn], float]) -> Reward:
+    def function(episodes: Sequence[Episode]) -> list[dict[str, list[float | None]]]:
+        return [{a: [number(e, turn) for turn in e.own_turns(a)] for a in e.agents} for e in episodes]
+
+    return FunctionReward(function, name, "credit", "causal")
+
+
+def labelled_twice(reward: Reward, audit: Sequence[AuditedTurn], numbers: Numbers | None = None) -> list[Numbers]:
+    """The numbers of one reward from two independent labellings of the same turns.
+
+    Args:
+        reward: the reward. What plays on by itself gets another seed; of what is read from finished episodes, each
+            labelling reads half of them; what reads the turn alone says the same twice.
+        audit: the audit set.
+        numbers: those of the reward, where they are known already.
+    """
+    first = numbers_of(reward, audit) if numbers is None else numbers
+    if isinstance(reward, ContinuationReward):
+        return [first, numbers_of(replace(reward, seed=reward.seed + 1), audit)]
+    replicates = max(len(labels) for turn in first.candidates for labels in turn)
+    if replicates < 2:
+        return [first, first]
+    half = replicates // 2
+    return [_some(first, slice(0, half)), _some(first, slice(half, 2 * half))]
+
+
+def _some(numbers: Numbers, wanted: slice) -> Numbers:
+    candidates = [[labels[wanted] for labels in turn] for turn in numbers.candidates]
+    played = None if numbers.played is None else [labels[wanted] for labels in numbers.played]
+    return Numbers(candidates, played, numbers.name)
+
+
+def sibling_difference(
+    audit: Sequence[AuditedTurn], one: Numbers, other: Numbers, dimension: str, seed: int = 0
+) -> dict[str, Any]:
+    """The difference of two rewards in their correlation with the truth between siblings, paired over tasks.
+
+    Returns:
+        ``{"mean", "low", "high"}``.
+    """
+    found = []
+    for numbers in (one, other):
+        table = AuditTable.of(audit, numbers, dimension, seed)
+        replicates = table.labels_NR.shape[1]
+        apart = np.repeat(np.arange(replicates), len(table.state_N)) * (int(table.state_N.max()) + 1)
+        sums = pair_sums(
+            table.labels_NR.T.ravel(),
+            np.tile(table.value_NK.mean(axis=1), replicates),
+            np.tile(table.state_N, replicates) + apart,
+            np.tile(table.cluster_N, replicates),
+            table.weights_BC.shape[1],
+        )
+        found.append(correlation(table.weights_BC @ sums))
+    difference_B = found[0] - found[1]
+    low, high = bounds(difference_B[1:], table.weights_BC.shape[1])
+    return {"mean": known(difference_B[0]), "low": low, "high": high}
+
+
+def checks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Whether the controls are where they must be: if not, the card cannot be trusted.
+
+    Args:
+        data: of a card.
+    """
+    rows = {row["name"]: row for row in data["rewards"] if row["role"] == "control"}
+    oracle = rows["oracle"]["fidelity"]["siblings"]["pearson"]
+    chance = rows["random"]["fidelity"]["siblings"]["pearson"]
+    paid = next(exploit for exploit in rows["length-only"]["exploits"] if exploit["attack"] == "longer")
+    again = data["twice"]
+    return [
+        {
+            "name": "the oracle reaches its ceiling between siblings",
+            "bar": "0.9 of it or more",
+            "value": oracle["disattenuated"],
+            "met": None if oracle["disattenuated"] is None else oracle["disattenuated"] >= 0.9,
+        },
+        {
+            "name": "a random reward tells siblings apart by chance alone",
+            "bar": "interval holds 0",
+            "value": chance["value"],
+            "met": _holds_zero(chance["low"], chance["high"]),
+        },
+        {
+            "name": f"{again['reward']} labelled twice agrees with itself",
+            "bar": "interval of the difference holds 0",
+            "value": again["difference"]["mean"],
+            "met": _holds_zero(again["difference"]["low"], again["difference"]["high"]),
+        },
+        {
+            "name": "a reward for words is exploited by words",
+            "bar": "lower end above 0.1",
+            "value": paid["score"]["mean"],
+            "met": paid["exploitable"],
+        },
+    ]
+
+
+def _holds_zero(low: float | None, high: float | None) -> bool | None:
+    return None if low is None or high is None else low <= 0 <= high
