@@ -16,13 +16,16 @@ import pytest
 
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.training.callbacks import read_metrics
-from sotopia_env.training.quickstart import PRESETS, Run, Settings, quickstart
+from sotopia_env.training.quickstart import Run, quickstart
+from sotopia_env.training.quickstart_settings import PRESETS, VARIANTS, Settings
 
 ROOT = Path(__file__).parents[2]
 
 TINY = Settings(
     expert_episodes=24,
     erratic_episodes=4,
+    label_episodes=6,
+    model_epochs=1.0,
     cloning_batch=8,
     cloning_epochs=1.0,
     grpo_steps=1,
@@ -38,7 +41,8 @@ TINY = Settings(
 QUICKSTART = """
 import sys, torch
 from pathlib import Path
-from sotopia_env.training.quickstart import Run, Settings
+from sotopia_env.training.quickstart import Run
+from sotopia_env.training.quickstart_settings import Settings
 torch.set_num_threads(1)
 settings = Settings(expert_episodes=300, erratic_episodes=0, cloning_epochs=2.0, cloning_batch=4, max_turn_tokens=6)
 run = Run(Path(sys.argv[1]), 0, settings)
@@ -96,6 +100,31 @@ def test_the_small_preset_has_every_stage_of_the_main_job() -> None:
     assert 0 < small.grpo_steps < main.grpo_steps
 
 
+def test_an_unknown_variant_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="variant: 'papers' is none of paper, on-policy, outcome"):
+        replace(TINY, variant="papers")  # type: ignore[arg-type]
+
+
+def test_the_reward_model_of_the_paper_learns_from_expert_dialogues(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", 0, replace(TINY, variant="paper"))
+    played = run.experts()
+    labelled = run.to_be_labelled()
+    assert labelled == played[: TINY.label_episodes]
+    assert {name for episode in labelled for name in episode.policies.values()} == {"scripted:mixed"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "on-policy"])
+def test_every_variant_learns(tmp_path: Path, variant: Any) -> None:
+    run = Run(tmp_path / "run", 3, replace(TINY, variant=variant))
+    run.experts()
+    run.clone()
+    run.model_reward()
+    run.learn()
+    assert (tmp_path / "run" / "learner" / "complete.json").exists()
+    assert (tmp_path / "run" / "reward-model").exists() == (variant == "paper")
+
+
 @pytest.mark.slow
 def test_the_whole_loop_runs_and_is_skipped_when_it_is_finished(tmp_path: Path) -> None:
     folder = tmp_path / "run"
@@ -107,7 +136,7 @@ def test_the_whole_loop_runs_and_is_skipped_when_it_is_finished(tmp_path: Path) 
         for dimension in DIMENSIONS:
             assert set(found[dimension]) >= {"mean", "low", "high"}
     assert report["evaluation"]["teacher"]["believability"]["mean"] == 10.0
-    stages = {"experts", "cloning", "grpo", "evaluation"}
+    stages = {"experts", "cloning", "labels", "reward model", "grpo", "evaluation"}
     assert set(report["seconds"]) == {*stages, "total"}
     assert report["seconds"]["total"] == pytest.approx(sum(report["seconds"][stage] for stage in stages))
     assert report["seed"] == 3
@@ -117,7 +146,10 @@ def test_the_whole_loop_runs_and_is_skipped_when_it_is_finished(tmp_path: Path) 
     assert [row["partner"] for row in report["partners"]][:2] == ["scripted:firm", "scripted:anchor"]
     assert len(report["sharpening"]) == 1
     assert report["curves"]["cloning"]
+    assert report["curves"]["reward_model"]
     assert report["curves"]["grpo"]
+    assert set(report["reward_model"]["dimensions"]) == {"goal", "relationship", "knowledge"}
+    assert set(report["curves"]["grpo"][0]) >= {"parts/reward-model", "parts/length", "parts/format"}
     assert "<html" in (folder / "report.html").read_text(encoding="utf-8")
 
     before = files(folder)
