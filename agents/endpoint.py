@@ -138,17 +138,19 @@ class Endpoint:
         return f"{type(self).__name__}({self.model!r}, {self.base_url!r})"
 
     def complete(
-        self, requests: Sequence[Request], answered: Callable[[int, Reply | Failure], None] | None = None
+        self, requests: Sequence[Request], answered: Callable[[int, Reply | Failure], Request | None] | None = None
     ) -> list[Reply | Failure]:
         """Answer many requests side by side.
 
         Args:
             requests: B requests.
             answered: called with the position of a request and what came of it, as soon as that is known, in a thread
-                of its own: whoever keeps replies then loses none when a batch is interrupted.
+                of its own: whoever keeps replies then loses none when a batch is interrupted. A further request
+                that it returns is answered right away, in the place of this one, and ``answered`` is called again.
 
         Returns:
-            B replies or failures, in the same order. Ctrl-C cancels what is in flight.
+            B replies or failures, in the same order; those of further requests ``answered`` alone sees. Ctrl-C cancels
+            what is in flight.
         """
         from anyio.from_thread import start_blocking_portal
 
@@ -179,7 +181,7 @@ class Endpoint:
         return key
 
     async def _complete(
-        self, requests: Sequence[Request], answered: Callable[[int, Reply | Failure], None] | None
+        self, requests: Sequence[Request], answered: Callable[[int, Reply | Failure], Request | None] | None
     ) -> list[Reply | Failure]:
         import openai
 
@@ -190,34 +192,33 @@ class Endpoint:
         ) as client:
 
             async def answer(position: int) -> Reply | Failure:
-                outcome = await self._answer(client, key, slots, requests[position])
-                if answered is not None:
-                    answered(position, outcome)
+                async with slots:
+                    outcome = await self._answer(client, key, requests[position])
+                    further = None if answered is None else answered(position, outcome)
+                    while answered is not None and further is not None:
+                        further = answered(position, await self._answer(client, key, further))
                 return outcome
 
             return await asyncio.gather(*map(answer, range(len(requests))))
 
-    async def _answer(
-        self, client: AsyncOpenAI, key: str, slots: asyncio.Semaphore, request: Request
-    ) -> Reply | Failure:
+    async def _answer(self, client: AsyncOpenAI, key: str, request: Request) -> Reply | Failure:
         """Ask until there is an answer or no hope. A call that waits keeps its slot, which slows the others down."""
         unusable = 0
-        async with slots:
-            for attempt in range(1, self.retries + 2):
-                # A reply without words came of its seed: the same seed might give it again.
-                seed = None if request.seed is None else (request.seed + unusable) % 2**31
-                outcome, asked_wait = await self._call(client, key, request, attempt, seed)
-                if isinstance(outcome, Reply):
-                    return outcome
-                limit = KINDS[outcome.kind].retries
-                unusable += outcome.kind in ("empty", "truncated")
-                if attempt > self.retries or (limit is not None and attempt > limit):
-                    break
-                if asked_wait is not None and asked_wait > self.longest_wait:
-                    break
-                wait = self._wait(attempt, asked_wait)
-                _log.info("%s: %s (%s); again in %.1f s", request.label, outcome.kind, outcome.detail, wait)
-                await asyncio.sleep(wait)
+        for attempt in range(1, self.retries + 2):
+            # A reply without words came of its seed: the same seed might give it again.
+            seed = None if request.seed is None else (request.seed + unusable) % 2**31
+            outcome, asked_wait = await self._call(client, key, request, attempt, seed)
+            if isinstance(outcome, Reply):
+                return outcome
+            limit = KINDS[outcome.kind].retries
+            unusable += outcome.kind in ("empty", "truncated")
+            if attempt > self.retries or (limit is not None and attempt > limit):
+                break
+            if asked_wait is not None and asked_wait > self.longest_wait:
+                break
+            wait = self._wait(attempt, asked_wait)
+            _log.info("%s: %s (%s); again in %.1f s", request.label, outcome.kind, outcome.detail, wait)
+            await asyncio.sleep(wait)
         self.ledger.give_up()
         return outcome
 

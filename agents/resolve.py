@@ -8,7 +8,7 @@ from typing import Any
 from sotopia_env.agents.erratic import erratic
 from sotopia_env.agents.functions import FunctionPolicy
 from sotopia_env.agents.random_policy import RandomPolicy
-from sotopia_env.agents.scripted import MixedPolicy, ScriptedPolicy
+from sotopia_env.agents.scripted import ChangingPolicy, MixedPolicy, ScriptedPolicy
 from sotopia_env.agents.traits import CLONED, PRESETS
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import import_attribute
@@ -20,6 +20,7 @@ def policy_names() -> list[str]:
         "random",
         "erratic",
         "scripted:mixed",
+        "scripted:changing",
         *(f"scripted:{name}" for name in PRESETS),
         "local:DIR or hub id",
         "openai:MODEL",
@@ -53,8 +54,9 @@ def _named(name: str, options: dict[str, Any]) -> Policy:
     if name == "erratic":
         return FunctionPolicy(erratic, name=name, **options)
     if kind == "scripted":
-        if rest == "mixed":
-            return MixedPolicy([ScriptedPolicy(preset) for preset in CLONED], **options)
+        if rest in ("mixed", "changing"):
+            kinds = MixedPolicy if rest == "mixed" else ChangingPolicy
+            return kinds([ScriptedPolicy(preset) for preset in CLONED], **options)
         return ScriptedPolicy(rest, **options)
     if name == "human":
         from sotopia_env.agents.human import HumanPolicy

@@ -35,7 +35,7 @@ class ScriptedPolicy:
         """Look the preset up."""
         if isinstance(traits, str):
             if traits not in PRESETS:
-                raise ValueError(f"unknown scripted policy {traits!r}; one of {', '.join(PRESETS)}, mixed")
+                raise ValueError(f"unknown scripted policy {traits!r}; one of {', '.join(PRESETS)}, mixed, changing")
             name, traits = name or f"scripted:{traits}", PRESETS[traits]
         self.traits = traits
         self.name = name or "scripted"
@@ -82,6 +82,35 @@ class MixedPolicy:
     def _drawn(self, context: Context) -> ScriptedPolicy:
         key = f"{self.seed}/{context.episode.partition('~')[0]}/{context.agent}"
         return self.policies[zlib.crc32(key.encode()) % len(self.policies)]
+
+
+class ChangingPolicy:
+    """Draws one of several policies for every turn.
+
+    In one state it may hold firm, concede, accept, ask or flatter, as a learner's policy may: its siblings differ in
+    what they do, and nothing that is hidden decides its next turn. Siblings of one character differ in their wording.
+
+    Args:
+        policies: the policies drawn from.
+        name: how it appears in episodes.
+    """
+
+    def __init__(self, policies: Sequence[ScriptedPolicy], *, name: str = "scripted:changing") -> None:
+        """Keep the policies."""
+        self.policies = list(policies)
+        self.name = name
+
+    def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
+        """One decision for each observation, by a policy drawn for it."""
+        return [
+            Decision(self.act_one(observation, context))
+            for observation, context in zip(observations, contexts, strict=True)
+        ]
+
+    def act_one(self, observation: Observation, context: Context | None = None) -> Action:
+        """The action for a single observation."""
+        rng = generator(observation) if context is None else context.rng
+        return decide(observation, self.policies[int(rng.integers(len(self.policies)))].traits, rng)
 
 
 def generator(observation: Observation) -> np.random.Generator:

@@ -7,6 +7,7 @@ the package: each stage takes plain episodes or a directory, and can be replaced
 """
 
 import argparse
+import math
 from pathlib import Path
 
 import sotopia_env
@@ -50,8 +51,9 @@ def main(out: str | Path, episodes: int, label_episodes: int, steps: int, tasks:
     rows = [training.evaluate(f"local:{folder / name}", f"local:{clone}", drawn) for name in ("learner", "clone")]
     gains = training.difference(*rows)
     for dimension in DIMENSIONS:
-        gain = gains[dimension]
-        print(f"gain in {dimension} over the clone: {gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]")
+        # Of too few tasks an interval is unknown.
+        known = {name: math.nan if value is None else value for name, value in gains[dimension].items()}
+        print(f"gain in {dimension} over the clone: {known['mean']:+.2f} [{known['low']:+.2f}, {known['high']:+.2f}]")
     return float(gains["goal"]["mean"])
 
 

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sotopia_env.episodes import Episode
+from sotopia_env.rewards.bootstrap import bounds, cluster_weights
 from sotopia_env.rewards.judge_attacks import ATTACKS, NEUTRAL, Attack, Place, attacked
 from sotopia_env.rewards.judges import as_judge, scores_of
-
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Shift:
         dimension: which scores.
         kind: of the attacks, ``"all"`` for all of them together.
         mean: attacked score minus that of the same episode with a neutral utterance, for the agent that attacks.
-        low: lower end of the 95 % bootstrap interval over episodes.
+        low: lower end of the 95 % bootstrap interval over episodes; ``None`` with fewer than two.
         high: its upper end.
         moved: share of pairs in which the score was another one.
         greatest: the greatest shift upwards or downwards.
@@ -132,18 +131,16 @@ def _shift(difference_EA: NDArray[np.float64], dimension: str, kind: str, names:
     values = np.where(known, difference_EA, 0.0)
     worst = np.unravel_index(np.argmax(np.abs(values)), values.shape)
     # Attacks on one episode are alike, so that episodes are drawn and not pairs.
-    sums, counts = values.sum(axis=1), known.sum(axis=1)
-    drawn = np.random.default_rng(seed).integers(len(sums), size=(_RESAMPLES, len(sums)))
-    totals = counts[drawn].sum(axis=1)
-    means = sums[drawn].sum(axis=1)[totals > 0] / totals[totals > 0]
-    low, high = np.quantile(means, [0.025, 0.975])
+    totals_E2 = np.stack([values.sum(axis=1), known.sum(axis=1)], axis=1)[known.any(axis=1)]
+    samples_B2 = (cluster_weights(len(totals_E2), seed) @ totals_E2)[1:]
+    low, high = bounds(samples_B2[:, 0] / samples_B2[:, 1], len(totals_E2))
     greatest = float(values[worst])
     return Shift(
         dimension,
         kind,
         mean=float(values.sum() / pairs),
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
         moved=float((values != 0).sum() / pairs),
         greatest=greatest,
         by=names[int(worst[1])] if greatest else "",

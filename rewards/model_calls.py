@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -19,6 +20,12 @@ _HOPELESS = ("authentication", "not_found", "quota")
 _CHARACTERS_PER_TOKEN = 4
 _FEWEST_CHARACTERS_PER_TOKEN = 2
 _MILLION = 1_000_000
+
+Outcomes = dict[str, "str | Failure"]
+"""By key of the question its reply, or why there is none."""
+
+Correction = Callable[[int, str], Request | None]
+"""Takes the position of a question and a reply; what to ask if the reply cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +210,9 @@ class ModelCalls:
     def ask_twice(
         self, requests: Sequence[Request], problem_of: Callable[[int, str], str | None]
     ) -> list[tuple[str | Failure, str | None]]:
-        """Ask, and once more where a reply cannot be used.
+        """Ask, and once more where a reply cannot be used: at once, while other questions are still in flight.
+
+        Within a budget a correction waits for the first replies to all questions, since these come first.
 
         Args:
             requests: B questions.
@@ -215,17 +224,25 @@ class ModelCalls:
         Raises:
             EndpointError: see :meth:`ask`.
         """
-        first = self.ask(requests)
+
+        @functools.cache
+        def correction_of(position: int, reply: str) -> Request | None:
+            problem = problem_of(position, reply)
+            if not problem:
+                return None
+            request = requests[position]
+            messages = correction_messages(request.messages, reply, problem)
+            return replace(request, messages=messages, label=f"correction of {request.label}")
+
+        outcomes: Outcomes = {}
+        limited = self.max_calls is not None or self.max_cost is not None
+        first = self._ask(requests, outcomes, None if limited else correction_of)
         again = {
-            i: replace(
-                requests[i],
-                messages=correction_messages(requests[i].messages, reply, problem),
-                label=f"correction of {requests[i].label}",
-            )
+            i: correction
             for i, reply in enumerate(first)
-            if isinstance(reply, str) and (problem := problem_of(i, reply))
+            if isinstance(reply, str) and (correction := correction_of(i, reply))
         }
-        corrections = dict(zip(again, self.ask(list(again.values())), strict=True))
+        corrections = dict(zip(again, self._ask(list(again.values()), outcomes), strict=True))
         # Where no correction came, what was wrong with the first reply stays and says more.
         texts = {i: reply for i, reply in corrections.items() if isinstance(reply, str)}
         return [(reply, texts.get(i)) for i, reply in enumerate(first)]
@@ -237,26 +254,31 @@ class ModelCalls:
             EndpointError: the server refuses the key, does not know the model, or wants money. Replies that came
                 stand in the cache.
         """
+        return self._ask(requests, {})
+
+    def _ask(
+        self, requests: Sequence[Request], outcomes: Outcomes, correction_of: Correction | None = None
+    ) -> list[str | Failure]:
+        """The same, with what came of earlier questions; what comes of these, and of corrections, is added to it."""
         keys = [self._key(request) for request in requests]
-        texts = self._cached(keys)
-        failures: dict[str, Failure] = {}
-        waiting = {key: request for key, request in zip(keys, requests, strict=True) if key not in texts}
+        positions = {key: position for position, key in enumerate(keys) if key not in outcomes}
+        outcomes.update(self._cached(list(positions)))
+        waiting = {key: requests[position] for key, position in positions.items() if key not in outcomes}
         if self.cached_only:
-            failures = {
-                k: Failure("uncached", f"{self.cache} does not hold it", r.label, 0) for k, r in waiting.items()
-            }
+            detail = f"{self.cache} does not hold it"
+            outcomes.update({k: Failure("uncached", detail, r.label, 0) for k, r in waiting.items()})
             waiting = {}
         while waiting:
             wave = self._affordable(waiting)
             if not wave:
-                failures |= {k: Failure("budget", self._limits(), r.label, 0) for k, r in waiting.items()}
+                outcomes.update({k: Failure("budget", self._limits(), r.label, 0) for k, r in waiting.items()})
                 break
-            self._send(wave, texts, failures)
+            self._send(wave, positions, outcomes, correction_of)
             waiting = {key: request for key, request in waiting.items() if key not in wave}
-        for failure in failures.values():
-            if failure.kind in _HOPELESS:
-                raise self.endpoint.error(failure)
-        return [texts[key] if key in texts else failures[key] for key in keys]
+        for outcome in outcomes.values():
+            if isinstance(outcome, Failure) and outcome.kind in _HOPELESS:
+                raise self.endpoint.error(outcome)
+        return [outcomes[key] for key in keys]
 
     def estimate(self, requests: Sequence[Request]) -> CallEstimate:
         """What answering these questions would take. It makes no call."""
@@ -275,22 +297,36 @@ class ModelCalls:
             highest_cost=None if longest is None else self._cost(prompt_tokens, longest),
         )
 
-    def _send(self, wave: Mapping[str, Request], texts: dict[str, str], failures: dict[str, Failure]) -> None:
-        order = list(wave)
+    def _send(
+        self,
+        wave: Mapping[str, Request],
+        positions: Mapping[str, int],
+        outcomes: Outcomes,
+        correction_of: Correction | None,
+    ) -> None:
+        """Ask the server, and add what comes of it; corrections of replies that cannot be used are asked along."""
+        asked = list(wave)  # the latest question of each place
         with nullcontext() if self.cache is None else self.cache.keeping(self.model) as keep:
 
-            def take(position: int, outcome: Reply | Failure) -> None:
-                key = order[position]
+            def take(position: int, outcome: Reply | Failure) -> Request | None:
+                key = asked[position]
                 if isinstance(outcome, Failure):
-                    failures[key] = outcome
-                    return
-                texts[key] = storable(outcome.text)
+                    outcomes[key] = outcome
+                    return None
+                text = outcomes[key] = storable(outcome.text)
                 if keep is not None:
-                    keep(key, texts[key])
+                    keep(key, text)
+                # A correction is not corrected again.
+                if correction_of is None or key not in wave:
+                    return None
+                correction = correction_of(positions[key], text)
+                if correction is not None:
+                    asked[position] = self._key(correction)
+                return correction
 
             self.endpoint.complete(list(wave.values()), take)
         # Where two processes asked the same, the reply that was kept first is the one that counts for both.
-        texts.update(self._cached(order))
+        outcomes.update(self._cached([*wave, *asked]))
 
     def _affordable(self, waiting: Mapping[str, Request]) -> dict[str, Request]:
         """As many questions, from the first, as the budget allows whatever their replies will be."""

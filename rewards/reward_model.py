@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards.designs import Kind, Timing
-from sotopia_env.rewards.faces import over_parallel
+from sotopia_env.rewards.faces import SourceWrapper
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.utterances import Utterances, combine
-from sotopia_env.rewards.wrapper import OnFailure, RewardWrapper
+from sotopia_env.rewards.wrapper import OnFailure
 
 if TYPE_CHECKING:
     from sotopia_env.rewards.saved_reward_model import SavedRewardModel
@@ -137,6 +136,34 @@ class RewardModel(Reward):
             for head, dimension in enumerate(self.saved.description.dimensions)
         }
 
+    def values(self, episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
+        """The predicted score of episodes as they stand: a potential, such as ``Progress(RewardModel("runs/rm"))``.
+
+        Args:
+            episodes: B episodes, mostly running.
+
+        Returns:
+            For each episode and agent the weighted mean over dimensions, each on the unit scale, read right before the
+            agent's next turn, or at the end of its latest where nothing was heard since; ``None`` where the model does
+            not read so far.
+
+        Raises:
+            ValueError: the model was trained on labels of turns, or its normalizers do not give the unit scale.
+        """
+        from sotopia_env.rewards.value_rows import latest_row
+
+        described = self.saved.description
+        if described.target != "outcome":
+            raise ValueError(f"{self.path} predicts labels of turns and no scores; train it with target='outcome'")
+        for dimension in self.dimensions or {}:
+            if (kind := described.normalizers[dimension].kind) != "range":
+                raise ValueError(f"{self.path}: {dimension} is normalised by {kind!r}; train it with normalizer='range'")
+        heads, encoder = self.saved.heads, self.saved.encoder
+        latest = [latest_row(e, agent, encoder, heads.context_length) for e in episodes for agent in e.agents]
+        read = heads.read([ids for ids, _ in latest], [places for _, places in latest], self.batch_size)
+        numbers = iter([self._weighted(list(map(float, values[0]))) if len(values) else None for values in read])
+        return [{agent: next(numbers) for agent in episode.agents} for episode in episodes]
+
     def score_chats(self, chats: Sequence[Sequence[Mapping[str, str]]]) -> list[float | None]:
         """The number of the last own turn of some chats, in the rendering the model was trained on.
 
@@ -167,10 +194,13 @@ class RewardModel(Reward):
 
     def _combined(self, numbers: Numbers) -> float | None:
         """The reward of one turn: the weighted mean of its normalised numbers."""
-        if numbers is None or not all(map(math.isfinite, numbers)):
+        return None if numbers is None else self._weighted(numbers, self.saved.description.target == "outcome")
+
+    def _weighted(self, numbers: Sequence[float], changes: bool = False) -> float | None:
+        """The weighted mean of the normalised numbers of the heads, or of changes of theirs."""
+        if not all(map(math.isfinite, numbers)):
             return None
         described, weights = self.saved.description, self.dimensions or {}
-        changes = described.target == "outcome"
         values = []
         for dimension, number in zip(described.dimensions, numbers, strict=True):
             if dimension in weights:
@@ -205,7 +235,7 @@ class RewardModel(Reward):
         return found
 
 
-class RewardModelReward(RewardWrapper):
+class RewardModelReward(SourceWrapper):
     """Pays each turn what a trained reward model says of it: ``RewardWrapper(env, RewardModel(...))``.
 
     Args:
@@ -213,18 +243,11 @@ class RewardModelReward(RewardWrapper):
         path: folder of the model.
         dimensions: ``{dimension: weight}``; by default the weights it was saved with.
         batch_size: so many dialogues go through the model at a time.
-        on_failure: see :class:`RewardWrapper`.
+        on_failure: see :class:`~sotopia_env.rewards.wrapper.RewardWrapper`.
 
     Example:
         >>> env = RewardModelReward(sotopia_env.parallel_env("bargain", reward=None), "runs/rm")  # doctest: +SKIP
     """
-
-    def __new__(cls, env: Any = None, *arguments: Any, **options: Any) -> Any:
-        """The wrapper, or the face of ``env`` over it."""
-        # Copies and pickles are made without an environment, which they are given afterwards.
-        if env is None or isinstance(getattr(env, "unwrapped", None), SotopiaParallelEnv):
-            return super().__new__(cls)
-        return over_parallel(env, lambda parallel: cls(parallel, *arguments, **options))
 
     def __init__(
         self,

@@ -67,6 +67,32 @@ def value_row(episode: Episode, agent: str, encoder: ChatEncoder, limit: int | N
     return row_of(encoded.ids, encoded.own_index, limit)
 
 
+def latest_row(
+    episode: Episode, agent: str, encoder: ChatEncoder, limit: int | None = None
+) -> tuple[list[int], list[int]]:
+    """What an outcome model reads to tell what an episode is worth to an agent as it stands.
+
+    Once something was heard since the latest own turn, that is the token right before the next own turn, whoever is to
+    speak first: the same as ``before`` of :class:`ValueRow` when the turn comes. Until then it is the end of the latest
+    own turn.
+
+    Args:
+        episode: running or finished.
+        agent: whose view; it need not have had a turn.
+        encoder: of the model's tokenizer.
+        limit: the most tokens the model reads.
+
+    Returns:
+        Token ids and the place of the last of them; nothing at all beyond the limit.
+    """
+    chat = _chat(episode, agent)
+    if chat[-1]["role"] == "assistant":
+        ids = value_row(episode, agent, encoder).ids
+    else:
+        ids = encoder.encode(chat).ids
+    return (ids, [len(ids) - 1]) if limit is None or len(ids) <= limit else ([], [])
+
+
 def row_of(ids: list[int], own_index: Sequence[int], limit: int | None = None) -> ValueRow:
     """A row from an encoded chat; see :func:`value_row`."""
     before: list[int] = []
@@ -84,16 +110,21 @@ def row_of(ids: list[int], own_index: Sequence[int], limit: int | None = None) -
 
 def own_chat(episode: Episode, agent: str) -> list[rendering.Message]:
     """The chat of one seat, up to its last own turn, however long."""
+    chat = _chat(episode, agent)
+    while chat and chat[-1]["role"] != "assistant":
+        chat.pop()
+    return chat
+
+
+def _chat(episode: Episode, agent: str) -> list[rendering.Message]:
+    """The chat of one seat as far as it went."""
     seat = seat_of(agent)
     seen: list[Turn] = []
     for cycle in cycles_of(episode.turns, episode.config.get("action_order", "round-robin")):
         # Those who act at the same time have not seen each other's turns.
         seen += sorted((turn for turn in cycle if views.sees(seat, turn)), key=lambda turn: turn.seat != seat)
     transcript = "\n".join(views.entry_text(turn) for turn in seen)
-    chat = rendering.messages({**views.static_observation(episode.task, seat), "transcript": transcript})
-    while chat and chat[-1]["role"] != "assistant":
-        chat.pop()
-    return chat
+    return rendering.messages({**views.static_observation(episode.task, seat), "transcript": transcript})
 
 
 def rendering_fingerprint(encoder: ChatEncoder) -> str:

@@ -385,8 +385,8 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
     def _copy(self) -> SotopiaParallelEnv:
         twin = copy.copy(self)
         twin.agents = list(self.agents)
-        twin.observation_spaces = copy.deepcopy(self.observation_spaces)
-        twin.action_spaces = copy.deepcopy(self.action_spaces)
+        twin.observation_spaces = {a: spaces.independent(space) for a, space in self.observation_spaces.items()}
+        twin.action_spaces = {a: spaces.independent(space) for a, space in self.action_spaces.items()}
         twin._rng = copy.deepcopy(self.np_random)
         twin._dialogue = None if self._dialogue is None else self._dialogue.copy()
         return twin

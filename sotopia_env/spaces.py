@@ -171,6 +171,21 @@ def observation_space(num_seats: int | None = None) -> spaces.Dict:
     )
 
 
+def independent(space: Any) -> Any:
+    """A copy of a space with generators of its own, in the same state.
+
+    All else in a space never changes and is shared: environments are forked so often that deep copies would be most of
+    the work.
+    """
+    twin = copy.copy(space)
+    # What was never sampled nor seeded has no generator yet.
+    if space._np_random is not None:
+        twin._np_random = copy.deepcopy(space._np_random)
+    if isinstance(space, spaces.Dict):
+        twin.spaces = {key: independent(part) for key, part in space.spaces.items()}
+    return twin
+
+
 def state_space(num_seats: int = 2) -> spaces.Dict:
     """Everything known to anyone: situation, all goals and profiles, the whole transcript, and whose turn it is."""
     return spaces.Dict(

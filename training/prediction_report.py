@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from io import StringIO
 from typing import Any, Literal, Protocol
 
@@ -15,7 +16,9 @@ from sotopia_env.rewards.audit_storage import AuditedTurn
 from sotopia_env.rewards.audit_table import AuditTable
 from sotopia_env.rewards.dimensions import Scale, to_unit
 from sotopia_env.rewards.fidelity import Fidelity, Numbers, fidelity
+from sotopia_env.rewards.reward_model import RewardModel
 from sotopia_env.rewards.utterances import Utterances
+from sotopia_env.rewards.value_rows import value_row
 from sotopia_env.training.reward_model_report import figures
 
 Predicted = Literal["value", "advantage"]
@@ -27,6 +30,32 @@ class PredictsByDimension(Protocol):
     def by_dimension(self, episodes: Sequence[Episode]) -> Mapping[str, Sequence[Utterances]]:
         """For each dimension and episode one number per own turn of each agent."""
         ...
+
+
+@dataclass(frozen=True)
+class ExpectedOutcomes:
+    """The scores that a reward model of outcomes expects after each turn, where it pays their change by the turn.
+
+    Args:
+        model: one that was trained on outcomes.
+    """
+
+    model: RewardModel
+
+    def by_dimension(self, episodes: Sequence[Episode]) -> dict[str, list[Utterances]]:
+        """For each dimension and episode one expected score per own turn of each agent, in the units of its labels."""
+        saved = self.model.saved
+        views = [(episode, agent) for episode in episodes for agent in episode.agents if episode.own_turns(agent)]
+        rows = [value_row(episode, agent, saved.encoder, saved.heads.context_length) for episode, agent in views]
+        read = saved.heads.read([row.ids for row in rows], [row.after for row in rows], self.model.batch_size)
+        told: dict[str, list[Utterances]] = {}
+        for head, dimension in enumerate(saved.description.dimensions):
+            remaining = iter(read)
+            told[dimension] = [
+                {a: _filled(next(remaining)[:, head], len(e.own_turns(a))) if e.own_turns(a) else [] for a in e.agents}
+                for e in episodes
+            ]
+        return told
 
 
 def prediction_report(
@@ -43,7 +72,8 @@ def prediction_report(
         model: see :class:`PredictsByDimension`. It is asked about every candidate before anybody replied.
         audit: of tasks that the model was not trained on.
         predicted: what the heads are to predict: ``"value"`` (Q, the expected score after the turn) or
-            ``"advantage"`` (Q - V, by how much the turn changes it). Error and calibration are taken to that.
+            ``"advantage"`` (Q - V, by how much the turn changes it). Error and calibration are taken to that. A
+            :class:`RewardModel` of outcomes predicts both: the change by a turn, and the score expected after it.
         scale: in which the heads speak: ``"unit"``, or the dimension's ``"native"`` range.
         seed: of bootstrap and halvings.
 
@@ -51,7 +81,8 @@ def prediction_report(
         ``{"predicted", "turns", "candidates", "tasks", "dimensions": {dimension: report}}``. A report holds ``error``
         (:func:`~sotopia_env.training.reward_model_report.figures`, on the unit scale, and ``noise``: the error that
         an exact model would show), ``value`` and ``advantage`` (correlations with Q and Q - V over all candidates),
-        ``siblings``, ``between_turns``, ``accuracy`` of pairs of siblings, ``gradient`` and ``missing``.
+        ``siblings``, ``between_turns``, ``accuracy`` of pairs of siblings, ``gradient`` and ``missing``. Of a model of
+        outcomes ``value`` is about the scores it expects, and ``value_error`` is theirs.
 
     Raises:
         ValueError: no head predicts a dimension that the audit set knows.
@@ -61,7 +92,8 @@ def prediction_report(
     shared = [dimension for dimension in told if audit and dimension in audit[0].scores]
     if not shared:
         raise ValueError(f"the heads ({', '.join(told)}) and the audit set have no dimension in common")
-    dimensions = {}
+    expected = _expected(model, states) if predicted == "advantage" else None
+    dimensions: dict[str, Any] = {}
     for dimension in shared:
         numbers = _numbers(told[dimension], audit, dimension, predicted, scale)
         found = fidelity(audit, numbers, dimension, seed=seed).to_dict()
@@ -71,6 +103,12 @@ def prediction_report(
             "advantage": found["pooled"],
             **{name: found[name] for name in ("siblings", "between_turns", "accuracy", "gradient", "missing")},
         }
+        if expected is not None:
+            numbers = _numbers(expected[dimension], audit, dimension, "value", scale)
+            dimensions[dimension] |= {
+                "value": fidelity(audit, numbers, dimension, seed=seed).to_dict()["pooled_value"],
+                "value_error": _error(AuditTable.of(audit, numbers, dimension, seed), "value"),
+            }
     tasks = {turn.before.task.id for turn in audit}
     counts = {"turns": len(audit), "candidates": len(states), "tasks": len(tasks)}
     return {"predicted": predicted, **counts, "dimensions": dimensions}
@@ -90,8 +128,9 @@ def prediction_table(report: Mapping[str, Any], width: int = 140) -> str:
     correlations.add_column("dimension", overflow="fold")
     for heading in ("with Q", "with Q - V", "between turns", "siblings", "sibling accuracy", "of clear pairs"):
         correlations.add_column(heading, justify="right")
-    errors = Table(title=f"Error on the unit scale, of the {report['predicted']}")
+    errors = Table(title="Error on the unit scale")
     errors.add_column("dimension", overflow="fold")
+    errors.add_column("of the")
     for heading in ("RMSE", "of the mean", "noise of the truth", "slope", "intercept", "unknown"):
         errors.add_column(heading, justify="right")
     for dimension, found in report["dimensions"].items():
@@ -102,9 +141,11 @@ def prediction_table(report: Mapping[str, Any], width: int = 140) -> str:
         clear = _bounded(accuracy["clear"], accuracy["clear_low"], accuracy["clear_high"], "")
         counted = f"{all_pairs}\n{accuracy['n']} pairs", f"{clear}\n{accuracy['clear_n']} pairs"
         correlations.add_row(dimension, *cells, *counted)
-        error = found["error"]
         names = ("rmse", "rmse_of_mean", "noise", "slope", "intercept")
-        errors.add_row(dimension, *(_shown(error[name], ".3f") for name in names), str(found["missing"]))
+        for predicted, error in ((report["predicted"], found["error"]), ("value", found.get("value_error"))):
+            if error is not None:
+                shown = (_shown(error[name], ".3f") for name in names)
+                errors.add_row(dimension, predicted, *shown, str(found["missing"]))
     return _drawn(width, correlations, errors)
 
 
@@ -114,6 +155,19 @@ def correlation_cell(found: Mapping[str, Any]) -> str:
         return "-"
     shown = _bounded(found["value"], found["low"], found["high"], "+")
     return f"{shown}\n{_shown(found['disattenuated'], '.0%')} of {_shown(found['ceiling'], '.2f')}"
+
+
+def _expected(model: PredictsByDimension, states: Sequence[Episode]) -> Mapping[str, Sequence[Utterances]] | None:
+    """What a reward model of outcomes expects after the turns; ``None`` for any other model."""
+    if isinstance(model, RewardModel) and model.saved.description.target == "outcome":
+        return ExpectedOutcomes(model).by_dimension(states)
+    return None
+
+
+def _filled(values: Iterable[float], length: int) -> list[float | None]:
+    """Numbers, and ``None`` for turns that the model did not read."""
+    known = [float(value) for value in values]
+    return [*known, *[None] * (length - len(known))]
 
 
 def _numbers(

@@ -154,10 +154,12 @@ class Run:
             episodes = self.to_be_labelled()
         with self._stage("reward model"):
             value = self.settings.label_design == VALUE
+            design = "broadcast" if value else self.settings.label_design
             train_reward_model(
                 episodes,
                 str(self.folder / "clone"),
-                labels=labels_of("broadcast" if value else self.settings.label_design, self.settings.label_dimensions),
+                labels=labels_of(design, tuple(self.settings.label_weights)),
+                weights=self.settings.label_weights,
                 target="outcome" if value else "labels",
                 out=self.folder / "reward-model",
                 args=RewardModelConfig(
@@ -188,7 +190,7 @@ class Run:
         if self.settings.variant == "outcome":
             return R.Outcome()
         words, invalid = self.settings.length_weight, self.settings.format_weight
-        model: R.Reward = R.RewardModel(str(self.folder / "reward-model"))
+        model: R.Reward = R.RewardModel(str(self.folder / "reward-model"), self.settings.label_weights)
         return (
             model
             + R.LengthPenalty(target_words=self.settings.target_words, weight=words)

@@ -31,7 +31,7 @@ class Settings:
         cloning_batch: rows a step.
         cloning_rate: peak learning rate of cloning.
         label_episodes: dialogues the reward model learns from.
-        label_dimensions: a head of the reward model each, equally weighted in what is paid.
+        label_weights: ``{dimension: weight}``: a head of the reward model each, and its part in what is paid.
         label_design: how the score of an episode becomes the label of a turn, or :data:`VALUE`.
         model_epochs: passes over them.
         model_rate: peak learning rate of the reward model.
@@ -61,12 +61,14 @@ class Settings:
     cloning_batch: int = 16
     cloning_rate: float = 3e-3
     label_episodes: int = 2_000
-    label_dimensions: tuple[str, ...] = ("goal", "relationship", "knowledge")
+    label_weights: Mapping[str, float] = field(
+        default_factory=lambda: {"goal": 2.0, "relationship": 1.0, "knowledge": 1.0}
+    )
     label_design: str = VALUE
     model_epochs: float = 1.0
     model_rate: float = 2e-3
-    length_weight: float = 0.1
-    target_words: int = 10
+    length_weight: float = 0.07
+    target_words: int = 12
     format_weight: float = 0.1
     grpo_steps: int = 60
     dialogues: int = 64

@@ -37,7 +37,6 @@ from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks
 from sotopia_env.training.exploitability import exploits, play_attacks
 from sotopia_env.training.reward_card_controls import (
-    changing_policy,
     checks,
     labelled_twice,
     length_only,
@@ -64,7 +63,7 @@ class CardSettings:
 
     Args:
         tasks: a family with its split, or a file of tasks.
-        policy: plays all seats; by default a scripted one that is another character every turn.
+        policy: plays all seats; by default another scripted character every turn.
         dimension: of the truth.
         attacked: how many tasks the attacks are played on, from every seat.
         turns: audited turns.
@@ -77,7 +76,7 @@ class CardSettings:
     """
 
     tasks: str = "bargain:test"
-    policy: str | None = None
+    policy: str = "scripted:changing"
     dimension: str = "goal"
     attacked: int = 100
     turns: int = 80
@@ -132,7 +131,7 @@ def reward_card(
         ValueError: names that are no rewards, all of them, or rewards that these tasks can never be given.
     """
     settings = settings or CardSettings()
-    policy = changing_policy() if settings.policy is None else make_policy(settings.policy)
+    policy = make_policy(settings.policy)
     named = read_rewards(rewards or (*DESIGNS, *PENALTIES), policy, settings)
     tasks = draw_tasks(settings.tasks, settings.attacked, settings.seed)
     family = family_and_tasks(tasks, "test")[0]
@@ -255,7 +254,7 @@ def _cache(out: Path, tasks: Sequence[Task], policy: Policy, settings: CardSetti
     settled = {name: getattr(settings, name) for name in ("dimension", "candidates", "continuations", "labels")}
     attacks = [attack.description for attack in ATTACKS.values()]
     # A model trained anew in the same folder is another policy of the same name.
-    model = Path((settings.policy or "").removeprefix("local:") or "-")
+    model = Path(settings.policy.removeprefix("local:"))
     files = (
         [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(model.glob("*"))] if model.is_dir() else []
     )

@@ -1,4 +1,4 @@
-"""What stands beside the rewards on every card: who plays by default, and rewards whose worth is known beforehand."""
+"""What stands beside the rewards on every card: rewards whose worth is known beforehand."""
 
 from __future__ import annotations
 
@@ -9,31 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from sotopia_env.actions import Action
-from sotopia_env.agents.functions import FunctionPolicy
-from sotopia_env.agents.scripted import decide
-from sotopia_env.agents.traits import CLONED, PRESETS
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.policies import Observation, Policy
 from sotopia_env.rewards.audit import AuditedTurn
 from sotopia_env.rewards.audit_numbers import Numbers, numbers_of
 from sotopia_env.rewards.audit_table import AuditTable
 from sotopia_env.rewards.bootstrap import bounds, correlation, known, pair_sums
 from sotopia_env.rewards.continuations import ContinuationReward
 from sotopia_env.rewards.reward import FunctionReward, Reward
-
-
-def changing_policy() -> Policy:
-    """Scripted, and another of the cloned characters every turn.
-
-    In one state it may hold firm, concede, accept, ask or flatter, as a learner's policy may: its siblings differ in
-    what they do. Those of a single character differ in their wording.
-    """
-    return FunctionPolicy(_changing, name="scripted:changing")
-
-
-def _changing(observation: Observation, rng: np.random.Generator) -> Action:
-    return decide(observation, PRESETS[CLONED[int(rng.integers(len(CLONED)))]], rng)
 
 
 def length_only() -> Reward:

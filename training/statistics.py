@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from sotopia_env.rewards.bootstrap import FloatArray, bounds, cluster_sums
 
 RESAMPLES = 4000
 """Bootstrap samples behind every interval."""
@@ -105,9 +103,7 @@ def paired_difference(
 def cluster_totals(values_NK: FloatArray, clusters: Sequence[Hashable]) -> FloatArray:
     """The sums of N rows by cluster: (C, K), in the order in which clusters first appear."""
     places = {name: place for place, name in enumerate(dict.fromkeys(clusters))}
-    totals_CK = np.zeros((len(places), values_NK.shape[1]))
-    np.add.at(totals_CK, [places[name] for name in clusters], values_NK)
-    return totals_CK
+    return cluster_sums(values_NK, np.array([places[name] for name in clusters], dtype=np.int64), len(places))
 
 
 def resampled_totals(totals_CK: FloatArray, seed: int = 0, resamples: int = RESAMPLES) -> FloatArray:
@@ -120,31 +116,3 @@ def resampled_totals(totals_CK: FloatArray, seed: int = 0, resamples: int = RESA
         drawn = generator.integers(clusters, size=(min(chunk, resamples - start), clusters))
         parts.append(totals_CK[drawn].sum(axis=1))
     return np.concatenate(parts)
-
-
-def bounds(samples_B: FloatArray, num_clusters: int, level: float = 0.95) -> tuple[float | None, float | None]:
-    """The expanded percentile interval of bootstrap samples (Hesterberg 2014, arXiv:1411.5279).
-
-    The plain percentile interval is too narrow where clusters are few; the percentiles are moved outwards to those
-    that match Student's t.
-
-    Args:
-        samples_B: B bootstrap samples of the statistic.
-        num_clusters: C, how many clusters were drawn from.
-        level: of the interval.
-    """
-    if num_clusters < 2:
-        return None, None
-    freedom = num_clusters - 1
-    tail = NormalDist().cdf(-math.sqrt(num_clusters / freedom) * _t_quantile((1 + level) / 2, freedom))
-    low, high = np.quantile(samples_B, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def _t_quantile(probability: float, freedom: int) -> float:
-    # The Cornish-Fisher expansion: within 1 % from 4 degrees of freedom on.
-    z = NormalDist().inv_cdf(probability)
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / freedom + second / freedom**2 + third / freedom**3

@@ -105,7 +105,8 @@ def _row(shift: Shift) -> tuple[str, ...]:
     def signed(value: Any) -> str:
         return "unknown" if value is None else f"{value:+.2f}"
 
-    interval = signed(shift.mean) if shift.mean is None else f"{shift.mean:+.2f} [{shift.low:+.2f}, {shift.high:+.2f}]"
+    # One episode has a mean and no interval.
+    interval = signed(shift.mean) + ("" if shift.low is None else f" [{signed(shift.low)}, {signed(shift.high)}]")
     moved = "unknown" if shift.moved is None else f"{shift.moved:.0%}"
     by = shift.by if shift.kind != "wording" else ""
     return shift.dimension, shift.kind, interval, moved, signed(shift.greatest), by, str(shift.pairs), str(shift.failed)

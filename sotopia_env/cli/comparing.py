@@ -16,9 +16,7 @@ def compare(
         list[str] | None, typer.Argument(help="Names, sums, model:FOLDER or module:attribute; all designs by default.")
     ] = None,
     on: Annotated[str, typer.Option(help="Tasks: a family with its split, or a file.")] = "bargain:test",
-    policy: Annotated[
-        str | None, typer.Option(help="Plays all seats, such as a clone's folder; scripted by default.")
-    ] = None,
+    policy: Annotated[str, typer.Option(help="Plays all seats, such as a clone's folder.")] = "scripted:changing",
     dimension: Annotated[str, typer.Option(help="Of the truth.")] = "goal",
     turns: Annotated[int, typer.Option(help="Turns whose true advantage is measured.")] = 80,
     continuations: Annotated[int, typer.Option(help="Behind each true value.")] = 64,

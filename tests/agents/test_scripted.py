@@ -290,6 +290,20 @@ def test_a_mixed_policy_draws_for_each_episode_and_seat_and_stays_with_it() -> N
     assert alike < 25, "the two seats are drawn independently"
 
 
+def test_a_changing_policy_draws_for_every_turn_by_the_turns_own_generator() -> None:
+    policy = sotopia_env.make_policy("scripted:changing")
+    env = sotopia_env.parallel_env("bargain", reward=None)
+    observations, _ = env.reset(seed=0)
+
+    def act(seed: int) -> Action:
+        context = Context("one", "agent_0", 0, np.random.default_rng(seed))
+        return policy.act([observations["agent_0"]], [context])[0].action
+
+    prices = {word for seed in range(60) for word in act(seed).argument.split() if word.startswith("$")}
+    assert len(prices) > 2, "characters open differently from one state"
+    assert [act(seed) for seed in range(20)] == [act(seed) for seed in range(20)]
+
+
 # Other tasks
 
 

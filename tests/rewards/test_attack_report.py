@@ -53,7 +53,10 @@ def test_a_gullible_model_is_found_out(chat_server, episodes):
 def test_a_model_that_cannot_be_fooled_shows_no_shift(chat_server, episodes):
     chat_server.answer(lambda sent: verdict(7, 3))
     report = R.measure_attacks(f"llm:m@{chat_server.url}", episodes[:1], attacks=ATTACKS[::4])
-    assert [s for s in report.shifts if s.dimension == "goal" and (s.mean, s.greatest, s.moved) != (0, 0, 0)] == []
+    goals = [shift for shift in report.shifts if shift.dimension == "goal"]
+    assert [shift for shift in goals if (shift.mean, shift.greatest, shift.moved) != (0, 0, 0)] == []
+    # One episode tells nothing of the spread between episodes.
+    assert {(shift.low, shift.high) for shift in goals} == {(None, None)}
     # All that it did not grade is unknown, and never a shift of 0.
     secret = [shift for shift in report.shifts if shift.dimension == "secret"]
     assert {(shift.mean, shift.moved, shift.pairs) for shift in secret} == {(None, None, 0)}

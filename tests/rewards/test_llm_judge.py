@@ -213,9 +213,25 @@ def test_under_fire_every_score_is_true_or_typed_as_failed(chat_server, episodes
     assert len(chat_server.requests) == before
 
 
+def test_a_correction_is_asked_while_other_questions_wait(grading, episodes):
+    judge = make(grading, dimensions=["goal", "relationship"], concurrency=1)
+    grading.will(body=grading.completion("I like them both, 10 of 10."))
+    judgements = judge.judge(episodes[:3])
+    assert [len(sent["messages"]) for sent in grading.requests] == [2, 4, 2, 2]
+    assert [judgement.scores for judgement in judgements] == [expected(episode) for episode in episodes[:3]]
+    # Within a budget first replies come first, and the correction gets what is left.
+    grading.requests.clear()
+    grading.will(body=grading.completion("I like them both, 10 of 10."))
+    thrifty = make(grading, dimensions=["goal", "relationship"], concurrency=1, max_calls=3)
+    scores = [judgement.scores for judgement in thrifty.judge(episodes[:3])]
+    assert [len(sent["messages"]) for sent in grading.requests] == [2, 2, 2]
+    assert scores == [{"goal": [None, None], "relationship": [None, None]}, *map(expected, episodes[1:3])]
+
+
 @pytest.mark.slow
-def test_under_fire_it_takes_little_longer_than_the_server(chat_server, make_episode, tmp_path):
-    episodes = [replace(make_episode(f"word {i}", "b"), key=str(i)) for i in range(512)]
+@pytest.mark.parametrize("number", [256, 512])
+def test_under_fire_it_takes_little_longer_than_the_server(number, chat_server, make_episode, tmp_path):
+    episodes = [replace(make_episode(f"word {i}", "b"), key=str(i)) for i in range(number)]
     imposed = make_faulty(chat_server, 0.3, delay=1.0, patience=2.0)
     judge = make(chat_server, dimensions=["goal", "relationship"], timeout=2.0, concurrency=32, cache=tmp_path / "c")
     started, used = time.monotonic(), time.process_time()

@@ -20,7 +20,15 @@ from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.rewards import RewardModel, RewardModelReward, fit_normalizer, get_reward, relabel, trl_reward
+from sotopia_env.rewards import (
+    Progress,
+    RewardModel,
+    RewardModelReward,
+    fit_normalizer,
+    get_reward,
+    relabel,
+    trl_reward,
+)
 from sotopia_env.rewards.saved_reward_model import (
     DESCRIPTION,
     HEADS,
@@ -174,6 +182,45 @@ def test_an_outcome_model_pays_by_how_much_its_prediction_changes(
             # Both native ranges are ten wide.
             expected = (change[:, 0] + 3 * change[:, 1]) / 4 / 10
             assert paid[index][agent] == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_an_outcome_model_is_a_potential(
+    folder: Path, outcome_folder: Path, embedded: LoadedModel, episodes: list[Episode]
+) -> None:
+    model = RewardModel(str(outcome_folder), {"goal": 1.0})
+    encoder, heads = ChatEncoder(embedded.tokenizer), random_heads(embedded)
+    for episode in episodes[:3]:
+        states = [replace(episode, turns=episode.turns[:n], ending=None) for n in range(len(episode.turns) + 1)]
+        values = model.values(states)
+        for agent in episode.agents:
+            row = value_row(episode, agent, encoder)
+            before, after = (heads.read([row.ids], [places], 1)[0][:, 0] / 10 for places in (row.before, row.after))
+            for turn in episode.own_turns(agent):
+                assert values[turn.global_index][agent] == pytest.approx(before[turn.own_index], abs=1e-5)
+                assert values[turn.global_index + 1][agent] == pytest.approx(after[turn.own_index], abs=1e-5)
+    progress = Progress(model)
+    assert (progress.name, progress.kind, progress.timing) == ("progress@reward-model", "return", "causal")
+    assert get_reward(json.loads(json.dumps(progress.spec()))) == progress
+    finished = relabel([episode for episode in episodes if episode.ending], progress)
+    for episode, score in zip(finished, progress.outcome(finished), strict=True):
+        paid = episode.rewards[progress.name]
+        for agent in filter(episode.own_turns, episode.agents):
+            first = episode.own_turns(agent)[0].global_index
+            start = model.values([replace(episode, turns=episode.turns[:first], ending=None)])[0][agent]
+            assert sum(paid[agent]) == pytest.approx(score[agent] - start, abs=1e-5)
+
+
+def test_a_potential_needs_predicted_scores_on_the_unit_scale(
+    folder: Path, outcome_folder: Path, episodes: list[Episode], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="predicts labels of turns and no scores"):
+        RewardModel(str(folder)).values(episodes[:1])
+    normalizers = {dimension: {"kind": "z-score", "origin": 5.0, "slope": 0.5} for dimension in LIMITS}
+    other = RewardModel(str(damaged(outcome_folder, tmp_path, normalizers=normalizers)))
+    with pytest.raises(ValueError, match="goal is normalised by 'z-score'"):
+        other.values(episodes[:1])
+    long = replace(episodes[0], turns=(replace(episodes[0].turns[0], text="word " * 1200),), ending=None)
+    assert RewardModel(str(outcome_folder)).values([long]) == [{"agent_0": None, "agent_1": None}]
 
 
 def test_dimensions_are_normalised_and_weighted(folder: Path, model: RewardModel, episodes: list[Episode]) -> None:

@@ -161,6 +161,30 @@ def test_forks_are_independent_of_each_other_and_of_their_origin(play_out: PlayO
     assert env.unwrapped.action_space("agent_0") is not siblings[0].unwrapped.action_space("agent_0")
 
 
+def test_forks_sample_on_from_the_same_state_each_by_itself() -> None:
+    env = sotopia_env.parallel_env(FEASIBLE, reward=None)
+
+    def samples(env: Any) -> list[Any]:
+        of_both = (env.action_space("agent_0"), env.observation_space("agent_0"))
+        return [[json.dumps(space.sample(), default=str) for _ in range(3)] for space in of_both]
+
+    for space in (env.action_space("agent_0"), env.observation_space("agent_0")):
+        space.seed(5)
+        space.sample()
+    one, other = env.fork(2)
+    expected = samples(one)
+    assert samples(other) == samples(env) == expected
+    assert samples(other) != expected
+    assert one.action_space("agent_0") == env.action_space("agent_0")
+    # Seeding a fork that nobody has sampled from yet touches no other one.
+    fresh, twin = sotopia_env.parallel_env(FEASIBLE, reward=None).fork(2)
+    fresh.action_space("agent_0").seed(5)
+    twin.action_space("agent_0").seed(5)
+    twin.action_space("agent_0").sample()
+    twin.action_space("agent_0").seed(5)
+    assert fresh.action_space("agent_0").sample() == twin.action_space("agent_0").sample()
+
+
 def test_forks_of_an_environment_that_was_never_reset_can_be_reset() -> None:
     template = sotopia_env.parallel_env(FEASIBLE, reward="episode")
     ids = [env.reset(seed=seed)[1]["agent_0"]["task"] for seed, env in enumerate(template.fork(3))]

@@ -11,15 +11,18 @@ Expectations are exact: every dialogue is listed with its probability. A baselin
 takes nothing from them, so that the values themselves are compared; the estimators are then checked on sampled groups.
 """
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from sotopia_env.rewards.attribution_designs import direct, direct_centred, importances_of_credit, scaled, singular
 from sotopia_env.rewards.designs import at_the_end, broadcast, discounted, uniform
 from sotopia_env.training.estimators import credit, return_to_go, returns_to_go, rewards_by_flag
 
 NUM_TURNS = 5
+LEVELS = 3.0
 TURNS = np.arange(NUM_TURNS)
 
 
@@ -41,6 +44,22 @@ class World(NamedTuple):
     @property
     def lengths(self):
         return self.alive.sum(axis=-1)
+
+    @property
+    def mean(self):
+        return float(self.probabilities @ self.outcomes)
+
+    def advantages(self):
+        """What each decision changes the expected G by, ``(D, T)``."""
+
+        def expected(dialogues):
+            return self.probabilities[dialogues] @ self.outcomes[dialogues] / self.probabilities[dialogues].sum()
+
+        found, times = np.zeros(self.alive.shape), np.arange(NUM_TURNS + 1)
+        for time, turn in zip(*np.nonzero(self.alive), strict=True):
+            chosen = times > turn if time > turn else times == turn
+            found[time, turn] = expected(chosen) - expected(times >= turn)
+        return found
 
 
 def world(probability, outcome):
@@ -157,6 +176,113 @@ def test_as_credit_broadcast_is_neutral_and_what_falls_with_length_punishes_talk
     for design in (uniform, discounted):
         # The fifth turn ends the dialogue either way.
         assert np.all(CHAT.gradients(spread(CHAT, design))[:-1] < 0)
+
+
+# --- Designs that weigh turns by their importance, in both worlds ---
+
+
+def weighed(world, design, importances):
+    """The mean of the design's numbers over the importances ``A`` of each dialogue, each (T,), padded, ``(D, T)``."""
+    rewards = np.zeros(world.alive.shape)
+    for time, (outcome, length) in enumerate(zip(world.outcomes, world.lengths, strict=True)):
+        given = importances(time, int(length))
+        rewards[time, :length] = np.mean([design(float(outcome), list(one)) for one in given], axis=0)
+    return rewards
+
+
+def oracle(world):
+    """The importances that the true advantages of the turns give."""
+    advantages = world.advantages()
+    return lambda time, length: [importances_of_credit(advantages[time, :length].tolist(), LEVELS)]
+
+
+def constant(level):
+    return lambda time, length: [[level] * length]
+
+
+def at_random(time, length):
+    """All of them: each turn's importance is drawn from 0, 1, 2, 3 for itself."""
+    return list(product(np.arange(LEVELS + 1), repeat=length))
+
+
+def centred_on(world):
+    return lambda score, importances: direct_centred(score, importances, LEVELS, world.mean)
+
+
+def test_the_true_advantages_are_the_gradient_s_own_credit():
+    np.testing.assert_allclose(LEAVE.gradients(LEAVE.advantages()), TRUE_LEAVE, atol=1e-12)
+    np.testing.assert_allclose(CHAT.advantages(), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("design", [direct, centred_on(LEAVE)], ids=["direct", "direct-centred"])
+def test_direct_with_random_importances_points_along_the_true_gradient_at_half_size(design):
+    # An importance that depends on nothing pays half of G at every turn on average, and G at every turn has no bias.
+    np.testing.assert_allclose(leave_shares(LEAVE.gradients(weighed(LEAVE, design, at_random))), 0.5, atol=1e-12)
+    np.testing.assert_allclose(leave_shares(LEAVE.gradients(weighed(LEAVE, design, constant(3.0)))), 1, atol=1e-12)
+    np.testing.assert_allclose(leave_shares(LEAVE.gradients(weighed(LEAVE, design, constant(1.0)))), 1 / 3, atol=1e-12)
+
+
+@pytest.mark.parametrize("world", [LEAVE, CHAT], ids=["leave", "chat"])
+@pytest.mark.parametrize("design", [scaled, singular])
+@pytest.mark.parametrize("importances", [constant(2.0), constant(0.0), at_random], ids=["constant", "zero", "random"])
+def test_shares_of_the_outcome_by_importances_that_say_nothing_are_equal_ones(world, design, importances):
+    np.testing.assert_allclose(weighed(world, design, importances), spread(world, uniform), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("design", "shares", "total"),
+    [
+        (scaled, [0.45899, 0.50418, 0.51623, 0.49432, 0.41667], 0.48114),
+        # Turns that tie in rounded importances share G, and no later one is ever the key turn.
+        (singular, [0.51492, 0.60294, 0.46939, 0, 0], 0.48114),
+        # To leave has the importance 0 and is paid nothing: what it would have been due is missing as a baseline.
+        (direct, [0.87277, 1.33701, 1.81633, 1.91667, 1.66667], 1.23495),
+        (centred_on(LEAVE), [0.40077, 0.78604, 1.20464, 1.34027, 1.20555], 0.71363),
+    ],
+    ids=["scaled", "singular", "direct", "direct-centred"],
+)
+def test_the_oracle_s_importances_find_each_turn_but_not_at_its_size(design, shares, total):
+    gradients = LEAVE.gradients(weighed(LEAVE, design, oracle(LEAVE)))
+    np.testing.assert_allclose(leave_shares(gradients), shares, atol=1e-5)
+    assert total_share(gradients) == pytest.approx(total, abs=1e-5)
+
+
+def test_shares_by_importance_summed_are_biased_and_flagged_as_returns_are_not():
+    rewards = weighed(LEAVE, scaled, oracle(LEAVE))
+    np.testing.assert_allclose(leave_shares(LEAVE.summed(rewards)), [1, 0.95538, 0.83488, 0.65057, 0.41667], atol=1e-5)
+    for design in (scaled, singular):
+        rewards = weighed(LEAVE, design, oracle(LEAVE))
+        np.testing.assert_allclose(rewards.sum(axis=-1), LEAVE.outcomes, atol=1e-12)
+        moved = rewards_by_flag([("return", rewards, "hindsight")], LEAVE.alive)["return", "hindsight"]
+        np.testing.assert_allclose(LEAVE.summed(moved), TRUE_LEAVE, atol=1e-12)
+
+
+def test_where_talk_changes_nothing_only_what_is_shared_among_turns_punishes_it():
+    for design in (direct, centred_on(CHAT)):
+        for importances in (oracle(CHAT), constant(3.0), at_random):
+            np.testing.assert_allclose(CHAT.gradients(weighed(CHAT, design, importances)), 0, atol=1e-12)
+    for design in (scaled, singular):
+        # The oracle knows no important turn, and G has to go somewhere.
+        gradients = CHAT.gradients(weighed(CHAT, design, oracle(CHAT)))
+        assert gradients.sum() == pytest.approx(-181 / 1920, abs=1e-12)
+    nothing = weighed(CHAT, lambda score, importances: scaled(score, importances, on_zero="zero"), oracle(CHAT))
+    assert not nothing.any()
+
+
+@pytest.mark.parametrize(("design", "share"), [(direct, 0.5), (scaled, 0.20092)])
+def test_the_estimator_of_credit_finds_the_same_with_drawn_importances(design, share):
+    rng = np.random.default_rng(1)
+    dialogues = rng.choice(len(LEAVE.probabilities), p=LEAVE.probabilities, size=(1_500, 8))
+    rewards = np.zeros((*dialogues.shape, NUM_TURNS))
+    for place, time in np.ndenumerate(dialogues):
+        length = LEAVE.lengths[time]
+        drawn = rng.integers(0, 4, size=length).astype(float).tolist()
+        rewards[place][:length] = design(float(LEAVE.outcomes[time]), drawn)
+    alive, scores = LEAVE.alive[dialogues], LEAVE.scores[dialogues]
+    gradients = (scores * credit(rewards, alive)).sum(axis=-1).mean(axis=-1)
+    standard_error = gradients.std() / np.sqrt(len(gradients))
+    assert gradients.mean() == pytest.approx(share * TRUE_LEAVE.sum(), abs=4 * standard_error)
+    assert standard_error < 0.02
 
 
 # --- The estimators find in sampled groups what the enumeration says ---

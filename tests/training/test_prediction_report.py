@@ -1,17 +1,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from sotopia_env.episodes import Episode, Turn, seat_of
-from sotopia_env.rewards import AuditedTurn, collect_audit, get_reward
+from sotopia_env.rewards import AuditedTurn, Outcome, RewardModel, collect_audit, get_reward
 from sotopia_env.rewards.dimensions import to_unit
-from sotopia_env.rewards.fidelity import fidelity
+from sotopia_env.rewards.fidelity import Numbers, fidelity
 from sotopia_env.rewards.utterances import Utterances
-from sotopia_env.training.prediction_report import fidelity_table, prediction_report, prediction_table
+from sotopia_env.rewards.value_rows import value_row
+from sotopia_env.training import RewardModelConfig, train_reward_model
+from sotopia_env.training.prediction_report import (
+    ExpectedOutcomes,
+    fidelity_table,
+    prediction_report,
+    prediction_table,
+)
 
 Said = Callable[[Turn, Episode], float | None]
 
@@ -106,3 +114,29 @@ def test_the_tables_show_the_figures(audit: list[AuditedTurn]) -> None:
     text = fidelity_table([row])
     assert "broadcast" in text and f"{row.accuracy.value:.2f}" in text
     assert f"{row.siblings['pearson'].ceiling:.2f}" in text
+
+
+def test_a_model_of_outcomes_is_asked_for_the_change_and_for_the_score(
+    audit: list[AuditedTurn], episodes: list[Episode], tiny_directory: Path, tmp_path: Path
+) -> None:
+    labels = {"goal": Outcome("broadcast")}
+    settings = RewardModelConfig("", learning_rate=1e-2, per_device_train_batch_size=8, bf16=False, disable_tqdm=True)
+    train_reward_model(episodes, tiny_directory, labels=labels, target="outcome", out=tmp_path, args=settings)
+    model = RewardModel(str(tmp_path))
+    states = [candidate.after for turn in audit for candidate in turn.candidates]
+    expected = ExpectedOutcomes(model).by_dimension(states)["goal"]
+    for state, told in zip(states, expected, strict=True):
+        assert {agent: len(values) for agent, values in told.items()} == {a: len(state.own_turns(a)) for a in told}
+    turn = audit[0].candidates[0].after
+    row = value_row(turn, audit[0].agent, model.saved.encoder)
+    (read,) = model.saved.heads.read([row.ids], [row.after], 1)
+    assert expected[0][audit[0].agent] == pytest.approx(read[:, 0].tolist(), abs=1e-4)
+    report = prediction_report(model, audit, predicted="advantage")
+    found = report["dimensions"]["goal"]
+    places = [turn for turn in audit for _ in turn.candidates]
+    said = [told[turn.agent][turn.own_index] for told, turn in zip(expected, places, strict=True)]
+    remaining = iter(said)
+    levels = Numbers([[[next(remaining)] for _ in turn.candidates] for turn in audit])
+    assert found["value"] == fidelity(audit, levels).to_dict()["pooled_value"]
+    assert found["value_error"]["rmse"] != found["error"]["rmse"]
+    assert "advantage" in prediction_table(report) and "value" in prediction_table(report)

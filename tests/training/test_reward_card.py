@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from sotopia_env.resolve import make_policy
 from sotopia_env.rewards import Attribution, MonteCarlo, MonteCarloAttributor
 from sotopia_env.training import reward_card as module
 from sotopia_env.training.reward_card import CardSettings, read_rewards, reward_card
-from sotopia_env.training.reward_card_controls import changing_policy
 
 SMALL = CardSettings(attacked=8, turns=12, continuations=24, labels=4, costly_tasks=2, costly_turns=4)
 
@@ -78,7 +78,7 @@ def test_what_was_played_serves_the_next_card(
 
 
 def test_costly_rewards_are_asked_for_less(folder: Path) -> None:
-    policy = changing_policy()
+    policy = make_policy("scripted:changing")
     rewards = [MonteCarlo([policy], k=2), Attribution("direct", MonteCarloAttributor(MonteCarlo([policy], k=2)))]
     card = reward_card(rewards, SMALL, out=folder)
     causal, hindsight = card["rewards"][:2]
@@ -98,7 +98,7 @@ def test_all_wrong_names_are_told_before_anything_is_played(monkeypatch: pytest.
 
 
 def test_monte_carlo_alone_plays_on_with_the_policy_of_the_card() -> None:
-    policy = changing_policy()
+    policy = make_policy("scripted:changing")
     (reward,) = read_rewards(("monte-carlo",), policy, SMALL)
     assert isinstance(reward, MonteCarlo)
     assert reward.policies == (policy,)
