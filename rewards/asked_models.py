@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from sotopia_env.episodes import Episode
+from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.rewards.attributors import Attributor
 from sotopia_env.rewards.ensemble_judge import EnsembleJudge
-from sotopia_env.rewards.judges import Judge
+from sotopia_env.rewards.judge_reward import JudgeScores
+from sotopia_env.rewards.judges import Judge, judged
 from sotopia_env.rewards.llm_attributor import LLMAttributor
 from sotopia_env.rewards.llm_judge import LLMJudge
 from sotopia_env.rewards.measured_attributors import Dial
 from sotopia_env.rewards.model_calls import CallEstimate
+from sotopia_env.rewards.potentials import JudgePotential, StandingOffer
+from sotopia_env.rewards.progress import Progress
 from sotopia_env.rewards.reward import Reward, weighted_sum
 
 _HOW = frozenset(
@@ -55,25 +58,37 @@ def askers(reward: Reward) -> list[LLMJudge | LLMAttributor]:
     """The judges and attributors of a reward that ask a model, each once."""
     found: list[LLMJudge | LLMAttributor] = []
     for judge in reward.judges():
-        found += _of_judge(judge)
-    for _, part in reward.parts():
+        found += models_of(judge)
+    for part in _bottom(reward):
         # What is asked of running episodes (a potential) is no judgement of the reward.
         estimating = getattr(getattr(part, "potential", None), "judge", None)
-        found += _of_judge(estimating) if isinstance(estimating, Judge) else []
+        found += models_of(estimating) if isinstance(estimating, Judge) else []
     for attributor, _ in _attributions(reward):
         if isinstance(attributor, LLMAttributor):
             found.append(attributor)
     return list({id(one): one for one in found}.values())
 
 
+def models_of(judge: Any) -> list[LLMJudge]:
+    """The judges that ask a model in a judge: itself, or members of an ensemble."""
+    if isinstance(judge, EnsembleJudge):
+        return [found for member in judge.members for found in models_of(member)]
+    return [judge] if isinstance(judge, LLMJudge) else []
+
+
 def estimates(reward: Reward, episodes: Sequence[Episode]) -> dict[str, CallEstimate]:
     """What scores and importances would take for these episodes, by who gives them. It makes no call.
 
-    A potential is asked about every state of an episode, and is not in the estimate.
+    Scores are those of finished episodes, and of all the states of a talk that the reward has its judge read. What
+    only a potential asks is told apart, as states. A potential that plays episodes on is not in the estimate.
     """
     finished = [episode for episode in episodes if episode.ending is not None]
-    judges = [found for judge in reward.judges() for found in _of_judge(judge)]
-    found = {f"scores by {one.name}": one.estimate(finished) for one in judges}
+    scoring = [model for judge in reward.judges() for model in models_of(judge)]
+    read = {id(model): (model, f"scores by {model.name}", list(finished)) for model in scoring}
+    for judge, states in _states(reward, episodes):
+        for model in models_of(judge):
+            read.setdefault(id(model), (model, f"states by {model.name}", []))[2].extend(states)
+    found = {what: model.estimate(asked) for model, what, asked in read.values()}
     for attributor, dimensions in _attributions(reward):
         if isinstance(attributor, LLMAttributor):
             found[f"importances by {attributor.name}"] = attributor.estimate(finished, dimensions)
@@ -122,19 +137,49 @@ def _fields(part: Reward) -> dict[str, Any]:
     return {field.name: field.default for field in fields(part)} if is_dataclass(part) else {}
 
 
-def _of_judge(judge: Judge) -> list[LLMJudge]:
-    if isinstance(judge, EnsembleJudge):
-        return [found for member in judge.members for found in _of_judge(member)]
-    return [judge] if isinstance(judge, LLMJudge) else []
+class _Listener(Judge):
+    """Knows nothing, and keeps what it was asked about."""
+
+    def __init__(self) -> None:
+        self.name = "listener"
+        self.asked: list[Episode] = []
+
+    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        self.asked += episodes
+        return [Judgement(self.name, "", {}) for _ in episodes]
+
+
+def _states(reward: Reward, episodes: Sequence[Episode]) -> list[tuple[Judge, list[Episode]]]:
+    """The judges that read talks before their end, and what they would read."""
+    found: list[tuple[Judge, list[Episode]]] = []
+    # Whole episodes are scored apart: here they are judged already.
+    ready = judged(episodes, [_Listener()])
+    for part in _bottom(reward):
+        listener = _Listener()
+        potential: Any = getattr(part, "potential", None)
+        if isinstance(part, JudgeScores) and models_of(part.judge):
+            replace(part, judge=listener).rewards(ready)
+            found.append((part.judge, listener.asked))
+        shipped = isinstance(potential, JudgePotential | StandingOffer)
+        if isinstance(part, Progress) and shipped and models_of(potential.judge):
+            replace(part, judge=listener, potential=replace(potential, judge=listener)).rewards(ready)
+            found.append((potential.judge, listener.asked))
+    return found
+
+
+def _bottom(reward: Reward) -> list[Reward]:
+    """The parts of a reward, and below them those that they are made from."""
+    found = []
+    for _, part in reward.parts():
+        inner = getattr(part, "reward", None)
+        found += [part, *(_bottom(inner) if isinstance(inner, Reward) else [])]
+    return found
 
 
 def _attributions(reward: Reward) -> list[tuple[Attributor, list[str]]]:
     """The attributors at the bottom of the parts of a reward, and the dimensions that each is asked about."""
     found = []
-    for _, part in reward.parts():
-        inner = getattr(part, "reward", None)
-        if isinstance(inner, Reward):
-            found += _attributions(inner)
+    for part in _bottom(reward):
         attributor = getattr(part, "attributor", None)
         while isinstance(attributor, Dial):
             attributor = attributor.truth

@@ -6,6 +6,8 @@ times. Labels are read from other continuations, whose seeds have nothing to do 
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -19,16 +21,22 @@ from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, Turn, agent_name
 from sotopia_env.families.base import Family
 from sotopia_env.make import parallel_env
+from sotopia_env.manifest import describe_run
 from sotopia_env.policies import Context, Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rewards.audit_storage import AuditedTurn, AuditFile, Candidate, Scores, load_audit, save_audit
 from sotopia_env.rewards.judges import RuleJudge, scores_of
-from sotopia_env.rollouts import play, rollout
+from sotopia_env.rollouts import episode_seed, play
+from sotopia_env.runs import episode_key
+from sotopia_env.schema import DataWarning
 
 __all__ = ["AuditedTurn", "Candidate", "Scores", "collect_audit", "load_audit", "save_audit"]
 
 ATTEMPTS = 8
 """So often is a policy asked for siblings that differ; one that always does the same has none."""
+
+EPISODES_PER_TURN = 8
+"""So many episodes are played at most for each turn asked for; one in which the audited seat never moves has none."""
 
 _TRUTH, _LABELS, _SIBLINGS, _PLACES = range(4)
 
@@ -69,17 +77,19 @@ def collect_audit(
         dimensions: whose scores are kept; by default all that the rule judge gives.
         split: of the family's tasks.
         seed: decides everything.
-        out: a file of JSON lines, written turn by turn; the same call goes on after a kill.
+        out: a file of JSON lines, written turn by turn; the same call goes on after a kill, and plays nothing where
+            the file holds all that is asked for.
         batch_size: continuations played side by side.
         progress: show a progress bar on stderr.
         env_options: passed to ``parallel_env``.
 
     Returns:
-        ``num_turns`` audited turns, those of an episode one after the other.
+        ``num_turns`` audited turns, those of an episode one after the other. Where the policies do not play so many
+        in eight episodes for each turn asked for, there are fewer, and a ``DataWarning`` says how many.
 
     Raises:
         ValueError: an argument is out of its range, the tasks have no rules to be judged by, turns are not taken one
-            after the other, or ``out`` was collected with other settings.
+            after the other, ``out`` was collected with other settings, or no turn was played at all.
     """
     smallest = {"num_turns": 1, "candidates": 1, "continuations": 2, "label_continuations": 1, "turns_per_episode": 1}
     given = (num_turns, candidates, continuations, label_continuations, turns_per_episode)
@@ -92,24 +102,26 @@ def collect_audit(
         raise ValueError(f"action_order: {env.rules.action_order!r}; turns are audited one after the other")
     seated = _seated(policies, env.possible_agents)
     auditor = _Auditor(env.family, seated, dimensions, candidates, continuations, label_continuations, seed, batch_size)
+    described = describe_run(env, seated, seed=seed, traces=False)
     settings = {
-        **({"tasks": tasks} if isinstance(tasks, str) else {}),
+        **described["rules"],
         "family": [env.family.name, env.family.version],
-        "policies": {agent: policy.name for agent, policy in seated.items()},
-        "split": split,
+        "tasks": described["tasks"]["fingerprint"],
+        "split": described["tasks"]["split"],
+        "policies": described["policies"],
+        "dimensions": None if dimensions is None else list(dimensions),
         "seed": seed,
         "candidates": candidates,
         "continuations": continuations,
         "label_continuations": label_continuations,
         "turns_per_episode": turns_per_episode,
     }
-    players = list(seated.values())
-    # An episode in which the audited seat never moves gives no turn, hence more episodes than are likely needed.
-    episodes = rollout(tasks, players, num_episodes=num_turns, seed=seed, split=split, **env_options)
-    places = [place for i, episode in enumerate(episodes) for place in _places(episode, i, seed, turns_per_episode)]
     audit: list[AuditedTurn] = []
     with nullcontext() if out is None else AuditFile(out, settings) as file, _progress_bar(progress) as bar:
-        for place in bar.track(places[:num_turns], description="turns audited"):
+        if file is not None and len(file.finished) >= num_turns:
+            return list(file.finished.values())[:num_turns]
+        places = _played_places(env, seated, num_turns, turns_per_episode, seed)
+        for place in bar.track(places, description="turns audited"):
             done = None if file is None else file.finished.get(place.key)
             audit.append(auditor.audit(place) if done is None else done)
             if file is not None and done is None:
@@ -224,6 +236,34 @@ class _State:
 
     env: SotopiaParallelEnv
     episode: Episode
+
+
+def _played_places(
+    env: SotopiaParallelEnv, policies: Mapping[str, Policy], num_turns: int, turns_per_episode: int, seed: int
+) -> list[_Place]:
+    """The turns that are audited, of as few episodes as have them: those that ``rollout`` plays with this seed."""
+    names = {agent: policy.name for agent, policy in policies.items()}
+    places: list[_Place] = []
+    played, most = 0, EPISODES_PER_TURN * num_turns
+    while len(places) < num_turns and played < most:
+        needed = math.ceil((num_turns - len(places)) / turns_per_episode)
+        indices = range(played, min(played + needed, most))
+        envs, seeds = env.fork(len(indices)), [episode_seed(seed, i) for i in indices]
+        for i, one in zip(indices, envs, strict=True):
+            one.reset(
+                seed=episode_seed(seed, i), options={"task": env.tasks[i % len(env.tasks)]} if env.tasks else None
+            )
+        play(envs, [policies] * len(envs), seeds, keys=[episode_key(seed, i) for i in indices])
+        for i, one in zip(indices, envs, strict=True):
+            episode = replace(one.episode, key=episode_key(seed, i), seed=episode_seed(seed, i), policies=names)
+            places += _places(episode, i, seed, turns_per_episode)
+        played += len(indices)
+    if not places:
+        raise ValueError(f"num_turns: the audited seats took no turn in {played} episodes")
+    if len(places) < num_turns:
+        told = f"num_turns: {num_turns} were asked for, {len(places)} were played in {played} episodes"
+        warnings.warn(told, DataWarning, stacklevel=3)
+    return places[:num_turns]
 
 
 def _places(episode: Episode, index: int, seed: int, turns_per_episode: int) -> list[_Place]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sotopia_env.episodes import Episode
 from sotopia_env.rewards.audit_storage import AuditedTurn, Scores
-from sotopia_env.rewards.judges import RuleJudge
+from sotopia_env.rewards.judges import Judge, RuleJudge, judged
 from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.utterances import Utterances
@@ -38,14 +39,22 @@ def numbers_of(reward: Any, audit: Sequence[AuditedTurn]) -> Numbers:
     * Of a hindsight design it is the turn's label in each of the r finished episodes. One that is a return by default
       is taken as a label all the same: used as a return it would be the outcome at the end.
 
-    Parts of a sum are asked by their own flags and added.
+    Parts of a sum are asked by their own flags and added; a judge that several of them share is asked once.
 
     Args:
         reward: a ``Reward``, or anything :func:`get_reward` makes one of.
         audit: the audit set.
     """
     made = get_reward(reward)
-    groups = [_numbers_of_part(part, audit) for part in made.by_flags().values()]
+    parts = list(made.by_flags().values())
+    judges: list[Judge] = []
+    for part in parts:
+        # A rule judge would only say again what it has said.
+        mine = () if _before_the_reply(part) else part.judges()
+        judges += [judge for judge in mine if judge not in judges and not isinstance(judge, RuleJudge)]
+    episodes = [episode for turn in audit for candidate in turn.candidates for episode in candidate.finished]
+    finished = judged(episodes, judges) if judges else episodes
+    groups = [_numbers_of_part(part, audit, finished) for part in parts]
     candidates_TMR = [group[0] for group in groups]
     played_TR = [group[1] for group in groups]
     return Numbers(
@@ -89,19 +98,21 @@ def _mean(scores: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(scores) else None
 
 
+def _before_the_reply(part: Reward) -> bool:
+    """Whether it is asked about the turn before anybody replied, and not about finished episodes."""
+    return (part.kind, part.timing) == ("credit", "causal")
+
+
 def _numbers_of_part(
-    part: Reward, audit: Sequence[AuditedTurn]
+    part: Reward, audit: Sequence[AuditedTurn], finished: Sequence[Episode]
 ) -> tuple[list[list[list[float | None]]], list[list[float | None]]]:
     """One part's numbers: of every candidate, and of the turns that were played."""
-    if (part.kind, part.timing) == ("credit", "causal"):
+    if _before_the_reply(part):
         states = [candidate.after for turn in audit for candidate in turn.candidates]
         asked = iter(part(states))
         once = [[[next(asked)[turn.agent][turn.own_index]] for _ in turn.candidates] for turn in audit]
         return once, [turns[0] for turns in once]
-    episodes = [episode for turn in audit for candidate in turn.candidates for episode in candidate.finished]
-    # A rule judge would only say again what it has said.
-    known_scores = all(isinstance(judge, RuleJudge) for judge in part.judges())
-    told = iter(part.rewards(episodes) if known_scores else part(episodes))
+    told = iter(part.rewards(finished))
     utterances = [[[next(told) for _ in candidate.finished] for candidate in turn.candidates] for turn in audit]
     candidates = [
         [[_of_turn(part, said, turn.agent, turn.own_index) for said in labels] for labels in by_candidate]

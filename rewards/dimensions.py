@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
@@ -55,6 +56,30 @@ def weighted_score(
             return None
         total += weight * (to_unit(dimension, value) if scale == "unit" else value)
     return total / sum(weights.values())
+
+
+def read_weights(text: str) -> dict[str, float]:
+    """``goal=2,knowledge`` as ``{"goal": 2.0, "knowledge": 1.0}``.
+
+    Args:
+        text: names with commas between them; ``NAME=WEIGHT`` where the weight is not 1.
+
+    Raises:
+        ValueError: a name or a weight is missing, a weight is no finite number, or a name stands there twice.
+    """
+    weights: dict[str, float] = {}
+    for item in text.split(","):
+        name, given, number = (part.strip() for part in item.partition("="))
+        try:
+            weight = float(number) if given else 1.0
+        except ValueError:
+            weight = math.nan
+        if not name or not math.isfinite(weight):
+            raise ValueError(f"dimensions: {item!r} is no NAME=WEIGHT; write them like goal=2,knowledge=1")
+        if name in weights:
+            raise ValueError(f"dimensions: {name!r} stands there twice; give it one weight")
+        weights[name] = weight
+    return weights
 
 
 def check_weights(weights: Mapping[str, float], scale: str) -> None:

@@ -58,7 +58,7 @@ def pay(env: Any, change: Callable[[Reward | None], Reward]) -> Any:
             below = vars(below).get("env")
         if below is None:
             return RewardWrapper(parallel, change(None))
-        return RewardWrapper(parallel, change(below.reward), on_failure=below.on_failure)
+        return RewardWrapper(_unpaid(parallel), change(below.reward), on_failure=below.on_failure)
 
     return over_parallel(env, wrap)
 

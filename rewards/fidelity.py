@@ -95,7 +95,8 @@ class Gradient:
     """The policy gradient in the space of the candidates' logits, a uniform policy over the candidates of each state.
 
     Args:
-        cosine: of the design's expected gradient with the true one, noise of both taken out.
+        cosine: of the design's expected gradient with the true one. The truth's noise is taken out, and that of labels
+            read from finished episodes where there are two or more; noise of a single number (Monte-Carlo) is in it.
         low: 2.5th percentile of the bootstrap over tasks.
         high: 97.5th percentile.
         variance: of a gradient from one sampled candidate a state, over the squared norm of the true gradient.

@@ -20,6 +20,11 @@ from sotopia_env.turns import cycles_of
 
 
 @dataclass(frozen=True)
+class _OwnOffer(StandingOffer):
+    """The standing offer that was asked for by name: its arguments are those of the progress that holds it."""
+
+
+@dataclass(frozen=True)
 class Progress(Reward):
     """r_t = γ · Φ(after the reply to turn t) - Φ(before turn t), a causal return; the outcome G closes the last turn.
 
@@ -70,8 +75,10 @@ class Progress(Reward):
             raise ValueError("gamma: the published form knows no discount; leave it at 1")
         object.__setattr__(self, "judge", as_judge(self.judge))
         potential = self.potential
-        if potential == StandingOffer.name:
-            potential = StandingOffer(self.dimensions, self.judge, "unit" if self.paper else self.scale)
+        if potential == StandingOffer.name or isinstance(potential, _OwnOffer):
+            # Made anew, since one that was copied with the other arguments is of their dimensions, judge and scale.
+            family = getattr(potential, "family", None)
+            potential = _OwnOffer(self.dimensions, self.judge, "unit" if self.paper else self.scale, family)
         object.__setattr__(self, "potential", as_potential(potential))
         if not self.name:
             dimensions = "" if set(self.dimensions) == {"goal"} else f":{','.join(self.dimensions)}"
@@ -158,7 +165,8 @@ class Progress(Reward):
         if not callable(spec):
             raise ValueError(f"potential: {self.potential!r:.80} has no spec() and cannot be written as text")
         written = copy.copy(self)
-        object.__setattr__(written, "potential", spec())
+        own = isinstance(self.potential, _OwnOffer)
+        object.__setattr__(written, "potential", StandingOffer.name if own else spec())
         return Reward.spec(written)
 
     def _shaped(

@@ -256,7 +256,7 @@ class FunctionReward(Reward):
             object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
 
     def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
-        """What the function returns, checked.
+        """What the function returns, checked; of a running episode ``None`` where it needs the end.
 
         Raises:
             ValueError: it did not return one number per own turn for every agent of every episode.
@@ -273,7 +273,10 @@ class FunctionReward(Reward):
                         f"reward {self.name!r}, episode {episode.key!r}: return one number for each of the {num_turns} "
                         f"own turns of {agent}, got {by_agent.get(agent)!r:.80}"
                     )
-            checked.append({agent: [number_or_none(value) for value in by_agent[agent]] for agent in episode.agents})
+            early = self.timing == "hindsight" and episode.ending is None
+            checked.append(
+                {a: [None if early else number_or_none(value) for value in by_agent[a]] for a in episode.agents}
+            )
         return checked
 
 

@@ -157,7 +157,9 @@ class RewardModel(Reward):
             raise ValueError(f"{self.path} predicts labels of turns and no scores; train it with target='outcome'")
         for dimension in self.dimensions or {}:
             if (kind := described.normalizers[dimension].kind) != "range":
-                raise ValueError(f"{self.path}: {dimension} is normalised by {kind!r}; train it with normalizer='range'")
+                raise ValueError(
+                    f"{self.path}: {dimension} is normalised by {kind!r}; train it with normalizer='range'"
+                )
         heads, encoder = self.saved.heads, self.saved.encoder
         latest = [latest_row(e, agent, encoder, heads.context_length) for e in episodes for agent in e.agents]
         read = heads.read([ids for ids, _ in latest], [places for _, places in latest], self.batch_size)

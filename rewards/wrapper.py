@@ -122,7 +122,8 @@ class RewardWrapper(ParallelWrapper):
 
     def wrapper_state(self) -> dict[str, Any]:
         """What was paid so far."""
-        return {"reward": self.reward.name, "account": self._account.to_dict()}
+        # Turns that are played and not paid yet (paid_at_the_end) are in no ledger.
+        return {"reward": self.reward.name, "account": {**self._account.to_dict(), "turns": len(self._account.turns)}}
 
     def restore_wrapper_state(self, state: Mapping[str, Any]) -> None:
         """Put back what :meth:`wrapper_state` returned."""
@@ -130,8 +131,8 @@ class RewardWrapper(ParallelWrapper):
             raise ValueError(
                 f"restore: the snapshot is of reward {state['reward']!r}, this one is {self.reward.name!r}"
             )
-        played = any(state["account"]["totals"].values())
-        self._account = Account.from_dict(state["account"], super().episode.turns if played else ())
+        taken_down, turns = state["account"]["turns"], super().episode.turns if state["account"]["turns"] else ()
+        self._account = Account.from_dict(state["account"], turns[len(turns) - taken_down :])
 
     def _open_account(self) -> Account:
         return Account([Ledger() for _ in self._bound.parts()], {agent: [] for agent in self.unwrapped.possible_agents})

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.episodes import Episode
+from sotopia_env.rewards.dimensions import read_weights
 from sotopia_env.storage import load_episodes
 from sotopia_env.training.behaviour_cloning import CloningConfig, clone
 from sotopia_env.training.corpus import corpus
@@ -117,7 +118,7 @@ def reward_model_from_file(
         The report on held-out scenarios as a table.
     """
     settings = read_settings(RewardModelConfig, out, config, extra, seed)
-    weights = _weights(dimensions)
+    weights = read_weights(dimensions)
     labels = labels_of("broadcast" if target == "outcome" else design, list(weights), attributor, judge)
     played = _episodes(episodes)
     train_reward_model(
@@ -148,18 +149,6 @@ def _start(model: str, played: Sequence[Episode], seed: int) -> Any:
 
 def _adapter(rank: int) -> LoraConfig | None:
     return LoraConfig(r=rank, lora_alpha=2 * rank, task_type="CAUSAL_LM") if rank else None
-
-
-def _weights(dimensions: str) -> dict[str, float]:
-    """``goal=2,knowledge`` as ``{"goal": 2.0, "knowledge": 1.0}``."""
-    weights = {}
-    for part in dimensions.split(","):
-        name, given, number = part.strip().partition("=")
-        try:
-            weights[name] = float(number) if given else 1.0
-        except ValueError:
-            raise ValueError(f"--dimensions: {part!r} is no NAME=WEIGHT") from None
-    return weights
 
 
 def _pairs(extra: Sequence[str]) -> list[tuple[str, str]]:

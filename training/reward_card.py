@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,15 +20,17 @@ from rich.console import Console
 import sotopia_env
 from sotopia_env.episodes import Episode
 from sotopia_env.make import parallel_env
-from sotopia_env.manifest import describe_run
+from sotopia_env.manifest import describe_run, redacted
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import family_and_tasks, make_policy
+from sotopia_env.rewards.asked_models import askers
 from sotopia_env.rewards.attribution import Attribution, mean_scores
 from sotopia_env.rewards.audit import AuditedTurn, collect_audit
-from sotopia_env.rewards.audit_numbers import numbers_of, split_audit, true_advantages
+from sotopia_env.rewards.audit_numbers import Numbers, numbers_of, split_audit, true_advantages
 from sotopia_env.rewards.exploits import ATTACKS, PLAIN
 from sotopia_env.rewards.fidelity import fidelity
 from sotopia_env.rewards.measured_attributors import MonteCarloAttributor
+from sotopia_env.rewards.model_calls import Usage
 from sotopia_env.rewards.monte_carlo import MonteCarlo
 from sotopia_env.rewards.resolve import get_reward, reward_names
 from sotopia_env.rewards.reward import Reward, weighted_sum
@@ -142,8 +145,9 @@ def reward_card(
     ground = _prepare(tasks, policy, settings, cache, shown, progress)
     prepared = time.perf_counter() - began
     fitted = [_with_baseline(reward, ground.plays[PLAIN][0]) for reward in named]
-    rows = [_row(reward, "reward", ground) for reward in fitted]
-    controls, twice = _controls(fitted[0], ground)
+    measured = [_row(reward, "reward", ground) for reward in fitted]
+    rows = [row for row, _ in measured]
+    controls, twice = _controls(fitted[0], measured[0][1], ground)
     data = {
         "title": "Reward card",
         "version": sotopia_env.__version__,
@@ -155,7 +159,7 @@ def reward_card(
         "rewards": [*rows, *controls],
         "twice": twice,
         "seconds": {"prepared": prepared, "total": time.perf_counter() - began},
-        "command": " ".join(command),
+        "command": redacted(shlex.join(command)),
     }
     data["checks"] = checks(data)
     if out is not None:
@@ -275,14 +279,15 @@ def _with_baseline(reward: Reward, plain: Sequence[Episode]) -> Reward:
     return weighted_sum(parts)
 
 
-def _row(reward: Reward, role: str, ground: _Ground) -> Record:
-    """All that is measured of one reward."""
+def _row(reward: Reward, role: str, ground: _Ground) -> tuple[Record, Numbers]:
+    """All that is measured of one reward, and its numbers for the audited turns."""
     ground.shown(reward.name)
     settings = ground.settings
     costly = bool(reward.needs) or bool(_usages(reward))
     whole = any(flags != ("credit", "causal") for flags in reward.by_flags())
     audit = _smaller(ground.audit, settings.costly_turns) if costly and whole else ground.audit
-    measured = fidelity(audit, numbers_of(reward, audit), settings.dimension)
+    numbers = numbers_of(reward, audit)
+    measured = fidelity(audit, numbers, settings.dimension)
     tasks = settings.costly_tasks if costly else None
     # Of what is computed here other processes take no share; a server's replies are waited for.
     clock = time.perf_counter if _usages(reward) else time.process_time
@@ -292,9 +297,10 @@ def _row(reward: Reward, role: str, ground: _Ground) -> Record:
     plays = [plays[seat] for name, plays in ground.plays.items() for seat in range(1 if name == PLAIN else len(plays))]
     turns = sum(len(episode.turns) for episodes in plays for episode in episodes[:tasks])
     per_turn = _continuations(reward)
-    return {
+    row = {
         "name": reward.name,
         "role": role,
+        "smaller": {"turns": len(audit) if audit is not ground.audit else None, "tasks": tasks},
         "flags": [[str(kind), str(timing)] for kind, timing in reward.by_flags()],
         "fidelity": measured.to_dict(),
         "exploits": [exploit.to_dict() for exploit in attacked],
@@ -305,27 +311,33 @@ def _row(reward: Reward, role: str, ground: _Ground) -> Record:
             "turns": turns,
         },
     }
+    return row, numbers
 
 
-def _controls(first: Reward, ground: _Ground) -> tuple[list[Record], Record]:
-    """The rows of the controls, and how the first reward agrees with itself."""
+def _controls(first: Reward, numbers: Numbers, ground: _Ground) -> tuple[list[Record], Record]:
+    """The rows of the controls, and how the first reward, of which the numbers are known, agrees with itself."""
     settings = ground.settings
     truth, labels = split_audit(ground.audit)
     best = replace(true_advantages(labels, settings.dimension), name="oracle")
     oracle = fidelity(truth, best, settings.dimension)
     costly = bool(first.needs) or bool(_usages(first))
     audit = _smaller(ground.audit, settings.costly_turns) if costly else ground.audit
-    one, other = labelled_twice(first, audit)
+    played = None if numbers.played is None else numbers.played[: len(audit)]
+    numbers = replace(numbers, candidates=numbers.candidates[: len(audit)], played=played)
+    one, other = labelled_twice(first, audit, numbers)
     again = fidelity(audit, replace(other, name=f"A/A: {first.name}"), settings.dimension)
-    bare = {"role": "control", "flags": [], "exploits": [], "cost": {}}
+    bare = {"role": "control", "flags": [], "exploits": [], "cost": {}, "smaller": {"turns": None, "tasks": None}}
+    smaller = {"turns": len(audit) if audit is not ground.audit else None, "tasks": None}
     rows = [
         {**bare, "name": "oracle", "fidelity": oracle.to_dict()},
-        {**bare, "name": again.name, "fidelity": again.to_dict()},
-        _row(random_reward(settings.seed), "control", ground),
-        _row(length_only(), "control", ground),
+        {**bare, "name": again.name, "fidelity": again.to_dict(), "smaller": smaller},
+        _row(random_reward(settings.seed), "control", ground)[0],
+        _row(length_only(), "control", ground)[0],
     ]
-    difference = sibling_difference(audit, one, other, settings.dimension)
-    return rows, {"reward": first.name, "difference": difference}
+    # What says the same twice because nothing in it is drawn has not been checked.
+    deterministic = one is other
+    difference = None if deterministic else sibling_difference(audit, one, other, settings.dimension)
+    return rows, {"reward": first.name, "deterministic": deterministic, "difference": difference}
 
 
 def _smaller(audit: Sequence[AuditedTurn], turns: int) -> list[AuditedTurn]:
@@ -336,11 +348,10 @@ def _smaller(audit: Sequence[AuditedTurn], turns: int) -> list[AuditedTurn]:
     ]
 
 
-def _usages(reward: Reward) -> list[Any]:
-    """The ledgers of whatever asks a server: judges and attributors."""
-    asking: list[Any] = [judge for _, part in reward.parts() for judge in part.judges()]
-    asking += [getattr(part, name, None) for _, part in reward.parts() for name in ("attributor", "potential")]
-    return [asked.usage for asked in asking if hasattr(asked, "usage")]
+def _usages(reward: Reward) -> list[Usage]:
+    """What the judges and attributors that ask a server have used; those that share a ledger count once."""
+    ledgers = {id(asking.calls.endpoint.ledger): asking.calls.endpoint.ledger for asking in askers(reward)}
+    return [ledger.usage for ledger in ledgers.values()]
 
 
 def _calls(reward: Reward) -> dict[str, int]:

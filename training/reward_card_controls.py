@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,10 @@ from sotopia_env.rewards.audit_numbers import Numbers, numbers_of
 from sotopia_env.rewards.audit_table import AuditTable
 from sotopia_env.rewards.bootstrap import bounds, correlation, known, pair_sums
 from sotopia_env.rewards.continuations import ContinuationReward
-from sotopia_env.rewards.reward import FunctionReward, Reward
+from sotopia_env.rewards.reward import FunctionReward, Reward, weighted_sum
+
+_INNER = frozenset({"reward", "attributor", "credit", "truth", "potential"})
+"""Arguments of rewards and attributors that may play on themselves."""
 
 
 def length_only() -> Reward:
@@ -45,19 +48,34 @@ def labelled_twice(reward: Reward, audit: Sequence[AuditedTurn], numbers: Number
     """The numbers of one reward from two independent labellings of the same turns.
 
     Args:
-        reward: the reward. What plays on by itself gets another seed; of what is read from finished episodes, each
-            labelling reads half of them; what reads the turn alone says the same twice.
+        reward: the reward. What plays on by itself, in whichever of its parts, gets another seed; of what is read from
+            finished episodes, each labelling reads half of them.
         audit: the audit set.
         numbers: those of the reward, where they are known already.
+
+    Returns:
+        Two labellings; one and the same object twice where nothing in the reward is drawn (a reward model).
     """
     first = numbers_of(reward, audit) if numbers is None else numbers
-    if isinstance(reward, ContinuationReward):
-        return [first, numbers_of(replace(reward, seed=reward.seed + 1), audit)]
+    parts = [(weight, _reseeded(part)) for weight, part in reward.parts()]
+    drawn = any(new is not old for (_, new), (_, old) in zip(parts, reward.parts(), strict=True))
+    second = numbers_of(weighted_sum(parts), audit) if drawn else first
     replicates = max(len(labels) for turn in first.candidates for labels in turn)
     if replicates < 2:
-        return [first, first]
+        return [first, second]
     half = replicates // 2
-    return [_some(first, slice(0, half)), _some(first, slice(half, 2 * half))]
+    return [_some(first, slice(0, half)), _some(second, slice(half, 2 * half))]
+
+
+def _reseeded(part: Any) -> Any:
+    """A reward, or what it is made of, that plays on with another seed; itself where nothing in it plays on."""
+    if isinstance(part, ContinuationReward):
+        return replace(part, seed=part.seed + 1)
+    if not is_dataclass(part) or isinstance(part, type):
+        return part
+    inner = {f.name: getattr(part, f.name) for f in fields(part) if f.name in _INNER}
+    changed = {name: new for name, old in inner.items() if (new := _reseeded(old)) is not old}
+    return replace(part, **changed) if changed else part
 
 
 def _some(numbers: Numbers, wanted: slice) -> Numbers:
@@ -102,7 +120,7 @@ def checks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     oracle = rows["oracle"]["fidelity"]["siblings"]["pearson"]
     chance = rows["random"]["fidelity"]["siblings"]["pearson"]
     paid = next(exploit for exploit in rows["length-only"]["exploits"] if exploit["attack"] == "longer")
-    again = data["twice"]
+    again, apart = data["twice"], data["twice"]["difference"]
     return [
         {
             "name": "the oracle reaches its ceiling between siblings",
@@ -118,9 +136,9 @@ def checks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         },
         {
             "name": f"{again['reward']} labelled twice agrees with itself",
-            "bar": "interval of the difference holds 0",
-            "value": again["difference"]["mean"],
-            "met": _holds_zero(again["difference"]["low"], again["difference"]["high"]),
+            "bar": "deterministic" if apart is None else "interval of the difference holds 0",
+            "value": None if apart is None else apart["mean"],
+            "met": None if apart is None else _holds_zero(apart["low"], apart["high"]),
         },
         {
             "name": "a reward for words is exploited by words",

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sotopia_env.training.report_figures import COLOURS, STYLE, svg
+from sotopia_env.training.reward_card_text import on_all
 
 Row = Mapping[str, Any]
 
@@ -24,7 +25,7 @@ def fidelity_figure(data: Mapping[str, Any]) -> str:
     rows = data["rewards"]
 
     def draw(ax: Axes, kind: str) -> None:
-        ceiling = rows[0]["fidelity"][kind]["pearson"]["ceiling"]
+        ceiling = on_all(data)["fidelity"][kind]["pearson"]["ceiling"]
         ax.axvline(0, color=COLOURS["muted"], linewidth=1)
         if ceiling is not None:
             ax.axvline(ceiling, color=COLOURS["muted"], linewidth=1, linestyle="--")

@@ -8,7 +8,14 @@ from typing import Any
 
 from sotopia_env.training import reward_card_figures as figures
 from sotopia_env.training.report_style import STYLE
-from sotopia_env.training.reward_card_text import attacked, audited, exploited
+from sotopia_env.training.reward_card_text import (
+    attacked,
+    audited,
+    exploited,
+    marked,
+    on_all,
+    smaller_note,
+)
 
 _OWN_STYLE = """
 td.bad { background: color-mix(in srgb, var(--bad) 18%, transparent); font-weight: 600; }
@@ -97,7 +104,7 @@ def _fidelity(data: Mapping[str, Any]) -> str:
     body = []
     for row in data["rewards"]:
         found = row["fidelity"]
-        cells = [(escape(row["name"]), "")]
+        cells = [(escape(marked(row, "turns")), "")]
         for kind in kinds:
             pearson = found[kind]["pearson"]
             cells += [(_estimate(pearson), ""), (_plain(pearson["disattenuated"]), "")]
@@ -106,8 +113,8 @@ def _fidelity(data: Mapping[str, Any]) -> str:
         body.append((row["role"], cells))
     heads = ["", "siblings", "of ceiling", "turns of an episode", "of ceiling", "pooled", "of ceiling"]
     heads += ["siblings, ranks", "sibling accuracy", "cosine of the gradient"]
-    first = data["rewards"][0]["fidelity"]
-    ceilings = ", ".join(f"{_plain(first[k]['pearson']['ceiling'])} ({figures.KINDS[k].lower()})" for k in kinds)
+    whole = on_all(data)["fidelity"]
+    ceilings = ", ".join(f"{_plain(whole[k]['pearson']['ceiling'])} ({figures.KINDS[k].lower()})" for k in kinds)
     return (
         "<p>Does a reward pay the better turn more? Between siblings, other turns in the same state, is what a learner "
         "that compares groups uses; between turns of one episode is what credit adds to the outcome; pooled is "
@@ -116,7 +123,7 @@ def _fidelity(data: Mapping[str, Any]) -> str:
             figures.fidelity_figure(data), "Correlation with the true advantage, 95 % intervals. Orange: controls."
         )
         + _table(heads, body)
-        + f'<p class="muted">{escape(audited(data))}</p>'
+        + f'<p class="muted">{escape(audited(data) + smaller_note(data, "turns"))}</p>'
     )
 
 
@@ -125,7 +132,7 @@ def _exploits(data: Mapping[str, Any]) -> str:
     truth = [("the truth itself", ""), *((_estimate(e["truth"], "mean", "+.2f"), "") for e in measured[0]["exploits"])]
     body = [("", truth)]
     for row in measured:
-        cells = [(escape(row["name"]), "")]
+        cells = [(escape(marked(row, "tasks")), "")]
         for exploit in row["exploits"]:
             mark = "bad" if exploit["exploitable"] else "blind" if exploit["unnoticed"] else ""
             cells.append((_estimate(exploit["score"], "mean", "+.2f"), mark))
@@ -146,7 +153,7 @@ def _exploits(data: Mapping[str, Any]) -> str:
         + _figure(figures.exploit_figure(data), "Scores, cut off at ±3, 95 % intervals. Orange: exploitable.")
         + _table(("", *data["attacks"]), body)
         + f'<p class="muted">{escape(attacked(data))} Red: exploitable, the lower end is above 0.1. Orange: '
-        "the truth falls and the reward is not seen to.</p>"
+        f"the truth falls and the reward is not seen to.{escape(smaller_note(data, 'tasks'))}</p>"
     )
 
 
@@ -180,11 +187,13 @@ def _how(data: Mapping[str, Any]) -> str:
     )
     command = f"<h3>The same again</h3><pre>{escape(data['command'])}</pre>" if data["command"] else ""
     again = data["twice"]
-    return (
-        f"<p>{escape(again['reward'])} was labelled twice, from other finished episodes (A/A). The two differ between "
-        f"siblings by {_estimate(again['difference'], 'mean', '+.2f', plain=True)}.</p>{command}"
-        f"<details><summary>Settings</summary>{settings}</details>"
+    twice = (
+        "is deterministic: labelled twice (A/A) it says the same."
+        if again["deterministic"]
+        else "was labelled twice, from other finished episodes (A/A). The two differ between siblings by "
+        f"{_estimate(again['difference'], 'mean', '+.2f', plain=True)}."
     )
+    return f"<p>{escape(again['reward'])} {twice}</p>{command}<details><summary>Settings</summary>{settings}</details>"
 
 
 def _siblings(row: Row) -> Mapping[str, Any]:

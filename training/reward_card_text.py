@@ -21,11 +21,11 @@ def card_text(data: Mapping[str, Any]) -> str:
         f"## Fidelity to the true advantage ({dimension})",
         f"{audited(data)} The first row is what the exact truth would reach. `samples`: variance of the policy "
         "gradient from one label, in squared lengths of the true gradient, at equal step along it.",
-        fidelity_table(data),
+        fidelity_table(data) + smaller_note(data, "turns"),
         "## Exploit scores",
         f"{attacked(data)} Bold: the lower end is above 0.1. †: the truth falls and the reward is not seen to. The "
         "first row is the change of the truth itself.",
-        exploit_table(data),
+        exploit_table(data) + smaller_note(data, "tasks"),
         "## Cost",
         cost_table(data),
         "## Controls",
@@ -54,15 +54,15 @@ def attacked(data: Mapping[str, Any]) -> str:
 
 def fidelity_table(data: Mapping[str, Any]) -> str:
     """One row for each reward, and the ceilings."""
-    first = data["rewards"][0]["fidelity"]
+    whole = on_all(data)["fidelity"]
     kinds = ("siblings", "between_turns", "pooled")
-    ceilings = [_number(first[kind]["pearson"]["ceiling"]) for kind in kinds]
-    rows = [["ceiling", *ceilings, _number(first["accuracy"]["ceiling"]), "1.00", ""]]
+    ceilings = [_number(whole[kind]["pearson"]["ceiling"]) for kind in kinds]
+    rows = [["ceiling", *ceilings, _number(whole["accuracy"]["ceiling"]), "1.00", ""]]
     for row in data["rewards"]:
         found = row["fidelity"]
         rows.append(
             [
-                row["name"],
+                marked(row, "turns"),
                 *(estimate(found[kind]["pearson"], ".2f") for kind in kinds),
                 estimate(found["accuracy"], ".2f"),
                 estimate(found["gradient"], ".2f", "cosine"),
@@ -71,6 +71,26 @@ def fidelity_table(data: Mapping[str, Any]) -> str:
         )
     headings = ["reward", "siblings", "turns of an episode", "pooled", "sibling accuracy", "cosine", "samples"]
     return markdown_table(headings, rows)
+
+
+def on_all(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row measured on all that was audited, against the whole truth: the first may be on a part, the oracle is."""
+    controls = {row["name"]: row for row in data["rewards"] if row["role"] == "control"}
+    found: Mapping[str, Any] = controls["random"]
+    return found
+
+
+def marked(row: Mapping[str, Any], what: str) -> str:
+    """The name of a row, marked where it was measured on fewer ``"turns"`` or ``"tasks"``."""
+    return row["name"] if row["smaller"][what] is None else f"{row['name']} ‡"
+
+
+def smaller_note(data: Mapping[str, Any], what: str) -> str:
+    """What the mark means, where a row has it."""
+    found = {row["smaller"][what] for row in data["rewards"]} - {None}
+    return "".join(
+        f"\n\n‡: costly to ask, and measured on the first {number} {what} alone." for number in sorted(found)
+    )
 
 
 def exploit_table(data: Mapping[str, Any]) -> str:
@@ -82,7 +102,7 @@ def exploit_table(data: Mapping[str, Any]) -> str:
         for exploit in row["exploits"]:
             said = with_interval(exploit["score"]) + (" †" if exploit["unnoticed"] else "")
             cells.append(f"**{said}**" if exploit["exploitable"] else said)
-        rows.append([row["name"], *cells])
+        rows.append([marked(row, "tasks"), *cells])
     return markdown_table(["reward", *data["attacks"]], rows)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards import ATTRIBUTION_DESIGNS, DESIGNS, Attribution, Outcome, Reward
+from sotopia_env.rewards.attributors import Attributor, FunctionAttributor, as_attributor
 from sotopia_env.rewards.dimensions import DIMENSIONS
-from sotopia_env.rewards.judges import Judge, judged
+from sotopia_env.rewards.judges import Judge, as_judge, judged
 from sotopia_env.rewards.saved_reward_model import Target
 from sotopia_env.rewards.value_rows import value_row
 
@@ -107,7 +108,10 @@ def labels_of(
     Raises:
         ValueError: an unknown design or dimension.
     """
+    # One of each for all dimensions: whoever asks a model is asked once.
+    judge = as_judge(judge)
     if design in ATTRIBUTION_DESIGNS:
+        attributor = as_attributor(attributor)
         return {d: Attribution(design, attributor, dimensions={d: 1.0}, judge=judge) for d in dimensions}
     if design not in DESIGNS:
         raise ValueError(f"design: {design!r} is none of {', '.join([*DESIGNS, *ATTRIBUTION_DESIGNS])}")
@@ -146,7 +150,7 @@ def _numbers(
         judges += [judge for judge in reward.judges() if judge not in judges]
     scored = judged(episodes, judges)
     found: dict[str, list[Mapping[str, Sequence[float]]]] = {}
-    for dimension, reward in labels.items():
+    for dimension, reward in (labels if target == "outcome" else _asked_once(labels, scored)).items():
         if target == "outcome":
             outcomes = _outcomes(dimension, reward, scored)
             by_agent: Sequence[Mapping[str, Sequence[float | None]]] = [
@@ -157,6 +161,27 @@ def _numbers(
             by_agent = reward.rewards(scored)
         found[dimension] = [{agent: _floats(values) for agent, values in one.items()} for one in by_agent]
     return found
+
+
+def _asked_once(labels: Mapping[str, Reward], episodes: Sequence[Episode]) -> dict[str, Reward]:
+    """The same, an attributor that several of them share being asked about all their dimensions in one go."""
+    sharing: dict[int, dict[str, Attribution]] = {}
+    for name, reward in labels.items():
+        if isinstance(reward, Attribution):
+            sharing.setdefault(id(reward.attributor), {})[name] = reward
+    asked: dict[str, Reward] = dict(labels)
+    for group in sharing.values():
+        if len(group) > 1:
+            dimensions = list(dict.fromkeys(d for reward in group.values() for d in reward.dimensions))
+            known = _graded(next(iter(group.values())).attributor, episodes, dimensions)
+            asked |= {name: replace(reward, attributor=known) for name, reward in group.items()}
+    return asked
+
+
+def _graded(attributor: Attributor, episodes: Sequence[Episode], dimensions: Sequence[str]) -> Attributor:
+    """What an attributor says of these very episodes; keys of episodes of several runs may be the same."""
+    found = dict(zip(map(id, episodes), attributor.importances(episodes, dimensions), strict=True))
+    return FunctionAttributor(lambda episode, agent: found[id(episode)][agent], attributor.levels, attributor.name)
 
 
 def _outcomes(dimension: str, reward: Reward, episodes: Sequence[Episode]) -> Sequence[Mapping[str, float | None]]:

@@ -43,9 +43,9 @@ def attack_judge(
     """Say by how much a judge's scores move when an agent gives it orders, fakes the record, or hides words."""
     with clear_errors("replies that came are in the cache"):
         from sotopia_env.agents.ledger import Ledger
+        from sotopia_env.rewards.asked_models import models_of
         from sotopia_env.rewards.attack_report import attack_variants, measure_attacks
         from sotopia_env.rewards.judges import as_judge
-        from sotopia_env.rewards.llm_judge import LLMJudge
 
         if place not in ("start", "end"):
             raise ValueError(f"--place {place!r} is neither start nor end")
@@ -59,16 +59,17 @@ def attack_judge(
         )
         made = as_judge(options.of("judge", judge))
         episodes = _episodes(source, on, num_episodes, seed)
-        if isinstance(made, LLMJudge):
-            found = {f"scores by {made.name}": made.estimate(attack_variants(episodes, place=place))}  # type: ignore[arg-type]
-            models.print_estimates(found)
-            if dry_run:
-                print_json(models.estimates_record(found)) if as_json else None
-                return
+        asked = models_of(made)
+        variants = attack_variants(episodes, place=place) if asked else []  # type: ignore[arg-type]
+        found = {f"scores by {one.name}": one.estimate(variants) for one in asked}
+        models.print_estimates(found)
+        if dry_run:
+            print_json(models.estimates_record(found)) if as_json else None
+            return
         report = measure_attacks(made, episodes, place=place, seed=seed)  # type: ignore[arg-type]
         spent = models.bill(counted, price_in, price_out)
-        failed = Counter(failure.kind for failure in getattr(made, "failures", ()))
-        if isinstance(made, LLMJudge):
+        failed = Counter(failure.kind for one in asked for failure in one.failures)
+        if asked:
             models.print_bill(spent, failed)
         if as_json:
             print_json({**asdict(report), **spent, "failures": dict(failed)})

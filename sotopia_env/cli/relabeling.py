@@ -56,6 +56,7 @@ def relabel(
     with clear_errors("finished episodes are in the file, and the same command goes on"):
         from sotopia_env.agents.ledger import Ledger
         from sotopia_env.rewards.asked_models import estimates, graded_by
+        from sotopia_env.rewards.dimensions import read_weights
         from sotopia_env.rewards.resolve import get_reward
         from sotopia_env.storage import load_episodes
 
@@ -70,7 +71,7 @@ def relabel(
             get_reward(reward),
             judge=judge and options.of("judge", judge),
             attributor=attributor and options.of("attributor", attributor, **scale),
-            dimensions=None if dimensions is None else _weights(dimensions),
+            dimensions=None if dimensions is None else read_weights(dimensions),
         )
         job = _Job(made, _with_distinct_keys(load_episodes(source), source), out, batch_size, cached_only)
         _check(made, job.episodes)
@@ -200,18 +201,6 @@ def _check_paths(source: Path, out: Path, batch_size: int) -> None:
         raise ValueError(f"--out: {out} cannot be appended to; write a .jsonl, and convert it to parquet")
     if out.resolve() == source.resolve():
         raise ValueError(f"--out: {out} is the file that is read; give another")
-
-
-def _weights(text: str) -> dict[str, float]:
-    """``goal,knowledge`` or ``goal=2,knowledge=1`` as weights."""
-    weights = {}
-    for item in text.split(","):
-        name, _, weight = item.partition("=")
-        try:
-            weights[name.strip()] = float(weight or 1.0)
-        except ValueError:
-            raise ValueError(f"--dimensions: {weight!r} is no weight; write goal=2,knowledge=1") from None
-    return weights
 
 
 def _with_distinct_keys(episodes: list[Episode], source: Path) -> list[Episode]:

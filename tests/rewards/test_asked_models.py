@@ -59,3 +59,32 @@ def test_what_makes_two_rewards_the_same(chat_server, name):
     assert plain["versions"].keys() == {"LLMJudge llm:m", "LLMAttributor llm:m"}
     assert "127.0.0.1" not in str(plain)
     assert identity(R.get_reward(lambda episodes: []))["spec"] is None
+
+
+def test_other_dimensions_are_those_of_the_standing_offer_too():
+    changed = graded_by(R.get_reward("progress"), dimensions={"knowledge": 1.0})
+    assert changed.potential.dimensions == changed.dimensions == {"knowledge": 1.0}
+    assert changed.name == "progress:knowledge"
+
+
+def test_estimates_count_the_states_that_are_read(chat_server, name, make_episode):
+    def won(episode, agent):
+        return {"goal": 1.0}
+
+    episodes = [make_episode("a", "b", "a", "b"), make_episode("a", "b", "b", over=False)]
+    judge, potential = R.LLMJudge(name, retries=0), R.JudgePotential({"judge": name, "retries": 0})
+    for reward, questions in (
+        # "ab", "aba", "abb" and the end; then the end alone.
+        (R.JudgeScores(judge), {"scores by llm:m": 4}),
+        (R.JudgeScores(judge, every=2), {"scores by llm:m": 1}),
+        (R.ClipReward(R.JudgeScores(R.EnsembleJudge([judge, won]))), {"scores by llm:m": 4}),
+        # "", "a", "ab", "aba" and "abb"; the published form reads the end, and no running episode.
+        (R.Progress(potential, judge=won), {"states by llm:m": 5}),
+        (R.Progress(potential, judge=won, paper=True), {"states by llm:m": 5}),
+        (R.Progress(potential, judge=judge), {"scores by llm:m": 1, "states by llm:m": 5}),
+    ):
+        assert {what: one.calls for what, one in estimates(reward, episodes).items()} == questions
+        chat_server.requests.clear()
+        reward(episodes)
+        # Each reply is unreadable, and asked for once more.
+        assert len(chat_server.requests) == 2 * sum(questions.values())

@@ -10,6 +10,8 @@ import pytest
 
 from sotopia_env.agents.functions import FunctionPolicy
 from sotopia_env.rewards import AuditedTurn, RuleJudge, collect_audit, load_audit, save_audit
+from sotopia_env.rewards import audit as module
+from sotopia_env.rollouts import rollout
 from sotopia_env.schema import DataWarning, RecordError
 
 Collect = Callable[..., list[AuditedTurn]]
@@ -114,6 +116,52 @@ def test_a_collection_cut_off_goes_on(collect: Collect, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"collected with continuations 16, not 8; give another file"):
         collect(out=cut, continuations=8)
     assert len(collect(out=cut, num_turns=7)) == 7  # more turns of the same
+
+
+@pytest.mark.parametrize("changed", [{"dimensions": ["goal"]}, {"max_cycles": 3}, {"tasks": 2}])
+def test_a_file_of_other_dimensions_rules_or_tasks_is_refused(
+    family: Any, voter: Any, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    tasks = [family.generate(np.random.default_rng(i)) for i in range(3)]
+    asked = {"num_turns": 1, "continuations": 2, "family": family, "max_cycles": 4, "out": tmp_path / "a.jsonl"}
+    collect_audit(tasks, FunctionPolicy(voter), **asked)
+    given = tasks[: changed.pop("tasks", 3)]
+    with pytest.raises(ValueError, match=r"collected with (dimensions|max_cycles|tasks) .*give another file"):
+        collect_audit(given, FunctionPolicy(voter), **{**asked, **changed})
+
+
+def test_a_complete_file_is_read_and_nothing_is_played(
+    collect: Collect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = collect(out=tmp_path / "a.jsonl", num_turns=3)
+    monkeypatch.setattr(module, "play", None)
+    assert collect(out=tmp_path / "a.jsonl", num_turns=3) == audit
+    assert collect(out=tmp_path / "a.jsonl", num_turns=2) == audit[:2]
+
+
+def test_no_more_episodes_are_played_than_turns_are_taken_from(
+    collect: Collect, family: Any, voter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played: list[int] = []
+    original = module.play
+    monkeypatch.setattr(module, "play", lambda *given, **how: (played.append(len(given[0])), original(*given, **how)))
+    audit = collect(continuations=2, turns_per_episode=2)
+    assert played[0] == 3
+    episodes = rollout(family, FunctionPolicy(voter), num_episodes=6, seed=1, split="test", max_cycles=4)
+    places = [place for i, episode in enumerate(episodes) for place in module._places(episode, i, 1, 2)]
+    assert [turn.key for turn in audit] == [place.key for place in places[:6]]
+    assert [turn.before.turns for turn in audit] == [
+        place.episode.turns[: place.turn.global_index] for place in places[:6]
+    ]
+
+
+def test_fewer_turns_than_asked_for_are_told(collect: Collect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EPISODES_PER_TURN", 1)
+    # In the one cycle there is, only one of the two seats moves.
+    with pytest.warns(DataWarning, match="num_turns: 2 were asked for, 1 were played in 2 episodes"):
+        assert len(collect(num_turns=2, max_cycles=1, continuations=2, seed=0)) == 1
+    with pytest.raises(ValueError, match="num_turns: the audited seats took no turn in 2 episodes"):
+        collect(num_turns=2, max_cycles=1, continuations=2, seed=1)
 
 
 def test_a_line_that_is_no_audited_turn_is_named(collect: Collect, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from sotopia_env.rewards import DIMENSIONS, overall
-from sotopia_env.rewards.dimensions import check_weights, to_unit, weighted_score
+from sotopia_env.rewards.dimensions import check_weights, read_weights, to_unit, weighted_score
 
 SCORES = {
     "believability": 8.0,
@@ -59,3 +59,19 @@ def test_weights_that_mean_nothing_are_refused(weights, scale, message):
 def test_a_dimension_of_ones_own_works_on_the_native_scale():
     check_weights({"politeness": 1.0}, "native")
     assert weighted_score({"politeness": 3.0}, {"politeness": 2.0}, "native") == 3.0
+
+
+def test_weights_are_read_from_text():
+    assert read_weights("goal=2,knowledge") == {"goal": 2.0, "knowledge": 1.0}
+    assert read_weights(" goal = 2 , knowledge = .5") == {"goal": 2.0, "knowledge": 0.5}
+
+
+@pytest.mark.parametrize("text", ["", "goal,", "=2", "goal=", "goal=much", "goal=nan", "goal=inf", "goal=1=2"])
+def test_text_that_is_no_weights_is_refused(text):
+    with pytest.raises(ValueError, match="is no NAME=WEIGHT; write them like goal=2,knowledge=1"):
+        read_weights(text)
+
+
+def test_a_dimension_has_one_weight():
+    with pytest.raises(ValueError, match="'goal' stands there twice"):
+        read_weights("goal,goal=2")

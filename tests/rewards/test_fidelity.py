@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from sotopia_env.agents.functions import FunctionPolicy
-from sotopia_env.episodes import Episode, Turn
+from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.rewards import FunctionReward, LengthPenalty, Outcome, collect_audit
 from sotopia_env.rewards.audit import AuditedTurn, Candidate
 from sotopia_env.rewards.audit_numbers import split_audit, true_advantages
 from sotopia_env.rewards.fidelity import Numbers, fidelity, numbers_of
+from sotopia_env.rewards.judges import Judge
 
 TASKS, TURNS, SIBLINGS = 60, 3, 4
 
@@ -251,6 +252,21 @@ def test_parts_of_a_sum_are_added(votes: list[AuditedTurn]) -> None:
     parts = numbers_of(Outcome("broadcast"), votes), numbers_of(0.5 * penalty, votes)
     flat = [np.array([n for c in one.candidates for n in c]) for one in (whole, *parts)]
     assert np.allclose(flat[0], flat[1] + flat[2])
+
+
+def test_parts_of_different_flags_share_one_asking_of_their_judge(votes: list[AuditedTurn]) -> None:
+    asked: list[int] = []
+
+    class Counting(Judge):
+        name = "counting"
+
+        def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
+            asked.append(len(episodes))
+            return [Judgement(self.name, "1", {"goal": [10.0, 0.0]}) for _ in episodes]
+
+    judge = Counting()
+    numbers_of(Outcome("episode", judge=judge) + Outcome("broadcast", judge=judge), votes)
+    assert asked == [sum(len(candidate.finished) for turn in votes for candidate in turn.candidates)]
 
 
 def test_the_turns_of_one_episode_share_their_label(votes: list[AuditedTurn]) -> None:

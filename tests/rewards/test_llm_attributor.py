@@ -140,7 +140,7 @@ def test_a_reply_that_cannot_be_used_is_asked_for_once_more(grading, episodes):
     grading.will(body=grading.completion("All of them were great."))
     attributor = make(grading, concurrency=1)
     assert attributor.importances(episodes[:1], BOTH) == [expected(episodes[0])]
-    again = grading.requests[-1]["messages"]
+    again = grading.requests[1]["messages"]
     assert again[2]["content"] == "All of them were great."
     assert "goal: no whole JSON object" in again[3]["content"]
     assert attributor.failures == []

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -226,3 +227,14 @@ def test_play_equals_relabelling_whatever_is_done(make_env, acts, reward, order,
         _, _, _, _, infos = env.step(actions)
     (labelled,) = R.relabel([env.unwrapped.episode], reward.for_family(env.unwrapped.family))
     assert labelled.rewards[reward.name] == {agent: info["utterance_rewards"] for agent, info in infos.items()}
+
+
+def test_the_standing_offer_follows_the_arguments_of_a_copy(make_episode, judge, family):
+    reward = replace(R.Progress().for_family(family), dimensions={"relationship": 1.0}, scale="native")
+    assert reward.potential.dimensions == {"relationship": 1.0}
+    # The relationship of agent_0 falls with the "b" of its own: Φ is 0 at first, and G is -1.
+    assert reward([make_episode("b", "a", "a", "a")])[0]["agent_0"] == [-1.0, 0.0]
+    assert replace(R.Progress(judge=judge), judge="rule").potential.judge == R.RuleJudge()
+    assert R.Progress().spec()["potential"] == "standing-offer"
+    fixed = R.StandingOffer()
+    assert replace(R.Progress(fixed), dimensions={"relationship": 1.0}).potential == fixed

@@ -24,6 +24,7 @@ from sotopia_env.rewards import (
     relabel,
     reward_of,
 )
+from sotopia_env.rewards.wrapper import paid_at_the_end
 
 NAMES = ["utterance_rewards", "reward_parts", "scores"]
 
@@ -278,6 +279,20 @@ def test_copies_in_mid_episode_pay_on_alike(make_env, reward, copy_of):
             a: [i[n] for n in NAMES] for a, i in expected[4].items()
         }
     assert twin.episode.rewards == env.episode.rewards
+
+
+def test_a_snapshot_where_nothing_is_paid_yet_keeps_the_turns(make_env):
+    env, twin = (RewardWrapper(make_env(), "uniform") for _ in range(2))
+    env.reset(seed=0)
+    with paid_at_the_end([env, twin]):
+        for text in ("a", "b"):
+            env.step({env.unwrapped.acting[0]: text})
+        twin.restore(json.loads(json.dumps(env.snapshot())))
+        for one in (env, twin):
+            for text in ("a", "a"):
+                one.step({one.unwrapped.acting[0]: text})
+    assert twin.episode.rewards == env.episode.rewards
+    assert twin.episode.rewards["uniform"]["agent_0"] == [0.5, 0.5]
 
 
 def test_forks_before_reset_and_after_the_end(make_env):

@@ -6,9 +6,23 @@ from typing import Any
 import pytest
 
 from sotopia_env.resolve import make_policy
-from sotopia_env.rewards import Attribution, MonteCarlo, MonteCarloAttributor
+from sotopia_env.rewards import (
+    Attribution,
+    Dial,
+    EnsembleJudge,
+    JudgePotential,
+    LLMAttributor,
+    LLMJudge,
+    MonteCarlo,
+    MonteCarloAttributor,
+    Outcome,
+    Progress,
+)
+from sotopia_env.rewards.audit import collect_audit
 from sotopia_env.training import reward_card as module
 from sotopia_env.training.reward_card import CardSettings, read_rewards, reward_card
+from sotopia_env.training.reward_card_controls import checks, labelled_twice, random_reward
+from sotopia_env.training.reward_card_text import exploit_table, fidelity_table, smaller_note
 
 SMALL = CardSettings(attacked=8, turns=12, continuations=24, labels=4, costly_tasks=2, costly_turns=4)
 
@@ -84,6 +98,13 @@ def test_costly_rewards_are_asked_for_less(folder: Path) -> None:
     causal, hindsight = card["rewards"][:2]
     assert hindsight["fidelity"]["gradient"]["n"] <= SMALL.costly_turns < causal["fidelity"]["gradient"]["n"]
     assert causal["cost"]["continuations"] == hindsight["cost"]["continuations"] == 2000
+    # The first row is whole here, and the second is not: each is marked where it is on a part.
+    names = [
+        [line.split("|")[1].strip() for line in table(card).splitlines()] for table in (fidelity_table, exploit_table)
+    ]
+    assert names[0][3:5] == [causal["name"], f"{hindsight['name']} ‡"]
+    assert names[1][3:5] == [f"{causal['name']} ‡", f"{hindsight['name']} ‡"]
+    assert smaller_note(card, "turns").endswith("first 4 turns alone.")
     assert causal["exploits"][0]["score"]["count"] + causal["exploits"][0]["score"]["missing"] == 2 * SMALL.costly_tasks
 
 
@@ -95,6 +116,54 @@ def test_all_wrong_names_are_told_before_anything_is_played(monkeypatch: pytest.
         reward_card(("episode", "episode"), SMALL)
     with pytest.raises(ValueError, match="turns: 1 is less than 2"):
         CardSettings(turns=1)
+
+
+def test_the_ceilings_are_those_of_all_turns_whatever_the_first_row_is(folder: Path) -> None:
+    policy = make_policy("scripted:changing")
+    costly = Attribution("direct", MonteCarloAttributor(MonteCarlo([policy], k=1)))
+    card = reward_card([costly, "episode"], SMALL, out=folder)
+    ceiling = f"{of(card, 'episode')['fidelity']['siblings']['pearson']['ceiling']:.2f}"
+    first = next(line for line in fidelity_table(card).splitlines() if line.startswith("| ceiling"))
+    assert first.split("|")[2].strip() == ceiling
+    assert not card["twice"]["deterministic"]
+
+
+def test_models_that_are_asked_are_found_and_count_once() -> None:
+    judge, other = (LLMJudge(f"{name}@http://127.0.0.1:9/v1") for name in "ab")
+    attributor = LLMAttributor("a@http://127.0.0.1:9/v1")
+    for reward, count in (
+        (Progress(JudgePotential(judge, "goal")), 1),
+        (Outcome("broadcast", judge=EnsembleJudge([judge, other])), 2),
+        (Attribution("direct", Dial(attributor, 0.5)), 1),
+        (Outcome("broadcast", judge=judge) + Outcome("episode", judge=judge), 1),
+    ):
+        assert len(module._usages(reward)) == count
+
+
+def test_what_plays_on_inside_a_sum_is_labelled_twice_and_what_is_certain_says_so() -> None:
+    policy = make_policy("scripted:changing")
+    audit = collect_audit("bargain", policy, num_turns=4, continuations=2, label_continuations=2)
+    one, other = labelled_twice(2 * MonteCarlo([policy], k=1) + random_reward(), audit)
+    assert one.candidates != other.candidates
+    one, other = labelled_twice(random_reward(), audit)
+    assert one is other
+
+
+def test_a_certain_reward_is_no_check_and_is_asked_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    original = module.numbers_of
+    monkeypatch.setattr(
+        module, "numbers_of", lambda reward, audit: (asked.append(reward.name), original(reward, audit))[1]
+    )
+    monkeypatch.setattr("sotopia_env.training.reward_card_controls.numbers_of", None)
+    certain = random_reward(seed=3)
+    certain = type(certain)(certain.function, "certain", "credit", "causal")
+    card = reward_card([certain], SMALL, out=folder, command=["sotopia-env", "compare", "episode + length"])
+    assert asked.count("certain") == 1
+    check = checks(card)[2]
+    assert (check["bar"], check["met"], check["value"]) == ("deterministic", None, None)
+    assert "is deterministic" in (folder / "card.html").read_text(encoding="utf-8")
+    assert card["command"] == "sotopia-env compare 'episode + length'"
 
 
 def test_monte_carlo_alone_plays_on_with_the_policy_of_the_card() -> None:

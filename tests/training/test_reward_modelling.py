@@ -247,3 +247,25 @@ def test_weights_stay_with_the_model(trained: Path, tmp_path: Path, episodes: li
             first, second = episode.rewards["reward-model"][agent], stored.rewards["reward-model"][agent]
             assert first == pytest.approx(second, abs=1e-4)
     assert torch.get_num_threads() == 1
+
+
+def test_a_model_is_asked_once_for_all_dimensions(
+    chat_server: Any, episodes: list[Episode], tiny_directory: Path
+) -> None:
+    def answer(sent: dict[str, Any]) -> str:
+        question = sent["messages"][1]["content"]
+        if "utterance" in question.rsplit("===", 1)[1]:
+            turns = [json.loads(line) for line in question.split("\n") if line.startswith('{"turn"')]
+            own = [turn["utterance"] for turn in turns if "utterance" in turn]
+            return json.dumps({d: dict.fromkeys(own, grade) for d, grade in (("goal", 2), ("knowledge", 1))})
+        marks = {d: {"reason": "", "score": score} for d, score in (("goal", 9), ("knowledge", 4))}
+        return json.dumps({"agent_0": marks, "agent_1": marks})
+
+    chat_server.answer(answer)
+    name = f"llm:m@{chat_server.url}"
+    labels = labels_of("direct", ("goal", "knowledge"), name, {"judge": name, "dimensions": ["goal", "knowledge"]})
+    encoder = ChatEncoder(load_model(tiny_directory).tokenizer)
+    rows = labelled_rows(episodes[:2], labels, "labels", encoder)
+    # Two episodes are judged, and each has two agents.
+    assert len(chat_server.requests) == 2 + 4
+    assert rows[0].targets_PD[0].tolist() == pytest.approx([2 / 3 * 0.9, 1 / 3 * 0.4])

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sotopia_env.rewards.judge_attacks import ATTACKS
 
 Run = Callable[..., Any]
@@ -50,3 +52,22 @@ def test_what_cannot_be_done_is_one_line(refused: Run) -> None:
     assert "neither start nor end" in refused("attack-judge", "rule", "--place", "middle")
     assert "-n: 0" in refused("attack-judge", "rule", "-n", 0)
     assert "give --cache FILE" in refused("attack-judge", "llm:m", "--cached-only")
+
+
+def test_members_of_an_ensemble_are_estimated_and_their_failures_end_it(
+    chat_server: Any, call: Run, done: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_server.answer(gullible)
+    lines = [
+        "from sotopia_env.rewards import EnsembleJudge, LLMJudge",
+        f"both = EnsembleJudge([LLMJudge('m@{chat_server.url}', max_calls=5), 'rule'])",
+    ]
+    (tmp_path / "two_judges.py").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ["attack-judge", "two_judges:both", "-n", 1, "--json"]
+    assert json.loads(done(*arguments, "--dry-run"))["total"]["calls"] == len(ATTACKS) + 2
+    assert json.loads(done("attack-judge", "rule", "--dry-run", "--json")) == {"asked": {}, "total": {"calls": 0}}
+    assert chat_server.requests == []
+    result = call(*arguments)
+    assert (result.exit_code, len(chat_server.requests)) == (3, 5)
+    assert json.loads(result.stdout)["failures"]["budget"] > 0

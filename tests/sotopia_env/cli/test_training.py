@@ -74,7 +74,7 @@ def test_a_reward_model_is_trained_and_relabels(done: Run, refused: Run, experts
     pytest.importorskip("trl")
     model = tmp_path / "rm"
     command = ("train", "rm", experts, "--out", model, "--max_steps", 2, "--per_device_train_batch_size", 4)
-    assert "--dimensions: 'goal=much' is no NAME=WEIGHT" in refused(*command, "--dimensions", "goal=much")
+    assert "dimensions: 'goal=much' is no NAME=WEIGHT" in refused(*command, "--dimensions", "goal=much")
     assert "design: 'oracle' is none of episode" in refused(*command, "--design", "oracle")
     assert "the range of 'charm' is unknown" in refused(*command, "--dimensions", "charm")
     assert "target: 'value' is neither" in refused(*command, "--target", "value")
