@@ -2,8 +2,9 @@
 
     python examples/train_in_python.py --out runs/in-python
 
-At the default size it is the quickstart without its report; a test runs it with a few steps. Nothing here is private to
-the package: each stage takes plain episodes or a directory, and can be replaced by one of your own.
+The quickstart's chain without its report and without the partner that names prices at random; a test runs it with a
+few steps. Nothing here is private to the package: each stage takes plain episodes or a directory, and can be replaced
+by one of your own.
 """
 
 import argparse
@@ -31,18 +32,19 @@ def main(out: str | Path, episodes: int, label_episodes: int, steps: int, tasks:
     )
     clone = training.clone(experts, model, out=folder / "clone", args=cloning)
 
-    # The clone's own dialogues, each turn labelled in each dimension; one head of the reward model learns each.
+    # The clone's own dialogues; a head of the reward model learns how each dimension ends, and pays by how it changes.
     played = sotopia_env.rollout("bargain", f"local:{clone}", num_episodes=label_episodes, seed=1)
     labels = {dimension: R.Outcome("broadcast", dimensions={dimension: 1}) for dimension in DIMENSIONS}
-    modelling = training.RewardModelConfig(
-        str(folder / "reward-model"), num_train_epochs=2, learning_rate=1e-3, muon=True
+    modelling = training.RewardModelConfig(str(folder / "reward-model"), learning_rate=2e-3, muon=True)
+    judge = training.train_reward_model(
+        played, str(clone), labels=labels, target="outcome", out=folder / "reward-model", args=modelling
     )
-    judge = training.train_reward_model(played, str(clone), labels=labels, out=folder / "reward-model", args=modelling)
 
-    reward = R.RewardModel(str(judge)) + R.LengthPenalty(target_words=20) + R.FormatPenalty()
+    weights = {"goal": 2, "relationship": 1, "knowledge": 1}
+    reward = R.RewardModel(str(judge), weights) + R.LengthPenalty(target_words=12, weight=0.07) + R.FormatPenalty()
     env = sotopia_env.parallel_env(sotopia_env.Bargain(zones={"wide": 2 / 3, "narrow": 1 / 3}), reward=reward)
     learning = training.GRPOConfig(
-        str(folder / "learner"), max_steps=steps, per_device_train_batch_size=batch, learning_rate=3e-4, beta=0.02
+        str(folder / "learner"), max_steps=steps, per_device_train_batch_size=batch, learning_rate=4e-4, beta=0.02
     )
     training.GRPOTrainer(str(clone), env=env, partner=str(clone), args=learning).train()
 
