@@ -299,7 +299,7 @@ def test_a_changing_policy_draws_for_every_turn_by_the_turns_own_generator() -> 
         context = Context("one", "agent_0", 0, np.random.default_rng(seed))
         return policy.act([observations["agent_0"]], [context])[0].action
 
-    prices = {word for seed in range(60) for word in act(seed).argument.split() if word.startswith("$")}
+    prices = {word for seed in range(60) for word in act(seed).text.split() if word.startswith("$")}
     assert len(prices) > 2, "characters open differently from one state"
     assert [act(seed) for seed in range(20)] == [act(seed) for seed in range(20)]
 
