@@ -291,17 +291,19 @@ def test_a_mixed_policy_draws_for_each_episode_and_seat_and_stays_with_it() -> N
 
 
 def test_a_changing_policy_draws_for_every_turn_by_the_turns_own_generator() -> None:
-    policy = sotopia_env.make_policy("scripted:changing")
     env = sotopia_env.parallel_env("bargain", reward=None)
     observations, _ = env.reset(seed=0)
 
-    def act(seed: int) -> Action:
-        context = Context("one", "agent_0", 0, np.random.default_rng(seed))
-        return policy.act([observations["agent_0"]], [context])[0].action
+    def openings(name: str) -> list[str]:
+        contexts = [Context("one", "agent_0", 0, np.random.default_rng(seed)) for seed in range(60)]
+        decisions = sotopia_env.make_policy(name).act([observations["agent_0"]] * 60, contexts)
+        return [decision.action.text for decision in decisions]
 
-    prices = {word for seed in range(60) for word in act(seed).text.split() if word.startswith("$")}
-    assert len(prices) > 2, "characters open differently from one state"
-    assert [act(seed) for seed in range(20)] == [act(seed) for seed in range(20)]
+    def prices(texts: list[str]) -> set[str]:
+        return {text.rpartition("$")[2] for text in texts}
+
+    assert len(prices(openings("scripted:changing"))) > len(prices(openings("scripted:firm"))) == 1
+    assert openings("scripted:changing") == openings("scripted:changing")
 
 
 # Other tasks
