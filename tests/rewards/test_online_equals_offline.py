@@ -332,7 +332,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 FEW = settings(max_examples=3, derandomize=True)
-MANY = settings(max_examples=20, derandomize=True)
+MANY = settings(max_examples=10, derandomize=True)
 
 
 @pytest.mark.parametrize("face", FACES)
