@@ -16,9 +16,9 @@ from sotopia_env.episodes import Episode
 from sotopia_env.families.base import Family
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
-from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
-from sotopia_env.rewards.judges import Judge, as_judge, is_shipped, judged, scores_of
-from sotopia_env.rewards.reward import Reward
+from sotopia_env.rewards.dimensions import Scale, check_weights
+from sotopia_env.rewards.judges import Judge, as_judge, is_shipped, judged
+from sotopia_env.rewards.scored import ScoredReward
 from sotopia_env.rollouts import continue_episodes
 from sotopia_env.tasks import Task
 
@@ -27,7 +27,7 @@ Estimate = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
-class ContinuationReward(Reward):
+class ContinuationReward(ScoredReward):
     """A reward that plays episodes to their ends, in lockstep, and judges them. A subclass says from where.
 
     Args:
@@ -100,11 +100,6 @@ class ContinuationReward(Reward):
         if len(players) not in (1, task.num_seats):
             raise ValueError(f"task {task.id!r}: {len(players)} policies for {task.num_seats} seats")
         return {f"agent_{seat}": players[seat % len(players)] for seat in range(task.num_seats)}
-
-    def score(self, episode: Episode, agent: str) -> float | None:
-        """G of one agent in a finished, judged episode."""
-        judgement = self.judge.judgement_of(episode)
-        return weighted_score(scores_of(judgement, episode.agents.index(agent)), self.dimensions, self.scale)
 
     def scores_played_on(
         self, begun: Sequence[Episode], seated: Sequence[Mapping[str, Policy]], seeds: Sequence[int]

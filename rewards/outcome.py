@@ -9,14 +9,14 @@ from typing import Any
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families.base import Family
 from sotopia_env.rewards.designs import DESIGNS, Timing
-from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
-from sotopia_env.rewards.judges import Judge, as_judge, scores_of
-from sotopia_env.rewards.reward import Reward
+from sotopia_env.rewards.dimensions import Scale, check_weights
+from sotopia_env.rewards.judges import Judge, as_judge
+from sotopia_env.rewards.scored import ScoredReward
 from sotopia_env.rewards.utterances import Utterances, first_open_turn
 
 
 @dataclass(frozen=True)
-class Outcome(Reward):
+class Outcome(ScoredReward):
     """G, the judge's score of the whole episode, spread over the agent's own turns.
 
     G is the weighted mean of one or several dimensions, each mapped from its native range to [0, 1] (a goal of 7 on
@@ -82,15 +82,6 @@ class Outcome(Reward):
     def of_turn(self, turn: Turn, replied: bool) -> float | None:
         """0 for a turn that was not the last one."""
         return 0.0 if replied else None
-
-    def outcome(self, episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
-        """G, and 0 for an agent that never had a turn."""
-        return [{a: self.score(e, a) if e.own_turns(a) else 0.0 for a in e.agents} for e in episodes]
-
-    def score(self, episode: Episode, agent: str) -> float | None:
-        """G of one agent in a finished, judged episode."""
-        judgement = self.judge.judgement_of(episode)
-        return weighted_score(scores_of(judgement, episode.agents.index(agent)), self.dimensions, self.scale)
 
     def judges(self) -> tuple[Judge, ...]:
         """Its judge."""

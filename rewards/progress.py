@@ -10,10 +10,11 @@ from typing import Any
 from sotopia_env.episodes import Episode
 from sotopia_env.families.base import Family
 from sotopia_env.rewards.designs import Kind, Timing
-from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
-from sotopia_env.rewards.judges import Judge, as_judge, scores_of
+from sotopia_env.rewards.dimensions import Scale, check_weights
+from sotopia_env.rewards.judges import Judge, as_judge
 from sotopia_env.rewards.potentials import StandingOffer, as_potential
 from sotopia_env.rewards.reward import Reward
+from sotopia_env.rewards.scored import ScoredReward
 from sotopia_env.rewards.utterances import Utterances, by_agent, number_or_none
 from sotopia_env.tasks import Task
 from sotopia_env.turns import cycles_of
@@ -25,7 +26,7 @@ class _OwnOffer(StandingOffer):
 
 
 @dataclass(frozen=True)
-class Progress(Reward):
+class Progress(ScoredReward):
     """r_t = γ · Φ(after the reply to turn t) - Φ(before turn t), a causal return; the outcome G closes the last turn.
 
     This is the shaping of Ng, Harada and Russell (1999, "Policy invariance under reward transformations"), F = γ ·
@@ -130,15 +131,6 @@ class Progress(Reward):
             ]
             for i, episode in enumerate(episodes)
         ]
-
-    def outcome(self, episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
-        """G, and 0 for an agent that never had a turn."""
-        return [{a: self.score(e, a) if e.own_turns(a) else 0.0 for a in e.agents} for e in episodes]
-
-    def score(self, episode: Episode, agent: str) -> float | None:
-        """G of one agent in a finished, judged episode."""
-        judgement = self.judge.judgement_of(episode)
-        return weighted_score(scores_of(judgement, episode.agents.index(agent)), self.dimensions, self.scale)
 
     def judges(self) -> tuple[Judge, ...]:
         """The judge of the outcome."""

@@ -105,10 +105,6 @@ class Shapley(ContinuationReward):
         """The Shapley values of every own turn; of a running episode nothing is known."""
         return [{agent: list(v.credit) for agent, v in by_agent.items()} for by_agent in self._estimate(episodes)]
 
-    def outcome(self, episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
-        """G, and 0 for an agent that never had a turn."""
-        return [{a: self.score(e, a) if e.own_turns(a) else 0.0 for a in e.agents} for e in episodes]
-
     def estimate(self, episodes: Sequence[Episode]) -> list[dict[str, ShapleyValues]]:
         """For each episode and agent the values with their errors, v(∅), v(N) and the partner's luck."""
         return self._estimate(judged(episodes, self.judges()))

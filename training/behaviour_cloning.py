@@ -32,7 +32,7 @@ from sotopia_env.training.checkpoints import (
     settings,
     write_json,
 )
-from sotopia_env.training.optimizer import MuonWithAdamW
+from sotopia_env.training.optimizer import WithMuon
 from sotopia_env.training.small_machines import fill_in_machine, on_cpu, selected_logits
 
 
@@ -187,16 +187,8 @@ def cloning_rows(
     return rows
 
 
-class CloningTrainer(SFTTrainer):
+class CloningTrainer(WithMuon, SFTTrainer):
     """TRL's ``SFTTrainer`` with batches of rows of like length and, on a CPU, a loss of the own tokens alone."""
-
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """Muon with AdamW where the settings ask for it, else what they name."""
-        args: Any = self.args
-        if self.optimizer is None and args.muon:
-            trained: Any = self.model if model is None else model
-            self.optimizer = MuonWithAdamW(trained, lr=args.learning_rate)
-        return super().create_optimizer(model)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset

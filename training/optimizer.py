@@ -55,3 +55,18 @@ class MuonWithAdamW(torch.optim.Optimizer):
     def _share_groups(self) -> None:
         # Schedulers write their learning rates into the groups: the very ones the two optimizers read.
         self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+class WithMuon:
+    """For a trainer of ``transformers``: Muon with AdamW where its settings have ``muon``, else what they name."""
+
+    args: Any
+    model: Any
+    optimizer: Any
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The optimizer of the run."""
+        if self.optimizer is None and self.args.muon:
+            self.optimizer = MuonWithAdamW(self.model if model is None else model, lr=self.args.learning_rate)
+        made: torch.optim.Optimizer = super().create_optimizer(model)  # type: ignore[misc]
+        return made

@@ -36,7 +36,7 @@ from sotopia_env.training.checkpoints import (
     settings,
     write_json,
 )
-from sotopia_env.training.optimizer import MuonWithAdamW
+from sotopia_env.training.optimizer import WithMuon
 from sotopia_env.training.reward_labels import LabelledRow, labelled_rows, limits_of, split_by_scenario
 from sotopia_env.training.reward_model_config import RewardModelConfig
 from sotopia_env.training.reward_model_report import report_on
@@ -134,21 +134,13 @@ def train_reward_model(
     return out
 
 
-class ValueTrainer(Trainer):
+class ValueTrainer(WithMuon, Trainer):
     """``transformers``' trainer on labelled rows, batches of like length. Checkpoints hold what is trained alone."""
 
     def __init__(self, heads: ValueHeads, args: RewardModelConfig, rows: Sequence[LabelledRow], **options: Any) -> None:
         self.lengths = [len(row.ids) for row in rows]
         super().__init__(heads, args, data_collator=_collated, train_dataset=list(rows), **options)
         self.model_accepts_loss_kwargs = False
-
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """Muon with AdamW where the settings ask for it, else what they name."""
-        args: Any = self.args
-        if self.optimizer is None and args.muon:
-            trained: Any = self.model if model is None else model
-            self.optimizer = MuonWithAdamW(trained, lr=args.learning_rate)
-        return super().create_optimizer(model)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
