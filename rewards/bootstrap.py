@@ -78,7 +78,7 @@ def pair_sums(
     x, y, clusters = x_N[used], y_N[used], clusters_N[used]
     groups = np.zeros(len(x), dtype=np.int64) if groups_N is None else np.unique(groups_N[used], return_inverse=True)[1]
     if ranked:
-        x, y = _ranks(x, groups), _ranks(y, groups)
+        x, y = ranks(x, groups), ranks(y, groups)
     if len(x):
         x, y = _centred(x, groups), _centred(y, groups)
     return cluster_sums(np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1), clusters, num_clusters)
@@ -99,7 +99,7 @@ def _centred(values_N: FloatArray, groups_N: IntArray) -> FloatArray:
     return values_N - (np.bincount(groups_N, values_N) / np.bincount(groups_N))[groups_N]
 
 
-def _ranks(values_N: FloatArray, groups_N: IntArray) -> FloatArray:
+def ranks(values_N: FloatArray, groups_N: IntArray) -> FloatArray:
     """Ranks, of which only the differences within a group mean anything."""
     if not len(values_N):
         return values_N

@@ -22,7 +22,7 @@ from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.episodes import Episode
 from sotopia_env.training.batches import Row, text_row
-from sotopia_env.training.callbacks import read_metrics, report_with
+from sotopia_env.training.callbacks import last_loss, report_with
 from sotopia_env.training.checkpoints import (
     COMPLETE,
     MarkComplete,
@@ -127,14 +127,13 @@ def clone(
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if trainer.is_world_process_zero():
         LoadedModel(trainer.accelerator.unwrap_model(trainer.model), loaded.tokenizer).save(out)
-        losses = [line["loss"] for line in read_metrics(out / "metrics.jsonl") if "loss" in line]
         summary = {
             "run": run,
             "rows": len(rows),
             "tokens": sum(len(row.ids) for row in rows),
             "own_tokens": sum(sum(row.own_mask) for row in rows),
             "steps": trainer.state.global_step,
-            "loss": losses[-1] if losses else None,
+            "loss": last_loss(out / "metrics.jsonl"),
             "seconds": time.perf_counter() - started,
         }
         write_json(out / COMPLETE, summary)

@@ -144,6 +144,12 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines[:-1] if line]
 
 
+def last_loss(metrics: Path) -> float | None:
+    """The loss logged last, ``None`` where none was."""
+    losses = [line["loss"] for line in read_metrics(metrics) if "loss" in line]
+    return float(losses[-1]) if losses else None
+
+
 def report_with(trainer: Any, metrics: Path, shown: tuple[str, ...]) -> None:
     """Give a trainer a metrics file and, unless ``disable_tqdm``, our progress bar in place of its own."""
     trainer.remove_callback(ProgressCallback)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sotopia_env.rewards.bootstrap import ranks
 from sotopia_env.rewards.saved_reward_model import Target
 from sotopia_env.rewards.value_heads import ValueHeads
 from sotopia_env.training.reward_labels import LabelledRow
@@ -89,7 +90,8 @@ def figures(predicted_N: FloatArray, labels_N: FloatArray, mean: float) -> dict[
 
 def spearman(a_N: FloatArray, b_N: FloatArray) -> float | None:
     """The rank correlation of two lists of numbers; ``None`` where one of them is constant."""
-    first, second = _ranks(a_N), _ranks(b_N)
+    one_group = np.zeros(len(a_N), dtype=np.intp)
+    first, second = ranks(a_N, one_group), ranks(b_N, one_group)
     if first.std() == 0 or second.std() == 0:
         return None
     return float(np.corrcoef(first, second)[0, 1])
@@ -113,13 +115,6 @@ def report_table(report: Mapping[str, Any]) -> str:
 
 def _stacked(parts: Sequence[FloatArray], dimensions: int) -> FloatArray:
     return np.concatenate([np.zeros((0, dimensions)), *parts])
-
-
-def _ranks(values_N: FloatArray) -> FloatArray:
-    """Ranks from 0; equal numbers share the mean of theirs."""
-    _, places, counts = np.unique(values_N, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return np.asarray((ends - (counts + 1) / 2)[places], dtype=np.float64)
 
 
 def _line(predicted: FloatArray, labels: FloatArray) -> tuple[float | None, float | None]:

@@ -26,7 +26,7 @@ from sotopia_env.rewards.normalizers import Normalizer, fit_normalizer
 from sotopia_env.rewards.saved_reward_model import Description, Target, save_reward_model
 from sotopia_env.rewards.value_heads import ValueHeads, padded
 from sotopia_env.training.behaviour_cloning import LengthGrouped, as_loaded
-from sotopia_env.training.callbacks import read_metrics, report_with
+from sotopia_env.training.callbacks import last_loss, report_with
 from sotopia_env.training.checkpoints import (
     COMPLETE,
     MarkComplete,
@@ -118,14 +118,13 @@ def train_reward_model(
         heads = trainer.accelerator.unwrap_model(trainer.model)
         save_reward_model(out, loaded, heads, described)
         write_json(out / REPORT, report_on(heads, held_out, trained, target))
-        losses = [line["loss"] for line in read_metrics(out / "metrics.jsonl") if "loss" in line]
         summary = {
             "run": run,
             "rows": len(trained),
             "held_out_rows": len(held_out),
             "tokens": sum(len(row.ids) for row in trained),
             "steps": trainer.state.global_step,
-            "loss": losses[-1] if losses else None,
+            "loss": last_loss(out / "metrics.jsonl"),
             "seconds": time.perf_counter() - started,
         }
         write_json(out / COMPLETE, summary)
