@@ -11,6 +11,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from sotopia_env.agents.adapters import add_lora
+from sotopia_env.agents import decoding
 from sotopia_env.agents.decoding import Decoder, Sampling, draw
 
 VOCABULARY = 50
@@ -206,6 +207,18 @@ def test_cuts_and_temperature_renormalise(sampling: Sampling, expected: list[flo
     shares = torch.bincount(tokens, minlength=4) / 4_000
     torch.testing.assert_close(shares, torch.tensor(expected), atol=1e-3, rtol=0)
     torch.testing.assert_close(logprobs.exp(), torch.tensor(expected)[tokens], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0, 9.0])
+def test_a_cut_among_the_most_likely_tokens_is_the_cut_among_all(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With flat logits hundreds of tokens reach the probability together, with steep ones a handful."""
+    torch.manual_seed(0)
+    logits, uniforms = scale * torch.randn(500, 1_000), torch.rand(500, dtype=torch.float64)
+    found = draw(logits, uniforms, Sampling(top_p=0.9))
+    monkeypatch.setattr(decoding, "_MOST_LIKELY", 1_000)
+    expected = draw(logits, uniforms, Sampling(top_p=0.9))
+    assert torch.equal(found[0], expected[0])
+    assert torch.equal(found[1], expected[1])
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_k": 0}, {"top_p": 0.0}, {"max_new_tokens": 0}])
