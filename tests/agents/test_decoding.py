@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from sotopia_env.agents.adapters import add_lora
 from sotopia_env.agents import decoding
+from sotopia_env.agents.adapters import add_lora
 from sotopia_env.agents.decoding import Decoder, Sampling, draw
 
 VOCABULARY = 50
