@@ -270,7 +270,7 @@ def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> tuple[Tensor, 
         least = logits.topk(min(sampling.top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < least, -torch.inf)
     if sampling.top_p is not None:
-        # The few most likely tokens nearly always reach top_p: a draw without sorting them all takes a third of the time.
+        # The few most likely tokens nearly always reach top_p; a draw that does not sort them all takes a third of it.
         all_probabilities = logits.softmax(dim=-1)
         probabilities, order = all_probabilities.topk(min(_MOST_LIKELY, logits.shape[-1]))
         if (probabilities.sum(dim=-1) < sampling.top_p).any():
