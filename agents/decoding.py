@@ -269,20 +269,29 @@ def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> tuple[Tensor, 
     if sampling.top_k is not None:
         least = logits.topk(min(sampling.top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < least, -torch.inf)
+    candidates: Tensor | None = None
     if sampling.top_p is not None:
-        # The few most likely tokens nearly always reach top_p; a draw that does not sort them all takes a third of it.
-        all_probabilities = logits.softmax(dim=-1)
-        probabilities, order = all_probabilities.topk(min(_MOST_LIKELY, logits.shape[-1]))
-        if (probabilities.sum(dim=-1) < sampling.top_p).any():
-            probabilities, order = all_probabilities.sort(descending=True)
-        # A token stays if the more likely ones do not yet reach top_p, so at least one does.
-        stays = probabilities.cumsum(dim=-1) - probabilities < sampling.top_p
-        logits = logits.masked_fill(~torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, stays), -torch.inf)
+        logits, candidates = _most_likely(logits, sampling.top_p)
     logprobs = logits.log_softmax(dim=-1)
     cumulative = logprobs.double().exp().cumsum(dim=-1)
     targets = uniforms[:, None] * cumulative[:, -1:]
-    tokens = torch.searchsorted(cumulative, targets, right=True).clamp(max=logits.shape[-1] - 1)
-    return tokens[:, 0], logprobs.gather(-1, tokens)[:, 0]
+    places = torch.searchsorted(cumulative, targets, right=True).clamp(max=logits.shape[-1] - 1)
+    tokens = places if candidates is None else candidates.gather(-1, places)
+    return tokens[:, 0], logprobs.gather(-1, places)[:, 0]
+
+
+def _most_likely(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """The most likely tokens that together reach ``top_p``: B x K logits, the others' minus infinity, and the tokens.
+
+    A few tokens nearly always reach it: sorting them alone, and drawing from them alone, takes a third of the time.
+    """
+    probabilities = logits.softmax(dim=-1)
+    highest, tokens = probabilities.topk(min(_MOST_LIKELY, logits.shape[-1]))
+    if (highest.sum(dim=-1) < top_p).any():
+        highest, tokens = probabilities.sort(descending=True)
+    # A token stays if the more likely ones do not yet reach top_p, so at least one does.
+    stays = highest.cumsum(dim=-1) - highest < top_p
+    return logits.gather(-1, tokens).masked_fill(~stays, -torch.inf), tokens
 
 
 def _common_prefix(sequences: Sequence[Sequence[int]]) -> int:
