@@ -48,6 +48,9 @@ TEACHER = "scripted:mixed"
 ERRATIC = "erratic"
 FAMILY = "bargain"
 
+SIDE_BY_SIDE = 256
+"""So many dialogues are played in lockstep: few rows are left when the last turns of 64 are written."""
+
 LEARNING_ZONES = {"wide": 0.65, "narrow": 0.35}
 """Where no price suits both the goal is unknown, and a group of such dialogues teaches nothing."""
 
@@ -181,6 +184,7 @@ class Run:
             self._policy("clone"),
             num_episodes=number,
             seed=self.seed,
+            batch_size=SIDE_BY_SIDE,
             out=self.folder / "clone-dialogues.jsonl",
             progress=True,
         )
@@ -317,7 +321,16 @@ class Run:
 
     def _row(self, match: Match, tasks: Sequence[Task]) -> Evaluation:
         path = self.folder / "evaluation" / f"{match.name.replace(' ', '-').replace(',', '')}.jsonl"
-        return evaluate(match.policy, match.partner, tasks, name=match.name, seed=self.seed, out=path, progress=True)
+        return evaluate(
+            match.policy,
+            match.partner,
+            tasks,
+            name=match.name,
+            seed=self.seed,
+            batch_size=SIDE_BY_SIDE,
+            out=path,
+            progress=True,
+        )
 
     def _print(self, text: str) -> None:
         # Tables are as wide as they are; a console would fold them.
