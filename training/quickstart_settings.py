@@ -70,10 +70,10 @@ class Settings:
     length_weight: float = 0.07
     target_words: int = 12
     format_weight: float = 0.1
-    grpo_steps: int = 60
+    grpo_steps: int = 50
     dialogues: int = 64
     group: int = 8
-    grpo_rate: float = 4e-4
+    grpo_rate: float = 5e-4
     beta: float = 0.02
     tasks: int = 100
     partner_tasks: int = 50

@@ -13,6 +13,7 @@ from sotopia_env.training.small_machines import (
     selected_logits,
     selected_logprobs,
     without_autocast,
+    written_out_attention,
 )
 
 
@@ -38,6 +39,23 @@ def test_selected_tokens_are_predicted_as_by_the_whole_model(
         rounded = selected_logits(model, ids, attention, selected)
     assert (rounded - logits).abs().mean() < 0.02
     assert model.config._attn_implementation == "sdpa"
+
+
+def test_attention_written_out_is_the_fused_kernel_but_for_rounding() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query = torch.randn(2, 4, 9, 8, generator=generator, requires_grad=True)
+    key, value = (torch.randn(2, 2, 9, 8, generator=generator, requires_grad=True) for _ in range(2))
+    seen = torch.ones(9, 9, dtype=torch.bool).tril().repeat(2, 1, 1, 1)
+    seen[1, :, :, :3] = False  # padding on the left: the first rows see nothing, and must still be numbers
+    mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
+    module = SimpleNamespace(training=False)
+    mixed, _ = written_out_attention(module, query, key, value, mask, 8**-0.5)
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask, enable_gqa=True)
+    assert (mixed - expected.transpose(1, 2)).abs().max() < 0.05
+    found = torch.autograd.grad(mixed.float().square().sum(), (query, key, value))
+    wanted = torch.autograd.grad(expected.square().sum(), (query, key, value))
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert (ours - theirs).norm() < 0.02 * theirs.norm()
 
 
 def test_gradients_reach_all_weights(tiny_directory: Path) -> None:
