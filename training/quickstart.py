@@ -212,7 +212,7 @@ class Run:
                 partner=self._policy("clone"),
                 args=GRPOConfig(
                     output_dir=str(self.folder / "learner"),
-                    max_steps=self.settings.grpo_steps,
+                    max_steps=self.settings.steps,
                     per_device_train_batch_size=self.settings.dialogues,
                     num_generations=self.settings.group,
                     learning_rate=self.settings.grpo_rate,
