@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,18 @@ class LocalLM:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 or more")
+        self._source = source
+        self._options: dict[str, Any] = {
+            "name": name,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "max_new_tokens": max_new_tokens,
+            "batch_size": batch_size,
+            "adapter": adapter,
+            "cache_bytes": cache_bytes,
+            **load_options,
+        }
         if isinstance(source, LoadedModel):
             if load_options:
                 raise TypeError(f"{', '.join(load_options)}: the model is already loaded")
@@ -106,6 +119,16 @@ class LocalLM:
             own = sum(message["role"] == "assistant" for message in messages(observation))
             context = Context("", str(observation["agent"]), own, generator(observation))
         return self.act([observation], [context])[0].action
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its arguments: weights stay in their files, and memories behind.
+
+        Raises:
+            TypeError: it was made of a model in memory.
+        """
+        if isinstance(self._source, LoadedModel):
+            raise TypeError(f"the policy {self.name!r} holds a model in memory; make it from a directory or a hub id")
+        return partial(type(self), self._source, **self._options), ()
 
     def forget(self) -> None:
         """Drop the memory of all dialogues."""

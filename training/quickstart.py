@@ -51,6 +51,9 @@ FAMILY = "bargain"
 SIDE_BY_SIDE = 256
 """So many dialogues are played in lockstep: few rows are left when the last turns of 64 are written."""
 
+WORTH_A_PROCESS = 500
+"""A further process takes some seconds to begin: fewer dialogues are sooner played without it."""
+
 LEARNING_ZONES = {"wide": 0.65, "narrow": 0.35}
 """Where no price suits both the goal is unknown, and a group of such dialogues teaches nothing."""
 
@@ -61,6 +64,7 @@ def quickstart(
     seed: int = 0,
     settings: Settings | None = None,
     sotopia_data: str | Path | None = None,
+    processes: int = 1,
     command: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Run the loop, or what is left of it.
@@ -70,6 +74,8 @@ def quickstart(
         seed: of everything.
         settings: how large the run is; :data:`PRESETS` has two.
         sotopia_data: a folder of Sotopia's published files: the craigslist tasks are evaluated on too.
+        processes: how many play the dialogues that are learnt from; with more than one, the call has to stand behind
+            ``if __name__ == "__main__":``.
         command: the command line, for the report.
 
     Returns:
@@ -80,7 +86,7 @@ def quickstart(
     """
     settings = settings or PRESETS["default"]
     published = None if sotopia_data is None else load_tasks(sotopia_data, "craigslist")
-    run = Run(Path(out), seed, settings)
+    run = Run(Path(out), seed, settings, processes)
     run.experts()
     run.clone()
     run.model_reward()
@@ -95,9 +101,9 @@ def quickstart(
 class Run:
     """The stages of one run and the folder they share."""
 
-    def __init__(self, folder: Path, seed: int, settings: Settings) -> None:
+    def __init__(self, folder: Path, seed: int, settings: Settings, processes: int = 1) -> None:
         """Make the folder, or find it with the same settings."""
-        self.folder, self.seed, self.settings = folder, seed, settings
+        self.folder, self.seed, self.settings, self.processes = folder, seed, settings, processes
         self.console = Console(stderr=True)
         folder.mkdir(parents=True, exist_ok=True)
         self._claim()
@@ -122,6 +128,7 @@ class Run:
                     # Other tasks in each part.
                     seed=len(kinds) * self.seed + part,
                     out=path,
+                    processes=self._processes(number),
                     progress=True,
                 )
             ]
@@ -181,10 +188,11 @@ class Run:
             return load_episodes(self._expert_files()[0])[:number]
         return rollout(
             Bargain(zones=LEARNING_ZONES),
-            self._policy("clone"),
+            self._sampling(self.folder / "clone", "clone"),
             num_episodes=number,
             seed=self.seed,
             batch_size=SIDE_BY_SIDE,
+            processes=self._processes(number),
             out=self.folder / "clone-dialogues.jsonl",
             progress=True,
         )
@@ -311,13 +319,19 @@ class Run:
     def _policy(self, name: str, temperature: float = 1.0) -> LocalLM:
         loaded = self._loaded.setdefault(name, load_model(self.folder / name))
         label = name if temperature == 1.0 else f"{name}, temperature {temperature:g}"
+        return self._sampling(loaded, label, temperature)
+
+    def _sampling(self, model: LoadedModel | Path, label: str, temperature: float = 1.0) -> LocalLM:
         return LocalLM(
-            loaded,
+            model,
             name=label,
             temperature=temperature,
             top_p=self.settings.top_p,
             max_new_tokens=self.settings.max_turn_tokens,
         )
+
+    def _processes(self, num_dialogues: int) -> int:
+        return max(1, min(self.processes, num_dialogues // WORTH_A_PROCESS))
 
     def _row(self, match: Match, tasks: Sequence[Task]) -> Evaluation:
         path = self.folder / "evaluation" / f"{match.name.replace(' ', '-').replace(',', '')}.jsonl"

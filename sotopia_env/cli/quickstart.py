@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,9 @@ def run_quickstart(
     sotopia_data: Annotated[
         Path | None, typer.Option(help="Folder of Sotopia's published files: evaluate on its craigslist tasks too.")
     ] = None,
+    processes: Annotated[
+        int, typer.Option(min=0, help="How many play the dialogues to learn from; 0: one for each core, up to 8.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """The whole loop: experts, cloning, labels, reward model, GRPO in the environment, evaluation, report."""
@@ -35,6 +39,13 @@ def run_quickstart(
             raise ValueError(f"--preset {preset!r} is none of {', '.join(PRESETS)}")
         command = ["sotopia-env", *sys.argv[1:]]
         settings = replace(PRESETS[preset], variant=cast(Variant, variant))
-        data = quickstart(out, seed=seed, settings=settings, sotopia_data=sotopia_data, command=command)
+        data = quickstart(
+            out,
+            seed=seed,
+            settings=settings,
+            sotopia_data=sotopia_data,
+            processes=processes or min(8, os.cpu_count() or 1),
+            command=command,
+        )
         if as_json:
             print_json(data["evaluation"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,15 @@ def test_forgetting_changes_no_first_turn(embedded: LoadedModel) -> None:
     before = lm.act([observation()], [context()])
     lm.forget()
     assert lm.act([observation()], [context()]) == before
+
+
+def test_pickled_as_its_arguments(embedded: LoadedModel, tmp_path: Path) -> None:
+    embedded.save(tmp_path / "model")
+    policy = LocalLM(tmp_path / "model", name="small", top_p=0.9)
+    twin = pickle.loads(pickle.dumps(policy))  # noqa: S301 - what was pickled in this line
+    assert (twin.name, twin.sampling) == ("small", policy.sampling)
+    with pytest.raises(TypeError, match="'embedded' holds a model in memory; make it from a directory or a hub id"):
+        pickle.dumps(LocalLM(embedded, name="embedded"))
 
 
 def test_made_from_a_name(embedded: LoadedModel, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,6 +89,17 @@ def test_experts_go_on_where_they_were_cut_off(tmp_path: Path) -> None:
     assert cut.experts() == played
     assert cut.experts_played() == played
     assert json.loads((tmp_path / "cut" / "seconds.json").read_text(encoding="utf-8"))["experts"] > 0
+
+
+def test_dialogues_to_learn_from_are_the_same_however_many_processes_play_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sotopia_env.training.quickstart.WORTH_A_PROCESS", 4)
+    alone, shared = Run(tmp_path / "alone", 0, TINY), Run(tmp_path / "shared", 0, TINY, processes=2)
+    assert shared.experts() == alone.experts()
+    alone.clone()
+    shutil.copytree(tmp_path / "alone" / "clone", tmp_path / "shared" / "clone")
+    assert shared.to_be_labelled() == alone.to_be_labelled()
 
 
 def test_the_small_preset_has_every_stage_of_the_main_job() -> None:
