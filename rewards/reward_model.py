@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards.designs import Kind, Timing
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 View = tuple[Episode, str, int]
 """An episode, whose view of it, and the first of its own turns that is to be scored."""
 
+Since = Literal["turn", "own-turn"]
+"""From where on a change of the prediction is counted."""
+
 Numbers = list[float] | None
 """What the heads say of one turn, one number each; ``None`` where the model does not read so far."""
 
@@ -30,9 +33,9 @@ class RewardModel(Reward):
     """What a trained reward model says of each turn.
 
     A model trained on labels predicts the label of the turn. One trained on outcomes predicts the score of the episode,
-    and a turn's number is its prediction after the turn minus that right before it. Each dimension is normalised as it
-    was in training, and the reward is the weighted mean over dimensions. All own turns of a dialogue are read in one
-    pass; a turn's number depends on nothing that comes after it.
+    and a turn's number is its prediction after the turn minus an earlier one (``since``). Each dimension is normalised
+    as it was in training, and the reward is the weighted mean over dimensions. All own turns of a dialogue are read in
+    one pass; a turn's number depends on nothing that comes after it.
 
     Turns that end beyond the longest sequence of the model have no number (``None``).
 
@@ -42,10 +45,14 @@ class RewardModel(Reward):
         name: what infos and stored episodes call it.
         batch_size: so many dialogues go through the model at a time.
         device: by default the first GPU, or the CPU where there is none.
+        since: of a model of outcomes. ``"turn"``: minus the prediction right before the turn, a credit: what the turn
+            itself changed, as far as the model can foresee its consequences. ``"own-turn"``: minus the prediction
+            after the previous own turn, a return: replies count, and the numbers sum to the last prediction minus the
+            one before the first turn. So a learner that adds up what follows need trust the model at the end alone.
 
     Raises:
         RewardModelError: there is no such model, or its base or rendering is not what it was trained with.
-        ValueError: a dimension that it does not know.
+        ValueError: a dimension that it does not know, or ``since="own-turn"`` for a model of labels.
 
     Example:
         >>> reward = 10 * RewardModel("runs/rm", {"goal": 1, "knowledge": 1})  # doctest: +SKIP
@@ -56,6 +63,7 @@ class RewardModel(Reward):
     name: str = "reward-model"
     batch_size: int = 16
     device: str | None = None
+    since: Since = "turn"
 
     def __post_init__(self) -> None:
         """Load the model and check the dimensions."""
@@ -77,13 +85,17 @@ class RewardModel(Reward):
                 raise ValueError(
                     f"dimensions: the weight of {dimension!r} is {weight}; leave the dimension out instead"
                 )
+        if self.since not in get_args(Since):
+            raise ValueError(f"since: {self.since!r} is none of {', '.join(get_args(Since))}")
+        if self.since != "turn" and saved.description.target != "outcome":
+            raise ValueError(f"since: {self.path} predicts labels of turns and no scores; train it on outcomes")
         object.__setattr__(self, "dimensions", weights)
         object.__setattr__(self, "_saved", saved)
 
     @property
     def kind(self) -> Kind:  # type: ignore[override]
-        """A prediction already holds the long-term effect."""
-        return "credit"
+        """A prediction already holds the long-term effect; changes that follow each other may be summed."""
+        return "credit" if self.since == "turn" else "return"
 
     @property
     def timing(self) -> Timing:  # type: ignore[override]
@@ -192,7 +204,7 @@ class RewardModel(Reward):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its arguments: weights stay in their files."""
-        return type(self), (self.path, self.dimensions, self.name, self.batch_size, self.device)
+        return type(self), (self.path, self.dimensions, self.name, self.batch_size, self.device, self.since)
 
     def _combined(self, numbers: Numbers) -> float | None:
         """The reward of one turn: the weighted mean of its normalised numbers."""
@@ -226,12 +238,19 @@ class RewardModel(Reward):
     def _read_rows(self, rows: Sequence[tuple[ValueRow, int, int]]) -> list[list[Numbers]]:
         """The same for rows, each with its first turn and its number of turns."""
         changes = self.saved.description.target == "outcome"
-        places = [[*(row.before[first:] if changes else ()), *row.after[first:]] for row, first, _ in rows]
-        # Ascending, as the model gives them back; an own turn ends after it begins, and before the next one does.
-        read = self.saved.heads.read([row.ids for row, _, _ in rows], list(map(sorted, places)), self.batch_size)
+        if not changes:
+            places = [row.after[first:] for row, first, _ in rows]
+        elif self.since == "turn":
+            # Ascending, as the model gives them back; an own turn ends after it begins, and before the next one does.
+            places = [sorted(row.before[first:] + row.after[first:]) for row, first, _ in rows]
+        else:
+            places = [[*row.before[:1], *row.after][first:] if row.after[first:] else [] for row, first, _ in rows]
+        read = self.saved.heads.read([row.ids for row, _, _ in rows], places, self.batch_size)
         found: list[list[Numbers]] = []
         for values, (_, first, num_turns) in zip(read, rows, strict=True):
-            scored = values[1::2] - values[::2] if changes else values
+            scored = values
+            if changes:
+                scored = values[1::2] - values[::2] if self.since == "turn" else values[1:] - values[:-1]
             known: list[Numbers] = [list(map(float, numbers)) for numbers in scored]
             found.append(known + [None] * (num_turns - first - len(known)))
         return found
@@ -245,6 +264,7 @@ class RewardModelReward(SourceWrapper):
         path: folder of the model.
         dimensions: ``{dimension: weight}``; by default the weights it was saved with.
         batch_size: so many dialogues go through the model at a time.
+        since: see :class:`RewardModel`.
         on_failure: see :class:`~sotopia_env.rewards.wrapper.RewardWrapper`.
 
     Example:
@@ -258,10 +278,12 @@ class RewardModelReward(SourceWrapper):
         *,
         dimensions: Mapping[str, float] | None = None,
         batch_size: int = 16,
+        since: Since = "turn",
         on_failure: OnFailure = "nan",
     ) -> None:
         """Wrap ``env``."""
-        super().__init__(env, RewardModel(str(path), dimensions, batch_size=batch_size), on_failure=on_failure)
+        model = RewardModel(str(path), dimensions, batch_size=batch_size, since=since)
+        super().__init__(env, model, on_failure=on_failure)
 
 
 def trl_reward(model: RewardModel) -> Callable[..., list[float | None]]:

@@ -202,7 +202,12 @@ class Run:
         if self.settings.variant == "outcome":
             return R.Outcome()
         words, invalid = self.settings.length_weight, self.settings.format_weight
-        model: R.Reward = R.RewardModel(str(self.folder / "reward-model"), self.settings.label_weights)
+        model: R.Reward = R.RewardModel(
+            str(self.folder / "reward-model"),
+            self.settings.label_weights,
+            # A prediction right after a turn knows little of what it will come to: better to wait for the reply.
+            since="own-turn" if self.settings.label_design == VALUE else "turn",
+        )
         return (
             model
             + R.LengthPenalty(target_words=self.settings.target_words, weight=words)

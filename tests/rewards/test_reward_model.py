@@ -235,11 +235,35 @@ def test_dimensions_are_normalised_and_weighted(folder: Path, model: RewardModel
             assert only_goal[index][agent] == pytest.approx([g / 10 for g in goals], abs=1e-6)
 
 
-@pytest.mark.parametrize("target", ["labels", "outcome"])
-def test_what_is_paid_in_play_is_what_stored_episodes_get(
-    target: str, folder: Path, outcome_folder: Path, episodes: list[Episode]
+def test_since_the_previous_own_turn_replies_count_and_the_numbers_sum_to_the_last_prediction(
+    folder: Path, outcome_folder: Path, embedded: LoadedModel, episodes: list[Episode]
 ) -> None:
-    model = RewardModel(str(folder if target == "labels" else outcome_folder))
+    model = RewardModel(str(outcome_folder), {"goal": 1.0}, since="own-turn")
+    assert (model.kind, model.timing) == ("return", "causal")
+    encoder, heads = ChatEncoder(embedded.tokenizer), random_heads(embedded)
+    paid = model(episodes)
+    for index, episode in enumerate(episodes):
+        for agent in filter(episode.own_turns, episode.agents):
+            row = value_row(episode, agent, encoder)
+            (values,) = heads.read([row.ids], [[row.before[0], *row.after]], 1)
+            changes = np.diff(values[:, 0]) / 10
+            assert paid[index][agent] == pytest.approx(changes.tolist(), abs=1e-4)
+            last = (values[-1, 0] - values[0, 0]) / 10
+            assert sum(number for number in paid[index][agent] if number is not None) == pytest.approx(last, abs=1e-4)
+    assert get_reward(model.spec()) == pickle.loads(pickle.dumps(model)) == model  # noqa: S301 - made here
+    with pytest.raises(ValueError, match="predicts labels of turns and no scores; train it on outcomes"):
+        RewardModel(str(folder), since="own-turn")
+    with pytest.raises(ValueError, match="since: 'start' is none of turn, own-turn"):
+        RewardModel(str(outcome_folder), since="start")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("learnt", ["labels", "outcome", "outcome since the own turn"])
+def test_what_is_paid_in_play_is_what_stored_episodes_get(
+    learnt: str, folder: Path, outcome_folder: Path, episodes: list[Episode]
+) -> None:
+    model = RewardModel(
+        str(folder if learnt == "labels" else outcome_folder), since="own-turn" if "since" in learnt else "turn"
+    )
     for episode in episodes:
         env = sotopia_env.parallel_env("bargain", reward=model, max_cycles=episode.config["max_cycles"])
         env.reset(seed=0, options={"task": episode.task})
