@@ -63,7 +63,7 @@ class Settings:
     cloning_rate: float = 3e-3
     label_episodes: int = 1_500
     label_weights: Mapping[str, float] = field(
-        default_factory=lambda: {"goal": 6.0, "relationship": 1.0, "knowledge": 1.0}
+        default_factory=lambda: {"goal": 4.0, "relationship": 1.0, "knowledge": 1.0}
     )
     label_design: str = VALUE
     model_epochs: float = 1.0
