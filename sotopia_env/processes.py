@@ -9,7 +9,8 @@ import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -77,9 +78,10 @@ class _Team:
         self._members: dict[Connection, SpawnProcess] = {}
         for _ in range(size):
             here, there = context.Pipe(duplex=False)
-            member = context.Process(target=_work, args=(there, size, *arguments))
+            member = context.Process(target=_work, args=(there, *arguments))
             try:
-                member.start()
+                with sharing_cores(size):
+                    member.start()
             except (pickle.PicklingError, AttributeError, TypeError) as error:
                 self.stop()
                 raise ValueError(
@@ -118,11 +120,29 @@ class _Team:
             end.close()
 
 
-def _work(connection: Connection, size: int, run: Run, out: str, batch_size: int, keep_traces: bool) -> None:
+@contextmanager
+def sharing_cores(size: int) -> Iterator[None]:
+    """The environment in which one of several processes is started.
+
+    Libraries of linear algebra start a thread for each core, in every process, unless they are told before they are
+    imported, which happens as soon as a process takes its arguments. If threads are bound to cores, those of all
+    processes are bound to the same ones.
+    """
+    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OMP_PROC_BIND")}
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // size)))
+    os.environ.pop("OMP_PROC_BIND", None)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _work(connection: Connection, run: Run, out: str, batch_size: int, keep_traces: bool) -> None:
     """What one process does: play what is missing, and tell of it."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Libraries of linear algebra start a thread for each core, in every process, unless they are told.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // size)))
     try:
         play_run(run, out, batch_size=batch_size, keep_traces=keep_traces, tick=connection.send)
     except KeyboardInterrupt:

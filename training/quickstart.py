@@ -202,12 +202,7 @@ class Run:
         if self.settings.variant == "outcome":
             return R.Outcome()
         words, invalid = self.settings.length_weight, self.settings.format_weight
-        model: R.Reward = R.RewardModel(
-            str(self.folder / "reward-model"),
-            self.settings.label_weights,
-            # A prediction right after a turn knows little of what it will come to: better to wait for the reply.
-            since="own-turn" if self.settings.label_design == VALUE else "turn",
-        )
+        model: R.Reward = R.RewardModel(str(self.folder / "reward-model"), self.settings.label_weights)
         return (
             model
             + R.LengthPenalty(target_words=self.settings.target_words, weight=words)
@@ -225,7 +220,7 @@ class Run:
                 partner=self._policy("clone"),
                 args=GRPOConfig(
                     output_dir=str(self.folder / "learner"),
-                    max_steps=self.settings.steps,
+                    max_steps=self.settings.grpo_steps,
                     per_device_train_batch_size=self.settings.dialogues,
                     num_generations=self.settings.group,
                     learning_rate=self.settings.grpo_rate,

@@ -38,8 +38,7 @@ class Settings:
         length_weight: what a turn of twice ``target_words`` costs the learner beside the reward model.
         target_words: a turn of at most so many words costs nothing.
         format_weight: what an invalid turn costs.
-        grpo_steps: steps of GRPO; by default 30 where a reward model pays, which the learner soon has had all of, and
-            50 where the outcome does.
+        grpo_steps: steps of GRPO.
         dialogues: played in each of them.
         group: dialogues of one task, seat and seed.
         grpo_rate: learning rate of GRPO.
@@ -61,9 +60,9 @@ class Settings:
     cloning_epochs: float = 1.0
     cloning_batch: int = 16
     cloning_rate: float = 3e-3
-    label_episodes: int = 1_500
+    label_episodes: int = 2_000
     label_weights: Mapping[str, float] = field(
-        default_factory=lambda: {"goal": 4.0, "relationship": 1.0, "knowledge": 1.0}
+        default_factory=lambda: {"goal": 2.0, "relationship": 1.0, "knowledge": 1.0}
     )
     label_design: str = VALUE
     model_epochs: float = 1.0
@@ -71,10 +70,10 @@ class Settings:
     length_weight: float = 0.07
     target_words: int = 12
     format_weight: float = 0.1
-    grpo_steps: int | None = None
+    grpo_steps: int = 60
     dialogues: int = 64
     group: int = 8
-    grpo_rate: float = 5e-4
+    grpo_rate: float = 4e-4
     beta: float = 0.02
     tasks: int = 100
     partner_tasks: int = 50
@@ -91,13 +90,6 @@ class Settings:
         """
         if self.variant not in VARIANTS:
             raise ValueError(f"variant: {self.variant!r} is none of {', '.join(VARIANTS)}")
-
-    @property
-    def steps(self) -> int:
-        """Steps of GRPO."""
-        if self.grpo_steps is None:
-            return 50 if self.variant == "outcome" else 30
-        return self.grpo_steps
 
 
 PRESETS: dict[str, Settings] = {

@@ -19,6 +19,7 @@ import sotopia_env
 from sotopia_env import rollout
 from sotopia_env.manifest import manifest_path
 from sotopia_env.policies import Observation
+from sotopia_env.processes import sharing_cores
 from sotopia_env.traces import load_traces, traces_path
 
 ROOT = Path(sotopia_env.__file__).parents[1]
@@ -224,3 +225,16 @@ def test_a_policy_that_fails_in_a_process_is_reported_with_task_and_turn(tmp_pat
     assert "0 episodes are finished in" in notes
     assert "In the process that raised it:\nTraceback" in notes
     assert "truediv" in manifest_path(tmp_path / "e.jsonl").read_text()
+
+
+def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_PROC_BIND", "true")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with sharing_cores(2):
+        assert os.environ["OMP_NUM_THREADS"] == str(max(1, (os.cpu_count() or 1) // 2))
+        assert "OMP_PROC_BIND" not in os.environ
+    assert os.environ["OMP_PROC_BIND"] == "true"
+    assert "OMP_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    with sharing_cores(2):
+        assert os.environ["OMP_NUM_THREADS"] == "3"
