@@ -23,9 +23,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[train,test,openai]"
 	touch $@
 
-# Threads that stay on their cores: a fifth faster on two. Two runs at a time would share the same ones.
 quickstart: setup
-	OMP_PROC_BIND=true $(BIN)/sotopia-env quickstart $(ARGS)
+	$(BIN)/sotopia-env quickstart $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

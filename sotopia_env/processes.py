@@ -125,19 +125,15 @@ def sharing_cores(size: int) -> Iterator[None]:
     """The environment in which one of several processes is started.
 
     Libraries of linear algebra start a thread for each core, in every process, unless they are told before they are
-    imported, which happens as soon as a process takes its arguments. If threads are bound to cores, those of all
-    processes are bound to the same ones.
+    imported, which happens as soon as a process takes its arguments.
     """
-    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OMP_PROC_BIND")}
+    told = "OMP_NUM_THREADS" in os.environ
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // size)))
-    os.environ.pop("OMP_PROC_BIND", None)
     try:
         yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        if not told:
+            del os.environ["OMP_NUM_THREADS"]
 
 
 def _work(connection: Connection, run: Run, out: str, batch_size: int, keep_traces: bool) -> None:
