@@ -26,8 +26,8 @@ from sotopia_env.agents.sequence_states import Batch, Memory, SequenceStates
 
 # Below this many tokens in common, computing a prefix on its own saves less than it costs.
 _MIN_SHARED = 16
-# Of so many tokens the most likely are sorted first.
-_MOST_LIKELY = 64
+# So many of the most likely tokens are looked at first where a cut (top_p) is sought.
+_FIRST_CANDIDATES = 64
 
 
 @dataclass(frozen=True)
@@ -286,7 +286,7 @@ def _most_likely(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
     A few tokens nearly always reach it: sorting them alone, and drawing from them alone, takes a third of the time.
     """
     probabilities = logits.softmax(dim=-1)
-    highest, tokens = probabilities.topk(min(_MOST_LIKELY, logits.shape[-1]))
+    highest, tokens = probabilities.topk(min(_FIRST_CANDIDATES, logits.shape[-1]))
     if (highest.sum(dim=-1) < top_p).any():
         highest, tokens = probabilities.sort(descending=True)
     # A token stays if the more likely ones do not yet reach top_p, so at least one does.

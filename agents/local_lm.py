@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,18 +72,7 @@ class LocalLM:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 or more")
-        self._source = source
-        self._options: dict[str, Any] = {
-            "name": name,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "max_new_tokens": max_new_tokens,
-            "batch_size": batch_size,
-            "adapter": adapter,
-            "cache_bytes": cache_bytes,
-            **load_options,
-        }
+        self._source, self._load_options = source, load_options
         if isinstance(source, LoadedModel):
             if load_options:
                 raise TypeError(f"{', '.join(load_options)}: the model is already loaded")
@@ -128,7 +117,17 @@ class LocalLM:
         """
         if isinstance(self._source, LoadedModel):
             raise TypeError(f"the policy {self.name!r} holds a model in memory; make it from a directory or a hub id")
-        return partial(type(self), self._source, **self._options), ()
+        made = partial(
+            type(self),
+            self._source,
+            name=self.name,
+            **asdict(self.sampling),
+            batch_size=self.batch_size,
+            adapter=self.adapter,
+            cache_bytes=self._decoder.cache_bytes,
+            **self._load_options,
+        )
+        return made, ()
 
     def forget(self) -> None:
         """Drop the memory of all dialogues."""

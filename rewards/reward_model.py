@@ -244,7 +244,7 @@ class RewardModel(Reward):
             # Ascending, as the model gives them back; an own turn ends after it begins, and before the next one does.
             places = [sorted(row.before[first:] + row.after[first:]) for row, first, _ in rows]
         else:
-            places = [[*row.before[:1], *row.after][first:] if row.after[first:] else [] for row, first, _ in rows]
+            places = [[*row.before[:1], *row.after][first:] for row, first, _ in rows]
         read = self.saved.heads.read([row.ids for row, _, _ in rows], places, self.batch_size)
         found: list[list[Numbers]] = []
         for values, (_, first, num_turns) in zip(read, rows, strict=True):

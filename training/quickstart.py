@@ -317,9 +317,10 @@ class Run:
         return [self.folder / f"{name}.jsonl" for name in names]
 
     def _policy(self, name: str, temperature: float = 1.0) -> LocalLM:
-        loaded = self._loaded.setdefault(name, load_model(self.folder / name))
+        if name not in self._loaded:
+            self._loaded[name] = load_model(self.folder / name)
         label = name if temperature == 1.0 else f"{name}, temperature {temperature:g}"
-        return self._sampling(loaded, label, temperature)
+        return self._sampling(self._loaded[name], label, temperature)
 
     def _sampling(self, model: LoadedModel | Path, label: str, temperature: float = 1.0) -> LocalLM:
         return LocalLM(

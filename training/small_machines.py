@@ -18,7 +18,10 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 LONGEST_WRITTEN_OUT = 512
-"""Up to this length of rows, in tokens, attention written out is faster than the fused kernel."""
+"""Up to this length of rows, in tokens, :func:`written_out_attention` is faster than the fused kernel."""
+
+LONGEST_EAGER = 400
+"""Up to this length the attention that ``transformers`` writes out is; for models with one of their own kind."""
 
 ROWS_AT_A_TIME = 16
 """So many rows go through the model at a time: larger tensors are paged in anew for every operation."""
@@ -133,10 +136,12 @@ def fast_attention(base: Any, length: int) -> Iterator[None]:
     """Use the attention that is fastest for rows of this length, where the model computes in bfloat16 on a CPU."""
     before = base.config._attn_implementation
     in_bfloat16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    if base.device.type != "cpu" or not in_bfloat16 or before != "sdpa" or length > LONGEST_WRITTEN_OUT:
+    plain = base.config.model_type in _PLAIN_ATTENTION
+    longest = LONGEST_WRITTEN_OUT if plain else LONGEST_EAGER
+    if base.device.type != "cpu" or not in_bfloat16 or before != "sdpa" or length > longest:
         yield
         return
-    base.set_attn_implementation(_WRITTEN_OUT if base.config.model_type in _PLAIN_ATTENTION else "eager")
+    base.set_attn_implementation(_WRITTEN_OUT if plain else "eager")
     try:
         yield
     finally:

@@ -215,7 +215,7 @@ def test_a_cut_among_the_most_likely_tokens_is_the_cut_among_all(scale: float, m
     torch.manual_seed(0)
     logits, uniforms = scale * torch.randn(500, 1_000), torch.rand(500, dtype=torch.float64)
     found = draw(logits, uniforms, Sampling(top_p=0.9))
-    monkeypatch.setattr(decoding, "_MOST_LIKELY", 1_000)
+    monkeypatch.setattr(decoding, "_FIRST_CANDIDATES", 1_000)
     expected = draw(logits, uniforms, Sampling(top_p=0.9))
     assert torch.equal(found[0], expected[0])
     assert torch.equal(found[1], expected[1])
