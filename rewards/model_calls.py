@@ -275,7 +275,8 @@ class ModelCalls:
                 break
             self._send(wave, positions, outcomes, correction_of)
             waiting = {key: request for key, request in waiting.items() if key not in wave}
-        for outcome in outcomes.values():
+        # Of several the first question's, whichever came back first; those of corrections stand behind.
+        for outcome in [*(outcomes[key] for key in keys), *outcomes.values()]:
             if isinstance(outcome, Failure) and outcome.kind in _HOPELESS:
                 raise self.endpoint.error(outcome)
         return [outcomes[key] for key in keys]

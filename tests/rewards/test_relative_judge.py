@@ -130,7 +130,14 @@ def test_faults_budget_and_cache_fail_as_those_of_every_model(chat_server, group
         judge = make(chat_server, **options)
         judge.judge(group)
         assert {failure.kind for failure in judge.failures} == {kind}
-    chat_server.always(status=401, body={"error": {"message": "no"}})
+
+
+def test_of_several_refusals_the_first_question_s_is_raised(chat_server, group):
+    def refuse(request):
+        last = "about agent_0 alone" in request["messages"][1]["content"]
+        return chat_server.response({"error": {"message": "no"}}, status=401, delay=0.3 if last else 0.0)
+
+    chat_server.otherwise = refuse
     with pytest.raises(EndpointError, match="ranks of agent_0 in 4 episodes of task votes"):
         make(chat_server).judge(group)
 
