@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from sotopia_env.episodes import Episode
-from sotopia_env.rewards.designs import Kind, Timing
+from sotopia_env.rewards.designs import Kind, Timing, at_the_end
 from sotopia_env.rewards.faces import SourceWrapper
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.utterances import Utterances, combine
@@ -21,23 +21,21 @@ if TYPE_CHECKING:
 View = tuple[Episode, str, int]
 """An episode, whose view of it, and the first of its own turns that is to be scored."""
 
-Since = Literal["turn", "own-turn"]
-"""From where on a change of the prediction is counted."""
-
 Numbers = list[float] | None
 """What the heads say of one turn, one number each; ``None`` where the model does not read so far."""
 
 
 @dataclass(frozen=True)
 class RewardModel(Reward):
-    """What a trained reward model says of each turn.
+    """What a trained reward model says of each turn, or of the whole dialogue.
 
-    A model trained on labels predicts the label of the turn. One trained on outcomes predicts the score of the episode,
-    and a turn's number is its prediction after the turn minus an earlier one (``since``). Each dimension is normalised
-    as it was in training, and the reward is the weighted mean over dimensions. All own turns of a dialogue are read in
-    one pass; a turn's number depends on nothing that comes after it.
+    A model trained on labels predicts the label of the turn. One trained on outcomes predicts the score of the episode
+    after each turn and right before it, and the turn's number is the difference. All own turns of a dialogue are read
+    in one pass; a turn's number depends on nothing that comes after it. A model trained on episodes reads a finished
+    dialogue to its end, what was heard last included, and pays the score it predicts at the last own turn. Each
+    dimension is normalised as it was in training, and the reward is the weighted mean over dimensions.
 
-    Turns that end beyond the longest sequence of the model have no number (``None``).
+    What ends beyond the longest sequence of the model has no number (``None``).
 
     Args:
         path: folder of the model, as ``sotopia-env train rm`` writes it.
@@ -45,14 +43,10 @@ class RewardModel(Reward):
         name: what infos and stored episodes call it.
         batch_size: so many dialogues go through the model at a time.
         device: by default the first GPU, or the CPU where there is none.
-        since: of a model of outcomes. ``"turn"``: minus the prediction right before the turn, a credit: what the turn
-            itself changed, as far as the model can foresee its consequences. ``"own-turn"``: minus the prediction
-            after the previous own turn, a return: replies count, and the numbers sum to the last prediction minus the
-            one before the first turn. So a learner that adds up what follows need trust the model at the end alone.
 
     Raises:
         RewardModelError: there is no such model, or its base or rendering is not what it was trained with.
-        ValueError: a dimension that it does not know, or ``since="own-turn"`` for a model of labels.
+        ValueError: a dimension that it does not know.
 
     Example:
         >>> reward = 10 * RewardModel("runs/rm", {"goal": 1, "knowledge": 1})  # doctest: +SKIP
@@ -63,7 +57,6 @@ class RewardModel(Reward):
     name: str = "reward-model"
     batch_size: int = 16
     device: str | None = None
-    since: Since = "turn"
 
     def __post_init__(self) -> None:
         """Load the model and check the dimensions."""
@@ -85,22 +78,18 @@ class RewardModel(Reward):
                 raise ValueError(
                     f"dimensions: the weight of {dimension!r} is {weight}; leave the dimension out instead"
                 )
-        if self.since not in get_args(Since):
-            raise ValueError(f"since: {self.since!r} is none of {', '.join(get_args(Since))}")
-        if self.since != "turn" and saved.description.target != "outcome":
-            raise ValueError(f"since: {self.path} predicts labels of turns and no scores; train it on outcomes")
         object.__setattr__(self, "dimensions", weights)
         object.__setattr__(self, "_saved", saved)
 
     @property
     def kind(self) -> Kind:  # type: ignore[override]
-        """A prediction already holds the long-term effect; changes that follow each other may be summed."""
-        return "credit" if self.since == "turn" else "return"
+        """A prediction of turns already holds the long-term effect; that of the episode is a return."""
+        return "return" if self._of_episodes else "credit"
 
     @property
     def timing(self) -> Timing:  # type: ignore[override]
-        """A number is known as soon as the turn is played."""
-        return "causal"
+        """A number is known as soon as the turn is played; that of the episode at its end."""
+        return "hindsight" if self._of_episodes else "causal"
 
     @property
     def saved(self) -> SavedRewardModel:
@@ -109,12 +98,16 @@ class RewardModel(Reward):
         return found
 
     def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
-        """The number of every own turn."""
+        """The number of every own turn; of a model trained on episodes that of the whole, at the last one."""
+        if self._of_episodes:
+            return _grouped(episodes, self._at_the_end(episodes))
         views = [(episode, agent, 0) for episode in episodes for agent in episode.agents]
         return _grouped(episodes, [[self._combined(numbers) for numbers in turns] for turns in self._read(views)])
 
     def recent(self, episodes: Sequence[Episode], settled: Sequence[int]) -> list[list[float | None]]:
         """The numbers of the latest turns: dialogues are read once more, but only their new turns are scored."""
+        if self._of_episodes:
+            return super().recent(episodes, settled)
         views: list[View] = []
         for episode, start in zip(episodes, settled, strict=True):
             firsts: dict[str, int] = {}
@@ -139,8 +132,18 @@ class RewardModel(Reward):
 
         Returns:
             For each dimension the model knows, for each episode and agent one number per own turn: the predicted
-            label, or, of a model trained on outcomes, by how much the turn changes the predicted score.
+            label, or, of a model trained on outcomes, by how much the turn changes the predicted score. Of one trained
+            on episodes the predicted score at the last own turn of a finished episode, ``None`` before.
         """
+        if self._of_episodes:
+            scores = self._scores(episodes)
+            return {
+                dimension: [
+                    {a: _only_last(said[a], head, len(e.own_turns(a))) for a in e.agents}
+                    for e, said in zip(episodes, scores, strict=True)
+                ]
+                for head, dimension in enumerate(self.saved.description.dimensions)
+            }
         views = [(episode, agent, 0) for episode in episodes for agent in episode.agents]
         read = self._read(views)
         return {
@@ -160,13 +163,14 @@ class RewardModel(Reward):
             not read so far.
 
         Raises:
-            ValueError: the model was trained on labels of turns, or its normalizers do not give the unit scale.
+            ValueError: the model was not trained on outcomes, or its normalizers do not give the unit scale.
         """
         from sotopia_env.rewards.value_rows import latest_row
 
         described = self.saved.description
         if described.target != "outcome":
-            raise ValueError(f"{self.path} predicts labels of turns and no scores; train it with target='outcome'")
+            what = "scores of finished episodes alone" if self._of_episodes else "labels of turns and no scores"
+            raise ValueError(f"{self.path} predicts {what}; train it with target='outcome'")
         for dimension in self.dimensions or {}:
             if (kind := described.normalizers[dimension].kind) != "range":
                 raise ValueError(
@@ -179,7 +183,7 @@ class RewardModel(Reward):
         return [{agent: next(numbers) for agent in episode.agents} for episode in episodes]
 
     def score_chats(self, chats: Sequence[Sequence[Mapping[str, str]]]) -> list[float | None]:
-        """The number of the last own turn of some chats, in the rendering the model was trained on.
+        """The number of the last own turn of some chats, or of whole ones, in the rendering the model was trained on.
 
         Args:
             chats: messages ``{"role", "content"}``, the agent's own turns with the role ``assistant``.
@@ -190,8 +194,14 @@ class RewardModel(Reward):
         from sotopia_env.rewards.value_rows import row_of
 
         rows = []
+        whole: list[tuple[list[int], list[int]]] = []
         for chat in chats:
             kept = list(chat)
+            if self._of_episodes and any(message["role"] == "assistant" for message in kept):
+                ids = self.saved.encoder.encode(kept, add_generation_prompt=kept[-1]["role"] != "assistant").ids
+                limit = self.saved.heads.context_length
+                whole.append((ids, [len(ids) - 1]) if limit is None or len(ids) <= limit else ([], []))
+                continue
             while kept and kept[-1]["role"] != "assistant":
                 kept.pop()
             if not kept:
@@ -200,11 +210,13 @@ class RewardModel(Reward):
             row = row_of(encoded.ids, encoded.own_index, self.saved.heads.context_length)
             num_turns = sum(message["role"] == "assistant" for message in kept)
             rows.append((row, num_turns - 1, num_turns))
+        if self._of_episodes:
+            return [self._combined(said) for said in self._read_ends(whole)]
         return [self._combined(turns[0]) for turns in self._read_rows(rows)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its arguments: weights stay in their files."""
-        return type(self), (self.path, self.dimensions, self.name, self.batch_size, self.device, self.since)
+        return type(self), (self.path, self.dimensions, self.name, self.batch_size, self.device)
 
     def _combined(self, numbers: Numbers) -> float | None:
         """The reward of one turn: the weighted mean of its normalised numbers."""
@@ -238,22 +250,47 @@ class RewardModel(Reward):
     def _read_rows(self, rows: Sequence[tuple[ValueRow, int, int]]) -> list[list[Numbers]]:
         """The same for rows, each with its first turn and its number of turns."""
         changes = self.saved.description.target == "outcome"
-        if not changes:
-            places = [row.after[first:] for row, first, _ in rows]
-        elif self.since == "turn":
-            # Ascending, as the model gives them back; an own turn ends after it begins, and before the next one does.
-            places = [sorted(row.before[first:] + row.after[first:]) for row, first, _ in rows]
-        else:
-            places = [[*row.before[:1], *row.after][first:] for row, first, _ in rows]
+        # Ascending, as the model gives them back; an own turn ends after it begins, and before the next one does.
+        places = [sorted((row.before[first:] if changes else []) + row.after[first:]) for row, first, _ in rows]
         read = self.saved.heads.read([row.ids for row, _, _ in rows], places, self.batch_size)
         found: list[list[Numbers]] = []
         for values, (_, first, num_turns) in zip(read, rows, strict=True):
-            scored = values
-            if changes:
-                scored = values[1::2] - values[::2] if self.since == "turn" else values[1:] - values[:-1]
-            known: list[Numbers] = [list(map(float, numbers)) for numbers in scored]
+            known: list[Numbers] = [
+                list(map(float, numbers)) for numbers in (values[1::2] - values[::2] if changes else values)
+            ]
             found.append(known + [None] * (num_turns - first - len(known)))
         return found
+
+    @property
+    def _of_episodes(self) -> bool:
+        return self.saved.description.target == "episode"
+
+    def _at_the_end(self, episodes: Sequence[Episode]) -> list[list[float | None]]:
+        """For each agent of each episode in turn a terminal reward; nothing is known of a running episode."""
+        numbers: list[list[float | None]] = []
+        for episode, said in zip(episodes, self._scores(episodes), strict=True):
+            for agent in episode.agents:
+                num_turns = len(episode.own_turns(agent))
+                running = episode.ending is None
+                numbers.append([None] * num_turns if running else at_the_end(self._combined(said[agent]), num_turns))
+        return numbers
+
+    def _scores(self, episodes: Sequence[Episode]) -> list[dict[str, Numbers]]:
+        """What the heads say of finished dialogues, by agent; ``None`` of running ones."""
+        from sotopia_env.rewards.value_rows import latest_row
+
+        encoder, limit = self.saved.encoder, self.saved.heads.context_length
+        over = [(i, agent) for i, e in enumerate(episodes) if e.ending is not None for agent in e.agents]
+        read = self._read_ends([latest_row(episodes[i], agent, encoder, limit) for i, agent in over])
+        found: list[dict[str, Numbers]] = [dict.fromkeys(episode.agents) for episode in episodes]
+        for (i, agent), numbers in zip(over, read, strict=True):
+            found[i][agent] = numbers
+        return found
+
+    def _read_ends(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[Numbers]:
+        """What the heads say at the one place of each row."""
+        read = self.saved.heads.read([ids for ids, _ in rows], [places for _, places in rows], self.batch_size)
+        return [list(map(float, values[0])) if len(values) else None for values in read]
 
 
 class RewardModelReward(SourceWrapper):
@@ -264,7 +301,6 @@ class RewardModelReward(SourceWrapper):
         path: folder of the model.
         dimensions: ``{dimension: weight}``; by default the weights it was saved with.
         batch_size: so many dialogues go through the model at a time.
-        since: see :class:`RewardModel`.
         on_failure: see :class:`~sotopia_env.rewards.wrapper.RewardWrapper`.
 
     Example:
@@ -278,11 +314,10 @@ class RewardModelReward(SourceWrapper):
         *,
         dimensions: Mapping[str, float] | None = None,
         batch_size: int = 16,
-        since: Since = "turn",
         on_failure: OnFailure = "nan",
     ) -> None:
         """Wrap ``env``."""
-        model = RewardModel(str(path), dimensions, batch_size=batch_size, since=since)
+        model = RewardModel(str(path), dimensions, batch_size=batch_size)
         super().__init__(env, model, on_failure=on_failure)
 
 
@@ -314,3 +349,9 @@ def _grouped(episodes: Sequence[Episode], numbers: Sequence[list[float | None]])
     """Lists of numbers, one for each agent of each episode in turn, as utterances."""
     lists = iter(numbers)
     return [{agent: next(lists) for agent in episode.agents} for episode in episodes]
+
+
+def _only_last(numbers: Numbers, head: int, num_turns: int) -> list[float | None]:
+    """One head's number at the last of some turns, and nothing known of the others."""
+    last = None if numbers is None else numbers[head]
+    return [last if turn == num_turns - 1 else None for turn in range(num_turns)]

@@ -23,7 +23,7 @@ DESCRIPTION = "reward_model.json"
 HEADS = "heads.safetensors"
 FORMAT = 1
 
-Target = Literal["labels", "outcome"]
+Target = Literal["labels", "outcome", "episode"]
 
 _SAMPLED_VALUES = 64
 
@@ -38,8 +38,9 @@ class Description:
 
     Args:
         dimensions: ``{dimension: weight}``, in the order of the heads.
-        target: ``"labels"`` (heads predict the label of a turn) or ``"outcome"`` (they predict the score of the
-            episode, and the reward of a turn is by how much it changes that).
+        target: ``"labels"`` (heads predict the label of a turn), ``"outcome"`` (they predict the score of the episode
+            around every turn, and the reward of a turn is by how much it changes that) or ``"episode"`` (they predict
+            it at the end alone).
         normalizers: one for each dimension, fitted to the training labels.
         labels: specs of the rewards that gave the labels, by dimension.
         base: what training started from.

@@ -218,14 +218,27 @@ class LengthGrouped(Sampler[int]):
         batch_size: rows per step of the optimizer.
         seed: of the order.
         chunk: so many batches are drawn at random and sorted by length.
+        groups: names of groups whose rows follow each other, and count by the longest of them; each row is one by
+            default.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, chunk: int = 50) -> None:
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        seed: int,
+        chunk: int = 50,
+        groups: Sequence[str] | None = None,
+    ) -> None:
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size
         self.seed = seed
         self.chunk = chunk
         self.epoch = 0
+        members: dict[Any, list[int]] = {}
+        for index, name in enumerate(range(len(lengths)) if groups is None else groups):
+            members.setdefault(name, []).append(index)
+        self.members = list(members.values())
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the data loader as an epoch begins."""
@@ -236,13 +249,15 @@ class LengthGrouped(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((self.seed, self.epoch))
-        order = rng.permutation(len(self.lengths))
-        size = self.chunk * self.batch_size
+        longest = np.array([self.lengths[rows].max() for rows in self.members])
+        order = rng.permutation(len(self.members))
+        size = max(1, self.chunk * self.batch_size * len(self.members) // max(1, len(self.lengths)))
         batches = []
         for start in range(0, len(order), size):
             chunk = order[start : start + size]
-            chunk = chunk[np.argsort(self.lengths[chunk], kind="stable")]
-            batches += [chunk[i : i + self.batch_size] for i in range(0, len(chunk), self.batch_size)]
+            chunk = chunk[np.argsort(longest[chunk], kind="stable")]
+            rows = [row for group in chunk for row in self.members[group]]
+            batches += [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
         # A batch that is not full has to come last, or it would shift the limits of all that follow.
         full = [batch for batch in batches if len(batch) == self.batch_size]
         rest = [batch for batch in batches if len(batch) < self.batch_size]

@@ -105,8 +105,8 @@ def reward_model_from_file(
         model: ``"embedded"`` for a new embedded model, a directory, or a hub id.
         out: the folder for the reward model.
         dimensions: names with commas between them; ``NAME=WEIGHT`` where the weight is not 1.
-        target: ``"labels"`` or ``"outcome"``.
-        design: what gives the labels; not read where the target is the outcome.
+        target: ``"labels"``, ``"outcome"`` or ``"episode"``.
+        design: what gives the labels; read where they are the target.
         attributor: where the design needs one.
         judge: who scores the episodes.
         config: a YAML file with settings of :class:`RewardModelConfig`.
@@ -119,7 +119,7 @@ def reward_model_from_file(
     """
     settings = read_settings(RewardModelConfig, out, config, extra, seed)
     weights = read_weights(dimensions)
-    labels = labels_of("broadcast" if target == "outcome" else design, list(weights), attributor, judge)
+    labels = labels_of(design if target == "labels" else "broadcast", list(weights), attributor, judge)
     played = _episodes(episodes)
     train_reward_model(
         played,

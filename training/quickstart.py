@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from sotopia_env import rewards as R
@@ -38,7 +39,7 @@ from sotopia_env.training.corpus import corpus
 from sotopia_env.training.evaluation import Evaluation, Match, draw_tasks, evaluate, sharpened
 from sotopia_env.training.grpo import GRPOTrainer
 from sotopia_env.training.grpo_config import GRPOConfig
-from sotopia_env.training.quickstart_settings import PRESETS, VALUE, Settings
+from sotopia_env.training.quickstart_settings import PRESETS, Settings
 from sotopia_env.training.report import checks, write_report
 from sotopia_env.training.reward_labels import labels_of
 from sotopia_env.training.reward_model_config import RewardModelConfig
@@ -163,19 +164,21 @@ class Run:
         with self._stage("labels"):
             episodes = self.to_be_labelled()
         with self._stage("reward model"):
-            value = self.settings.label_design == VALUE
-            design = "broadcast" if value else self.settings.label_design
+            settings = self.settings
+            design = settings.label_design if settings.target == "labels" else "broadcast"
             train_reward_model(
                 episodes,
                 str(self.folder / "clone"),
-                labels=labels_of(design, tuple(self.settings.label_weights)),
-                weights=self.settings.label_weights,
-                target="outcome" if value else "labels",
+                labels=labels_of(design, tuple(settings.label_weights)),
+                weights=settings.label_weights,
+                target=settings.target,
                 out=self.folder / "reward-model",
                 args=RewardModelConfig(
                     output_dir=str(self.folder / "reward-model"),
-                    num_train_epochs=self.settings.model_epochs,
-                    learning_rate=self.settings.model_rate,
+                    num_train_epochs=settings.model_epochs,
+                    learning_rate=settings.model_rate,
+                    # The experts' dialogues are of a task each.
+                    between=1.0 if settings.variant == "paper" else settings.label_between,
                     muon=True,
                     seed=self.seed,
                 ),
@@ -186,8 +189,9 @@ class Run:
         number = self.settings.label_episodes
         if self.settings.variant == "paper":
             return load_episodes(self._expert_files()[0])[:number]
+        family, generator = Bargain(zones=LEARNING_ZONES), np.random.default_rng(self.seed)
         return rollout(
-            Bargain(zones=LEARNING_ZONES),
+            [family.generate(generator, "train") for _ in range(number // self.settings.label_group)],
             self._sampling(self.folder / "clone", "clone"),
             num_episodes=number,
             seed=self.seed,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from sotopia_env.rewards.saved_reward_model import Target
 
 Variant = Literal["paper", "on-policy", "outcome"]
 """What pays the learner: a reward model of expert dialogues, one of the clone's own dialogues, or the outcome."""
 
 VARIANTS: tuple[str, ...] = get_args(Variant)
-
-VALUE = "value"
-"""A label design that is none: the reward model learns the score of the episode, and pays its change by a turn."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,14 @@ class Settings:
         cloning_batch: rows a step.
         cloning_rate: peak learning rate of cloning.
         label_episodes: dialogues the reward model learns from.
+        label_group: so many of the clone's dialogues are of one task: the reward model learns what tells them apart.
         label_weights: ``{dimension: weight}``: a head of the reward model each, and its part in what is paid.
-        label_design: how the score of an episode becomes the label of a turn, or :data:`VALUE`.
+        label_target: what the reward model learns (:func:`~sotopia_env.training.train_reward_model`). By default the
+            score at the end of the ``"episode"`` for the clone's dialogues, where siblings can be compared, and the
+            ``"outcome"`` around every turn for the experts'.
+        label_design: how the score of an episode becomes the label of a turn, where ``label_target`` is ``"labels"``.
+        label_between: how much it counts that tasks differ, where there are siblings (see
+            :class:`~sotopia_env.training.RewardModelConfig`).
         model_epochs: passes over them.
         model_rate: peak learning rate of the reward model.
         length_weight: what a turn of twice ``target_words`` costs the learner beside the reward model.
@@ -61,19 +67,22 @@ class Settings:
     cloning_batch: int = 16
     cloning_rate: float = 3e-3
     label_episodes: int = 2_000
+    label_group: int = 8
     label_weights: Mapping[str, float] = field(
-        default_factory=lambda: {"goal": 2.0, "relationship": 1.0, "knowledge": 1.0}
+        default_factory=lambda: {"goal": 4.0, "relationship": 1.0, "knowledge": 1.0}
     )
-    label_design: str = VALUE
-    model_epochs: float = 1.0
+    label_target: Target | None = None
+    label_design: str = "direct"
+    label_between: float = 0.05
+    model_epochs: float = 2.0
     model_rate: float = 2e-3
     length_weight: float = 0.07
     target_words: int = 12
     format_weight: float = 0.1
-    grpo_steps: int = 60
+    grpo_steps: int = 40
     dialogues: int = 64
     group: int = 8
-    grpo_rate: float = 4e-4
+    grpo_rate: float = 5e-4
     beta: float = 0.02
     tasks: int = 100
     partner_tasks: int = 50
@@ -83,13 +92,22 @@ class Settings:
     max_turn_tokens: int = 48
 
     def __post_init__(self) -> None:
-        """Refuse a variant that there is not.
+        """Refuse what cannot be run.
 
         Raises:
-            ValueError: an unknown variant.
+            ValueError: an unknown variant, or dialogues that make no whole groups.
         """
         if self.variant not in VARIANTS:
             raise ValueError(f"variant: {self.variant!r} is none of {', '.join(VARIANTS)}")
+        if self.label_group < 1 or self.label_episodes % self.label_group:
+            raise ValueError(
+                f"label_episodes: {self.label_episodes} is no multiple of label_group = {self.label_group}"
+            )
+
+    @property
+    def target(self) -> Target:
+        """What the reward model learns."""
+        return self.label_target or ("outcome" if self.variant == "paper" else "episode")
 
 
 PRESETS: dict[str, Settings] = {

@@ -17,7 +17,7 @@ from sotopia_env.rewards.attributors import Attributor, FunctionAttributor, as_a
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.rewards.judges import Judge, as_judge, judged
 from sotopia_env.rewards.saved_reward_model import Target
-from sotopia_env.rewards.value_rows import value_row
+from sotopia_env.rewards.value_rows import latest_row, value_row
 
 FloatArray = NDArray[np.float64]
 
@@ -31,12 +31,14 @@ class LabelledRow:
         places: P indices of tokens, in ascending order.
         targets_PD: for each place and dimension the number to predict, ``nan`` where it is unknown.
         scenario: what the dialogue is about: rows of one scenario are never on both sides of a split.
+        siblings: task and seat: rows that share them differ in what was said alone.
     """
 
     ids: list[int]
     places: list[int]
     targets_PD: FloatArray
     scenario: str
+    siblings: str = ""
 
 
 def labelled_rows(
@@ -51,9 +53,10 @@ def labelled_rows(
 
     Args:
         episodes: finished ones.
-        labels: by dimension the reward that gives the labels. For the target ``"outcome"`` its ``outcome`` counts:
-            one number for an agent's whole episode.
-        target: ``"labels"`` of single turns, or the ``"outcome"`` after every turn and before it.
+        labels: by dimension the reward that gives the labels. For the targets ``"outcome"`` and ``"episode"`` its
+            ``outcome`` counts: one number for an agent's whole episode.
+        target: ``"labels"`` of single turns, the ``"outcome"`` after every turn and before it, or that of the whole
+            ``"episode"`` at its end.
         encoder: of the model.
         limit: the most tokens it reads.
         agents: whose turns of an episode; all agents by default.
@@ -70,20 +73,25 @@ def labelled_rows(
         for agent in episode.agents if agents is None else agents(episode):
             if not episode.own_turns(agent):
                 continue
-            row = value_row(episode, agent, encoder)
-            if limit is not None and len(row.ids) > limit:
+            targets_TD = np.array([numbers[d][index][agent] for d in labels], dtype=np.float64).T
+            if target == "episode":
+                ids, places = latest_row(episode, agent, encoder)
+                targets_TD = targets_TD[-1:]
+            else:
+                row = value_row(episode, agent, encoder)
+                ids, places = row.ids, row.after
+            if limit is not None and len(ids) > limit:
                 raise ValueError(
-                    f"episode {episode.key!r}, {agent}: {len(row.ids)} tokens, but the model reads at most {limit}; "
+                    f"episode {episode.key!r}, {agent}: {len(ids)} tokens, but the model reads at most {limit}; "
                     "leave the episode out, play with a smaller max_cycles, or take a model with a longer context"
                 )
-            targets_TD = np.array([numbers[d][index][agent] for d in labels], dtype=np.float64).T
-            places = row.after
             if target == "outcome":
                 places = [place for pair in zip(row.before, row.after, strict=True) for place in pair]
                 targets_TD = np.repeat(targets_TD, 2, axis=0)
             if not np.isnan(targets_TD).all():
-                scenario = f"{episode.task.family}:{episode.task.scenario.id}"
-                rows.append(LabelledRow(row.ids, places, targets_TD, scenario))
+                task = episode.task
+                siblings = f"{task.family}:{task.id}:{agent}"
+                rows.append(LabelledRow(ids, places, targets_TD, f"{task.family}:{task.scenario.id}", siblings))
     known = sum((~np.isnan(row.targets_PD)).sum(axis=0) for row in rows) if rows else np.zeros(len(labels))
     for dimension, count in zip(labels, np.atleast_1d(known), strict=True):
         if not count:
@@ -150,8 +158,8 @@ def _numbers(
         judges += [judge for judge in reward.judges() if judge not in judges]
     scored = judged(episodes, judges)
     found: dict[str, list[Mapping[str, Sequence[float]]]] = {}
-    for dimension, reward in (labels if target == "outcome" else _asked_once(labels, scored)).items():
-        if target == "outcome":
+    for dimension, reward in (_asked_once(labels, scored) if target == "labels" else labels).items():
+        if target != "labels":
             outcomes = _outcomes(dimension, reward, scored)
             by_agent: Sequence[Mapping[str, Sequence[float | None]]] = [
                 {agent: [outcome[agent]] * len(episode.own_turns(agent)) for agent in episode.agents}

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -62,9 +62,9 @@ def train_reward_model(
 ) -> Path:
     """Teach a language model to predict the numbers of turns, one head per dimension.
 
-    The loss is the mean squared error over turns and dimensions, each dimension in units of its own deviation; unknown
-    labels are left out. A share of the scenarios is held out for the report. A run that was killed goes on from its
-    last checkpoint when called again, and one that is finished returns at once.
+    The loss is the squared error over turns and dimensions, each dimension in units of its own deviation and by its
+    weight in the reward; unknown labels are left out. A share of the scenarios is held out for the report. A run that
+    was killed goes on from its last checkpoint when called again, and one that is finished returns at once.
 
     Args:
         episodes: finished ones.
@@ -76,7 +76,8 @@ def train_reward_model(
         agents: whose turns of an episode to learn; all agents by default.
         target: ``"labels"``: predict the label of a turn from what was read up to its end. ``"outcome"``: predict the
             outcome of the reward's episode after each turn and right before it; the reward is the difference.
-        weights: ``{dimension: weight}`` of the reward; equal by default.
+            ``"episode"``: predict it at the end alone, from all that was heard and said; the reward of the last turn.
+        weights: ``{dimension: weight}`` of the reward, and of the loss; equal by default.
         peft_config: train a LoRA adapter and the heads instead of the whole model.
         options: passed to the trainer, such as ``callbacks``.
 
@@ -110,7 +111,8 @@ def train_reward_model(
     torch.manual_seed(args.seed)
     if peft_config is not None:
         loaded = LoadedModel(get_peft_model(loaded.model, peft_config), loaded.tokenizer, loaded.name)
-    trainer = ValueTrainer(_heads(loaded, list(rewards), trained), args, trained, **options)
+    shares = list(described.dimensions.values())
+    trainer = ValueTrainer(_heads(loaded, list(rewards), trained), args, trained, shares, **options)
     report_with(trainer, out / "metrics.jsonl", shown=("loss",))
     trainer.add_callback(MarkComplete(run))
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -134,11 +136,28 @@ def train_reward_model(
 
 
 class ValueTrainer(WithMuon, Trainer):
-    """``transformers``' trainer on labelled rows, batches of like length. Checkpoints hold what is trained alone."""
+    """``transformers``' trainer on labelled rows, batches of like length. Checkpoints hold what is trained alone.
 
-    def __init__(self, heads: ValueHeads, args: RewardModelConfig, rows: Sequence[LabelledRow], **options: Any) -> None:
-        self.lengths = [len(row.ids) for row in rows]
-        super().__init__(heads, args, data_collator=_collated, train_dataset=list(rows), **options)
+    Args:
+        heads: the model.
+        args: settings.
+        rows: what to learn.
+        weights: by how much each of D dimensions counts, whatever their sum; equally by default.
+        options: passed to the trainer.
+    """
+
+    def __init__(
+        self,
+        heads: ValueHeads,
+        args: RewardModelConfig,
+        rows: Sequence[LabelledRow],
+        weights: Sequence[float] | None = None,
+        **options: Any,
+    ) -> None:
+        self.rows = list(rows)
+        shares_D = torch.ones(len(heads.dimensions)) if weights is None else torch.tensor(list(weights))
+        self.shares_D = shares_D / shares_D.mean()
+        super().__init__(heads, args, data_collator=_collated, train_dataset=self.rows, **options)
         self.model_accepts_loss_kwargs = False
 
     def compute_loss(
@@ -146,17 +165,23 @@ class ValueTrainer(WithMuon, Trainer):
     ) -> Any:
         """The mean squared error over known labels, in units of each dimension's deviation."""
         targets: Tensor = inputs.pop("targets")
+        siblings: Tensor = inputs.pop("siblings")
         heads = self.accelerator.unwrap_model(model)
         with self.accelerator.autocast(), fast_attention(heads.base, inputs["input_ids"].shape[1]):
             values = model(**inputs)
         known = ~targets.isnan()
-        errors = ((values - targets) / heads.spread)[known]
-        loss = errors.square().sum() / max(1, int(known.sum()))
+        errors = torch.where(known, (values - targets) / heads.spread, 0.0)
+        squared = errors.square().sum(dim=0)
+        if self.args.between < 1:
+            squared = squared - (1 - self.args.between) * between_groups(errors, known, siblings)
+        loss = (squared * self.shares_D.to(squared.device)).sum() / max(1, int(known.sum()))
         return (loss, values) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return LengthGrouped(self.lengths, batch_size, self.args.data_seed or self.args.seed)
+        lengths = [len(row.ids) for row in self.rows]
+        groups = [row.siblings for row in self.rows] if self.args.between < 1 else None
+        return LengthGrouped(lengths, batch_size, self.args.data_seed or self.args.seed, groups=groups)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         folder = Path(str(output_dir or self.args.output_dir))
@@ -177,8 +202,8 @@ class ValueTrainer(WithMuon, Trainer):
 def _check(rewards: Mapping[str, Reward], weights: Mapping[str, float] | None, target: Target) -> None:
     if not rewards:
         raise ValueError("labels: give a reward for at least one dimension")
-    if target not in ("labels", "outcome"):
-        raise ValueError(f"target: {target!r} is neither 'labels' nor 'outcome'")
+    if target not in get_args(Target):
+        raise ValueError(f"target: {target!r} is none of {', '.join(get_args(Target))}")
     for dimension, weight in (weights or {}).items():
         if dimension not in rewards:
             raise ValueError(f"weights: there are no labels for {dimension!r}, only for {', '.join(rewards)}")
@@ -233,4 +258,28 @@ def _heads(loaded: LoadedModel, dimensions: Sequence[str], rows: Sequence[Labell
 
 def _collated(rows: Sequence[LabelledRow]) -> dict[str, Tensor]:
     targets = torch.from_numpy(np.concatenate([row.targets_PD for row in rows])).float()
-    return {**padded([row.ids for row in rows], [row.places for row in rows]), "targets": targets}
+    numbers = {name: index for index, name in enumerate(dict.fromkeys(row.siblings for row in rows))}
+    siblings = torch.tensor([numbers[row.siblings] for row in rows for _ in row.places])
+    read = padded([row.ids for row in rows], [row.places for row in rows])
+    return {**read, "targets": targets, "siblings": siblings}
+
+
+def between_groups(errors_ND: Tensor, known_ND: Tensor, groups_N: Tensor) -> Tensor:
+    """The part of the summed squared errors that is due to the mean errors of groups.
+
+    A judge's scale is the task's: where a deal may lie depends on limits that the agent does not see, and over many
+    tasks a high price says as much about the partner's limit as about the bargain struck. Within one task it is what
+    the agent made of it.
+
+    Args:
+        errors_ND: N errors of D dimensions, 0 where the label is unknown.
+        known_ND: where it is known.
+        groups_N: the number of each error's group.
+
+    Returns:
+        (D,) sums over groups of size times squared mean.
+    """
+    shape = (int(groups_N.max()) + 1, errors_ND.shape[1])
+    sums = errors_ND.new_zeros(shape).index_add(0, groups_N, errors_ND)
+    sizes = errors_ND.new_zeros(shape).index_add(0, groups_N, known_ND.to(errors_ND.dtype))
+    return (sums.square() / sizes.clamp(min=1.0)).sum(dim=0)

@@ -48,7 +48,11 @@ def train_rm(
         str, typer.Option(help="One head each; a weight may follow: goal=2,relationship,knowledge.")
     ] = "goal,relationship,knowledge",
     target: Annotated[
-        str, typer.Option(help="labels: the number of a turn by --design; outcome: the score of the episode.")
+        str,
+        typer.Option(
+            help="labels: the number of a turn by --design; outcome: the episode's score, around every turn; episode: "
+            "the same, at the end alone."
+        ),
     ] = "labels",
     design: Annotated[str, typer.Option(help="What labels turns: a design of rewards.")] = "direct",
     attributor: Annotated[str, typer.Option(help="Where the importances of turns come from.")] = "rule",

@@ -19,7 +19,7 @@ from sotopia_env import rendering, views
 from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel, load_model
-from sotopia_env.episodes import Episode, Turn
+from sotopia_env.episodes import Episode, Turn, seat_of
 from sotopia_env.rewards import (
     Progress,
     RewardModel,
@@ -103,6 +103,11 @@ def folder(embedded: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="module")
 def outcome_folder(embedded: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(embedded, tmp_path_factory.mktemp("outcome"), "outcome")
+
+
+@pytest.fixture(scope="module")
+def episode_folder(embedded: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(embedded, tmp_path_factory.mktemp("episode"), "episode")
 
 
 @pytest.fixture(scope="module")
@@ -235,35 +240,65 @@ def test_dimensions_are_normalised_and_weighted(folder: Path, model: RewardModel
             assert only_goal[index][agent] == pytest.approx([g / 10 for g in goals], abs=1e-6)
 
 
-def test_since_the_previous_own_turn_replies_count_and_the_numbers_sum_to_the_last_prediction(
-    folder: Path, outcome_folder: Path, embedded: LoadedModel, episodes: list[Episode]
+def whole_chat(episode: Episode, agent: str) -> list[Any]:
+    seen = views.transcript([turn for turn in episode.turns if views.sees(seat_of(agent), turn)])
+    return rendering.messages({**views.static_observation(episode.task, seat_of(agent)), "transcript": seen})
+
+
+def test_a_model_of_episodes_reads_them_to_the_end_and_pays_the_last_turn(
+    embedded: LoadedModel, episode_folder: Path, episodes: list[Episode]
 ) -> None:
-    model = RewardModel(str(outcome_folder), {"goal": 1.0}, since="own-turn")
-    assert (model.kind, model.timing) == ("return", "causal")
+    model = RewardModel(str(episode_folder), {"goal": 1.0})
+    assert (model.kind, model.timing) == ("return", "hindsight")
     encoder, heads = ChatEncoder(embedded.tokenizer), random_heads(embedded)
     paid = model(episodes)
+    told = model.by_dimension(episodes)["goal"]
+    heard_last = 0
     for index, episode in enumerate(episodes):
-        for agent in filter(episode.own_turns, episode.agents):
-            row = value_row(episode, agent, encoder)
-            (values,) = heads.read([row.ids], [[row.before[0], *row.after]], 1)
-            changes = np.diff(values[:, 0]) / 10
-            assert paid[index][agent] == pytest.approx(changes.tolist(), abs=1e-4)
-            last = (values[-1, 0] - values[0, 0]) / 10
-            assert sum(number for number in paid[index][agent] if number is not None) == pytest.approx(last, abs=1e-4)
+        for agent in episode.agents:
+            num_turns = len(episode.own_turns(agent))
+            if episode.ending is None or not num_turns:
+                assert paid[index][agent] == told[index][agent] == [None] * num_turns
+                continue
+            chat = whole_chat(episode, agent)
+            ids = encoder.encode(chat, add_generation_prompt=chat[-1]["role"] != "assistant").ids
+            score = float(heads.read([ids], [[len(ids) - 1]], 1)[0][0, 0])
+            heard_last += episode.turns[-1].agent != agent
+            assert paid[index][agent] == pytest.approx([0.0] * (num_turns - 1) + [score / 10], abs=1e-4)
+            assert told[index][agent][-1] == pytest.approx(score, abs=1e-3)
+            assert told[index][agent][:-1] == [None] * (num_turns - 1)
+    assert heard_last
     assert get_reward(model.spec()) == pickle.loads(pickle.dumps(model)) == model  # noqa: S301 - made here
-    with pytest.raises(ValueError, match="predicts labels of turns and no scores; train it on outcomes"):
-        RewardModel(str(folder), since="own-turn")
-    with pytest.raises(ValueError, match="since: 'start' is none of turn, own-turn"):
-        RewardModel(str(outcome_folder), since="start")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="predicts scores of finished episodes alone; train it with target='outcome'"):
+        model.values(episodes)
 
 
-@pytest.mark.parametrize("learnt", ["labels", "outcome", "outcome since the own turn"])
+def test_a_model_of_episodes_pays_in_play_what_stored_episodes_get(
+    episode_folder: Path, episodes: list[Episode]
+) -> None:
+    model = RewardModel(str(episode_folder))
+    for episode in filter(lambda episode: episode.ending is not None, episodes):
+        env = sotopia_env.parallel_env("bargain", reward=model, max_cycles=episode.config["max_cycles"])
+        env.reset(seed=0, options={"task": episode.task})
+        for turn in episode.turns:
+            action = {"action_type": "shout"} if turn.invalid else {"action_type": turn.type, "argument": turn.text}
+            _, rewards, _, _, infos = env.step({turn.agent: action})
+            assert turn is episode.turns[-1] or not any(rewards.values())
+        (stored,) = relabel([env.episode], model)
+        chats = [whole_chat(env.episode, agent) for agent in episode.agents]
+        for agent, numbers in stored.rewards[model.name].items():
+            assert rewards[agent] == pytest.approx(sum(number or 0.0 for number in numbers), abs=1e-4)
+            assert infos[agent]["utterance_rewards"] == pytest.approx(numbers, abs=1e-4)
+        spoken = [i for i, agent in enumerate(episode.agents) if episode.own_turns(agent)]
+        expected = [stored.rewards[model.name][episode.agents[i]][-1] for i in spoken]
+        assert model.score_chats([chats[i] for i in spoken]) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("learnt", ["labels", "outcome"])
 def test_what_is_paid_in_play_is_what_stored_episodes_get(
     learnt: str, folder: Path, outcome_folder: Path, episodes: list[Episode]
 ) -> None:
-    model = RewardModel(
-        str(folder if learnt == "labels" else outcome_folder), since="own-turn" if "since" in learnt else "turn"
-    )
+    model = RewardModel(str(folder if learnt == "labels" else outcome_folder))
     for episode in episodes:
         env = sotopia_env.parallel_env("bargain", reward=model, max_cycles=episode.config["max_cycles"])
         env.reset(seed=0, options={"task": episode.task})

@@ -160,3 +160,6 @@ def test_batches_hold_rows_of_like_length_in_an_order_of_seed_and_epoch() -> Non
     spread = [max(lengths[i] for i in batch) - min(lengths[i] for i in batch) for batch in batches]
     assert sum(spread) / len(spread) < 20
     assert len(first[96:]) == 4
+    grouped = list(LengthGrouped(lengths, batch_size=8, seed=1, chunk=4, groups=[str(i // 4) for i in range(100)]))
+    assert sorted(grouped) == list(range(100))
+    assert all(grouped[i] // 4 == grouped[i + 3] // 4 for i in range(0, 100, 4))

@@ -26,6 +26,7 @@ TINY = Settings(
     expert_episodes=24,
     erratic_episodes=4,
     label_episodes=6,
+    label_group=2,
     model_epochs=1.0,
     cloning_batch=8,
     cloning_epochs=1.0,

@@ -22,7 +22,7 @@ from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.checkpoints import COMPLETE
 from sotopia_env.training.reward_labels import labelled_rows, labels_of, limits_of, split_by_scenario
 from sotopia_env.training.reward_model_report import figures, report_table, spearman
-from sotopia_env.training.reward_modelling import ValueTrainer, _heads
+from sotopia_env.training.reward_modelling import ValueTrainer, _heads, between_groups
 
 DIMENSIONS = ("goal", "relationship")
 
@@ -52,19 +52,20 @@ def words(episodes: Sequence[Episode]) -> list[dict[str, list[float | None]]]:
 
 LABELS = {"goal": Outcome("broadcast"), "letters": FunctionReward(words, "letters", "credit", "causal")}
 WEIGHTS = {"goal": 1.0, "letters": 2.0}
+LONGER = settings(num_train_epochs=6)
 
 
 @pytest.fixture(scope="module")
 def trained(episodes: list[Episode], tiny_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("rm")
-    return train_reward_model(episodes, tiny_directory, labels=LABELS, weights=WEIGHTS, out=out, args=settings())
+    return train_reward_model(episodes, tiny_directory, labels=LABELS, weights=WEIGHTS, out=out, args=LONGER)
 
 
 def test_it_learns_and_is_a_reward(trained: Path, episodes: list[Episode]) -> None:
     losses = [line["loss"] for line in read_metrics(trained / "metrics.jsonl") if "loss" in line]
     assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
     summary = json.loads((trained / COMPLETE).read_text())
-    assert (summary["rows"], summary["held_out_rows"], summary["steps"]) == (18, 6, 12)
+    assert (summary["rows"], summary["held_out_rows"], summary["steps"]) == (18, 6, 18)
     assert not (trained / "checkpoints").exists()
     model = RewardModel(str(trained))
     assert model.dimensions == {"goal": 1.0, "letters": 2.0}
@@ -99,12 +100,12 @@ def test_a_finished_run_is_not_repeated_and_another_does_not_overwrite_it(
 ) -> None:
     before = (trained / COMPLETE).stat().st_mtime_ns
     common: dict[str, Any] = {"labels": LABELS, "out": trained}
-    train_reward_model(episodes, tiny_directory, args=settings(), weights=WEIGHTS, **common)
+    train_reward_model(episodes, tiny_directory, args=LONGER, weights=WEIGHTS, **common)
     assert (trained / COMPLETE).stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="other data or settings"):
-        train_reward_model(episodes[:-1], tiny_directory, args=settings(), weights=WEIGHTS, **common)
+        train_reward_model(episodes[:-1], tiny_directory, args=LONGER, weights=WEIGHTS, **common)
     with pytest.raises(ValueError, match="other data or settings"):
-        train_reward_model(episodes, tiny_directory, args=settings(), **common)
+        train_reward_model(episodes, tiny_directory, args=LONGER, **common)
 
 
 @pytest.mark.parametrize("lora", [False, True])
@@ -155,6 +156,41 @@ def test_outcomes_are_learnt_before_and_after_each_turn(
             assert values == pytest.approx([v / 10 for v in by_dimension[index][agent]], abs=1e-6)
 
 
+def test_the_score_of_an_episode_is_learnt_at_its_end(
+    episodes: list[Episode], tiny_directory: Path, tmp_path: Path
+) -> None:
+    labels = {"goal": Outcome("broadcast", scale="native")}
+    encoder = ChatEncoder(load_model(tiny_directory).tokenizer)
+    rows = labelled_rows(episodes, labels, "episode", encoder)
+    (judged,) = relabel(episodes[:1], "episode")
+    goals = judged.judgements[0].scores["goal"]
+    for seat, row in enumerate(rows[:2]):
+        assert (row.places, row.targets_PD.tolist()) == ([len(row.ids) - 1], [[goals[seat]]])
+        assert row.siblings == f"bargain:{episodes[0].task.id}:agent_{seat}"
+    # The one who did not act last has heard the last turn.
+    by_turns = labelled_rows(episodes[:1], labels, "outcome", encoder)
+    longer = [len(whole.ids) > len(row.ids) for whole, row in zip(rows, by_turns, strict=False)]
+    assert longer == [episodes[0].turns[-1].seat != seat for seat in (0, 1)]
+    args = settings(num_train_epochs=1, between=0.1)
+    out = train_reward_model(episodes, tiny_directory, labels=labels, target="episode", out=tmp_path, args=args)
+    assert read_description(out).target == "episode"
+    (paid,) = RewardModel(str(out))(episodes[:1])
+    assert all(numbers[-1] and not any(numbers[:-1]) for numbers in paid.values())
+    assert json.loads((out / "report.json").read_text())["held_out"]["turns"] == 6
+
+
+def test_what_tasks_differ_in_can_be_left_out_of_the_loss() -> None:
+    errors = torch.tensor([[3.0, 1.0], [5.0, 0.0], [2.0, 2.0]])
+    known = torch.tensor([[True, True], [True, False], [True, True]])
+    groups = torch.tensor([0, 0, 1])
+    # Squared means times sizes: 2 * 4^2 + 1 * 2^2, and 1 * 1^2 + 1 * 2^2 where one label is unknown.
+    assert between_groups(errors, known, groups).tolist() == [36.0, 5.0]
+    within = errors.square().sum(dim=0) - between_groups(errors, known, groups)
+    assert within.tolist() == [(3 - 4) ** 2 + (5 - 4) ** 2, 0.0]
+    with pytest.raises(ValueError, match="between: 2 is not between 0 and 1"):
+        settings(between=2)
+
+
 def test_unknown_labels_are_left_out_of_the_loss(episodes: list[Episode], tiny_directory: Path, tmp_path: Path) -> None:
     loaded = load_model(tiny_directory)
     rows = labelled_rows(episodes, LABELS, "labels", ChatEncoder(loaded.tokenizer))
@@ -164,7 +200,7 @@ def test_unknown_labels_are_left_out_of_the_loss(episodes: list[Episode], tiny_d
     batch = trainer.data_collator(rows[:6])
     known = ~batch["targets"].isnan()
     assert not known.all()
-    values = heads(**{name: tensor for name, tensor in batch.items() if name != "targets"})
+    values = heads(**{name: tensor for name, tensor in batch.items() if name not in ("targets", "siblings")})
     expected = (((values - batch["targets"]) / heads.spread)[known] ** 2).mean()
     assert trainer.compute_loss(trainer.model, dict(batch)).item() == pytest.approx(expected.item(), rel=1e-5)
 
@@ -196,7 +232,7 @@ def test_what_cannot_be_learnt_is_refused(episodes: list[Episode], tiny_director
         train(episodes, {})
     with pytest.raises(ValueError, match="no labels for 'secret', only for goal"):
         train(episodes, {"goal": "broadcast"}, weights={"goal": 1, "secret": 1})
-    with pytest.raises(ValueError, match="target: 'value' is neither"):
+    with pytest.raises(ValueError, match="target: 'value' is none of labels, outcome, episode"):
         train(episodes, {"goal": "broadcast"}, target="value")
     with pytest.raises(ValueError, match="'length' gives no outcome of a whole episode"):
         train(episodes, {"goal": LengthPenalty()}, target="outcome")
