@@ -146,18 +146,18 @@ def _reward_model(report: Mapping[str, Any] | None) -> str:
     if not report:
         return ""
     held_out = report["held_out"]
-    columns = ("rmse", "rmse_of_mean", "slope", "spearman")
+    columns = ("rmse", "rmse_of_mean", "slope", "spearman", "among_siblings")
     body = (
         [
             escape(HEADINGS.get(dimension, dimension)),
-            *("-" if row[key] is None else f"{row[key]:.3f}" for key in columns),
+            *("-" if row.get(key) is None else f"{row[key]:.3f}" for key in columns),
         ]
         for dimension, row in report["dimensions"].items()
     )
     return (
         f"<p>{held_out['turns']} turns of {held_out['scenarios']} scenarios it was not trained on; what it predicts: "
         f"{escape(report['target'])}. Errors are in units of the labels.</p>"
-        + _table(("", "error", "error of the mean", "slope", "rank correlation"), body)
+        + _table(("", "error", "error of the mean", "slope", "rank correlation", "correlation among siblings"), body)
     )
 
 

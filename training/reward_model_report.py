@@ -15,6 +15,8 @@ from sotopia_env.training.reward_labels import LabelledRow
 
 FloatArray = NDArray[np.float64]
 
+_SMALLEST = 1e-9
+
 BINS = 5
 """Rows of the calibration table; each holds about as many predictions."""
 
@@ -37,13 +39,16 @@ def report_on(
 
     Returns:
         ``{"target", "held_out": {"scenarios", "rows", "turns"}, "dimensions": {dimension: figures}}``. Figures are in
-        units of the labels, ``None`` where nothing is held out.
+        units of the labels, ``None`` where nothing is held out; ``"among_siblings"`` is the correlation of predictions
+        and labels, each minus its mean over the dialogues of the same task and seat (``None`` where there is one of
+        each).
     """
     read = heads.read([row.ids for row in held_out], [row.places for row in held_out], batch_size)
     step = 2 if target == "outcome" else 1
     predicted = _stacked([values[step - 1 :: step] for values in read], len(heads.dimensions))
     labels = _stacked([row.targets_PD[step - 1 :: step] for row in held_out], len(heads.dimensions))
     means = np.nanmean(np.concatenate([row.targets_PD for row in trained]), axis=0)
+    groups = np.array([row.siblings for row in held_out for _ in row.places[step - 1 :: step]])
     return {
         "target": target,
         "held_out": {
@@ -52,7 +57,10 @@ def report_on(
             "turns": len(labels),
         },
         "dimensions": {
-            dimension: figures(predicted[:, index], labels[:, index], float(means[index]))
+            dimension: {
+                **figures(predicted[:, index], labels[:, index], float(means[index])),
+                "among_siblings": among_siblings(predicted[:, index], labels[:, index], groups),
+            }
             for index, dimension in enumerate(heads.dimensions)
         },
     }
@@ -88,6 +96,29 @@ def figures(predicted_N: FloatArray, labels_N: FloatArray, mean: float) -> dict[
     }
 
 
+def among_siblings(predicted_N: FloatArray, labels_N: FloatArray, groups_N: NDArray[np.str_]) -> float | None:
+    """The correlation of N predictions and labels within groups; ``None`` where a group never differs in one of them.
+
+    Args:
+        predicted_N: predictions.
+        labels_N: labels, ``nan`` where unknown.
+        groups_N: the name of each one's group.
+    """
+    known = ~np.isnan(labels_N)
+    if not known.any():
+        return None
+    _, places = np.unique(groups_N[known], return_inverse=True)
+    sizes = np.bincount(places)
+    centred = [
+        values - (np.bincount(places, weights=values) / sizes)[places]
+        for values in (predicted_N[known], labels_N[known])
+    ]
+    norms = [float(np.sqrt((values**2).sum())) for values in centred]
+    if min(norms) < _SMALLEST:
+        return None
+    return float((centred[0] * centred[1]).sum()) / (norms[0] * norms[1])
+
+
 def spearman(a_N: FloatArray, b_N: FloatArray) -> float | None:
     """The rank correlation of two lists of numbers; ``None`` where one of them is constant."""
     one_group = np.zeros(len(a_N), dtype=np.intp)
@@ -102,12 +133,14 @@ def report_table(report: Mapping[str, Any]) -> str:
     held_out = report["held_out"]
     lines = [
         f"{held_out['turns']} turns of {held_out['scenarios']} held-out scenarios; target: {report['target']}",
-        f"{'dimension':<32} {'MAE':>7} {'of mean':>7} {'RMSE':>7} {'of mean':>7} {'slope':>6} {'Spearman':>8}",
+        f"{'dimension':<32} {'MAE':>7} {'of mean':>7} {'RMSE':>7} {'of mean':>7} {'slope':>6} {'Spearman':>8} "
+        f"{'siblings':>8}",
     ]
     for dimension, found in report["dimensions"].items():
-        numbers = [found[n] for n in ("mae", "mae_of_mean", "rmse", "rmse_of_mean", "slope", "spearman")]
+        names = ("mae", "mae_of_mean", "rmse", "rmse_of_mean", "slope", "spearman", "among_siblings")
+        numbers = [found[name] for name in names]
         shown = ["-" if number is None else f"{number:.3f}" for number in numbers]
-        widths = (7, 7, 7, 7, 6, 8)
+        widths = (7, 7, 7, 7, 6, 8, 8)
         cells = " ".join(f"{text:>{width}}" for text, width in zip(shown, widths, strict=True))
         lines.append(f"{dimension:<32} {cells}")
     return "\n".join(lines)

@@ -21,7 +21,7 @@ from sotopia_env.training import RewardModelConfig, train_reward_model
 from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.checkpoints import COMPLETE
 from sotopia_env.training.reward_labels import labelled_rows, labels_of, limits_of, split_by_scenario
-from sotopia_env.training.reward_model_report import figures, report_table, spearman
+from sotopia_env.training.reward_model_report import among_siblings, figures, report_table, spearman
 from sotopia_env.training.reward_modelling import ValueTrainer, _heads, between_groups
 
 DIMENSIONS = ("goal", "relationship")
@@ -258,6 +258,16 @@ def test_figures_of_a_report() -> None:
     assert spearman(np.zeros(3), np.arange(3.0)) is None
     nothing = figures(np.zeros(0), np.zeros(0), 0.0)
     assert nothing["mae"] is None and nothing["bins"] == []
+
+
+def test_siblings_are_compared_with_each_other_alone() -> None:
+    groups = np.array(["a", "a", "b", "b", "c"])
+    labels = np.array([1.0, 2.0, 11.0, 10.0, np.nan])
+    # Between the groups the predictions run the wrong way.
+    assert among_siblings(np.array([8.0, 9.0, 2.0, 1.0, 5.0]), labels, groups) == pytest.approx(1.0)
+    assert among_siblings(np.array([1.0, 2.0, 10.0, 11.0, 5.0]), labels, groups) == pytest.approx(0.0)
+    assert among_siblings(np.array([1.0, 1.0, 2.0, 2.0, 5.0]), labels, groups) is None
+    assert among_siblings(np.arange(5.0), np.full(5, np.nan), groups) is None
 
 
 def test_one_scenario_alone_leaves_nothing_to_report_on(
