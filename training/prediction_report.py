@@ -85,8 +85,13 @@ def prediction_report(
         outcomes ``value`` is about the scores it expects, and ``value_error`` is theirs.
 
     Raises:
-        ValueError: no head predicts a dimension that the audit set knows.
+        ValueError: no head predicts a dimension that the audit set knows, or the model reads finished episodes alone.
     """
+    if isinstance(model, RewardModel) and model.saved.description.target == "episode":
+        raise ValueError(
+            f"{model.path} predicts scores of finished episodes alone, and an audit set is about turns: measure it by "
+            "the report that training wrote, or train it with --target outcome"
+        )
     states = [candidate.after for turn in audit for candidate in turn.candidates]
     told = model.by_dimension(states)
     shared = [dimension for dimension in told if audit and dimension in audit[0].scores]

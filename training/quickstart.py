@@ -192,7 +192,8 @@ class Run:
         family, generator = Bargain(zones=LEARNING_ZONES), np.random.default_rng(self.seed)
         return rollout(
             [family.generate(generator, "train") for _ in range(number // self.settings.label_group)],
-            self._sampling(self.folder / "clone", "clone"),
+            # All that it might say, as the learner explores, and more of what is rare.
+            self._sampling(self.folder / "clone", "clone", self.settings.label_temperature, top_p=1.0),
             num_episodes=number,
             seed=self.seed,
             batch_size=SIDE_BY_SIDE,
@@ -326,12 +327,14 @@ class Run:
         label = name if temperature == 1.0 else f"{name}, temperature {temperature:g}"
         return self._sampling(self._loaded[name], label, temperature)
 
-    def _sampling(self, model: LoadedModel | Path, label: str, temperature: float = 1.0) -> LocalLM:
+    def _sampling(
+        self, model: LoadedModel | Path, label: str, temperature: float = 1.0, top_p: float | None = None
+    ) -> LocalLM:
         return LocalLM(
             model,
             name=label,
             temperature=temperature,
-            top_p=self.settings.top_p,
+            top_p=self.settings.top_p if top_p is None else top_p,
             max_new_tokens=self.settings.max_turn_tokens,
         )
 

@@ -32,6 +32,7 @@ class Settings:
         cloning_rate: peak learning rate of cloning.
         label_episodes: dialogues the reward model learns from.
         label_group: so many of the clone's dialogues are of one task: the reward model learns what tells them apart.
+        label_temperature: of the clone in them: hotter than it is played, so that siblings agree on different things.
         label_weights: ``{dimension: weight}``: a head of the reward model each, and its part in what is paid.
         label_target: what the reward model learns (:func:`~sotopia_env.training.train_reward_model`). By default the
             score at the end of the ``"episode"`` for the clone's dialogues, where siblings can be compared, and the
@@ -68,6 +69,7 @@ class Settings:
     cloning_rate: float = 3e-3
     label_episodes: int = 2_000
     label_group: int = 8
+    label_temperature: float = 1.2
     label_weights: Mapping[str, float] = field(
         default_factory=lambda: {"goal": 4.0, "relationship": 1.0, "knowledge": 1.0}
     )
@@ -75,7 +77,7 @@ class Settings:
     label_design: str = "direct"
     label_between: float = 0.05
     model_epochs: float = 2.0
-    model_rate: float = 2e-3
+    model_rate: float = 1e-3
     length_weight: float = 0.07
     target_words: int = 12
     format_weight: float = 0.1

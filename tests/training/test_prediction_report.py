@@ -140,3 +140,13 @@ def test_a_model_of_outcomes_is_asked_for_the_change_and_for_the_score(
     assert found["value"] == fidelity(audit, levels).to_dict()["pooled_value"]
     assert found["value_error"]["rmse"] != found["error"]["rmse"]
     assert "advantage" in prediction_table(report) and "value" in prediction_table(report)
+
+
+def test_a_model_of_episodes_is_refused(
+    audit: list[AuditedTurn], episodes: list[Episode], tiny_directory: Path, tmp_path: Path
+) -> None:
+    settings = RewardModelConfig("", per_device_train_batch_size=8, bf16=False, disable_tqdm=True)
+    labels = {"goal": Outcome("broadcast")}
+    train_reward_model(episodes, tiny_directory, labels=labels, target="episode", out=tmp_path, args=settings)
+    with pytest.raises(ValueError, match="predicts scores of finished episodes alone.*train it with --target outcome"):
+        prediction_report(RewardModel(str(tmp_path)), audit)
