@@ -146,6 +146,7 @@ def _reward_model(report: Mapping[str, Any] | None) -> str:
     if not report:
         return ""
     held_out = report["held_out"]
+    read = "dialogues" if report["target"] == "episode" else "turns"
     columns = ("rmse", "rmse_of_mean", "slope", "spearman", "among_siblings")
     body = (
         [
@@ -155,7 +156,7 @@ def _reward_model(report: Mapping[str, Any] | None) -> str:
         for dimension, row in report["dimensions"].items()
     )
     return (
-        f"<p>{held_out['turns']} turns of {held_out['scenarios']} scenarios it was not trained on; what it predicts: "
+        f"<p>{held_out['turns']} {read} of {held_out['scenarios']} scenarios it was not trained on; what it predicts: "
         f"{escape(report['target'])}. Errors are in units of the labels.</p>"
         + _table(("", "error", "error of the mean", "slope", "rank correlation", "correlation among siblings"), body)
     )

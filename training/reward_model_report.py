@@ -131,8 +131,9 @@ def spearman(a_N: FloatArray, b_N: FloatArray) -> float | None:
 def report_table(report: Mapping[str, Any]) -> str:
     """The report as a table of plain text."""
     held_out = report["held_out"]
+    read = "dialogues" if report["target"] == "episode" else "turns"
     lines = [
-        f"{held_out['turns']} turns of {held_out['scenarios']} held-out scenarios; target: {report['target']}",
+        f"{held_out['turns']} {read} of {held_out['scenarios']} held-out scenarios; target: {report['target']}",
         f"{'dimension':<32} {'MAE':>7} {'of mean':>7} {'RMSE':>7} {'of mean':>7} {'slope':>6} {'Spearman':>8} "
         f"{'siblings':>8}",
     ]
