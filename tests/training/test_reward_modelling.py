@@ -52,13 +52,15 @@ def words(episodes: Sequence[Episode]) -> list[dict[str, list[float | None]]]:
 
 LABELS = {"goal": Outcome("broadcast"), "letters": FunctionReward(words, "letters", "credit", "causal")}
 WEIGHTS = {"goal": 1.0, "letters": 2.0}
-LONGER = settings(num_train_epochs=6)
+LONGER = {"num_train_epochs": 6}
 
 
 @pytest.fixture(scope="module")
 def trained(episodes: list[Episode], tiny_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("rm")
-    return train_reward_model(episodes, tiny_directory, labels=LABELS, weights=WEIGHTS, out=out, args=LONGER)
+    return train_reward_model(
+        episodes, tiny_directory, labels=LABELS, weights=WEIGHTS, out=out, args=settings(**LONGER)
+    )
 
 
 def test_it_learns_and_is_a_reward(trained: Path, episodes: list[Episode]) -> None:
@@ -100,12 +102,12 @@ def test_a_finished_run_is_not_repeated_and_another_does_not_overwrite_it(
 ) -> None:
     before = (trained / COMPLETE).stat().st_mtime_ns
     common: dict[str, Any] = {"labels": LABELS, "out": trained}
-    train_reward_model(episodes, tiny_directory, args=LONGER, weights=WEIGHTS, **common)
+    train_reward_model(episodes, tiny_directory, args=settings(**LONGER), weights=WEIGHTS, **common)
     assert (trained / COMPLETE).stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="other data or settings"):
-        train_reward_model(episodes[:-1], tiny_directory, args=LONGER, weights=WEIGHTS, **common)
+        train_reward_model(episodes[:-1], tiny_directory, args=settings(**LONGER), weights=WEIGHTS, **common)
     with pytest.raises(ValueError, match="other data or settings"):
-        train_reward_model(episodes, tiny_directory, args=LONGER, **common)
+        train_reward_model(episodes, tiny_directory, args=settings(**LONGER), **common)
 
 
 @pytest.mark.parametrize("lora", [False, True])

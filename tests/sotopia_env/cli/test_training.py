@@ -77,7 +77,7 @@ def test_a_reward_model_is_trained_and_relabels(done: Run, refused: Run, experts
     assert "dimensions: 'goal=much' is no NAME=WEIGHT" in refused(*command, "--dimensions", "goal=much")
     assert "design: 'oracle' is none of episode" in refused(*command, "--design", "oracle")
     assert "the range of 'charm' is unknown" in refused(*command, "--dimensions", "charm")
-    assert "target: 'value' is neither" in refused(*command, "--target", "value")
+    assert "target: 'value' is none of labels, outcome, episode" in refused(*command, "--target", "value")
     printed = done(*command, "--dimensions", "goal=2,knowledge", "--target", "outcome")
     assert "held-out scenarios; target: outcome" in printed
     assert json.loads((model / "reward_model.json").read_text(encoding="utf-8"))["dimensions"] == {
