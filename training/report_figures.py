@@ -31,7 +31,7 @@ PANELS: tuple[tuple[str, str, str], ...] = (
 )
 """Name of a metric in training, its name in evaluations, and the title of its panel. What was not logged has none."""
 
-LOSSES: tuple[tuple[str, str, str], ...] = (("loss", "", "Loss of cloning"), ("eval_loss", "", "Held-out loss"))
+LOSSES: tuple[tuple[str, str, str], ...] = (("loss", "", "Loss"), ("eval_loss", "", "Held-out loss"))
 
 STYLE: Any = {
     "svg.fonttype": "none",
