@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sotopia_env.rewards.bootstrap import ranks
+from sotopia_env.rewards.bootstrap import correlation, known, pair_sums, ranks
 from sotopia_env.rewards.saved_reward_model import Target
 from sotopia_env.rewards.value_heads import ValueHeads
 from sotopia_env.training.reward_labels import LabelledRow
 
 FloatArray = NDArray[np.float64]
 
-_SMALLEST = 1e-9
+_SMALLEST = 1e-18
 
 BINS = 5
 """Rows of the calibration table; each holds about as many predictions."""
@@ -104,19 +104,10 @@ def among_siblings(predicted_N: FloatArray, labels_N: FloatArray, groups_N: NDAr
         labels_N: labels, ``nan`` where unknown.
         groups_N: the name of each one's group.
     """
-    known = ~np.isnan(labels_N)
-    if not known.any():
-        return None
-    _, places = np.unique(groups_N[known], return_inverse=True)
-    sizes = np.bincount(places)
-    centred = [
-        values - (np.bincount(places, weights=values) / sizes)[places]
-        for values in (predicted_N[known], labels_N[known])
-    ]
-    norms = [float(np.sqrt((values**2).sum())) for values in centred]
-    if min(norms) < _SMALLEST:
-        return None
-    return float((centred[0] * centred[1]).sum()) / (norms[0] * norms[1])
+    groups = np.unique(groups_N, return_inverse=True)[1]
+    (sums,) = pair_sums(predicted_N, labels_N, groups, np.zeros(len(labels_N), dtype=np.int64), 1)
+    # Sums of 1, x, y, x², ...: where predictions do not differ within groups, nothing is compared.
+    return known(float(correlation(sums))) if sums[3] > _SMALLEST else None
 
 
 def spearman(a_N: FloatArray, b_N: FloatArray) -> float | None:
