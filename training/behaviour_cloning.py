@@ -32,6 +32,7 @@ from sotopia_env.training.checkpoints import (
     settings,
     write_json,
 )
+from sotopia_env.training.data_parallel import through
 from sotopia_env.training.optimizer import WithMuon
 from sotopia_env.training.small_machines import fill_in_machine, on_cpu, selected_logits
 
@@ -204,8 +205,10 @@ class CloningTrainer(WithMuon, SFTTrainer):
         labels: Tensor = inputs["labels"]
         selected = labels != -100
         with self.accelerator.autocast():
-            logits = selected_logits(model, inputs["input_ids"], inputs["attention_mask"], selected)
-        return torch.nn.functional.cross_entropy(logits, labels[selected], reduction="sum") / num_items_in_batch
+            logits = through(model, selected_logits, inputs["input_ids"], inputs["attention_mask"], selected)
+        loss = torch.nn.functional.cross_entropy(logits, labels[selected], reduction="sum") / num_items_in_batch
+        # Gradients are averaged over the processes, while items are counted over all of them.
+        return loss * self.accelerator.num_processes if self.args.average_tokens_across_devices else loss
 
 
 class LengthGrouped(Sampler[int]):

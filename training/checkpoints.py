@@ -16,6 +16,8 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from sotopia_env.training.data_parallel import wait_for_everyone
+
 COMPLETE = "complete.json"
 """The file that stands in every complete checkpoint, and in the folder of a finished run."""
 
@@ -31,7 +33,8 @@ class MarkComplete(TrainerCallback):
         self.run = run
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Called by the trainer after a checkpoint."""
+        """Called by the trainer after a checkpoint, of which each process has written a part."""
+        wait_for_everyone()
         if state.is_world_process_zero:
             folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
             write_json(folder / COMPLETE, {"run": self.run, "step": state.global_step})
@@ -50,7 +53,8 @@ def latest_checkpoint(folder: str | Path, run: str) -> Path | None:
     complete = []
     for path in Path(folder).glob("checkpoint-*"):
         if not (path / COMPLETE).is_file():
-            shutil.rmtree(path)
+            # Another process may be at it.
+            shutil.rmtree(path, ignore_errors=True)
             continue
         record = json.loads((path / COMPLETE).read_text(encoding="utf-8"))
         check_run(record, run, path)
@@ -96,6 +100,7 @@ def _name(value: Any) -> str:
 
 SETTINGS_OF_THE_MACHINE = frozenset(
     {"output_dir", "logging_dir", "run_name", "disable_tqdm", "logging_steps", "save_steps", "save_total_limit"}
+    | {"local_rank"}
 )
 """Arguments that do not change what is learnt, and may differ when a run goes on."""
 

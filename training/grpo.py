@@ -39,6 +39,7 @@ from sotopia_env.training.checkpoints import (
     settings,
     write_json,
 )
+from sotopia_env.training.data_parallel import through
 from sotopia_env.training.dialogue_metrics import averages, dialogue_values
 from sotopia_env.training.estimators import Estimator, RunningBaseline, get_estimator
 from sotopia_env.training.grpo_config import GRPOConfig
@@ -292,7 +293,7 @@ class GRPOTrainer(trl.GRPOTrainer):
         prompt = torch.zeros(len(own), input_ids.shape[1] - own.shape[1], dtype=torch.bool, device=own.device)
         selected = torch.cat([prompt, own], dim=1)
         with self.accelerator.autocast():
-            logits = selected_logits(model, input_ids, attention_mask, selected)
+            logits = through(model, selected_logits, input_ids, attention_mask, selected)
         logprobs = (logits / self.temperature).log_softmax(-1)
         chosen = logprobs.gather(-1, input_ids[selected][:, None])[:, 0]
         with torch.set_grad_enabled(torch.is_grad_enabled() and self._entropy_bonus_enabled):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from sotopia_env import rewards as R
@@ -36,6 +37,7 @@ from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.checkpoints import write_json
 from sotopia_env.training.comparison import against_partners, difference, table
 from sotopia_env.training.corpus import corpus
+from sotopia_env.training.data_parallel import launch, wait_for_everyone, world
 from sotopia_env.training.evaluation import Evaluation, Match, draw_tasks, evaluate, sharpened
 from sotopia_env.training.grpo import GRPOTrainer
 from sotopia_env.training.grpo_config import GRPOConfig
@@ -51,9 +53,6 @@ FAMILY = "bargain"
 
 SIDE_BY_SIDE = 256
 """So many dialogues are played in lockstep: few rows are left when the last turns of 64 are written."""
-
-WORTH_A_PROCESS = 500
-"""A further process takes some seconds to begin: fewer dialogues are sooner played without it."""
 
 LEARNING_ZONES = {"wide": 0.65, "narrow": 0.35}
 """Where no price suits both the goal is unknown, and a group of such dialogues teaches nothing."""
@@ -75,8 +74,9 @@ def quickstart(
         seed: of everything.
         settings: how large the run is; :data:`PRESETS` has two.
         sotopia_data: a folder of Sotopia's published files: the craigslist tasks are evaluated on too.
-        processes: how many play the dialogues that are learnt from; with more than one, the call has to stand behind
-            ``if __name__ == "__main__":``.
+        processes: how many share the work, each on its share of the cores; no more than divide every batch. With
+            more than one, the call has to stand behind ``if __name__ == "__main__":``. Where there is a GPU it does
+            all the work in one.
         command: the command line, for the report.
 
     Returns:
@@ -87,7 +87,19 @@ def quickstart(
     """
     settings = settings or PRESETS["default"]
     published = None if sotopia_data is None else load_tasks(sotopia_data, "craigslist")
-    run = Run(Path(out), seed, settings, processes)
+    folder = Path(out)
+    Run(folder, seed, settings)
+    team = 1 if torch.cuda.is_available() else settings.team(processes)
+    arguments = (folder, seed, settings, published, shlex.join(command) if command else "", time.time())
+    return dict(_stages(*arguments) if team == 1 else launch(team, _stages, *arguments))
+
+
+def _stages(
+    folder: Path, seed: int, settings: Settings, published: Sequence[Task] | None, command: str, began: float
+) -> dict[str, Any]:
+    """The whole run, in one process, or in each of several."""
+    run = Run(folder, seed, settings)
+    run.add_seconds("start", time.time() - began)
     run.experts()
     run.clone()
     run.model_reward()
@@ -95,17 +107,23 @@ def quickstart(
     data = run.evaluate()
     if published is not None:
         data["real_input"] = run.evaluate_published(published)
-    data["command"] = shlex.join(command) if command else ""
-    return run.report(data)
+    data["command"] = command
+    return run.report(data) if run.is_first else {}
 
 
 class Run:
-    """The stages of one run and the folder they share."""
+    """The stages of one run and the folder they share.
 
-    def __init__(self, folder: Path, seed: int, settings: Settings, processes: int = 1) -> None:
+    Processes of one world (:mod:`sotopia_env.training.data_parallel`) go through them side by side: each plays its
+    share of the dialogues and learns from its share of every batch, and the first one talks.
+    """
+
+    def __init__(self, folder: Path, seed: int, settings: Settings) -> None:
         """Make the folder, or find it with the same settings."""
-        self.folder, self.seed, self.settings, self.processes = folder, seed, settings, processes
-        self.console = Console(stderr=True)
+        self.folder, self.seed, self.settings = folder, seed, settings
+        self.rank, self.team = world()
+        self.is_first = self.rank == 0
+        self.console = Console(stderr=True, quiet=not self.is_first)
         folder.mkdir(parents=True, exist_ok=True)
         self._claim()
 
@@ -129,8 +147,7 @@ class Run:
                     # Other tasks in each part.
                     seed=len(kinds) * self.seed + part,
                     out=path,
-                    processes=self._processes(number),
-                    progress=True,
+                    progress=self.is_first,
                 )
             ]
 
@@ -149,7 +166,8 @@ class Run:
                 args=CloningConfig(
                     output_dir=str(self.folder / "clone"),
                     num_train_epochs=self.settings.cloning_epochs,
-                    per_device_train_batch_size=self.settings.cloning_batch,
+                    ddp_find_unused_parameters=False,
+                    per_device_train_batch_size=self.settings.cloning_batch // self.team,
                     learning_rate=self.settings.cloning_rate,
                     muon=True,
                     save_steps=200,
@@ -164,6 +182,8 @@ class Run:
         with self._stage("labels"):
             episodes = self.to_be_labelled()
         with self._stage("reward model"):
+            if (self.folder / "reward-model" / "complete.json").exists():
+                return
             settings = self.settings
             design = settings.label_design if settings.target == "labels" else "broadcast"
             train_reward_model(
@@ -176,6 +196,8 @@ class Run:
                 args=RewardModelConfig(
                     output_dir=str(self.folder / "reward-model"),
                     num_train_epochs=settings.model_epochs,
+                    ddp_find_unused_parameters=False,
+                    per_device_train_batch_size=settings.model_batch // self.team,
                     learning_rate=settings.model_rate,
                     # The experts' dialogues are of a task each.
                     between=1.0 if settings.variant == "paper" else settings.label_between,
@@ -197,9 +219,8 @@ class Run:
             num_episodes=number,
             seed=self.seed,
             batch_size=SIDE_BY_SIDE,
-            processes=self._processes(number),
             out=self.folder / "clone-dialogues.jsonl",
-            progress=True,
+            progress=self.is_first,
         )
 
     def reward(self) -> R.Reward:
@@ -226,7 +247,8 @@ class Run:
                 args=GRPOConfig(
                     output_dir=str(self.folder / "learner"),
                     max_steps=self.settings.grpo_steps,
-                    per_device_train_batch_size=self.settings.dialogues,
+                    ddp_find_unused_parameters=False,
+                    per_device_train_batch_size=self.settings.dialogues // self.team,
                     num_generations=self.settings.group,
                     learning_rate=self.settings.grpo_rate,
                     beta=self.settings.beta,
@@ -237,27 +259,27 @@ class Run:
             trainer.train()
 
     def evaluate(self) -> dict[str, Any]:
-        """Teacher, clone and learner on held-out tasks, and against scripted partners."""
+        """Teacher, clone and learner on held-out tasks, and against scripted partners; nothing but in the first."""
+        clone_policy, learner = self._policy("clone"), self._policy("learner")
+        tasks = draw_tasks(f"{FAMILY}:test", self.settings.tasks, self.seed)
+        few = draw_tasks(f"{FAMILY}:test", self.settings.partner_tasks, self.seed + 1)
+        matches = [
+            Match("clone", clone_policy, clone_policy),
+            Match("learner", learner, clone_policy),
+            *sharpened(lambda value: self._policy("clone", value), clone_policy, self.settings.temperatures),
+            Match("teacher", TEACHER, TEACHER),
+        ]
+        against = [
+            Match(f"{name} against {partner}", policy, f"scripted:{partner}")
+            for partner in self.settings.partners
+            for name, policy in (("learner", learner), ("clone", clone_policy))
+        ]
         with self._stage("evaluation"):
-            tasks = draw_tasks(f"{FAMILY}:test", self.settings.tasks, self.seed)
-            clone_policy, learner = self._policy("clone"), self._policy("learner")
-            baseline = self._row(Match("clone", clone_policy, clone_policy), tasks)
-            learned = self._row(Match("learner", learner, clone_policy), tasks)
-            teacher = self._row(Match("teacher", TEACHER, TEACHER), tasks)
-            sharp = [
-                self._row(match, tasks)
-                for match in sharpened(
-                    lambda value: self._policy("clone", value), clone_policy, self.settings.temperatures
-                )
-            ]
-            few = draw_tasks(f"{FAMILY}:test", self.settings.partner_tasks, self.seed + 1)
-            met = {
-                name: [
-                    self._row(Match(f"{name} against {partner}", policy, f"scripted:{partner}"), few)
-                    for partner in self.settings.partners
-                ]
-                for name, policy in (("learner", learner), ("clone", clone_policy))
-            }
+            rows = self._rows([*((match, tasks) for match in matches), *((match, few) for match in against)])
+        if not self.is_first:
+            return {}
+        baseline, learned, *sharp, teacher = rows[: len(matches)]
+        met = rows[len(matches) :]
         self._print(table([row.summary for row in (teacher, baseline, learned, *sharp)], "bargain:test"))
         return {
             "evaluation": {
@@ -267,22 +289,22 @@ class Run:
                 "difference": difference(learned, baseline),
             },
             "sharpening": [{**row.summary, "difference": difference(learned, row)} for row in sharp],
-            "partners": against_partners(met["learner"], met["clone"], seen=[f"scripted:{name}" for name in CLONED]),
+            "partners": against_partners(met[::2], met[1::2], seen=[f"scripted:{name}" for name in CLONED]),
             "dialogues": learned.sample(3, self.seed),
         }
 
     def evaluate_published(self, tasks: Sequence[Task]) -> dict[str, Any]:
-        """The same policies on the published craigslist pairings, both seats."""
+        """The same policies on the published craigslist pairings, both seats; nothing but in the first process."""
+        clone_policy = self._policy("clone")
+        matches = [
+            Match("teacher on craigslist", TEACHER, TEACHER),
+            Match("clone on craigslist", clone_policy, clone_policy),
+            Match("learner on craigslist", self._policy("learner"), clone_policy),
+        ]
         with self._stage("published tasks"):
-            clone_policy = self._policy("clone")
-            rows = [
-                self._row(Match(f"{name} on craigslist", policy, partner), tasks)
-                for name, policy, partner in (
-                    ("teacher", TEACHER, TEACHER),
-                    ("clone", clone_policy, clone_policy),
-                    ("learner", self._policy("learner"), clone_policy),
-                )
-            ]
+            rows = self._rows([(match, tasks) for match in matches])
+        if not self.is_first:
+            return {}
         self._print(table([row.summary for row in rows], "published craigslist tasks"))
         names = ("teacher", "baseline", "learner")
         return {
@@ -295,6 +317,7 @@ class Run:
         dialogues = data.pop("dialogues")
         data |= {
             "seed": self.seed,
+            "processes": self.team,
             "configuration": asdict(self.settings),
             "seconds": self._seconds(),
             "curves": {
@@ -338,10 +361,19 @@ class Run:
             max_new_tokens=self.settings.max_turn_tokens,
         )
 
-    def _processes(self, num_dialogues: int) -> int:
-        return max(1, min(self.processes, num_dialogues // WORTH_A_PROCESS))
+    def _rows(self, planned: Sequence[tuple[Match, Sequence[Task]]]) -> list[Evaluation]:
+        """Rows of an evaluation, each played by one of the processes; the first one reads them all."""
+        mine = {
+            place: self._row(match, tasks, progress=self.is_first)
+            for place, (match, tasks) in enumerate(planned)
+            if place % self.team == self.rank
+        }
+        wait_for_everyone()
+        if not self.is_first:
+            return []
+        return [mine.get(place) or self._row(match, tasks) for place, (match, tasks) in enumerate(planned)]
 
-    def _row(self, match: Match, tasks: Sequence[Task]) -> Evaluation:
+    def _row(self, match: Match, tasks: Sequence[Task], *, progress: bool = False) -> Evaluation:
         path = self.folder / "evaluation" / f"{match.name.replace(' ', '-').replace(',', '')}.jsonl"
         return evaluate(
             match.policy,
@@ -351,7 +383,7 @@ class Run:
             seed=self.seed,
             batch_size=SIDE_BY_SIDE,
             out=path,
-            progress=True,
+            progress=progress,
         )
 
     def _print(self, text: str) -> None:
@@ -364,10 +396,16 @@ class Run:
         started = time.perf_counter()
         try:
             yield
+            wait_for_everyone()
         finally:
-            seconds = self._seconds()
-            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
-            write_json(self.folder / "seconds.json", seconds)
+            self.add_seconds(name, time.perf_counter() - started)
+
+    def add_seconds(self, stage: str, seconds: float) -> None:
+        """Count time that a stage took, in this call or in one that was cut off."""
+        if self.is_first:
+            counted = self._seconds()
+            counted[stage] = counted.get(stage, 0.0) + seconds
+            write_json(self.folder / "seconds.json", counted)
 
     def _seconds(self) -> dict[str, float]:
         path = self.folder / "seconds.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
@@ -41,6 +42,7 @@ class Settings:
         label_between: how much it counts that tasks differ, where there are siblings (see
             :class:`~sotopia_env.training.RewardModelConfig`).
         model_epochs: passes over them.
+        model_batch: rows a step.
         model_rate: peak learning rate of the reward model.
         length_weight: what a turn of twice ``target_words`` costs the learner beside the reward model.
         target_words: a turn of at most so many words costs nothing.
@@ -77,11 +79,12 @@ class Settings:
     label_design: str = "direct"
     label_between: float = 0.05
     model_epochs: float = 2.0
+    model_batch: int = 16
     model_rate: float = 1e-3
     length_weight: float = 0.07
     target_words: int = 12
     format_weight: float = 0.1
-    grpo_steps: int = 40
+    grpo_steps: int = 66
     dialogues: int = 64
     group: int = 8
     grpo_rate: float = 5e-4
@@ -105,6 +108,18 @@ class Settings:
             raise ValueError(
                 f"label_episodes: {self.label_episodes} is no multiple of label_group = {self.label_group}"
             )
+
+    def team(self, processes: int) -> int:
+        """How many of some processes can share the work: whole groups and equal shares of every batch for each.
+
+        Args:
+            processes: at most so many.
+        """
+        shares = [self.cloning_batch, self.dialogues // self.group]
+        if self.variant != "outcome":
+            # Dialogues of one task are compared with each other.
+            shares.append(self.model_batch // (1 if self.variant == "paper" else self.label_group))
+        return max(n for n in range(1, max(1, processes) + 1) if math.gcd(*shares) % n == 0)
 
     @property
     def target(self) -> Target:

@@ -55,8 +55,8 @@ def fill_in_machine(args: Any) -> None:
 
 
 def on_cpu(trainer: Any) -> bool:
-    """Whether a trainer runs as one process on a CPU, so that a model may be called in parts."""
-    return trainer.accelerator.device.type == "cpu" and trainer.accelerator.num_processes == 1
+    """Whether a trainer computes on a CPU, where a model is called in parts."""
+    return bool(trainer.accelerator.device.type == "cpu")
 
 
 def selected_states(model: Any, input_ids: Tensor, attention_mask: Tensor, selected: Tensor) -> Tensor:

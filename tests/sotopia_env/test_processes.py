@@ -19,7 +19,7 @@ import sotopia_env
 from sotopia_env import rollout
 from sotopia_env.manifest import manifest_path
 from sotopia_env.policies import Observation
-from sotopia_env.processes import sharing_cores
+from sotopia_env.team import sharing_cores
 from sotopia_env.traces import load_traces, traces_path
 
 ROOT = Path(sotopia_env.__file__).parents[1]
