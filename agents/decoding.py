@@ -26,8 +26,8 @@ from sotopia_env.agents.sequence_states import Batch, Memory, SequenceStates
 
 # Below this many tokens in common, computing a prefix on its own saves less than it costs.
 _MIN_SHARED = 16
-# So many of the most likely tokens are looked at first where a cut (top_p) is sought.
-_FIRST_CANDIDATES = 64
+# So many of the most likely tokens are looked at where a cut (top_p) is sought, and all where these do not reach it.
+_CANDIDATES = (64, 512)
 
 
 @dataclass(frozen=True)
@@ -283,12 +283,14 @@ def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> tuple[Tensor, 
 def _most_likely(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
     """The most likely tokens that together reach ``top_p``: B x K logits, the others' minus infinity, and the tokens.
 
-    A few tokens nearly always reach it: sorting them alone, and drawing from them alone, takes a third of the time.
+    A few tokens nearly always reach it: looking at them alone takes a tenth of the time of sorting all.
     """
     probabilities = logits.softmax(dim=-1)
-    highest, tokens = probabilities.topk(min(_FIRST_CANDIDATES, logits.shape[-1]))
-    if (highest.sum(dim=-1) < top_p).any():
-        highest, tokens = probabilities.sort(descending=True)
+    vocabulary = logits.shape[-1]
+    for number in (*_CANDIDATES, vocabulary):
+        highest, tokens = probabilities.topk(min(number, vocabulary))
+        if (highest.sum(dim=-1) >= top_p).all():
+            break
     # A token stays if the more likely ones do not yet reach top_p, so at least one does.
     stays = highest.cumsum(dim=-1) - highest < top_p
     return logits.gather(-1, tokens).masked_fill(~stays, -torch.inf), tokens

@@ -100,8 +100,7 @@ def _stages(
     """The whole run, in one process, or in each of several."""
     run = Run(folder, seed, settings)
     run.add_seconds("start", time.time() - began)
-    run.experts()
-    run.clone()
+    run.clone(run.experts())
     run.model_reward()
     run.learn()
     data = run.evaluate()
@@ -151,12 +150,16 @@ class Run:
                 )
             ]
 
-    def clone(self) -> None:
-        """Behaviour cloning of the embedded model."""
+    def clone(self, episodes: Sequence[Episode] | None = None) -> None:
+        """Behaviour cloning of the embedded model.
+
+        Args:
+            episodes: what :meth:`experts` gave; read again by default.
+        """
         with self._stage("cloning"):
             if (self.folder / "clone" / "complete.json").exists():
                 return
-            episodes = self.experts_played()
+            episodes = episodes or self.experts_played()
             model, tokenizer = build_embedded_model(corpus(episodes), self.seed)
             clone(
                 episodes,

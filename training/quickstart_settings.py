@@ -69,7 +69,7 @@ class Settings:
     cloning_epochs: float = 1.0
     cloning_batch: int = 16
     cloning_rate: float = 3e-3
-    label_episodes: int = 2_000
+    label_episodes: int = 1_040
     label_group: int = 8
     label_temperature: float = 1.2
     label_weights: Mapping[str, float] = field(
@@ -84,16 +84,16 @@ class Settings:
     length_weight: float = 0.07
     target_words: int = 12
     format_weight: float = 0.1
-    grpo_steps: int = 66
+    grpo_steps: int = 48
     dialogues: int = 64
     group: int = 8
-    grpo_rate: float = 5e-4
+    grpo_rate: float = 6e-4
     beta: float = 0.02
     tasks: int = 100
     partner_tasks: int = 50
     temperatures: tuple[float, ...] = (0.7, 0.5, 0.3, 0.0)
     partners: tuple[str, ...] = ("firm", "warm", "anchor", "tit-for-tat", "hostile")
-    top_p: float = 0.95
+    top_p: float = 0.9
     max_turn_tokens: int = 48
 
     def __post_init__(self) -> None:

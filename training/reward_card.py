@@ -10,8 +10,9 @@ import hashlib
 import json
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from sotopia_env.rewards.monte_carlo import MonteCarlo
 from sotopia_env.rewards.resolve import get_reward, reward_names
 from sotopia_env.rewards.reward import Reward, weighted_sum
 from sotopia_env.rewards.reward_model import RewardModel
+from sotopia_env.rewards.shapley import Shapley
 from sotopia_env.rollouts import episode_seed
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks
@@ -54,6 +56,7 @@ DESIGNS = (
 PENALTIES = ("length", "repetition", "secret", "format")
 """What is compared where nothing is named: the designs, with the rule attributor, and the penalties."""
 
+_PLAYING_ON: Mapping[str, Callable[..., Reward]] = {"monte-carlo": MonteCarlo, "shapley": partial(Shapley, k=2)}
 _PLAYS, _AUDIT, _CONTINUATIONS = range(3)
 _COSTLY_LABELS = 2
 
@@ -179,7 +182,7 @@ def write_card(data: dict[str, Any], out: Path) -> None:
 
 
 def read_rewards(given: Sequence[Any], policy: Policy, settings: CardSettings) -> list[Reward]:
-    """Rewards from names; ``monte-carlo`` alone plays on with the policy of the card.
+    """Rewards from names; ``monte-carlo`` and ``shapley`` alone play on with the policy of the card.
 
     Raises:
         ValueError: names that are no rewards: all of them, each with its reason.
@@ -188,8 +191,8 @@ def read_rewards(given: Sequence[Any], policy: Policy, settings: CardSettings) -
     wrong: list[str] = []
     for name in given:
         try:
-            if name == "monte-carlo":
-                found.append(MonteCarlo([policy], seed=episode_seed(settings.seed, _CONTINUATIONS)))
+            if isinstance(name, str) and name in _PLAYING_ON:
+                found.append(_PLAYING_ON[name]([policy], seed=episode_seed(settings.seed, _CONTINUATIONS)))
             else:
                 found.append(get_reward(name))
         except (ValueError, TypeError, OSError) as error:
@@ -197,7 +200,7 @@ def read_rewards(given: Sequence[Any], policy: Policy, settings: CardSettings) -
             wrong.append(f"{name!r}{reason}" if isinstance(name, str) else str(error))
     if wrong:
         raise ValueError(
-            f"no rewards: {', '.join(wrong)}; one of {', '.join(reward_names())}, monte-carlo, or module:attribute"
+            f"no rewards: {', '.join(wrong)}; one of {', '.join([*reward_names(), *_PLAYING_ON])}, or module:attribute"
         )
     names = [reward.name for reward in found]
     # Two reward models are told apart by their folders.

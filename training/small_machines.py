@@ -163,7 +163,7 @@ def written_out_attention(
     Args:
         module: the layer; there is dropout while it is in training.
         query: (B, H, L, D).
-        key: (B, H or a divisor of it, K, D).
+        key: (B, G, K, D); H is a multiple of G.
         value: like ``key``.
         attention_mask: (B, 1, L, K), added to the scores.
         scaling: of the scores.
@@ -172,17 +172,16 @@ def written_out_attention(
     Returns:
         (B, L, H, D), and no weights.
     """
-    batch, heads, length, _size = query.shape
-    shared = heads // key.shape[1]
-    if shared > 1:
-        key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
-    queries, keys, values = (x.to(torch.bfloat16).flatten(0, 1) for x in (query * scaling, key, value))
+    batch, heads, length, size = query.shape
+    # Heads that share a key are rows of one product.
+    queries = (query * scaling).to(torch.bfloat16).reshape(batch * key.shape[1], -1, size)
+    keys, values = (x.to(torch.bfloat16).flatten(0, 1) for x in (key, value))
     # A row that sees nothing has to see all of it equally: with minus infinity everywhere it would be no number.
     mask = attention_mask.to(torch.bfloat16).clamp_min(torch.finfo(torch.bfloat16).min)
-    mask = mask.expand(batch, heads, length, -1).flatten(0, 1)
+    mask = mask.expand(batch, heads, length, -1).reshape(*queries.shape[:2], -1)
     weights = torch.baddbmm(mask, queries, keys.transpose(1, 2)).softmax(-1)
     weights = torch.nn.functional.dropout(weights, dropout, module.training)
-    return torch.bmm(weights, values).unflatten(0, (batch, heads)).transpose(1, 2).contiguous(), None
+    return torch.bmm(weights, values).view(batch, heads, length, size).transpose(1, 2).contiguous(), None
 
 
 _WRITTEN_OUT = "sotopia_env_written_out"

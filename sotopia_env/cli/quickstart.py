@@ -26,7 +26,7 @@ def run_quickstart(
         Path | None, typer.Option(help="Folder of Sotopia's published files: evaluate on its craigslist tasks too.")
     ] = None,
     processes: Annotated[
-        int, typer.Option(min=0, help="How many play the dialogues to learn from; 0: one for each core, up to 8.")
+        int, typer.Option(min=0, help="How many share the work, up to one a core; 0: as many as that, up to 8.")
     ] = 0,
     as_json: AsJson = False,
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -92,15 +91,12 @@ def test_experts_go_on_where_they_were_cut_off(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "cut" / "seconds.json").read_text(encoding="utf-8"))["experts"] > 0
 
 
-def test_dialogues_to_learn_from_are_the_same_however_many_processes_play_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sotopia_env.training.quickstart.WORTH_A_PROCESS", 4)
-    alone, shared = Run(tmp_path / "alone", 0, TINY), Run(tmp_path / "shared", 0, TINY, processes=2)
-    assert shared.experts() == alone.experts()
-    alone.clone()
-    shutil.copytree(tmp_path / "alone" / "clone", tmp_path / "shared" / "clone")
-    assert shared.to_be_labelled() == alone.to_be_labelled()
+def test_processes_share_the_work_where_every_batch_can_be_divided() -> None:
+    main = PRESETS["default"]
+    assert [main.team(processes) for processes in (0, 1, 2, 3, 8)] == [1, 1, 2, 2, 2]
+    assert replace(main, variant="outcome").team(8) == 8
+    assert replace(main, model_batch=64).team(8) == 8
+    assert TINY.team(4) == 2
 
 
 def test_the_small_preset_has_every_stage_of_the_main_job() -> None:
@@ -149,7 +145,7 @@ def test_the_whole_loop_runs_and_is_skipped_when_it_is_finished(tmp_path: Path) 
         for dimension in DIMENSIONS:
             assert set(found[dimension]) >= {"mean", "low", "high"}
     assert report["evaluation"]["teacher"]["believability"]["mean"] == 10.0
-    stages = {"experts", "cloning", "labels", "reward model", "grpo", "evaluation"}
+    stages = {"start", "experts", "cloning", "labels", "reward model", "grpo", "evaluation"}
     assert set(report["seconds"]) == {*stages, "total"}
     assert report["seconds"]["total"] == pytest.approx(sum(report["seconds"][stage] for stage in stages))
     assert report["seed"] == 3
@@ -169,6 +165,24 @@ def test_the_whole_loop_runs_and_is_skipped_when_it_is_finished(tmp_path: Path) 
     again = quickstart(folder, seed=3, settings=TINY)
     assert files(folder) == before
     assert again["evaluation"] == data["evaluation"]
+
+
+@pytest.mark.slow
+def test_two_processes_run_the_whole_loop(tmp_path: Path) -> None:
+    alone, shared = (quickstart(tmp_path / str(n), seed=3, settings=TINY, processes=n) for n in (1, 2))
+    assert (alone["processes"], shared["processes"]) == (1, 2)
+    for name in ("experts", "experts-with-erratic", "experts-against-erratic"):
+        written = [(tmp_path / folder / f"{name}.jsonl").read_bytes() for folder in ("1", "2")]
+        assert written[0] == written[1]
+    assert shared["evaluation"]["teacher"] == alone["evaluation"]["teacher"]
+    assert shared["evaluation"].keys() == alone["evaluation"].keys()
+    assert [row["partner"] for row in shared["partners"]] == [row["partner"] for row in alone["partners"]]
+    assert shared["evaluation"]["learner"]["policy"] == "learner"
+    losses = [
+        [line["loss"] for line in read_metrics(tmp_path / folder / "clone" / "metrics.jsonl") if "loss" in line]
+        for folder in ("1", "2")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
 
 
 @pytest.mark.slow

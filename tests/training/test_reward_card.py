@@ -17,6 +17,7 @@ from sotopia_env.rewards import (
     MonteCarloAttributor,
     Outcome,
     Progress,
+    Shapley,
 )
 from sotopia_env.rewards.audit import collect_audit
 from sotopia_env.training import reward_card as module
@@ -166,11 +167,12 @@ def test_a_certain_reward_is_no_check_and_is_asked_once(folder: Path, monkeypatc
     assert card["command"] == "sotopia-env compare 'episode + length'"
 
 
-def test_monte_carlo_alone_plays_on_with_the_policy_of_the_card() -> None:
+def test_monte_carlo_and_shapley_alone_play_on_with_the_policy_of_the_card() -> None:
     policy = make_policy("scripted:changing")
-    (reward,) = read_rewards(("monte-carlo",), policy, SMALL)
-    assert isinstance(reward, MonteCarlo)
-    assert reward.policies == (policy,)
+    monte_carlo, shapley = read_rewards(("monte-carlo", "shapley"), policy, SMALL)
+    assert isinstance(monte_carlo, MonteCarlo)
+    assert isinstance(shapley, Shapley)
+    assert monte_carlo.policies == shapley.policies == (policy,)
 
 
 def test_a_dimension_that_nobody_scores_is_named() -> None:
