@@ -114,7 +114,7 @@ def main(model: str, experts: int, steps: int, groups: int, members: int, tasks:
         learner = load_model(model)
     else:
         shown = sotopia_env.rollout(FAMILY, "scripted:mixed", num_episodes=experts, seed=seed)
-        learner = LoadedModel(*build_embedded_model(corpus(shown), seed, hidden_size=hidden_size, layers=3))
+        learner = LoadedModel(*build_embedded_model(corpus(shown), seed, hidden_size=hidden_size, key_heads=4))
         imitate(learner, shown)
         print(f"imitated {experts} dialogues in {time.perf_counter() - start:.0f} s")
     policy = LocalLM(learner)
