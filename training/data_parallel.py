@@ -69,7 +69,7 @@ def _join(
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback.pop())
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=size)
     result = function(*arguments)
-    dist.barrier()
+    wait_for_everyone()
     if rank == 0:
         tell(result)
     dist.destroy_process_group()

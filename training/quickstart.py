@@ -34,7 +34,7 @@ from sotopia_env.storage import load_episodes
 from sotopia_env.tasks import Task
 from sotopia_env.training.behaviour_cloning import CloningConfig, clone
 from sotopia_env.training.callbacks import read_metrics
-from sotopia_env.training.checkpoints import write_json
+from sotopia_env.training.checkpoints import COMPLETE, write_json
 from sotopia_env.training.comparison import against_partners, difference, table
 from sotopia_env.training.corpus import corpus
 from sotopia_env.training.data_parallel import launch, wait_for_everyone, world
@@ -88,6 +88,7 @@ def quickstart(
     settings = settings or PRESETS["default"]
     published = None if sotopia_data is None else load_tasks(sotopia_data, "craigslist")
     folder = Path(out)
+    # The folder of another run is refused before any process begins.
     Run(folder, seed, settings)
     team = 1 if torch.cuda.is_available() else settings.team(processes)
     arguments = (folder, seed, settings, published, shlex.join(command) if command else "", time.time())
@@ -157,7 +158,7 @@ class Run:
             episodes: what :meth:`experts` gave; read again by default.
         """
         with self._stage("cloning"):
-            if (self.folder / "clone" / "complete.json").exists():
+            if self._finished("clone"):
                 return
             episodes = episodes or self.experts_played()
             model, tokenizer = build_embedded_model(corpus(episodes), self.seed)
@@ -185,7 +186,7 @@ class Run:
         with self._stage("labels"):
             episodes = self.to_be_labelled()
         with self._stage("reward model"):
-            if (self.folder / "reward-model" / "complete.json").exists():
+            if self._finished("reward-model"):
                 return
             settings = self.settings
             design = settings.label_design if settings.target == "labels" else "broadcast"
@@ -241,7 +242,7 @@ class Run:
     def learn(self) -> None:
         """GRPO in the environment against the frozen clone."""
         with self._stage("grpo"):
-            if (self.folder / "learner" / "complete.json").exists():
+            if self._finished("learner"):
                 return
             trainer = GRPOTrainer(
                 str(self.folder / "clone"),
@@ -346,6 +347,9 @@ class Run:
     def _expert_files(self) -> list[Path]:
         names = ("experts", "experts-with-erratic", "experts-against-erratic")
         return [self.folder / f"{name}.jsonl" for name in names]
+
+    def _finished(self, model: str) -> bool:
+        return (self.folder / model / COMPLETE).exists()
 
     def _policy(self, name: str, temperature: float = 1.0) -> LocalLM:
         if name not in self._loaded:

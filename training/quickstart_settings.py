@@ -119,7 +119,8 @@ class Settings:
         if self.variant != "outcome":
             # Dialogues of one task are compared with each other.
             shares.append(self.model_batch // (1 if self.variant == "paper" else self.label_group))
-        return max(n for n in range(1, max(1, processes) + 1) if math.gcd(*shares) % n == 0)
+        common = math.gcd(*shares)
+        return max(n for n in range(1, max(1, processes) + 1) if common % n == 0)
 
     @property
     def target(self) -> Target:
