@@ -272,12 +272,12 @@ def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> tuple[Tensor, 
     candidates: Tensor | None = None
     if sampling.top_p is not None:
         logits, candidates = _most_likely(logits, sampling.top_p)
-    logprobs = logits.log_softmax(dim=-1)
-    cumulative = logprobs.double().exp().cumsum(dim=-1)
+    probabilities = logits.softmax(dim=-1)
+    cumulative = probabilities.cumsum(dim=-1, dtype=torch.float64)
     targets = uniforms[:, None] * cumulative[:, -1:]
     places = torch.searchsorted(cumulative, targets, right=True).clamp(max=logits.shape[-1] - 1)
     tokens = places if candidates is None else candidates.gather(-1, places)
-    return tokens[:, 0], logprobs.gather(-1, places)[:, 0]
+    return tokens[:, 0], probabilities.gather(-1, places)[:, 0].log()
 
 
 def _most_likely(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,10 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+_TOKENS_AT_A_TIME = 2_048
+"""A CPU reads so many tokens at a time: 64 prompts of 180 tokens take 0.6 to 0.8 of the time they take in
+one piece, whose tensors do not fit into its caches."""
+
 
 @dataclass(frozen=True)
 class SequenceStates:
@@ -92,14 +96,14 @@ class Batch:
         width = max(len(ids) for ids in self.ids)
         self._mask = torch.zeros(len(rows), width, dtype=torch.long, device=self._device)
         self._cache: Cache = DynamicCache(config=model.config)
+        self._layers: list[_BufferedLayer] = []
         if memory is not None:
             self._buffer = _Buffer(memory, len(self._cache.layers), len(rows), width + room)
-            layers = [_BufferedLayer(self._buffer, index) for index in range(self._buffer.layers)]
-            self._cache = Cache(layers=list(layers))
+            self._layers = [_BufferedLayer(self._buffer, index) for index in range(self._buffer.layers)]
+            self._cache = Cache(layers=list(self._layers))
             if width > 0:
                 self._load(rows, width)
-                for layer in layers:
-                    layer.show(width)
+                self._show(slice(None), width)
 
     def _load(self, rows: Sequence[SequenceStates | None], width: int) -> None:
         states = self._buffer.allocate(next(row.states for row in rows if row is not None))
@@ -117,24 +121,43 @@ class Batch:
         Returns:
             B x vocabulary logits after the last token of the chunk, meaningless for empty chunks.
         """
-        width = max(map(len, chunks))
+        past, width = self._mask.shape[1], max(map(len, chunks))
         tokens = [[self._pad_id] * (width - len(chunk)) + list(chunk) for chunk in chunks]
         valid = [[0] * (width - len(chunk)) + [1] * len(chunk) for chunk in chunks]
-        inputs: dict[str, Any] = {"input_ids": torch.tensor(tokens, device=self._device)}
+        inputs = {"input_ids": torch.tensor(tokens, device=self._device)}
         self._mask = torch.cat([self._mask, torch.tensor(valid, device=self._device)], dim=1)
+        inputs["attention_mask"] = self._mask
         if self._with_positions:
             positions = [
                 [0] * (width - len(chunk)) + list(range(len(ids), len(ids) + len(chunk)))
                 for ids, chunk in zip(self.ids, chunks, strict=True)
             ]
             inputs["position_ids"] = torch.tensor(positions, device=self._device)
-        output = self._model(
-            **inputs, attention_mask=self._mask, past_key_values=self._cache, use_cache=True, **self._options
-        )
         for ids, chunk in zip(self.ids, chunks, strict=True):
             ids.extend(chunk)
+        at_a_time = max(1, _TOKENS_AT_A_TIME // width)
+        if not self._layers or self._device.type != "cpu" or at_a_time >= len(chunks):
+            return self._read(inputs)
+        logits = []
+        for start in range(0, len(chunks), at_a_time):
+            rows = slice(start, start + at_a_time)
+            self._show(rows, past)
+            logits.append(self._read({name: tensor[rows] for name, tensor in inputs.items()}))
+        self._show(slice(None), past + width)
+        return torch.cat(logits)
+
+    def _read(self, inputs: dict[str, Tensor]) -> Tensor:
+        """The logits after the last of some tokens, which the cache takes in."""
+        output = self._model(**inputs, past_key_values=self._cache, use_cache=True, **self._options)
         logits: Tensor = output.logits[:, -1]
         return logits
+
+    def _show(self, rows: slice, length: int) -> None:
+        """Let the model see, and write behind, the first places of some rows."""
+        self._buffer.rows = rows
+        if self._buffer.allocated:
+            for layer in self._layers:
+                layer.show(length)
 
     def row(self, index: int) -> SequenceStates:
         """A copy of one sequence's keys and values, without the masked places."""
@@ -152,15 +175,16 @@ class _Buffer:
 
     def __init__(self, memory: Memory, layers: int, batch: int, capacity: int) -> None:
         self.layers = layers
+        self.rows = slice(None)
         self._memory, self._batch, self._capacity = memory, batch, capacity
-        self._allocated = False
+        self.allocated = False
 
     def allocate(self, like: Tensor) -> Tensor:
-        """Its memory, for keys or values shaped like these in all but length."""
-        if not self._allocated:
+        """Its memory, for keys or values shaped like these in all but length and number."""
+        if not self.allocated:
             shape = (2 * self.layers, self._batch, like.shape[1], self._capacity, like.shape[-1])
             self.states = self._memory.take(like, shape)
-            self._allocated = True
+            self.allocated = True
         return self.states
 
 
@@ -175,15 +199,16 @@ class _BufferedLayer(DynamicLayer):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         start = self.get_seq_length()
         stop = start + key_states.shape[-2]
-        states = self._buffer.allocate(key_states)
-        states[self._index, :, :, start:stop] = key_states
-        states[self._buffer.layers + self._index, :, :, start:stop] = value_states
+        states, rows = self._buffer.allocate(key_states), self._buffer.rows
+        states[self._index, rows, :, start:stop] = key_states
+        states[self._buffer.layers + self._index, rows, :, start:stop] = value_states
         return self.show(stop)
 
     def show(self, length: int) -> tuple[Tensor, Tensor]:
         """Let the model see the first ``length`` places."""
         self.is_initialized = True
-        self.keys = self._buffer.states[self._index, :, :, :length]
-        self.values = self._buffer.states[self._buffer.layers + self._index, :, :, :length]
+        rows = self._buffer.rows
+        self.keys = self._buffer.states[self._index, rows, :, :length]
+        self.values = self._buffer.states[self._buffer.layers + self._index, rows, :, :length]
         self.dtype, self.device = self.keys.dtype, self.keys.device
         return self.keys, self.values

@@ -10,7 +10,7 @@ from sotopia_env.rewards.designs import DESIGNS, Design
 from sotopia_env.rewards.dimensions import DIMENSIONS, overall
 from sotopia_env.rewards.ensemble_judge import EnsembleJudge
 from sotopia_env.rewards.judge_reward import JudgeScores
-from sotopia_env.rewards.judges import FunctionJudge, Judge, RuleJudge
+from sotopia_env.rewards.judges import FunctionJudge, Judge, RuleJudge, StrictJudge
 from sotopia_env.rewards.labelling import relabel
 from sotopia_env.rewards.llm_attributor import LLMAttributor
 from sotopia_env.rewards.llm_judge import LLMJudge
@@ -93,6 +93,7 @@ __all__ = [
     "ShapleyValues",
     "StandingOffer",
     "StateValues",
+    "StrictJudge",
     "Sum",
     "TurnReward",
     "fit_normalizer",

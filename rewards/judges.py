@@ -82,6 +82,38 @@ class RuleJudge(Judge):
 
 
 @dataclass(frozen=True)
+class StrictJudge(RuleJudge):
+    """The rule judge, for whom a deal that the other side took outside its own limit is no deal: a goal of 0.
+
+    A small partner makes such mistakes, and a learner that is paid for them learns to bring them about: its goal rises
+    by more than 2 of 10 points, none of which is left against a partner that does not.
+    """
+
+    name = "strict"
+
+    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        """The families' own scores, without what the other side gave away."""
+        return [_without_gifts(judgement) for judgement in super().judge(episodes)]
+
+
+def _without_gifts(judgement: Judgement) -> Judgement:
+    outside, goals = judgement.latent.get("outside_limit"), judgement.scores.get("goal")
+    if not outside or not goals:
+        return judgement
+    given = [bool(goal) and outside[(seat + 1) % len(outside)] for seat, goal in enumerate(goals)]
+    found = judgement.evidence.get("goal", [[] for _ in goals])
+    why = "the other side took it outside its own limit: no deal"
+    return replace(
+        judgement,
+        scores={**judgement.scores, "goal": [0.0 if gift else goal for gift, goal in zip(given, goals, strict=True)]},
+        evidence={
+            **judgement.evidence,
+            "goal": [[*texts, why] if gift else texts for gift, texts in zip(given, found, strict=True)],
+        },
+    )
+
+
+@dataclass(frozen=True)
 class FunctionJudge(Judge):
     """Any function ``(episode, agent) -> {dimension: score or None}`` as a judge.
 
@@ -116,8 +148,12 @@ def is_shipped(family: Family) -> bool:
     return type(family) is FAMILIES.get(family.name)
 
 
+BY_RULES: dict[str, type[RuleJudge]] = {judge.name: judge for judge in (RuleJudge, StrictJudge)}
+"""Judges that know the rules of the world, by their names."""
+
+
 def as_judge(given: Any) -> Judge:
-    """A judge from ``"rule"``, ``"llm:MODEL@URL"``, ``module:attribute``, a ``Judge``, an object or a function.
+    """A judge from a name (:func:`judge_names`), ``module:attribute``, a ``Judge``, an object or a function.
 
     Args:
         given: see above; an object's ``score`` and a function take ``(episode, agent)`` and return
@@ -127,8 +163,8 @@ def as_judge(given: Any) -> Judge:
     if isinstance(given, Mapping):
         return _judge_with(**given)
     if isinstance(given, str):
-        if given == "rule":
-            return RuleJudge()
+        if given in BY_RULES:
+            return BY_RULES[given]()
         if given.startswith(("llm:", "relative:")):
             return _judge_with(given)
         if ":" not in given:
@@ -149,7 +185,7 @@ def as_judge(given: Any) -> Judge:
 
 def judge_names() -> list[str]:
     """Every form of name :func:`as_judge` takes."""
-    return ["rule", "llm:MODEL", "llm:MODEL@URL", "module:attribute"]
+    return [*BY_RULES, "llm:MODEL", "llm:MODEL@URL", "module:attribute"]
 
 
 def _judge_with(judge: str = "", **options: Any) -> Judge:

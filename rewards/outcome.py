@@ -27,7 +27,7 @@ class Outcome(ScoredReward):
             return or credit), ``"broadcast"`` (G at every turn, hindsight credit) or ``"discounted"``
             (G · γ^(T-1-t), hindsight credit).
         dimensions: ``{dimension: weight}``; only the ratios matter.
-        judge: ``"rule"``, ``module:attribute``, a ``Judge``, or a function ``(episode, agent) -> {dimension: score}``.
+        judge: a name such as ``"rule"``, a ``Judge``, or a function ``(episode, agent) -> {dimension: score}``.
         scale: ``"unit"`` or ``"native"``.
         kind: ``"return"`` or ``"credit"``; by default the first of those the design allows.
         gamma: γ of the discounted design.

@@ -230,7 +230,7 @@ class Run:
     def reward(self) -> R.Reward:
         """What the learner is paid by ``step``."""
         if self.settings.variant == "outcome":
-            return R.Outcome()
+            return R.Outcome(judge="strict")
         words, invalid = self.settings.length_weight, self.settings.format_weight
         model: R.Reward = R.RewardModel(str(self.folder / "reward-model"), self.settings.label_weights)
         return (
@@ -244,18 +244,20 @@ class Run:
         with self._stage("grpo"):
             if self._finished("learner"):
                 return
+            learning = self.settings.grpo
             trainer = GRPOTrainer(
                 str(self.folder / "clone"),
                 env=parallel_env(Bargain(zones=LEARNING_ZONES), reward=self.reward()),
                 partner=self._policy("clone"),
                 args=GRPOConfig(
                     output_dir=str(self.folder / "learner"),
-                    max_steps=self.settings.grpo_steps,
+                    max_steps=learning.steps,
                     ddp_find_unused_parameters=False,
                     per_device_train_batch_size=self.settings.dialogues // self.team,
                     num_generations=self.settings.group,
-                    learning_rate=self.settings.grpo_rate,
-                    beta=self.settings.beta,
+                    learning_rate=learning.rate,
+                    lr_scheduler_type=learning.schedule,
+                    beta=learning.beta,
                     max_turn_tokens=self.settings.max_turn_tokens,
                     seed=self.seed,
                 ),
@@ -322,7 +324,7 @@ class Run:
         data |= {
             "seed": self.seed,
             "processes": self.team,
-            "configuration": asdict(self.settings),
+            "configuration": asdict(self.settings) | {"learning": asdict(self.settings.grpo)},
             "seconds": self._seconds(),
             "curves": {
                 "cloning": read_metrics(self.folder / "clone" / "metrics.jsonl"),

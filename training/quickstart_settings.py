@@ -17,13 +17,35 @@ VARIANTS: tuple[str, ...] = get_args(Variant)
 
 
 @dataclass(frozen=True)
+class Learning:
+    """How the learner learns.
+
+    Args:
+        steps: of GRPO.
+        rate: its (first) learning rate.
+        schedule: of the learning rate, by ``transformers``' name.
+        beta: weight of the divergence from the clone.
+    """
+
+    steps: int = 48
+    rate: float = 6e-4
+    schedule: str = "constant_with_warmup"
+    beta: float = 0.02
+
+
+BY_OUTCOME = Learning(steps=100, rate=1.2e-3, schedule="linear", beta=0.006)
+"""A score that the learner cannot talk up needs less holding to the clone's words than a model's."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a run does, and how large it is.
 
     Args:
         variant: ``"paper"``: a reward model learns from labels of expert dialogues, as in Sotopia-RL
             (arXiv 2508.03905); ``"on-policy"``: from labels of the clone's own dialogues; ``"outcome"``: no model, the
-            judge's score of the episode pays the last turn.
+            goal of the whole episode pays the last turn. The judge of that is the ``"strict"`` one: of a partner that
+            takes deals outside its own limit now and then, the learner would learn to be given such.
         expert_episodes: scripted dialogues to clone from; each gives two rows, one a seat.
         erratic_episodes: dialogues of an expert with a partner that names prices at random, half of them from each
             seat; the expert's side is cloned. They show how a price compares with a limit, and nothing else.
@@ -47,11 +69,9 @@ class Settings:
         length_weight: what a turn of twice ``target_words`` costs the learner beside the reward model.
         target_words: a turn of at most so many words costs nothing.
         format_weight: what an invalid turn costs.
-        grpo_steps: steps of GRPO.
-        dialogues: played in each of them.
+        learning: how the learner learns; by default as was measured for the variant.
+        dialogues: played in each step of GRPO.
         group: dialogues of one task, seat and seed.
-        grpo_rate: learning rate of GRPO.
-        beta: weight of the divergence from the clone.
         tasks: held-out tasks; each is played from both seats.
         partner_tasks: held-out tasks against each scripted partner.
         temperatures: of the sharpened clones.
@@ -84,11 +104,9 @@ class Settings:
     length_weight: float = 0.07
     target_words: int = 12
     format_weight: float = 0.1
-    grpo_steps: int = 48
+    learning: Learning | None = None
     dialogues: int = 64
     group: int = 8
-    grpo_rate: float = 6e-4
-    beta: float = 0.02
     tasks: int = 100
     partner_tasks: int = 50
     temperatures: tuple[float, ...] = (0.7, 0.5, 0.3, 0.0)
@@ -108,6 +126,11 @@ class Settings:
             raise ValueError(
                 f"label_episodes: {self.label_episodes} is no multiple of label_group = {self.label_group}"
             )
+
+    @property
+    def grpo(self) -> Learning:
+        """How the learner learns."""
+        return self.learning or (BY_OUTCOME if self.variant == "outcome" else Learning())
 
     def team(self, processes: int) -> int:
         """How many of some processes can share the work: whole groups and equal shares of every batch for each.
@@ -137,7 +160,7 @@ PRESETS: dict[str, Settings] = {
         model_epochs=1.0,
         cloning_batch=8,
         cloning_epochs=1.0,
-        grpo_steps=3,
+        learning=Learning(steps=3),
         dialogues=16,
         tasks=10,
         partner_tasks=5,

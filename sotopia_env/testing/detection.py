@@ -9,7 +9,7 @@ from typing import Any
 from sotopia_env.families import FAMILIES
 from sotopia_env.families.base import Family
 from sotopia_env.resolve import import_attribute, list_names
-from sotopia_env.rewards.judges import Judge
+from sotopia_env.rewards.judges import BY_RULES, Judge
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.testing.families import check_family
 from sotopia_env.testing.judges import check_judge
@@ -65,7 +65,7 @@ def _named(name: str) -> str | None:
     """The kind of a part given by its name; what ships is known by name, and all else is imported."""
     if name in FAMILIES:
         return "family"
-    if name == "rule":
+    if name in BY_RULES:
         return "judge"
     if name in list_names()["rewards"]() or name.startswith("monte-carlo:"):
         return "reward"

@@ -30,7 +30,7 @@ def check_judge(
     """Check that a judge keeps the rules that rewards and tables build on.
 
     Args:
-        judge: ``"rule"``, ``module:attribute``, a ``Judge``, an object with ``score(episode, agent)``, or a function.
+        judge: a name such as ``"rule"``, a ``Judge``, an object with ``score(episode, agent)``, or a function.
         tasks: what it is to judge: whatever ``parallel_env`` takes.
         episodes: how many dialogues it judges, scripted, random and hostile ones each.
         seed: of the dialogues.

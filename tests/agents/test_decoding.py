@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from sotopia_env.agents import decoding
+from sotopia_env.agents import decoding, sequence_states
 from sotopia_env.agents.adapters import add_lora
 from sotopia_env.agents.decoding import Decoder, Sampling, draw
 
@@ -77,6 +77,19 @@ def test_what_is_kept_between_turns_changes_nothing(model: Any) -> None:
         assert [row.ids for row in kept] == [row.ids for row in computed]
         for one, other in zip(kept, computed, strict=True):
             assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+
+
+def test_many_tokens_are_read_in_parts(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [f"dialogue {row}" for row in range(9)]
+    whole = list(dialogue(Decoder(model, STOPS, pad_id=0), 9, 3, keys))
+    rows: list[int] = []
+    model.register_forward_pre_hook(lambda _, __, inputs: rows.append(len(inputs["input_ids"])), with_kwargs=True)
+    monkeypatch.setattr(sequence_states, "_TOKENS_AT_A_TIME", 128)
+    in_parts = list(dialogue(Decoder(model, STOPS, pad_id=0), 9, 3, keys))
+    assert rows[:5] == [2, 2, 2, 2, 1]
+    for one, other in zip(whole, in_parts, strict=True):
+        assert [row.ids for row in one] == [row.ids for row in other]
+        assert [row.logprobs for row in one] == [pytest.approx(row.logprobs, abs=1e-4) for row in other]
 
 
 def test_only_new_tokens_are_computed(model: Any) -> None:

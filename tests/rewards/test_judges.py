@@ -1,9 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 
+from sotopia_env.episodes import Ending, Episode, Turn
+from sotopia_env.families import Bargain
 from sotopia_env.families.base import OpenEnded
-from sotopia_env.rewards import FunctionJudge, Judge, RuleJudge
+from sotopia_env.rewards import FunctionJudge, Judge, RuleJudge, StrictJudge
 from sotopia_env.rewards.judges import as_judge, judged, scores_of
 
 
@@ -20,8 +23,6 @@ def test_a_family_of_ones_own_has_to_be_handed_over(make_episode):
 
 
 def test_only_families_that_are_not_shipped_are_bound(family):
-    from sotopia_env.families import Bargain
-
     assert RuleJudge().for_family(family) == RuleJudge(family)
     assert RuleJudge().for_family(Bargain()) == RuleJudge()
 
@@ -29,6 +30,36 @@ def test_only_families_that_are_not_shipped_are_bound(family):
 def test_open_ended_tasks_cannot_be_judged_by_rule():
     with pytest.raises(ValueError, match="cannot score open-ended tasks"):
         RuleJudge().check(OpenEnded())
+
+
+def test_to_the_strict_judge_a_deal_beyond_the_others_limit_is_none():
+    task = Bargain(zones={"wide": 1.0}).generate(np.random.default_rng(0))
+    hidden = task.scenario.hidden
+    seller = next(seat for seat in range(2) if hidden[seat]["role"] == "seller")
+
+    def judged_at(price, judge):
+        lines = (f"I would give it to you for ${price}.", f"Deal, ${price} it is.")
+        seats = (seller, 1 - seller)
+        turns = [
+            Turn(seat, 0, index, "speak", text) for index, (seat, text) in enumerate(zip(seats, lines, strict=True))
+        ]
+        episode = Episode("e", task, {}, tuple(turns), Ending("agreement"))
+        return as_judge(judge).judge([episode])[0]
+
+    buyers_limit = int(hidden[1 - seller]["limit"])
+    rule, strict = (judged_at(buyers_limit + 5, judge) for judge in ("rule", "strict"))
+    assert (rule.scores["goal"][seller], strict.scores["goal"][seller]) == (10.0, 0.0)
+    assert rule.scores["goal"][1 - seller] == strict.scores["goal"][1 - seller] == 0.0
+    assert "outside its own limit" in strict.evidence["goal"][seller][-1]
+    assert strict.evidence["goal"][1 - seller] == rule.evidence["goal"][1 - seller]
+    assert (strict.judge, strict.latent) == ("strict", rule.latent)
+    rule, strict = (judged_at(buyers_limit - 1, judge) for judge in ("rule", "strict"))
+    assert strict.scores == rule.scores
+
+
+def test_the_strict_judge_says_what_the_rule_judge_says_where_there_are_no_limits(make_episode, family):
+    episode = make_episode("a", "a", "a", "b")
+    assert StrictJudge(family).judge([episode])[0].scores == RuleJudge(family).judge([episode])[0].scores
 
 
 def test_a_function_is_a_judge(make_episode):
@@ -56,8 +87,8 @@ def test_an_object_with_score_is_a_judge(make_episode):
 
 
 def test_what_is_no_judge_is_refused():
-    with pytest.raises(ValueError, match="unknown judge 'strict'"):
-        as_judge("strict")
+    with pytest.raises(ValueError, match="unknown judge 'stern'"):
+        as_judge("stern")
     with pytest.raises(TypeError, match="is no judge"):
         as_judge(3)
 

@@ -54,7 +54,7 @@ def test_the_import_is_measured_in_a_fresh_interpreter() -> None:
 
 def test_a_model_is_measured_or_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark.importlib.util, "find_spec", lambda name: None)
-    measures = [*benchmark.model_rollouts(2), *benchmark.reward_model_passes(1)]
+    measures = [*benchmark.model_rollouts(1, 2), *benchmark.reward_model_passes(1)]
     assert [measure.value for measure in measures] == [None, None, None]
     assert all("pip install sotopia-env[train]" in measure.note for measure in measures)
 
@@ -62,7 +62,7 @@ def test_a_model_is_measured_or_the_reason_is_given(monkeypatch: pytest.MonkeyPa
 def test_a_model_is_measured() -> None:
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
-    ratio, outside = benchmark.model_rollouts(2, singles=1)
+    ratio, outside = benchmark.model_rollouts(1, 2, singles=1)
     (passes,) = benchmark.reward_model_passes(1, dialogues=1, turns=4)
     checked([ratio, outside, passes])
     assert outside.value is not None

@@ -17,7 +17,7 @@ import pytest
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.quickstart import Run, quickstart
-from sotopia_env.training.quickstart_settings import PRESETS, VARIANTS, Settings
+from sotopia_env.training.quickstart_settings import PRESETS, VARIANTS, Learning, Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ TINY = Settings(
     model_epochs=1.0,
     cloning_batch=8,
     cloning_epochs=1.0,
-    grpo_steps=1,
+    learning=Learning(steps=1),
     dialogues=4,
     group=2,
     tasks=2,
@@ -106,7 +106,7 @@ def test_the_small_preset_has_every_stage_of_the_main_job() -> None:
     assert set(small.partners) <= set(main.partners)
     assert small.dialogues % small.group == main.dialogues % main.group == 0
     assert small.expert_episodes < main.expert_episodes
-    assert 0 < small.grpo_steps < main.grpo_steps
+    assert all(0 < small.grpo.steps < replace(main, variant=v).grpo.steps for v in VARIANTS)
 
 
 def test_an_unknown_variant_is_refused_with_those_there_are() -> None:
@@ -151,7 +151,7 @@ def test_the_whole_loop_runs_and_is_skipped_when_it_is_finished(tmp_path: Path) 
     assert report["seed"] == 3
     assert report["versions"]["world bargain"]
     assert report["command"] == "sotopia-env quickstart --out 'a b'"
-    assert report["configuration"]["grpo_steps"] == 1
+    assert report["configuration"]["learning"]["steps"] == 1
     assert [row["partner"] for row in report["partners"]][:2] == ["scripted:firm", "scripted:anchor"]
     assert len(report["sharpening"]) == 1
     assert report["curves"]["cloning"]
