@@ -107,7 +107,7 @@ class Settings:
     learning: Learning | None = None
     dialogues: int = 64
     group: int = 8
-    tasks: int = 100
+    tasks: int = 200
     partner_tasks: int = 50
     temperatures: tuple[float, ...] = (0.7, 0.5, 0.3, 0.0)
     partners: tuple[str, ...] = ("firm", "warm", "anchor", "tit-for-tat", "hostile")
