@@ -80,7 +80,7 @@ def check_run(record: Mapping[str, Any], run: str, folder: Path) -> None:
     """Raise ``ValueError`` where a folder was written by another run than the one at hand."""
     if record.get("run") != run:
         raise ValueError(
-            f"{folder} was written by a run with other data or settings; "
+            f"{folder} was written by a run with other data or settings (the number of processes is one of them); "
             "give another output folder, or remove this one to start anew"
         )
 

@@ -230,7 +230,7 @@ class Run:
     def reward(self) -> R.Reward:
         """What the learner is paid by ``step``."""
         if self.settings.variant == "outcome":
-            return R.Outcome(judge="strict")
+            return R.Outcome(judge=self.settings.judge)
         words, invalid = self.settings.length_weight, self.settings.format_weight
         model: R.Reward = R.RewardModel(str(self.folder / "reward-model"), self.settings.label_weights)
         return (

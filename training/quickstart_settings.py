@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
+from sotopia_env.rewards.judges import as_judge
+
 if TYPE_CHECKING:
     from sotopia_env.rewards.saved_reward_model import Target
 
@@ -44,8 +46,9 @@ class Settings:
     Args:
         variant: ``"paper"``: a reward model learns from labels of expert dialogues, as in Sotopia-RL
             (arXiv 2508.03905); ``"on-policy"``: from labels of the clone's own dialogues; ``"outcome"``: no model, the
-            goal of the whole episode pays the last turn. The judge of that is the ``"strict"`` one: of a partner that
-            takes deals outside its own limit now and then, the learner would learn to be given such.
+            goal of the whole episode pays the last turn.
+        judge: scores that goal. To the ``"strict"`` one, deals outside the partner's limit are none: paid for them,
+            the learner finds out how the clone is brought to take them (``"rule"``).
         expert_episodes: scripted dialogues to clone from; each gives two rows, one a seat.
         erratic_episodes: dialogues of an expert with a partner that names prices at random, half of them from each
             seat; the expert's side is cloned. They show how a price compares with a limit, and nothing else.
@@ -83,6 +86,7 @@ class Settings:
     """
 
     variant: Variant = "on-policy"
+    judge: str = "strict"
     expert_episodes: int = 4_000
     erratic_episodes: int = 12_000
     expert_zones: Mapping[str, float] = field(default_factory=lambda: {"wide": 0.35, "narrow": 0.35, "empty": 0.3})
@@ -118,8 +122,9 @@ class Settings:
         """Refuse what cannot be run.
 
         Raises:
-            ValueError: an unknown variant, or dialogues that make no whole groups.
+            ValueError: an unknown variant or judge, or dialogues that make no whole groups.
         """
+        as_judge(self.judge)
         if self.variant not in VARIANTS:
             raise ValueError(f"variant: {self.variant!r} is none of {', '.join(VARIANTS)}")
         if self.label_group < 1 or self.label_episodes % self.label_group:

@@ -114,6 +114,13 @@ def test_an_unknown_variant_is_refused_with_those_there_are() -> None:
         replace(TINY, variant="papers")  # type: ignore[arg-type]
 
 
+def test_the_outcome_pays_no_deal_that_the_partner_takes_outside_its_limit(tmp_path: Path) -> None:
+    reward = Run(tmp_path / "run", 0, replace(TINY, variant="outcome")).reward()
+    assert [judge.name for judge in reward.judges()] == ["strict"]
+    with pytest.raises(ValueError, match="unknown judge 'stern'"):
+        replace(TINY, judge="stern")
+
+
 def test_the_reward_model_of_the_paper_learns_from_expert_dialogues(tmp_path: Path) -> None:
     run = Run(tmp_path / "run", 0, replace(TINY, variant="paper"))
     played = run.experts()
