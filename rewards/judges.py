@@ -85,8 +85,8 @@ class RuleJudge(Judge):
 class StrictJudge(RuleJudge):
     """The rule judge, for whom a deal that the other side took outside its own limit is no deal: a goal of 0.
 
-    A small partner makes such mistakes, and a learner that is paid for them learns to bring them about: its goal rises
-    by more than 2 of 10 points, none of which is left against a partner that does not.
+    A small partner makes such mistakes, and a learner that is paid for them learns to bring them about
+    (``docs/judges.md`` has the figures).
     """
 
     name = "strict"

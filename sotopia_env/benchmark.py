@@ -246,8 +246,8 @@ def model_rollouts(repeats: int, dialogues: int, model: str = "", singles: int =
 
     play(2, 2)
     # A model uses all cores, so that its time is the clock's.
-    timed = [(play(singles, 1)[0], *play(dialogues, dialogues)) for _ in range(repeats)]
-    one, many, within = (statistics.median(column) for column in zip(*timed, strict=True))
+    rounds = [(play(singles, 1)[0], *play(dialogues, dialogues)) for _ in range(repeats)]
+    one, many, within = (statistics.median(column) for column in zip(*rounds, strict=True))
     ratio = (one / singles) / (many / dialogues)
     note = f"{dialogues} dialogues: {many:.1f} s; one: {one / singles:.2f} s"
     yield Measure(batched, ratio, "x", ">= 8", ratio >= 8, note)
