@@ -273,6 +273,7 @@ class Run:
             Match("clone", clone_policy, clone_policy),
             Match("learner", learner, clone_policy),
             *sharpened(lambda value: self._policy("clone", value), clone_policy, self.settings.temperatures),
+            *self._other_nuclei(clone_policy),
             Match("teacher", TEACHER, TEACHER),
         ]
         against = [
@@ -324,7 +325,8 @@ class Run:
         data |= {
             "seed": self.seed,
             "processes": self.team,
-            "configuration": asdict(self.settings) | {"learning": asdict(self.settings.grpo)},
+            "configuration": asdict(self.settings)
+            | {"learning": asdict(self.settings.grpo), "top_p": self.settings.nucleus},
             "seconds": self._seconds(),
             "curves": {
                 "cloning": read_metrics(self.folder / "clone" / "metrics.jsonl"),
@@ -353,11 +355,18 @@ class Run:
     def _finished(self, model: str) -> bool:
         return (self.folder / model / COMPLETE).exists()
 
-    def _policy(self, name: str, temperature: float = 1.0) -> LocalLM:
+    def _policy(self, name: str, temperature: float = 1.0, top_p: float | None = None) -> LocalLM:
         if name not in self._loaded:
             self._loaded[name] = load_model(self.folder / name)
         label = name if temperature == 1.0 else f"{name}, temperature {temperature:g}"
-        return self._sampling(self._loaded[name], label, temperature)
+        return self._sampling(
+            self._loaded[name], label if top_p is None else f"{label}, nucleus {top_p:g}", temperature, top_p
+        )
+
+    def _other_nuclei(self, partner: LocalLM) -> list[Match]:
+        """Rows of the clone with more or fewer of its tokens: what the learner gains may not be that choice."""
+        others = [top_p for top_p in self.settings.nuclei if top_p != self.settings.nucleus]
+        return [Match(f"clone, nucleus {p:g}", self._policy("clone", top_p=p), partner) for p in others]
 
     def _sampling(
         self, model: LoadedModel | Path, label: str, temperature: float = 1.0, top_p: float | None = None
@@ -366,7 +375,7 @@ class Run:
             model,
             name=label,
             temperature=temperature,
-            top_p=self.settings.top_p if top_p is None else top_p,
+            top_p=self.settings.nucleus if top_p is None else top_p,
             max_new_tokens=self.settings.max_turn_tokens,
         )
 

@@ -78,10 +78,12 @@ class Settings:
         tasks: held-out tasks; each is played from both seats.
         partner_tasks: held-out tasks against each scripted partner.
         temperatures: of the sharpened clones.
+        nuclei: other values of ``top_p`` that the clone is tried at.
         partners: scripted partners of the evaluation, those unseen in cloning among them.
         top_p: clone and learner are played with the most likely tokens that together reach this probability: a model
             of this size, minutes from its first weights, leaves a little probability on every mistake. The learner
-            explores with all of them.
+            explores with all of them. By default 0.9, and 0.7 where the outcome pays: that learner presses its
+            partner, and a partner that gives way by mistake ends a dialogue whose end is not counted.
         max_turn_tokens: length limit of a turn.
     """
 
@@ -114,8 +116,9 @@ class Settings:
     tasks: int = 200
     partner_tasks: int = 50
     temperatures: tuple[float, ...] = (0.7, 0.5, 0.3, 0.0)
+    nuclei: tuple[float, ...] = (0.9, 1.0)
     partners: tuple[str, ...] = ("firm", "warm", "anchor", "tit-for-tat", "hostile")
-    top_p: float = 0.9
+    top_p: float | None = None
     max_turn_tokens: int = 48
 
     def __post_init__(self) -> None:
@@ -136,6 +139,11 @@ class Settings:
     def grpo(self) -> Learning:
         """How the learner learns."""
         return self.learning or (BY_OUTCOME if self.variant == "outcome" else Learning())
+
+    @property
+    def nucleus(self) -> float:
+        """From which probability mass clone and learner are played."""
+        return self.top_p or (0.7 if self.variant == "outcome" else 0.9)
 
     def team(self, processes: int) -> int:
         """How many of some processes can share the work: whole groups and equal shares of every batch for each.
@@ -170,6 +178,7 @@ PRESETS: dict[str, Settings] = {
         tasks=10,
         partner_tasks=5,
         temperatures=(0.5, 0.0),
+        nuclei=(),
         partners=("firm", "anchor"),
     ),
 }

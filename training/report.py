@@ -48,7 +48,7 @@ def write_report(out_dir: str | Path, data: Mapping[str, Any], dialogues: Sequen
               ``curves`` (``{"cloning": rows, "reward_model": rows, "grpo": rows}`` of ``metrics.jsonl``),
               ``reward_model`` (the report of :func:`~sotopia_env.training.reward_modelling.train_reward_model`, where
               such a model paid the learner),
-              ``sharpening`` (summaries of the clone at other temperatures, each with ``difference``, learner - it),
+              ``sharpening`` (summaries of the clone sampled in other ways, each with ``difference``, learner - it),
               ``partners`` (as :func:`~sotopia_env.training.comparison.against_partners` gives them), and
               ``real_input`` (like ``evaluation``, on published tasks).
         dialogues: episodes to read, chosen by a seed.
@@ -110,7 +110,7 @@ def checks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     found.append(_check_above("so it is with deals outside the partner's limit scored as no deal", gain["goal_strict"]))
     sharpest = strongest(data.get("sharpening") or ())
     if sharpest is not None:
-        name = f"the learner's goal is higher than that of the sharpened clone ({sharpest['name']})"
+        name = f"the learner's goal is higher than the clone's, however that is sampled ({sharpest['name']})"
         found.append(_check_above(name, sharpest["difference"]["goal"]))
     for row in data.get("partners") or ():
         if "learner" not in row:

@@ -217,8 +217,8 @@ def _sharpening(data: Mapping[str, Any]) -> str:
     heads = ("", "episodes", "goal", "goal, strict", "deal rate", "share given a deal", "invalid turns", "learner − it")
     return (
         "<p>A policy can gain by drawing its likelier tokens more often, without having learnt anything. So the clone "
-        "plays at other temperatures too, against itself at the usual one.</p>"
-        + _figure(chart, "Goal of the clone at several temperatures, and of the learner.")
+        "plays at other temperatures, and from more or fewer of its tokens, too, against itself as usual.</p>"
+        + _figure(chart, "Goal of the clone however it is sampled, and of the learner.")
         + _table(heads, body)
     )
 

@@ -35,6 +35,7 @@ TINY = Settings(
     tasks=2,
     partner_tasks=2,
     temperatures=(0.0,),
+    nuclei=(1.0,),
     partners=("firm", "anchor"),
     max_turn_tokens=6,
 )
@@ -160,7 +161,7 @@ def test_the_whole_loop_runs_and_is_skipped_when_it_is_finished(tmp_path: Path) 
     assert report["command"] == "sotopia-env quickstart --out 'a b'"
     assert report["configuration"]["learning"]["steps"] == 1
     assert [row["partner"] for row in report["partners"]][:2] == ["scripted:firm", "scripted:anchor"]
-    assert len(report["sharpening"]) == 1
+    assert len(report["sharpening"]) == 2
     assert report["curves"]["cloning"]
     assert report["curves"]["reward_model"]
     assert report["curves"]["grpo"]
