@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -325,8 +324,7 @@ class Run:
         data |= {
             "seed": self.seed,
             "processes": self.team,
-            "configuration": asdict(self.settings)
-            | {"learning": asdict(self.settings.grpo), "top_p": self.settings.nucleus},
+            "configuration": self.settings.described(),
             "seconds": self._seconds(),
             "curves": {
                 "cloning": read_metrics(self.folder / "clone" / "metrics.jsonl"),
@@ -432,7 +430,7 @@ class Run:
     def _claim(self) -> None:
         self._loaded: dict[str, LoadedModel] = {}
         path = self.folder / "run.json"
-        mine = json.loads(json.dumps({"seed": self.seed, "settings": asdict(self.settings)}))
+        mine = json.loads(json.dumps({"seed": self.seed, "settings": self.settings.described()}))
         if not path.exists():
             write_json(path, mine)
             return

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sotopia_env.rewards.judges import as_judge
 
@@ -143,7 +143,9 @@ class Settings:
     @property
     def nucleus(self) -> float:
         """From which probability mass clone and learner are played."""
-        return self.top_p or (0.7 if self.variant == "outcome" else 0.9)
+        if self.top_p is not None:
+            return self.top_p
+        return 0.7 if self.variant == "outcome" else 0.9
 
     def team(self, processes: int) -> int:
         """How many of some processes can share the work: whole groups and equal shares of every batch for each.
@@ -157,6 +159,11 @@ class Settings:
             shares.append(self.model_batch // (1 if self.variant == "paper" else self.label_group))
         common = math.gcd(*shares)
         return max(n for n in range(1, max(1, processes) + 1) if common % n == 0)
+
+    def described(self) -> dict[str, Any]:
+        """All of it as plain data, what follows from the variant filled in."""
+        filled_in = {"learning": asdict(self.grpo), "top_p": self.nucleus, "label_target": self.target}
+        return asdict(self) | filled_in
 
     @property
     def target(self) -> Target:

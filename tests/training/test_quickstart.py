@@ -115,6 +115,11 @@ def test_an_unknown_variant_is_refused_with_those_there_are() -> None:
         replace(TINY, variant="papers")  # type: ignore[arg-type]
 
 
+def test_the_nucleus_follows_from_the_variant_where_it_is_not_given() -> None:
+    assert Settings(variant="outcome").nucleus < Settings(variant="on-policy").nucleus
+    assert Settings(variant="outcome", top_p=1.0).nucleus == 1.0
+
+
 def test_the_outcome_pays_no_deal_that_the_partner_takes_outside_its_limit(tmp_path: Path) -> None:
     reward = Run(tmp_path / "run", 0, replace(TINY, variant="outcome")).reward()
     assert [judge.name for judge in reward.judges()] == ["strict"]
