@@ -83,7 +83,7 @@ class Settings:
         top_p: clone and learner are played with the most likely tokens that together reach this probability: a model
             of this size, minutes from its first weights, leaves a little probability on every mistake. The learner
             explores with all of them. By default 0.9, and 0.7 where the outcome pays: that learner presses its
-            partner, and a partner that gives way by mistake ends a dialogue whose end is not counted.
+            partner, and one that gives way by mistake ends a dialogue that then earns nothing.
         max_turn_tokens: length limit of a turn.
     """
 
