@@ -357,14 +357,13 @@ class Run:
         if name not in self._loaded:
             self._loaded[name] = load_model(self.folder / name)
         label = name if temperature == 1.0 else f"{name}, temperature {temperature:g}"
-        return self._sampling(
-            self._loaded[name], label if top_p is None else f"{label}, nucleus {top_p:g}", temperature, top_p
-        )
+        label = label if top_p is None else f"{label}, nucleus {top_p:g}"
+        return self._sampling(self._loaded[name], label, temperature, top_p)
 
     def _other_nuclei(self, partner: LocalLM) -> list[Match]:
         """Rows of the clone with more or fewer of its tokens: what the learner gains may not be that choice."""
-        others = [top_p for top_p in self.settings.nuclei if top_p != self.settings.nucleus]
-        return [Match(f"clone, nucleus {p:g}", self._policy("clone", top_p=p), partner) for p in others]
+        others = [self._policy("clone", top_p=p) for p in self.settings.nuclei if p != self.settings.nucleus]
+        return [Match(policy.name, policy, partner) for policy in others]
 
     def _sampling(
         self, model: LoadedModel | Path, label: str, temperature: float = 1.0, top_p: float | None = None
