@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.actions import NONE, Action, read_action, speak
-from sotopia_env.agents.scripted import generator
+from sotopia_env.agents.scripted.policy import generator
 from sotopia_env.policies import Context, Decision, Observation
 
 

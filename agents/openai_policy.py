@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from sotopia_env.actions import NONE, Action
-from sotopia_env.agents.endpoint import KINDS, OPENAI_URL, Endpoint, Failure, Reply, Request
-from sotopia_env.agents.ledger import Usage
-from sotopia_env.agents.scripted import generator
+from sotopia_env.agents.endpoint.call_log import Usage
+from sotopia_env.agents.endpoint.client import KINDS, OPENAI_URL, Endpoint, Failure, Reply, Request
+from sotopia_env.agents.scripted.policy import generator
 from sotopia_env.policies import Context, Decision, Observation
 from sotopia_env.rendering import messages, parse_output
 

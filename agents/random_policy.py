@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sotopia_env.actions import ACTION_TYPES, Action
-from sotopia_env.agents.scripted import generator
+from sotopia_env.agents.scripted.policy import generator
 from sotopia_env.policies import Context, Decision, Observation
 
 _SUBJECTS = ("I", "we", "you", "someone", "my neighbour", "the other side")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sotopia_env.agents.erratic import erratic
 from sotopia_env.agents.functions import FunctionPolicy
 from sotopia_env.agents.random_policy import RandomPolicy
-from sotopia_env.agents.scripted import ChangingPolicy, MixedPolicy, ScriptedPolicy
-from sotopia_env.agents.traits import CLONED, PRESETS
+from sotopia_env.agents.scripted.erratic import erratic
+from sotopia_env.agents.scripted.policy import ChangingPolicy, MixedPolicy, ScriptedPolicy
+from sotopia_env.agents.scripted.traits import CLONED, PRESETS
+from sotopia_env.names import import_attribute
 from sotopia_env.policies import Policy
-from sotopia_env.resolve import import_attribute
 
 
 def policy_names() -> list[str]:

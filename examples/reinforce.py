@@ -26,7 +26,7 @@ from sotopia_env import training
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
-from sotopia_env.training.corpus import corpus
+from sotopia_env.training.batches import corpus
 
 SEATS = ("agent_0", "agent_1")
 REWARD = R.Outcome("episode", dimensions={"goal": 1, "relationship": 1, "knowledge": 1}, name="outcome")

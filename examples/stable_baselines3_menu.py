@@ -22,8 +22,8 @@ from supersuit.vector.sb3_vector_wrapper import SB3VecEnvWrapper
 import sotopia_env
 from sotopia_env.agents import PRESETS
 from sotopia_env.menu import MenuPolicy, MenuWrapper
-from sotopia_env.partners import WithPartners
 from sotopia_env.training.scripted_table import draw_scripts
+from sotopia_env.wrappers.partners import WithPartners
 
 SEATS = ("agent_0", "agent_1")
 # Without empty zones: where no deal could suit both, the goal is unknown and there is nothing to learn.

@@ -16,7 +16,7 @@ from sotopia_env import rewards as R
 from sotopia_env import training
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel
-from sotopia_env.training.corpus import corpus
+from sotopia_env.training.batches import corpus
 from sotopia_env.training.evaluation import draw_tasks
 
 DIMENSIONS = ("goal", "relationship", "knowledge")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sotopia_env.episodes import Episode
-from sotopia_env.rewards.judges import judged
+from sotopia_env.rewards.judges.base import judged
 from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.utterances import Utterances, combine
 

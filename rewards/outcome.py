@@ -9,10 +9,27 @@ from typing import Any
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families.base import Family
 from sotopia_env.rewards.designs import DESIGNS, Timing
-from sotopia_env.rewards.dimensions import Scale, check_weights
-from sotopia_env.rewards.judges import Judge, as_judge
-from sotopia_env.rewards.scored import ScoredReward
+from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
+from sotopia_env.rewards.judges.base import Judge, as_judge, scores_of
+from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.utterances import Utterances, first_open_turn
+
+
+class ScoredReward(Reward):
+    """A reward of G, the weighted mean of a judge's scores. A subclass has the fields judge, dimensions and scale."""
+
+    judge: Any
+    dimensions: Mapping[str, float]
+    scale: Scale
+
+    def score(self, episode: Episode, agent: str) -> float | None:
+        """G of one agent in a finished, judged episode."""
+        judgement = self.judge.judgement_of(episode)
+        return weighted_score(scores_of(judgement, episode.agents.index(agent)), self.dimensions, self.scale)
+
+    def outcome(self, episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
+        """G, and 0 for an agent that never had a turn."""
+        return [{a: self.score(e, a) if e.own_turns(a) else 0.0 for a in e.agents} for e in episodes]
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.families.bargain import scoring
+from sotopia_env.families import conduct
 from sotopia_env.rewards.designs import Kind, Timing
-from sotopia_env.rewards.faces import pay
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.utterances import Utterances, by_agent
+from sotopia_env.rewards.wrappers.api import pay
 
 _WORD = re.compile(r"\w+")
 
@@ -206,7 +206,7 @@ class SecretPenalty(HistoryReward):
         costs: list[float | None] = []
         for turn in episode.turns:
             seat = turn.seat
-            score, _ = scoring.secret([turn], secrets[seat])
+            score, _ = conduct.secret([turn], secrets[seat])
             worst = min(told[seat], 0.0 if score is None else score)
             if turn.global_index >= start:
                 costs.append(self.weight * (worst - told[seat]) / 10)

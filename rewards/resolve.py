@@ -6,27 +6,37 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sotopia_env.resolve import import_attribute
-from sotopia_env.rewards.attribution import Attribution
-from sotopia_env.rewards.attribution_designs import ATTRIBUTION_DESIGNS
-from sotopia_env.rewards.designs import DESIGNS
-from sotopia_env.rewards.monte_carlo import MonteCarlo
-from sotopia_env.rewards.outcome import Outcome
-from sotopia_env.rewards.progress import Progress
-from sotopia_env.rewards.reward import Reward, Sum, as_reward
-from sotopia_env.rewards.shapley import Shapley
+from sotopia_env.names import from_table, import_attribute
+from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, DESIGNS
+from sotopia_env.rewards.reward import Reward, as_reward, from_spec
 
-_MONTE_CARLO = "monte-carlo"
-_SHAPLEY = "shapley"
-_PROGRESS = ("progress", "progress-paper")
-_MODEL = "model"
+BY_NAME = {
+    "progress": "sotopia_env.rewards:Progress",
+    "length": "sotopia_env.rewards:LengthPenalty",
+    "format": "sotopia_env.rewards:FormatPenalty",
+    "repetition": "sotopia_env.rewards:RepetitionPenalty",
+    "secret": "sotopia_env.rewards:SecretPenalty",
+}
+"""Rewards that need nothing but their name."""
+
+WITH_ARGUMENT = {
+    "monte-carlo": ("sotopia_env.rewards:MonteCarlo", "POLICY", "a policy that continues episodes"),
+    "shapley": ("sotopia_env.rewards:Shapley", "POLICY", "a policy that says turns anew"),
+    "model": ("sotopia_env.rewards:RewardModel", "FOLDER", "the folder of a trained reward model"),
+}
+"""Rewards whose name goes on with what they need: ``kind:argument``."""
+
+_OUTCOME, _ATTRIBUTION = "sotopia_env.rewards:Outcome", "sotopia_env.rewards:Attribution"
+_PAPER = "progress-paper"
+_EXAMPLES = {"POLICY": "scripted:warm", "FOLDER": "runs/rm"}
 _TERM = re.compile(r"\s*(?:(?P<weight>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*\*)?\s*(?P<name>\S.*?)\s*")
 
 
 def reward_names() -> list[str]:
     """The names :func:`get_reward` knows."""
-    with_argument = (f"{_MONTE_CARLO}:POLICY", f"{_SHAPLEY}:POLICY", f"{_MODEL}:FOLDER")
-    return [*DESIGNS, *ATTRIBUTION_DESIGNS, *_PROGRESS, *with_argument, *_penalties()]
+    first, *penalties = BY_NAME
+    with_argument = [f"{kind}:{argument}" for kind, (_, argument, _) in WITH_ARGUMENT.items()]
+    return [*DESIGNS, *ATTRIBUTION_DESIGNS, first, _PAPER, *with_argument, *penalties]
 
 
 def get_reward(given: Any) -> Reward:
@@ -46,53 +56,30 @@ def get_reward(given: Any) -> Reward:
         TypeError: the object is no reward.
     """
     if isinstance(given, Mapping):
-        return _from_spec(given)
+        return from_spec(given)
     if isinstance(given, str):
         if given in DESIGNS:
-            return Outcome(given)
+            return import_attribute(_OUTCOME)(given)
         if given in ATTRIBUTION_DESIGNS:
-            return Attribution(given)
-        if given in _PROGRESS:
-            return Progress(paper=given == _PROGRESS[1])
+            return import_attribute(_ATTRIBUTION)(given)
+        if given == _PAPER:
+            return from_table(BY_NAME, "progress")(paper=True)
         if (terms := _terms(given)) is not None:
             return sum(terms[1:], terms[0])
-        if given in (penalties := _penalties()):
-            return as_reward(penalties[given]())
-        kind, _, policy = given.partition(":")
-        if kind == _MODEL:
-            return _model(policy)
-        if kind == _MONTE_CARLO:
-            if not policy:
-                raise ValueError("monte-carlo needs a policy that continues episodes: 'monte-carlo:scripted:warm'")
-            return MonteCarlo([policy])
-        if kind == _SHAPLEY:
-            if not policy:
-                raise ValueError("shapley needs a policy that says turns anew: 'shapley:scripted:warm'")
-            return Shapley([policy])
+        if given in BY_NAME:
+            return as_reward(from_table(BY_NAME, given)())
+        kind, _, argument = given.partition(":")
+        if kind in WITH_ARGUMENT:
+            path, what, needed = WITH_ARGUMENT[kind]
+            if not argument:
+                raise ValueError(f"{kind} needs {needed}: '{kind}:{_EXAMPLES[what]}'")
+            return import_attribute(path)([argument] if what == "POLICY" else argument)
         if ":" not in given:
             raise ValueError(f"unknown reward {given!r}; one of {', '.join(reward_names())}, or module:attribute")
         given = import_attribute(given)
     if isinstance(given, type) and issubclass(given, Reward):
         given = given()
     return as_reward(given)
-
-
-def _model(folder: str) -> Reward:
-    """A trained reward model."""
-    # It has a wrapper of its own, and the wrapper reads names: it stands above this file.
-    from sotopia_env.rewards.reward_model import RewardModel
-
-    if not folder:
-        raise ValueError("model needs the folder of a trained reward model: 'model:runs/rm'")
-    return RewardModel(folder)
-
-
-def _penalties() -> dict[str, type[Reward]]:
-    """The penalties by name, with their default arguments."""
-    # Penalties wrap environments, and the wrapper reads names: they stand above this file.
-    from sotopia_env.rewards import penalties as P
-
-    return {made.name: made for made in (P.LengthPenalty, P.FormatPenalty, P.RepetitionPenalty, P.SecretPenalty)}
 
 
 def _terms(text: str) -> list[Reward] | None:
@@ -103,18 +90,3 @@ def _terms(text: str) -> list[Reward] | None:
     if None in terms:
         raise ValueError(f"reward {text!r}: a sum is written 'episode + 0.5 * length'")
     return [float(term["weight"] or 1.0) * get_reward(term["name"]) for term in terms if term is not None]
-
-
-def _from_spec(spec: Mapping[str, Any]) -> Reward:
-    if "type" not in spec:
-        raise ValueError(f"a spec of a reward names its type; got the fields {', '.join(map(str, spec))}")
-    found = import_attribute(str(spec["type"]))
-    if not (isinstance(found, type) and issubclass(found, Reward)):
-        raise TypeError(f"type: {spec['type']!r} is no reward")
-    if found is Sum:
-        return Sum(tuple((float(weight), get_reward(part)) for weight, part in spec["terms"]))
-    return found(**{name: _read(value) for name, value in spec.items() if name != "type"})
-
-
-def _read(value: Any) -> Any:
-    return get_reward(value) if isinstance(value, Mapping) and "type" in value else value

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families.base import Family
-from sotopia_env.resolve import import_attribute
+from sotopia_env.names import import_attribute, public_path
 from sotopia_env.rewards.designs import Kind, Timing
-from sotopia_env.rewards.judges import Judge, RuleJudge, judged
+from sotopia_env.rewards.judges.base import Judge, RuleJudge, judged
 from sotopia_env.rewards.utterances import Utterances, combine, in_order, number_or_none
 from sotopia_env.tasks import Task
 
@@ -219,7 +219,7 @@ class Sum(Reward):
 
     def spec(self) -> dict[str, Any]:
         """Weights and specs of the parts."""
-        return {"type": _path(Sum), "terms": [[weight, part.spec()] for weight, part in self.terms]}
+        return {"type": public_path(Sum), "terms": [[weight, part.spec()] for weight, part in self.terms]}
 
     def _shared(self, flag: str) -> Any:
         values = {getattr(part, flag) for _, part in self.terms}
@@ -307,13 +307,28 @@ def _plain(value: Any, field: str) -> Any:
         return {str(key): _plain(item, field) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item, field) for item in value]
-    path = _path(value)
+    path = public_path(value)
     if path is None:
         raise ValueError(f"{field}: {value!r:.80} cannot be written as text; give it by name or module:attribute")
     return path
 
 
-def _path(value: Any) -> str | None:
-    name = getattr(value, "__qualname__", "")
-    # A lambda, a local function and a bound method cannot be imported again.
-    return f"{value.__module__}:{name}" if name.isidentifier() else None
+def from_spec(spec: Mapping[str, Any]) -> Reward:
+    """Returns the reward that ``Reward.spec`` described.
+
+    Raises:
+        ValueError: the spec names no type, or none that can be imported.
+        TypeError: its type is no reward.
+    """
+    if "type" not in spec:
+        raise ValueError(f"a spec of a reward names its type; got the fields {', '.join(map(str, spec))}")
+    found = import_attribute(str(spec["type"]))
+    if not (isinstance(found, type) and issubclass(found, Reward)):
+        raise TypeError(f"type: {spec['type']!r} is no reward")
+    if found is Sum:
+        return Sum(tuple((float(weight), from_spec(part)) for weight, part in spec["terms"]))
+    return found(**{name: _read(value) for name, value in spec.items() if name != "type"})
+
+
+def _read(value: Any) -> Any:
+    return from_spec(value) if isinstance(value, Mapping) and "type" in value else value

@@ -13,11 +13,11 @@ from typing import Any
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families.base import Family
 from sotopia_env.rewards.designs import Kind, Timing
-from sotopia_env.rewards.faces import pay
-from sotopia_env.rewards.judges import Judge
+from sotopia_env.rewards.judges.base import Judge
 from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.reward import Reward, weighted_sum
 from sotopia_env.rewards.utterances import Utterances, combine
+from sotopia_env.rewards.wrappers.api import pay
 from sotopia_env.tasks import Task
 
 

@@ -3,19 +3,17 @@
 from sotopia_env.actions import ACTION_TYPES, Action, do, gesture, leave, speak
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families import Bargain, Family
-from sotopia_env.make import env, parallel_env, raw_env
+from sotopia_env.make import env, parallel_env, raw_env, register_environments
 from sotopia_env.policies import Context, Decision, Policy
 from sotopia_env.published import load_published, load_tasks
-from sotopia_env.registration import register_environments
 from sotopia_env.rendering import render
 from sotopia_env.resolve import make_policy
-from sotopia_env.rollouts import rollout
-from sotopia_env.single_agent import SotopiaEnv
-from sotopia_env.storage import load_episodes, save_episodes
+from sotopia_env.rollouts.rollout import rollout
+from sotopia_env.storage.episodes import load_episodes, save_episodes
 from sotopia_env.tasks import Character, Scenario, Task
+from sotopia_env.version import __version__
 from sotopia_env.views import View, view
-
-__version__ = "0.1.0"
+from sotopia_env.wrappers.single_agent import SotopiaEnv
 
 __all__ = [
     "ACTION_TYPES",

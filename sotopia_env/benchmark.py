@@ -31,7 +31,7 @@ from sotopia_env.published import load_tasks
 from sotopia_env.published.files import DATA_VARIABLE
 from sotopia_env.rendering import output_text
 from sotopia_env.resolve import make_policy
-from sotopia_env.rollouts import rollout
+from sotopia_env.rollouts.rollout import rollout
 
 TEXTS = ("I think we could talk about something else.", "Yes, I would like that, and so would my brother.")
 """What a fixed policy says: no price, so that only the turn limit ends an episode."""
@@ -260,10 +260,10 @@ def reward_model_passes(repeats: int, model: str = "", dialogues: int = 4, turns
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
         yield Measure(name, None, note="torch and transformers are not installed: pip install sotopia-env[train]")
         return
-    from sotopia_env.rewards.normalizers import fit_normalizer
-    from sotopia_env.rewards.reward_model import RewardModel
-    from sotopia_env.rewards.saved_reward_model import Description, save_reward_model
-    from sotopia_env.rewards.value_heads import ValueHeads
+    from sotopia_env.rewards.reward_model.heads import ValueHeads
+    from sotopia_env.rewards.reward_model.normalizers import fit_normalizer
+    from sotopia_env.rewards.reward_model.reward import RewardModel
+    from sotopia_env.rewards.reward_model.saved import Description, save_reward_model
 
     played = []
     for seed in range(dialogues):

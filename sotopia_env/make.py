@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium
+import pettingzoo
 from pettingzoo import ParallelEnv
 
-from sotopia_env.aec import OrderEnforcing, SotopiaAECEnv
 from sotopia_env.environment import SotopiaParallelEnv
-from sotopia_env.resolve import family_and_tasks
+from sotopia_env.families import FAMILIES, PUBLISHED
+from sotopia_env.families.resolve import family_and_tasks
+from sotopia_env.wrappers.aec import OrderEnforcing, SotopiaAECEnv
 
 INTERFACES = ("dict", "text", "menu")
 
@@ -94,7 +97,7 @@ def with_interface(env: Any, interface: str) -> Any:
     if interface == "dict":
         return env
     if interface == "text":
-        from sotopia_env.text_interface import TextWrapper
+        from sotopia_env.wrappers.text import TextWrapper
 
         return TextWrapper(env)
     if interface == "menu":
@@ -102,3 +105,27 @@ def with_interface(env: Any, interface: str) -> Any:
 
         return MenuWrapper(env)
     raise ValueError(f"interface: {interface!r} is none of {', '.join(INTERFACES)}")
+
+
+IDS = {
+    f"sotopia/{''.join(part.capitalize() for part in name.split('-'))}-v0": name
+    for name in FAMILIES
+    if name not in PUBLISHED
+}
+"""One id for each family that draws its own tasks, with the family's name."""
+
+
+def register_environments() -> None:
+    """Register the ids that are not registered yet."""
+    for name, family in IDS.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(
+                name, entry_point="sotopia_env.wrappers.single_agent:SotopiaEnv", kwargs={"family": family}
+            )
+    if not hasattr(pettingzoo, "register"):
+        return
+    registries = {"parallel": pettingzoo.parallel_registry, "aec": pettingzoo.aec_registry}
+    for kind, entry_point in (("parallel", "sotopia_env.make:parallel_env"), ("aec", "sotopia_env.make:env")):
+        for name, family in IDS.items():
+            if name not in registries[kind]:
+                pettingzoo.register(kind, name, entry_point=entry_point, kwargs={"tasks": family})

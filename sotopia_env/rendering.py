@@ -13,10 +13,12 @@ import json
 import re
 from typing import Any
 
+from sotopia_env import rendering, views
 from sotopia_env.actions import ACTION_TYPES, NONE, Action, read_action
-from sotopia_env.episodes import seat_of
+from sotopia_env.episodes import Episode, Turn, seat_of
 from sotopia_env.policies import Observation
 from sotopia_env.sotopia_style import UNKNOWN, Opening, biography, opening_text, turn_text
+from sotopia_env.turns import cycles_of
 from sotopia_env.views import Entry, View, indented, parse_transcript
 
 STYLES = ("native", "sotopia")
@@ -234,3 +236,41 @@ def labels(participants: str) -> dict[str, str]:
         else:
             found[agent] = name if name and names.count(name) == 1 else f"{name} ({agent})".strip()
     return found
+
+
+def chat_of(episode: Episode, agent: str) -> list[rendering.Message]:
+    """The whole chat of one seat, what others said after its last turn included.
+
+    Raises:
+        ValueError: the episode is longer than the transcript of an observation, so that its first turns are lost.
+    """
+    observation = {
+        **views.static_observation(episode.task, seat_of(agent)),
+        "transcript": views.transcript(episode.turns, seat_of(agent)),
+    }
+    chat = rendering.messages(observation)
+    if sum(message["role"] == "assistant" for message in chat) != len(episode.own_turns(agent)):
+        raise ValueError(
+            f"episode {episode.key!r}: its text does not fit into the transcript of an observation; "
+            "leave it out, or train on episodes with a smaller max_cycles"
+        )
+    return chat
+
+
+def own_chat(episode: Episode, agent: str) -> list[rendering.Message]:
+    """The chat of one seat, up to its last own turn, however long."""
+    chat = _chat(episode, agent)
+    while chat and chat[-1]["role"] != "assistant":
+        chat.pop()
+    return chat
+
+
+def _chat(episode: Episode, agent: str) -> list[rendering.Message]:
+    """The chat of one seat as far as it went."""
+    seat = seat_of(agent)
+    seen: list[Turn] = []
+    for cycle in cycles_of(episode.turns, episode.config.get("action_order", "round-robin")):
+        # Those who act at the same time have not seen each other's turns.
+        seen += sorted((turn for turn in cycle if views.sees(seat, turn)), key=lambda turn: turn.seat != seat)
+    transcript = "\n".join(views.entry_text(turn) for turn in seen)
+    return rendering.messages({**views.static_observation(episode.task, seat), "transcript": transcript})

@@ -1,97 +1,23 @@
-"""From names to things: families, policies and rewards given as a name, ``module:attribute``, or the object itself.
-
-The one place of the core that reaches into the layers above it, and only inside functions.
-"""
+"""What the core takes from the layers above it by name: policies, reward wrappers, and the lists of names."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-from sotopia_env.families.base import Family, UserFamily
+from sotopia_env.families import FAMILIES, PUBLISHED
+from sotopia_env.families.base import SPLITS
+from sotopia_env.names import from_table
 from sotopia_env.policies import Policy
-from sotopia_env.tasks import Task
 
-
-def import_attribute(text: str) -> Any:
-    """The object behind ``module:attribute``."""
-    module, _, attribute = text.partition(":")
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{text!r}: no module {error.name!r}; is it on the Python path?") from error
-    try:
-        return getattr(found, attribute)
-    except AttributeError as error:
-        raise ValueError(f"{text!r}: module {module!r} has no attribute {attribute!r}") from error
-
-
-def as_family(given: Any) -> Family:
-    """A family from a name (``"bargain"``), ``module:attribute``, a class, or an object with generate and score."""
-    from sotopia_env.families import FAMILIES
-
-    if isinstance(given, str):
-        if given in FAMILIES:
-            return FAMILIES[given]()
-        if ":" not in given:
-            raise ValueError(f"unknown family {given!r}; one of {', '.join(FAMILIES)}, or module:attribute")
-        given = import_attribute(given)
-    if isinstance(given, type):
-        given = given()
-    if isinstance(given, Family):
-        return given
-    missing = [name for name in ("generate", "score") if not callable(getattr(given, name, None))]
-    if missing:
-        raise TypeError(f"{given!r:.80} is no family: it has no {' and no '.join(missing)}")
-    return UserFamily(given)
-
-
-def family_and_tasks(given: Any, split: str, family: Any = None) -> tuple[Family, Sequence[Task] | None, str]:
-    """What the first argument of ``parallel_env`` means.
-
-    Args:
-        given: a family in any form, a name with its split (``"bargain:test"``), the published tasks by name
-            (``"sotopia:hard"``), a path of a task file, or tasks.
-        split: the split, where ``given`` names none.
-        family: of fixed tasks, in any form, where it is not the one they name.
-
-    Returns:
-        The family, fixed tasks or ``None``, and the split.
-    """
-    from sotopia_env.families import FAMILIES, PUBLISHED, family_of_all
-    from sotopia_env.families.base import SPLITS
-
-    if isinstance(given, Task):
-        given = [given]
-    if isinstance(given, Path) or (isinstance(given, str) and given.endswith((".json", ".jsonl"))):
-        from sotopia_env.published import load_tasks
-
-        given = load_tasks(given)
-    if isinstance(given, str):
-        name, _, wanted = given.partition(":")
-        if name in PUBLISHED:
-            from sotopia_env.published import load_named
-
-            given = load_named(given)
-        elif name in FAMILIES:
-            split = wanted or split
-            if split not in SPLITS:
-                raise ValueError(f"{given!r}: {split!r} is no split; one of {', '.join(SPLITS)}")
-            return as_family(name), None, split
-        elif ":" not in given and Path(given).exists():
-            from sotopia_env.published import load_tasks
-
-            given = load_tasks(given)
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        if not given:
-            raise ValueError("the list of tasks is empty")
-        strange = next((task for task in given if not isinstance(task, Task)), None)
-        if strange is not None:
-            raise TypeError(f"a list of tasks holds a {type(strange).__name__}; load a file's tasks with load_tasks")
-        return family_of_all(given) if family is None else as_family(family), tuple(given), split
-    return as_family(given), None, split
+ABOVE = {
+    "policy": "sotopia_env.agents.resolve:make_policy",
+    "policies": "sotopia_env.agents.resolve:policy_names",
+    "rewards": "sotopia_env.rewards:reward_names",
+    "judges": "sotopia_env.rewards.judges:judge_names",
+    "wrapper": "sotopia_env.rewards:RewardWrapper",
+}
+"""Imported when it is first asked for: the core knows nothing of the layers above it but these names."""
 
 
 def make_policy(given: Any, **options: Any) -> Policy:
@@ -101,31 +27,20 @@ def make_policy(given: Any, **options: Any) -> Policy:
         given: see above; a function takes ``(observation, rng)`` and returns an action or a ``str``.
         options: passed to the policy's constructor.
     """
-    from sotopia_env.agents import resolve as agents
-
-    return agents.make_policy(given, **options)
+    return from_table(ABOVE, "policy")(given, **options)
 
 
 def list_names() -> dict[str, Callable[[], list[str]]]:
     """For each kind of slot, a function that lists the names it takes."""
-    from sotopia_env.agents.resolve import policy_names
-    from sotopia_env.families import FAMILIES, PUBLISHED
-    from sotopia_env.families.base import SPLITS
     from sotopia_env.published import published_names
-    from sotopia_env.rewards import reward_names
-    from sotopia_env.rewards.judges import judge_names
 
     generated = [name for name in FAMILIES if name not in PUBLISHED]
     return {
         "tasks": lambda: [*(f"{name}:{split}" for name in generated for split in SPLITS), *published_names()],
-        "policies": policy_names,
-        "rewards": reward_names,
-        "judges": judge_names,
+        **{kind: from_table(ABOVE, kind) for kind in ("policies", "rewards", "judges")},
     }
 
 
 def wrap_reward(env: Any, reward: Any) -> Any:
     """An environment whose ``step`` pays ``reward``."""
-    from sotopia_env.rewards import RewardWrapper
-
-    return RewardWrapper(env, reward)
+    return from_table(ABOVE, "wrapper")(env, reward)

@@ -15,7 +15,6 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
-    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -29,29 +28,12 @@ from pydantic import (
 
 from sotopia_env.actions import ACTION_TYPES
 from sotopia_env.episodes import FORMAT_VERSION, Episode
+from sotopia_env.errors import RecordError
 from sotopia_env.spaces import MAX_PROFILE
 from sotopia_env.tasks import RELATIONSHIPS, Task
 
 MAX_SEATS = 5
 """Most agents of one task."""
-
-
-class DataWarning(UserWarning):
-    """A part of a file was skipped or mended."""
-
-
-class RecordError(ValueError):
-    """A record of a file that cannot be used.
-
-    Args:
-        where: file, line or key, and id of the record.
-        problem: the field, what is wrong with it, and what would be right.
-    """
-
-    def __init__(self, where: str, problem: str) -> None:
-        super().__init__(f"{where}: {problem}")
-        self.where = where
-        self.problem = problem
 
 
 def _relationship(given: Any) -> Any:
@@ -244,71 +226,6 @@ def _record_model(kind: Any) -> type[BaseModel]:
 def _episode_model() -> type[BaseModel]:
     """The record of an episode, made when the first is read: an import should be quick."""
     return _record_model(Episode)
-
-
-class PublishedRecord(BaseModel):
-    """One of Sotopia's records, in any of its published spellings. Fields that no task needs are passed over."""
-
-    id: Id
-
-
-class PublishedScenario(PublishedRecord):
-    """An ``EnvironmentProfile`` of Sotopia."""
-
-    id: Id = Field(validation_alias=AliasChoices("env_id", "pk"))
-    codename: OptionalText = ""
-    source: OptionalText = ""
-    scenario: Annotated[Text, StringConstraints(min_length=1)]
-    agent_goals: Annotated[list[Text], Field(min_length=2, max_length=MAX_SEATS)]
-    relationship: Relationship
-
-
-class PublishedCharacter(PublishedRecord):
-    """An ``AgentProfile`` of Sotopia."""
-
-    id: Id = Field(validation_alias=AliasChoices("agent_id", "pk"))
-    first_name: Annotated[Name, Field(min_length=1)]
-    last_name: Annotated[Name, BeforeValidator(_text)] = ""
-    age: OptionalAge = None
-    occupation: OptionalText = ""
-    gender: OptionalText = ""
-    gender_pronoun: OptionalText = ""
-    public_info: OptionalText = ""
-    moral_values: OptionalTexts = []
-    schwartz_personal_values: OptionalTexts = []
-    personality_and_values: OptionalText = ""
-    decision_making_style: OptionalText = ""
-    secret: OptionalText = ""
-
-    @model_validator(mode="after")
-    def _fits(self) -> PublishedCharacter:
-        _check_length(self)
-        return self
-
-
-class PublishedPairing(PublishedRecord):
-    """An ``EnvAgentComboStorage`` of Sotopia: a scenario and who plays it."""
-
-    id: Id = Field(validation_alias=AliasChoices("combo_id", "pk"))
-    env_id: Id
-    agent_ids: Annotated[list[Id], Field(min_length=2, max_length=MAX_SEATS)]
-
-
-class PublishedList(PublishedRecord):
-    """An ``EnvironmentList`` of Sotopia: scenarios, each with the seat that is evaluated."""
-
-    id: Id = Field(validation_alias=AliasChoices("pk", "list_id"))
-    name: Id
-    environments: list[Id]
-    agent_index: list[int]
-
-    @model_validator(mode="after")
-    def _one_seat_per_entry(self) -> PublishedList:
-        if len(self.agent_index) != len(self.environments):
-            raise ValueError(
-                f"agent_index: {len(self.agent_index)} seats for {len(self.environments)} environments; give one each"
-            )
-        return self
 
 
 Model = TypeVar("Model", bound=BaseModel)

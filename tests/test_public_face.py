@@ -163,7 +163,7 @@ def test_a_learner_is_trained_against_a_directory(tmp_path: Path) -> None:
     from sotopia_env import training
     from sotopia_env.agents.embedded import build_embedded_model
     from sotopia_env.agents.loading import LoadedModel
-    from sotopia_env.training.corpus import corpus
+    from sotopia_env.training.batches import corpus
 
     written = corpus(sotopia_env.rollout("bargain", "scripted:mixed", num_episodes=4))
     model = str(tmp_path / "bc")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sotopia_env.training.grpo import GRPOTrainer
     from sotopia_env.training.grpo_config import GRPOConfig
     from sotopia_env.training.report import write_report
-    from sotopia_env.training.reward_model_config import RewardModelConfig
-    from sotopia_env.training.reward_modelling import train_reward_model
+    from sotopia_env.training.reward_modelling.config import RewardModelConfig
+    from sotopia_env.training.reward_modelling.train import train_reward_model
     from sotopia_env.training.rollout_func import dialogue_return, group_dataset, make_rollout_func, play_groups
 
 _HOMES = {
@@ -25,8 +25,8 @@ _HOMES = {
     "collate": "batches",
     "CloningConfig": "behaviour_cloning",
     "clone": "behaviour_cloning",
-    "RewardModelConfig": "reward_model_config",
-    "train_reward_model": "reward_modelling",
+    "RewardModelConfig": "reward_modelling.config",
+    "train_reward_model": "reward_modelling.train",
     "GRPOConfig": "grpo_config",
     "GRPOTrainer": "grpo",
     "dialogue_return": "rollout_func",

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
-from sotopia_env import rendering, views
 from sotopia_env.agents.chat_encoding import ChatEncoder
-from sotopia_env.episodes import Episode, seat_of
+from sotopia_env.episodes import Episode
 from sotopia_env.policies import TokenTrace
+from sotopia_env.rendering import chat_of
 
 Traces = Mapping[tuple[str, str], Sequence[TokenTrace]]
 """Token traces beside the episodes: ``{(episode key, agent): [one per own turn]}``, as ``rollout`` fills them."""
@@ -181,25 +181,6 @@ def traced_row(episode: Episode, agent: str, traces: Sequence[TokenTrace]) -> Ro
     return Row(ids, own_mask, own_index, len(traces), logprobs if known else None, cut)
 
 
-def chat_of(episode: Episode, agent: str) -> list[rendering.Message]:
-    """The whole chat of one seat, what others said after its last turn included.
-
-    Raises:
-        ValueError: the episode is longer than the transcript of an observation, so that its first turns are lost.
-    """
-    observation = {
-        **views.static_observation(episode.task, seat_of(agent)),
-        "transcript": views.transcript(episode.turns, seat_of(agent)),
-    }
-    chat = rendering.messages(observation)
-    if sum(message["role"] == "assistant" for message in chat) != len(episode.own_turns(agent)):
-        raise ValueError(
-            f"episode {episode.key!r}: its text does not fit into the transcript of an observation; "
-            "leave it out, or train on episodes with a smaller max_cycles"
-        )
-    return chat
-
-
 def tokenizer_for(episodes: Sequence[Episode]) -> PreTrainedTokenizerBase:
     """The embedded model's tokenizer, made for the words of some episodes."""
     from sotopia_env.agents.embedded import build_tokenizer
@@ -228,3 +209,10 @@ def _rewards(episodes: Sequence[Episode], agents: Sequence[str]) -> dict[str, Te
 def _padded(rows: Sequence[Sequence[float]], value: float) -> Tensor:
     dtype = torch.float32 if isinstance(value, float) else torch.long
     return pad_sequence([torch.tensor(row, dtype=dtype) for row in rows], batch_first=True, padding_value=value)
+
+
+def corpus(episodes: Sequence[Episode]) -> list[str]:
+    """What the models of all seats read and write in some episodes."""
+    return [
+        message["content"] for episode in episodes for agent in episode.agents for message in chat_of(episode, agent)
+    ]

@@ -32,9 +32,9 @@ from sotopia_env.training.checkpoints import (
     settings,
     write_json,
 )
+from sotopia_env.training.cpu import fill_in_machine, on_cpu, selected_logits
 from sotopia_env.training.data_parallel import through
 from sotopia_env.training.optimizer import WithMuon
-from sotopia_env.training.small_machines import fill_in_machine, on_cpu, selected_logits
 
 
 @dataclass

@@ -16,23 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from sotopia_env.agreement import opening, update
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, Turn, agent_name
 from sotopia_env.families import language
 from sotopia_env.families.bargain import Bargain
+from sotopia_env.families.bargain.agreement import opening, update
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
-from sotopia_env.rollouts import episode_seed, play, rollout, turn_generator
+from sotopia_env.rollouts.lockstep import play
+from sotopia_env.rollouts.rollout import rollout
+from sotopia_env.rollouts.seeds import episode_seed, turn_generator
+from sotopia_env.statistics import Estimate, FloatArray, bounds, cluster_totals, interval, resampled_totals
 from sotopia_env.training.probes import Additions, Probe, Schedule, spoken
-from sotopia_env.training.statistics import (
-    Estimate,
-    FloatArray,
-    bounds,
-    cluster_totals,
-    interval,
-    resampled_totals,
-)
 
 TEACHER = "scripted:mixed"
 INSERTIONS: Mapping[str, Additions] = {

@@ -17,13 +17,13 @@ from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards.dimensions import read_weights
-from sotopia_env.storage import load_episodes
+from sotopia_env.storage.episodes import load_episodes
+from sotopia_env.training.batches import corpus
 from sotopia_env.training.behaviour_cloning import CloningConfig, clone
-from sotopia_env.training.corpus import corpus
-from sotopia_env.training.reward_labels import labels_of
-from sotopia_env.training.reward_model_config import RewardModelConfig
-from sotopia_env.training.reward_model_report import report_table
-from sotopia_env.training.reward_modelling import REPORT, train_reward_model
+from sotopia_env.training.reward_modelling.config import RewardModelConfig
+from sotopia_env.training.reward_modelling.labels import labels_of
+from sotopia_env.training.reward_modelling.report import report_table
+from sotopia_env.training.reward_modelling.train import REPORT, train_reward_model
 
 
 def read_settings(kind: type[Any], out: Path, config: Path | None, extra: Sequence[str], seed: int) -> Any:

@@ -14,15 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sotopia_env.rewards.dimensions import DIMENSIONS
+from sotopia_env.statistics import Estimate, FloatArray, bounds, cluster_totals, paired_difference, resampled_totals
 from sotopia_env.training.results import Evaluation, Result
-from sotopia_env.training.statistics import (
-    Estimate,
-    FloatArray,
-    bounds,
-    cluster_totals,
-    paired_difference,
-    resampled_totals,
-)
 
 Pair = tuple[Result, Result]
 

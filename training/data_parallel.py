@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from sotopia_env.team import Team
+from sotopia_env.rollouts.workers import Team
 
 
 def launch(processes: int, function: Callable[..., Any], *arguments: Any) -> Any:

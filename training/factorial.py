@@ -18,11 +18,11 @@ import numpy as np
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.families.base import Family
 from sotopia_env.families.divide import Divide
+from sotopia_env.statistics import Estimate, interval
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks, evaluate
 from sotopia_env.training.probes import Additions, Probe, Schedule
 from sotopia_env.training.results import Result
-from sotopia_env.training.statistics import Estimate, interval
 
 FACTORS = ("ask", "courtesy", "filler")
 

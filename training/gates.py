@@ -17,11 +17,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from sotopia_env.statistics import paired_difference
 from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
 from sotopia_env.training.factorial import CELLS, PARTNER, checked_world, factorial
 from sotopia_env.training.probes import Schedule
 from sotopia_env.training.results import summarise
-from sotopia_env.training.statistics import paired_difference
 
 MARGIN = 0.3
 """Two goals that differ by less count as the same: a 90 % interval inside it shows equivalence at the level of 5 %."""

@@ -39,6 +39,7 @@ from sotopia_env.training.checkpoints import (
     settings,
     write_json,
 )
+from sotopia_env.training.cpu import on_cpu, selected_logits, without_autocast
 from sotopia_env.training.data_parallel import through
 from sotopia_env.training.dialogue_metrics import averages, dialogue_values
 from sotopia_env.training.estimators import Estimator, RunningBaseline, get_estimator
@@ -53,7 +54,6 @@ from sotopia_env.training.rollout_func import (
     learner_of,
     paying_wrapper,
 )
-from sotopia_env.training.small_machines import on_cpu, selected_logits, without_autocast
 
 RUNNING_BASELINE = "running_baseline_{rank}.json"
 

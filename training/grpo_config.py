@@ -7,7 +7,7 @@ from typing import Any
 
 import trl
 
-from sotopia_env.training.small_machines import fill_in_machine
+from sotopia_env.training.cpu import fill_in_machine
 
 
 @dataclass

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sotopia_env.actions import Action, speak
-from sotopia_env.agents import division_phrases, phrases
-from sotopia_env.agents.division_talk import read_division_brief
-from sotopia_env.agents.reading import first_person, read_brief
-from sotopia_env.agents.scripted import decide, generator
-from sotopia_env.agents.traits import Traits
+from sotopia_env.agents.scripted import division_phrases, phrases
+from sotopia_env.agents.scripted.division_talk import read_division_brief
+from sotopia_env.agents.scripted.policy import decide, generator
+from sotopia_env.agents.scripted.reading import first_person, read_brief
+from sotopia_env.agents.scripted.traits import Traits
 from sotopia_env.families import language
 from sotopia_env.policies import Context, Decision, Observation
 

@@ -23,28 +23,28 @@ from sotopia_env import rewards as R
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
-from sotopia_env.agents.traits import CLONED
+from sotopia_env.agents.scripted.traits import CLONED
 from sotopia_env.episodes import Episode
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.make import parallel_env
 from sotopia_env.published import load_tasks
-from sotopia_env.rollouts import rollout
-from sotopia_env.storage import load_episodes
+from sotopia_env.rollouts.rollout import rollout
+from sotopia_env.storage.episodes import load_episodes
 from sotopia_env.tasks import Task
+from sotopia_env.training.batches import corpus
 from sotopia_env.training.behaviour_cloning import CloningConfig, clone
 from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.checkpoints import COMPLETE, write_json
 from sotopia_env.training.comparison import against_partners, difference, table
-from sotopia_env.training.corpus import corpus
 from sotopia_env.training.data_parallel import launch, wait_for_everyone, world
 from sotopia_env.training.evaluation import Evaluation, Match, draw_tasks, evaluate, sharpened
 from sotopia_env.training.grpo import GRPOTrainer
 from sotopia_env.training.grpo_config import GRPOConfig
 from sotopia_env.training.quickstart_settings import PRESETS, Settings
 from sotopia_env.training.report import checks, write_report
-from sotopia_env.training.reward_labels import labels_of
-from sotopia_env.training.reward_model_config import RewardModelConfig
-from sotopia_env.training.reward_modelling import REPORT, train_reward_model
+from sotopia_env.training.reward_modelling.config import RewardModelConfig
+from sotopia_env.training.reward_modelling.labels import labels_of
+from sotopia_env.training.reward_modelling.train import REPORT, train_reward_model
 
 TEACHER = "scripted:mixed"
 ERRATIC = "erratic"

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from sotopia_env.rewards.judges import as_judge
+from sotopia_env.rewards.judges.base import as_judge
 
 if TYPE_CHECKING:
-    from sotopia_env.rewards.saved_reward_model import Target
+    from sotopia_env.rewards.reward_model.saved import Target
 
 Variant = Literal["paper", "on-policy", "outcome"]
 """What pays the learner: a reward model of expert dialogues, one of the clone's own dialogues, or the outcome."""

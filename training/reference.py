@@ -17,7 +17,7 @@ from torch import Tensor
 from sotopia_env.agents.adapters import using_adapter
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
-from sotopia_env.training.small_machines import selected_logprobs
+from sotopia_env.training.cpu import selected_logprobs
 
 PARTNER_ADAPTER = "partner"
 """Name of the frozen adapter on the learner's model, where partner and learner share a base."""

@@ -46,7 +46,7 @@ def write_report(out_dir: str | Path, data: Mapping[str, Any], dialogues: Sequen
             * ``seed`` and ``seconds`` (``{stage: seconds}``; ``total`` is their sum where it is not given);
             * optional: ``versions`` (:func:`versions` by default), ``command``, ``configuration``,
               ``curves`` (``{"cloning": rows, "reward_model": rows, "grpo": rows}`` of ``metrics.jsonl``),
-              ``reward_model`` (the report of :func:`~sotopia_env.training.reward_modelling.train_reward_model`, where
+              ``reward_model`` (the report of :func:`~sotopia_env.training.train_reward_model`, where
               such a model paid the learner),
               ``sharpening`` (summaries of the clone sampled in other ways, each with ``difference``, learner - it),
               ``partners`` (as :func:`~sotopia_env.training.comparison.against_partners` gives them), and

@@ -12,7 +12,7 @@ import numpy as np
 
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.rewards.dimensions import DIMENSIONS
-from sotopia_env.training.statistics import Estimate, interval
+from sotopia_env.statistics import Estimate, interval
 
 
 @dataclass(frozen=True)

@@ -19,28 +19,29 @@ from typing import Any
 from rich.console import Console
 
 import sotopia_env
+from sotopia_env.agents.endpoint.calls import Usage
 from sotopia_env.episodes import Episode
+from sotopia_env.families.resolve import family_and_tasks
 from sotopia_env.make import parallel_env
-from sotopia_env.manifest import describe_run, redacted
 from sotopia_env.policies import Policy
-from sotopia_env.resolve import family_and_tasks, make_policy
-from sotopia_env.rewards.asked_models import askers
-from sotopia_env.rewards.attribution import Attribution, mean_scores
-from sotopia_env.rewards.audit import AuditedTurn, collect_audit
-from sotopia_env.rewards.audit_numbers import Numbers, numbers_of, split_audit, true_advantages
-from sotopia_env.rewards.exploits import ATTACKS, PLAIN
-from sotopia_env.rewards.fidelity import fidelity
-from sotopia_env.rewards.measured_attributors import MonteCarloAttributor
-from sotopia_env.rewards.model_calls import Usage
-from sotopia_env.rewards.monte_carlo import MonteCarlo
+from sotopia_env.resolve import make_policy
+from sotopia_env.rewards.attribution.measured import MonteCarloAttributor
+from sotopia_env.rewards.attribution.reward import Attribution, mean_scores
+from sotopia_env.rewards.audit.attackers import ATTACKS, PLAIN
+from sotopia_env.rewards.audit.collect import AuditedTurn, collect_audit
+from sotopia_env.rewards.audit.exploitability import exploits, play_attacks
+from sotopia_env.rewards.audit.fidelity import fidelity
+from sotopia_env.rewards.audit.numbers import Numbers, numbers_of, split_audit, true_advantages
+from sotopia_env.rewards.credit.monte_carlo import MonteCarlo
+from sotopia_env.rewards.credit.shapley import Shapley
+from sotopia_env.rewards.model_usage import askers
 from sotopia_env.rewards.resolve import get_reward, reward_names
 from sotopia_env.rewards.reward import Reward, weighted_sum
-from sotopia_env.rewards.reward_model import RewardModel
-from sotopia_env.rewards.shapley import Shapley
-from sotopia_env.rollouts import episode_seed
+from sotopia_env.rewards.reward_model.reward import RewardModel
+from sotopia_env.rollouts.manifest import describe_run, redacted
+from sotopia_env.rollouts.seeds import episode_seed
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks
-from sotopia_env.training.exploitability import exploits, play_attacks
 from sotopia_env.training.reward_card_controls import (
     checks,
     labelled_twice,

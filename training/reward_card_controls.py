@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.rewards.audit import AuditedTurn
-from sotopia_env.rewards.audit_numbers import Numbers, numbers_of
-from sotopia_env.rewards.audit_table import AuditTable
-from sotopia_env.rewards.bootstrap import bounds, correlation, known, pair_sums
-from sotopia_env.rewards.continuations import ContinuationReward
+from sotopia_env.rewards.audit.collect import AuditedTurn
+from sotopia_env.rewards.audit.numbers import AuditTable, Numbers, numbers_of
+from sotopia_env.rewards.credit.continuations import ContinuationReward
 from sotopia_env.rewards.reward import FunctionReward, Reward, weighted_sum
+from sotopia_env.statistics import bounds, correlation, finite_or_none, pair_sums
 
 _INNER = frozenset({"reward", "attributor", "credit", "truth", "potential"})
 """Arguments of rewards and attributors that may play on themselves."""
@@ -107,7 +106,7 @@ def sibling_difference(
         found.append(correlation(table.weights_BC @ sums))
     difference_B = found[0] - found[1]
     low, high = bounds(difference_B[1:], table.weights_BC.shape[1])
-    return {"mean": known(difference_B[0]), "low": low, "high": high}
+    return {"mean": finite_or_none(difference_B[0]), "low": low, "high": high}
 
 
 def checks(data: Mapping[str, Any]) -> list[dict[str, Any]]:

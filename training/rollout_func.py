@@ -20,8 +20,9 @@ from sotopia_env.episodes import Episode, agent_name
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rewards import RewardWrapper
-from sotopia_env.rewards.wrapper import paid_at_the_end
-from sotopia_env.rollouts import Traces, play
+from sotopia_env.rewards.wrappers.base import paid_at_the_end
+from sotopia_env.rollouts.lockstep import play
+from sotopia_env.rollouts.rollout import Traces
 from sotopia_env.training.batches import Row, traced_row
 from sotopia_env.training.estimators import RewardPart
 

@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sotopia_env.agents.traits import CLONED, PRESETS
+from sotopia_env.agents.scripted.traits import CLONED, PRESETS
 from sotopia_env.families import FAMILIES
 from sotopia_env.families.base import Family
 from sotopia_env.rewards.dimensions import DIMENSIONS

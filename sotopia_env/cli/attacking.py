@@ -16,7 +16,7 @@ from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
 
 if TYPE_CHECKING:
     from sotopia_env.episodes import Episode
-    from sotopia_env.rewards.attack_report import AttackReport, Shift
+    from sotopia_env.rewards.judges.injections import AttackReport, Shift
 
 
 def attack_judge(
@@ -42,10 +42,10 @@ def attack_judge(
 ) -> None:
     """Say by how much a judge's scores move when an agent gives it orders, fakes the record, or hides words."""
     with clear_errors("replies that came are in the cache"):
-        from sotopia_env.agents.ledger import Ledger
-        from sotopia_env.rewards.asked_models import models_of
-        from sotopia_env.rewards.attack_report import attack_variants, measure_attacks
-        from sotopia_env.rewards.judges import as_judge
+        from sotopia_env.agents.endpoint.call_log import Ledger
+        from sotopia_env.rewards.judges.base import as_judge
+        from sotopia_env.rewards.judges.injections import attack_variants, measure_attacks
+        from sotopia_env.rewards.model_usage import models_of
 
         if place not in ("start", "end"):
             raise ValueError(f"--place {place!r} is neither start nor end")
@@ -80,8 +80,8 @@ def attack_judge(
 
 
 def _episodes(source: Path | None, on: str, number: int, seed: int) -> list[Episode]:
-    from sotopia_env.rollouts import rollout
-    from sotopia_env.storage import load_episodes
+    from sotopia_env.rollouts.rollout import rollout
+    from sotopia_env.storage.episodes import load_episodes
 
     if source is None:
         return rollout(on, "scripted:mixed", num_episodes=number, seed=seed)

@@ -11,16 +11,13 @@ import typer
 import sotopia_env
 from sotopia_env.cli import (
     attacking,
-    auditing,
     checking,
-    comparing,
     convert,
     evaluating,
-    measuring,
-    play,
     playing,
     quickstart,
     relabeling,
+    rewards,
     training,
     worlds,
 )
@@ -29,20 +26,20 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command(name="quickstart")(quickstart.run_quickstart)
 app.command(name="list")(playing.list_names)
 app.command(name="rollout")(playing.rollout)
-app.command(name="play")(play.play)
+app.command(name="play")(playing.play)
 app.add_typer(training.train, name="train")
 app.command(name="evaluate")(evaluating.evaluate)
-app.command(name="compare")(comparing.compare)
+app.command(name="compare")(rewards.compare)
 app.command(name="check")(checking.check)
 app.command(name="gates")(worlds.gates)
 app.command(name="table")(worlds.scripted_table)
 app.command(name="relabel")(relabeling.relabel)
 app.command(name="attack-judge")(attacking.attack_judge)
-app.command(name="audit")(auditing.audit)
-app.command(name="fidelity")(auditing.fidelity)
-app.command(name="audit-model")(auditing.audit_model)
+app.command(name="audit")(rewards.audit)
+app.command(name="fidelity")(rewards.fidelity)
+app.command(name="audit-model")(rewards.audit_model)
 app.command(name="convert")(convert.convert)
-app.command(name="measure-agreement")(measuring.measure_agreement)
+app.command(name="measure-agreement")(worlds.measure_agreement)
 
 
 def _print_version(wanted: bool) -> None:

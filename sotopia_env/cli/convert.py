@@ -39,7 +39,7 @@ def convert(
         from sotopia_env.published.pairs import save_pairs, training_pairs
         from sotopia_env.published.writing import save_published
         from sotopia_env.rendering import PROMPT
-        from sotopia_env.storage import save_episodes
+        from sotopia_env.storage.episodes import save_episodes
 
         if to not in FORMATS:
             raise ValueError(f"--format {to!r} is none of {', '.join(FORMATS)}")
@@ -54,7 +54,7 @@ def convert(
         elif to == "sotopia":
             written = f"{save_published(episodes, out, judge)} episodes"
         elif to == "parquet":
-            from sotopia_env.parquet import save_parquet
+            from sotopia_env.storage.parquet import save_parquet
 
             save_parquet(episodes, out)
             written = f"{len(episodes)} episodes"
@@ -68,7 +68,7 @@ def _read(source: str, profiles: str | None) -> list[Episode]:
     """Episodes of the package's own format or of a published one."""
     from sotopia_env.published import load_published, load_tasks
     from sotopia_env.published.files import DATA_VARIABLE
-    from sotopia_env.storage import load_episodes
+    from sotopia_env.storage.episodes import load_episodes
 
     path = Path(source).expanduser()
     if path.suffix == ".parquet" or (path.is_file() and _is_own(path)):

@@ -14,7 +14,7 @@ import typer
 from sotopia_env.cli.common import stderr
 
 if TYPE_CHECKING:
-    from sotopia_env.agents.ledger import Ledger
+    from sotopia_env.agents.endpoint.call_log import Ledger
     from sotopia_env.rewards import CallEstimate
 
 Cache = Annotated[

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.rule import Rule
 from rich.table import Table
+from rich.text import Text
 
 from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+from sotopia_env.episodes import Episode, agent_name, seat_of
 
 
 def list_names(
@@ -50,7 +56,7 @@ def rollout(
 ) -> None:
     """Play episodes and judge them by rule."""
     with clear_errors("finished episodes are in the file, and the same command goes on" if out else None):
-        from sotopia_env.rollouts import rollout as play
+        from sotopia_env.rollouts.rollout import rollout as play
 
         episodes = play(
             tasks,
@@ -90,3 +96,109 @@ def _summary(episodes: list[Any]) -> dict[str, Any]:
     invalid = sum(turn.invalid is not None for episode in episodes for turn in episode.turns)
     counted = dict(endings.most_common())
     return {"episodes": len(episodes), "endings": counted, "invalid_turns": invalid, "scores": means}
+
+
+def play(
+    tasks: Annotated[str, typer.Argument(help="A family, with its split (bargain:test), or a file of tasks.")],
+    policies: Annotated[list[str], typer.Argument(help="Who sits on the other seats: one for all, or one for each.")],
+    seat: Annotated[int, typer.Option(help="Your seat.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides the task and the draws of the other side.")] = 0,
+    task: Annotated[str | None, typer.Option(help="Id of a task in the file; else the seed chooses one.")] = None,
+    max_cycles: Annotated[int | None, typer.Option(help="Turn limit; the task's own by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON lines that the episode is added to.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sit at the table yourself; afterwards the judge gives its scores and reasons."""
+    console = Console(stderr=as_json, highlight=False)
+    with clear_errors("nothing was saved"):
+        from sotopia_env.agents.human import HumanPolicy
+
+        human = HumanPolicy(console=console, read=None if as_json else _line_reader())
+        try:
+            episode = _played(human, tasks, policies, seat, seed, task, max_cycles, out)
+        except RuntimeError as error:
+            if not isinstance(error.__cause__, EOFError):
+                raise
+            console.print(f"\n{error.__cause__}: nothing was saved")
+            raise typer.Exit(1) from None
+        if not human.turns_taken:
+            console.print(f"Episode {episode.key} was played before; this is how it ended.")
+        _show_end(human, console, episode, seat)
+        if out is not None:
+            console.print(Text(f"Episode {episode.key} is in {out}"), soft_wrap=True)
+        if as_json:
+            print_json({"episode": episode.key, "judgement": asdict(episode.judgements[-1])})
+
+
+def _line_reader() -> Callable[[str], str] | None:
+    """``input`` with line editing, which it has in a terminal once ``readline`` is imported."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return None
+    with suppress(ImportError):
+        import readline  # noqa: F401
+    return input
+
+
+def _played(
+    human: Any,
+    tasks: str,
+    policies: list[str],
+    seat: int,
+    seed: int,
+    task: str | None,
+    max_cycles: int | None,
+    out: Path | None,
+) -> Episode:
+    from sotopia_env.families.resolve import family_and_tasks
+    from sotopia_env.make import parallel_env
+    from sotopia_env.resolve import make_policy
+    from sotopia_env.rollouts.rollout import rollout
+
+    _, fixed, _ = family_and_tasks(tasks, "train")
+    given: Any = tasks
+    if fixed is not None:
+        chosen = [one for one in fixed if one.id == task] if task is not None else [fixed[seed % len(fixed)]]
+        if not chosen:
+            raise ValueError(f"--task {task!r} is none of the {len(fixed)} tasks of {tasks}")
+        given = chosen[:1]
+    elif task is not None:
+        raise ValueError(f"--task: the tasks of {tasks} are drawn by the seed; give another --seed")
+    num_seats = len(parallel_env(given).possible_agents)
+    if not 0 <= seat < num_seats:
+        raise ValueError(f"--seat {seat}: there are the seats 0 to {num_seats - 1}")
+    if len(policies) not in (1, num_seats - 1):
+        raise ValueError(f"{len(policies)} policies for {num_seats - 1} other seats; give one for all or one for each")
+    made = [make_policy(policy) for policy in policies]
+    seated = made * (num_seats - 1) if len(made) == 1 else made
+    seated.insert(seat, human)
+    return rollout(given, seated, num_episodes=1, seed=seed, max_cycles=max_cycles, out=out)[0]
+
+
+def _show_end(human: Any, console: Console, episode: Episode, seat: int) -> None:
+    """What the others did last, how it ended, and what the judge says of it, with its evidence."""
+    from sotopia_env.agents.human import speaker_names, visible
+    from sotopia_env.views import parse_transcript, static_observation, transcript
+
+    participants = static_observation(episode.task, seat)["participants"]
+    own = episode.own_turns(agent_name(seat))
+    last = own[-1].global_index if own and human.turns_taken else -1
+    human.show([e for e in parse_transcript(transcript(episode.turns, seat)) if e.index > last], participants)
+    ending = episode.ending
+    detail = ", ".join(f"{name} {value}" for name, value in ending.detail.items()) if ending else ""
+    how = "" if ending is None else ending.reason.replace("_", " ") + (f" ({detail})" if detail else "")
+    console.print(Rule(Text(f"The end: {how}")))
+    if not episode.judgements:
+        return
+    judgement = episode.judgements[-1]
+    names = [name + (" (you)" if seat_of(agent) == seat else "") for agent, name in speaker_names(participants).items()]
+    table = Table(title=f"Scores of the judge {judgement.judge} {judgement.version}", title_justify="left")
+    table.add_column("dimension")
+    for name in names:
+        table.add_column(Text(name), justify="right")
+    for dimension, values in judgement.scores.items():
+        table.add_row(dimension, *("unknown" if value is None else f"{value + 0.0:.2f}" for value in values))
+    console.print(table)
+    for dimension, by_seat in judgement.evidence.items():
+        for name, findings in zip(names, by_seat, strict=True):
+            for finding in findings:
+                console.print(Text(f"{dimension}, {name}: ", style="bold").append(visible(finding), style="not bold"))

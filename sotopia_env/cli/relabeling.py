@@ -17,10 +17,10 @@ from sotopia_env.cli.common import AsJson, clear_errors, print_json, stderr
 
 if TYPE_CHECKING:
     from sotopia_env.episodes import Episode
-    from sotopia_env.locks import ProcessLocks
-    from sotopia_env.manifest import Manifest
     from sotopia_env.rewards import Reward
-    from sotopia_env.storage import EpisodeWriter
+    from sotopia_env.rollouts.manifest import Manifest
+    from sotopia_env.storage.episodes import EpisodeWriter
+    from sotopia_env.storage.locks import ProcessLocks
 
 
 def relabel(
@@ -54,11 +54,11 @@ def relabel(
     For training rows: sotopia-env convert OUT rows.jsonl --format reward --reward NAME.
     """
     with clear_errors("finished episodes are in the file, and the same command goes on"):
-        from sotopia_env.agents.ledger import Ledger
-        from sotopia_env.rewards.asked_models import estimates, graded_by
+        from sotopia_env.agents.endpoint.call_log import Ledger
         from sotopia_env.rewards.dimensions import read_weights
+        from sotopia_env.rewards.model_usage import estimates, graded_by
         from sotopia_env.rewards.resolve import get_reward
-        from sotopia_env.storage import load_episodes
+        from sotopia_env.storage.episodes import load_episodes
 
         _check_paths(source, out, batch_size)
         counted = Ledger(ledger)
@@ -107,15 +107,15 @@ class _Job:
 
     def left(self) -> list[Episode]:
         """The episodes that the file does not hold yet; it is only read."""
-        from sotopia_env.storage import load_episodes
+        from sotopia_env.storage.episodes import load_episodes
 
         held = {e.key for e in load_episodes(self.out)} if self.out.exists() and self.out.stat().st_size else set()
         return [episode for episode in self.episodes if episode.key not in held]
 
     def run(self) -> dict[str, Any]:
         """Pay what is missing, until all is done or the budget is used up."""
-        from sotopia_env.rewards.asked_models import estimates
-        from sotopia_env.storage import EpisodeWriter, locks_beside
+        from sotopia_env.rewards.model_usage import estimates
+        from sotopia_env.storage.episodes import EpisodeWriter, locks_beside
 
         order = {episode.key: place for place, episode in enumerate(self.episodes)}
         locks = locks_beside(self.out)
@@ -133,7 +133,7 @@ class _Job:
 
     def report(self, summary: Mapping[str, Any], as_json: bool) -> None:
         """Say what was done."""
-        from sotopia_env.rewards.asked_models import askers, failures_of
+        from sotopia_env.rewards.model_usage import askers, failures_of
 
         if askers(self.reward):
             models.print_bill(summary, failures_of(self.reward))
@@ -153,7 +153,7 @@ class _Job:
     def _pay(self, missing: Sequence[Episode], done: int, writer: EpisodeWriter) -> int:
         """Write the episodes, batch by batch; how many are left when the budget ends it."""
         from sotopia_env.rewards import relabel as relabelled
-        from sotopia_env.rewards.asked_models import out_of_budget
+        from sotopia_env.rewards.model_usage import out_of_budget
 
         written = 0
         for batch in _with_progress(_batches(missing, self.batch_size), done, len(self.episodes)):
@@ -172,8 +172,8 @@ class _Job:
 @contextmanager
 def _session(job: _Job, locks: ProcessLocks, writer: EpisodeWriter) -> Iterator[Manifest]:
     """The manifest beside the file, which tells whether it is the same reward that goes on."""
-    from sotopia_env.manifest import Manifest, as_stored
-    from sotopia_env.rewards.asked_models import identity
+    from sotopia_env.rewards.model_usage import identity
+    from sotopia_env.rollouts.manifest import Manifest, as_stored
 
     manifest = Manifest(job.out, locks, made="paid")
     run = as_stored({"reward": identity(job.reward), "cached_only": job.cached_only})

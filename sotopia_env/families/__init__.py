@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from functools import cache
 
 from sotopia_env.families.bargain import Bargain
-from sotopia_env.families.base import SPLITS, Family, OpenEnded, UserFamily
-from sotopia_env.families.craigslist import Craigslist
-from sotopia_env.families.deal_or_no_deal import DealOrNoDeal
+from sotopia_env.families.bargain.craigslist import Craigslist
+from sotopia_env.families.base import SPLITS, Family, MixedFamily, OpenEnded, UserFamily
 from sotopia_env.families.divide import Divide
+from sotopia_env.families.divide.deal_or_no_deal import DealOrNoDeal
 from sotopia_env.families.mini import Mini
-from sotopia_env.families.mixed import MixedFamily
 from sotopia_env.families.mutual_friends import MutualFriends
 from sotopia_env.tasks import Task
 

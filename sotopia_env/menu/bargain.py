@@ -9,7 +9,7 @@ quarter, a half, all of the way.
 from __future__ import annotations
 
 from sotopia_env.actions import do, leave
-from sotopia_env.agents.reading import Brief, Talk, first_person, read_brief, read_talk
+from sotopia_env.agents.scripted.reading import Brief, Talk, first_person, read_brief, read_talk
 from sotopia_env.menu import phrases
 from sotopia_env.menu.acts import Act, proposals
 from sotopia_env.menu.cues import Hearing, may_act, saturated

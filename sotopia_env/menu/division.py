@@ -10,15 +10,15 @@ from __future__ import annotations
 import numpy as np
 
 from sotopia_env.actions import do, leave
-from sotopia_env.agents.dividing import best_for_both, partner_weights
-from sotopia_env.agents.division_talk import (
+from sotopia_env.agents.scripted.dividing import best_for_both, partner_weights
+from sotopia_env.agents.scripted.division_talk import (
     DivisionBrief,
     DivisionTalk,
     read_division_brief,
     read_division_talk,
 )
-from sotopia_env.agents.reading import first_person
-from sotopia_env.division_items import Counts, complement, listed
+from sotopia_env.agents.scripted.reading import first_person
+from sotopia_env.families.divide.items import Counts, complement, listed
 from sotopia_env.menu import phrases
 from sotopia_env.menu.acts import PROPOSALS, Act, proposals
 from sotopia_env.menu.cues import Hearing, may_act, saturated

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from sotopia_env.actions import leave
-from sotopia_env.agents.befriending import Talk, read_talk
+from sotopia_env.agents.scripted.befriending import Talk, read_talk
 from sotopia_env.families.mutual_friends.catalogue import phrase
 from sotopia_env.families.mutual_friends.tables import Friend, read_table
 from sotopia_env.menu import phrases

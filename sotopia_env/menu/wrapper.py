@@ -34,7 +34,7 @@ from sotopia_env.environment import StepResult
 from sotopia_env.menu.acts import ACTS
 from sotopia_env.menu.scenes import FEATURES, Scene, read_scene
 from sotopia_env.policies import Decision, Observation
-from sotopia_env.wrappers import ParallelWrapper
+from sotopia_env.wrappers.base import ParallelWrapper
 
 Mask = Literal["info", "observation", "list"]
 MASKS = ("info", "observation", "list")

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, model_validator
 
-from sotopia_env.schema import MAX_SEATS, Id, OptionalText, RecordError, check_record
+from sotopia_env.errors import RecordError
+from sotopia_env.schema import MAX_SEATS, Id, OptionalText, check_record
 
 Scores = dict[str, float | None]
 Rating = tuple[float | None, Scores | None]

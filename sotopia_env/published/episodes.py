@@ -9,11 +9,13 @@ from typing import Any
 
 from sotopia_env.actions import NONE, Action
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn, agent_name
+from sotopia_env.errors import RecordError
 from sotopia_env.published.episode_records import FullRecord, LogRecord, check_episode
 from sotopia_env.published.export import FULL_NAMES, episode_log, full_record
+from sotopia_env.published.records import PublishedScenario
 from sotopia_env.published.report import Report
 from sotopia_env.published.scenarios import scenario_task
-from sotopia_env.schema import PublishedScenario, RecordError, check_record
+from sotopia_env.schema import check_record
 from sotopia_env.sotopia_style import ENVIRONMENT, UNKNOWN, Opening, read_act, read_biography, read_opening
 from sotopia_env.tasks import Character, Task
 from sotopia_env.turns import DEFAULT_MAX_CYCLES

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sotopia_env.errors import RecordError
 from sotopia_env.published.report import Report
-from sotopia_env.schema import RecordError
 
 Records = Iterator[tuple[str, Any]]
 """Where each record stands (for errors), and the record as parsed."""

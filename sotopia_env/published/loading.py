@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sotopia_env.episodes import agent_name
+from sotopia_env.errors import RecordError
 from sotopia_env.families.base import SPLITS
 from sotopia_env.published.files import (
     CHARACTERS,
@@ -19,21 +20,19 @@ from sotopia_env.published.files import (
     PublishedFiles,
     data_folder,
     find_files,
+    local_path,
 )
-from sotopia_env.published.hub import local_path
 from sotopia_env.published.json_records import is_dump, read_json, read_records
-from sotopia_env.published.report import Report
-from sotopia_env.published.scenarios import JUDGED, character, scenario_task
-from sotopia_env.schema import (
+from sotopia_env.published.records import (
     PublishedCharacter,
     PublishedList,
     PublishedPairing,
     PublishedRecord,
     PublishedScenario,
-    RecordError,
-    check_record,
-    read_task,
 )
+from sotopia_env.published.report import Report
+from sotopia_env.published.scenarios import JUDGED, character, scenario_task
+from sotopia_env.schema import check_record, read_task
 from sotopia_env.tasks import Character, Task
 
 SUBSETS = ("hard", "all", "checkable", *JUDGED, *SPLITS)

@@ -15,12 +15,13 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from sotopia_env.actions import Action
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.journal import replace_file
-from sotopia_env.published.hub import local_path
+from sotopia_env.errors import RecordError
+from sotopia_env.published.files import local_path
 from sotopia_env.published.json_records import read_records
 from sotopia_env.published.report import Report
 from sotopia_env.rendering import PROMPT, STYLES, json_output, output_text, prompt, render
-from sotopia_env.schema import RecordError, check_record
+from sotopia_env.schema import check_record
+from sotopia_env.storage.journal import replace_file
 from sotopia_env.views import view
 
 

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sotopia_env.episodes import Episode
+from sotopia_env.errors import RecordError
 from sotopia_env.published.episodes import KnownTasks, read_episode
-from sotopia_env.published.files import EPISODES, FILES, PublishedFiles, find_files
-from sotopia_env.published.hub import local_path
+from sotopia_env.published.files import EPISODES, FILES, PublishedFiles, find_files, local_path
 from sotopia_env.published.json_records import is_dump, read_records
 from sotopia_env.published.loading import read_pairings, read_profiles
 from sotopia_env.published.report import Report
-from sotopia_env.schema import RecordError
 from sotopia_env.tasks import Task
 
 

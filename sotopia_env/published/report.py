@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from sotopia_env.schema import DataWarning, RecordError
+from sotopia_env.errors import DataWarning, RecordError
 
 MAX_WARNINGS = 20
 """So many records are named one by one; the summary counts them all."""

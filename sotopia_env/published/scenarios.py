@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sotopia_env.episodes import agent_name
+from sotopia_env.errors import RecordError
+from sotopia_env.families.bargain.craigslist import Craigslist, read_prices
 from sotopia_env.families.base import Family, OpenEnded
-from sotopia_env.families.craigslist import Craigslist
-from sotopia_env.families.deal_or_no_deal import DealOrNoDeal, read_division_task
+from sotopia_env.families.divide.deal_or_no_deal import DealOrNoDeal, read_division_task
+from sotopia_env.families.markup import split_markup
 from sotopia_env.families.mutual_friends import MutualFriends
 from sotopia_env.families.mutual_friends.tables import read_table
-from sotopia_env.published.markup import split_markup
-from sotopia_env.published.prices import read_prices
+from sotopia_env.published.records import PublishedCharacter, PublishedScenario
 from sotopia_env.published.report import Report
-from sotopia_env.schema import PublishedCharacter, PublishedScenario, RecordError
 from sotopia_env.tasks import Character, Scenario, Task
 
 Hidden = tuple[dict[str, Any], ...]

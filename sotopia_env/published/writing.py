@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sotopia_env.episodes import Episode, agent_name
-from sotopia_env.journal import replace_file
 from sotopia_env.published.export import episode_log, full_record
 from sotopia_env.published.files import CHARACTERS, EPISODES, FILES, PAIRINGS, SCENARIOS, USED
 from sotopia_env.published.scenarios import marked_texts
+from sotopia_env.storage.journal import replace_file
 from sotopia_env.tasks import RELATIONSHIPS, Character, Task
 
 _IDS = {SCENARIOS: "env_id", CHARACTERS: "agent_id", PAIRINGS: "combo_id"}

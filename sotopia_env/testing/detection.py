@@ -8,8 +8,9 @@ from typing import Any
 
 from sotopia_env.families import FAMILIES
 from sotopia_env.families.base import Family
-from sotopia_env.resolve import import_attribute, list_names
-from sotopia_env.rewards.judges import BY_RULES, Judge
+from sotopia_env.names import import_attribute
+from sotopia_env.resolve import list_names
+from sotopia_env.rewards.judges.base import BY_RULES, Judge
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.testing.families import check_family
 from sotopia_env.testing.judges import check_judge

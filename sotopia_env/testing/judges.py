@@ -11,7 +11,7 @@ from typing import Any
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.families.base import OpenEnded
 from sotopia_env.rewards.dimensions import DIMENSIONS
-from sotopia_env.rewards.judges import Judge, as_judge
+from sotopia_env.rewards.judges.base import Judge, as_judge
 from sotopia_env.testing.comparing import check_json, check_name, close_lists, is_number, repeatable, unchanged
 from sotopia_env.testing.material import HostilePolicy, dialogues, family_behind, open_ended_task
 from sotopia_env.testing.processes import check_processes

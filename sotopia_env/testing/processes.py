@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.families.base import SPLITS
-from sotopia_env.resolve import as_family
-from sotopia_env.rewards.judges import as_judge
+from sotopia_env.families.resolve import as_family
+from sotopia_env.rewards.judges.base import as_judge
 from sotopia_env.rewards.resolve import get_reward
-from sotopia_env.rollouts import rollout
+from sotopia_env.rollouts.rollout import rollout
 from sotopia_env.testing.comparing import fingerprint
 from sotopia_env.testing.material import dialogues
 from sotopia_env.testing.reports import NotApplicable, Violation

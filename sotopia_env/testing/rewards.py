@@ -11,13 +11,13 @@ from typing import Any, get_args
 from sotopia_env.episodes import Episode
 from sotopia_env.make import parallel_env
 from sotopia_env.rewards.designs import Kind, Timing
-from sotopia_env.rewards.judges import judged
+from sotopia_env.rewards.judges.base import judged
 from sotopia_env.rewards.labelling import relabel
 from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.utterances import Utterances, first_open_turn, in_order
-from sotopia_env.rewards.wrapper import RewardWrapper
-from sotopia_env.rollouts import episode_seed
+from sotopia_env.rewards.wrappers.base import RewardWrapper
+from sotopia_env.rollouts.seeds import episode_seed
 from sotopia_env.testing.comparing import check_json, check_name, close, close_lists, is_number, repeatable, unchanged
 from sotopia_env.testing.material import HostilePolicy, begin, dialogues, family_behind, finish, running
 from sotopia_env.testing.processes import check_processes

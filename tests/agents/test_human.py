@@ -109,7 +109,7 @@ def test_only_legal_types_are_offered_and_taken() -> None:
 def test_the_end_of_the_input_is_an_error_that_names_the_turn() -> None:
     policy, _ = human(["Hello."])
     with pytest.raises(RuntimeError, match=r"the input ended before the conversation did\) at task .*own turn 0"):
-        sotopia_env.rollouts.rollout("bargain", [policy, policy], num_episodes=1)
+        sotopia_env.rollout("bargain", [policy, policy], num_episodes=1)
 
 
 def test_what_others_say_can_do_nothing_to_the_terminal() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import sotopia_env
-from sotopia_env.agents.endpoint import EndpointError
+from sotopia_env.agents.endpoint.client import EndpointError
 from sotopia_env.agents.openai_policy import OpenAIPolicy
 from sotopia_env.policies import Context
 from sotopia_env.rendering import messages

@@ -150,7 +150,7 @@ def test_a_stock_trainer_learns_in_the_environment(example: ModuleType, tmp_path
     import sotopia_env
     from sotopia_env.agents.embedded import build_embedded_model
     from sotopia_env.agents.loading import LoadedModel
-    from sotopia_env.training.corpus import corpus
+    from sotopia_env.training.batches import corpus
 
     episodes = sotopia_env.rollout("bargain", "scripted:warm", num_episodes=2, seed=0)
     made = build_embedded_model(corpus(episodes), 0, hidden_size=16, layers=1)

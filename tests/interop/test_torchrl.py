@@ -7,8 +7,8 @@ import pytest
 
 import sotopia_env
 from sotopia_env.menu import ACTS, FEATURES, MenuWrapper
-from sotopia_env.select_infos import SelectInfos
-from sotopia_env.token_ids import TokenIds
+from sotopia_env.wrappers.base import SelectInfos
+from sotopia_env.wrappers.token_ids import TokenIds
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sotopia_env.rewards import ATTRIBUTION_DESIGNS, importances_of_credit
-from sotopia_env.rewards.attribution_designs import direct, direct_centred, scaled, singular
+from sotopia_env.rewards.designs import direct, direct_centred, scaled, singular
 
 SCORES = st.floats(-10, 10)
 IMPORTANCES = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.0]) | st.floats(0, 3), max_size=12)

@@ -22,8 +22,8 @@ from sotopia_env.actions import Action
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, seat_of
 from sotopia_env.policies import Context
-from sotopia_env.rollouts import turn_generator
-from sotopia_env.single_agent import SotopiaEnv
+from sotopia_env.rollouts.seeds import turn_generator
+from sotopia_env.wrappers.single_agent import SotopiaEnv
 
 # The worlds
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sotopia_env
-from sotopia_env.families.bargain import scoring
+from sotopia_env.families import conduct, language
 from sotopia_env.rewards import (
     AddReward,
     ClipReward,
@@ -102,7 +102,7 @@ def bargain(*texts):
     for text in texts:
         agent = env.acting[0]
         secret = env.episode.task.characters[int(agent[-1])].secret
-        words = sorted(scoring.language.content_words(secret))
+        words = sorted(language.content_words(secret))
         half = " ".join(words[: math.ceil(len(words) / 2)])
         env.step({agent: text.replace("SECRET", secret).replace("HALF", half)})
     return env.episode
@@ -115,7 +115,7 @@ def test_a_secret_costs_once_and_sums_to_the_dimension_of_the_rule_judge():
     assert costs["agent_1"] == [0.0, pytest.approx(-0.4), pytest.approx(-0.4), 0.0]
     for seat, agent in enumerate(episode.agents):
         secret = episode.task.characters[seat].secret
-        assert sum(costs[agent]) == pytest.approx(0.8 * scoring.secret(episode.own_turns(agent), secret)[0] / 10)
+        assert sum(costs[agent]) == pytest.approx(0.8 * conduct.secret(episode.own_turns(agent), secret)[0] / 10)
 
 
 def test_the_secret_of_the_other_may_be_said():

@@ -10,7 +10,7 @@ import sotopia_env
 from sotopia_env.families.base import OpenEnded
 from sotopia_env.menu import MenuWrapper
 from sotopia_env.tasks import Task
-from sotopia_env.text_interface import TextWrapper
+from sotopia_env.wrappers.text import TextWrapper
 
 
 class Courtesy:

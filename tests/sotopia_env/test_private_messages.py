@@ -19,7 +19,7 @@ from sotopia_env import do, gesture, leave, rendering, speak, views
 from sotopia_env.actions import NONE, Action, read_action
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.text_interface import parse_addressed
+from sotopia_env.wrappers.text import parse_addressed
 
 MakeEnv = Callable[..., SotopiaParallelEnv]
 ORDERS = ["round-robin", "simultaneous", "random"]

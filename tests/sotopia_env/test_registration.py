@@ -11,7 +11,7 @@ import pytest
 
 import sotopia_env
 from sotopia_env.families import FAMILIES, PUBLISHED
-from sotopia_env.registration import IDS, register_environments
+from sotopia_env.make import IDS, register_environments
 
 DRAWN = [name for name in FAMILIES if name not in PUBLISHED]
 NAMESPACE = "sotopia/"

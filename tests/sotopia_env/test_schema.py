@@ -8,16 +8,9 @@ from typing import Any
 import pytest
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
-from sotopia_env.schema import (
-    PublishedCharacter,
-    PublishedList,
-    PublishedPairing,
-    PublishedScenario,
-    RecordError,
-    check_record,
-    read_episode,
-    read_task,
-)
+from sotopia_env.errors import RecordError
+from sotopia_env.published.records import PublishedCharacter, PublishedList, PublishedPairing, PublishedScenario
+from sotopia_env.schema import check_record, read_episode, read_task
 from sotopia_env.tasks import Character, Scenario, Task
 
 

@@ -11,7 +11,7 @@ import sotopia_env
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.episodes import Episode
-from sotopia_env.training.corpus import corpus
+from sotopia_env.training.batches import corpus
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,8 @@ from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.loading import load_model
 from sotopia_env.episodes import Episode
 from sotopia_env.policies import TokenTrace
-from sotopia_env.training.batches import Row, chat_of, collate, text_row, traced_row
+from sotopia_env.rendering import chat_of
+from sotopia_env.training.batches import Row, collate, text_row, traced_row
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,17 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from sotopia_env.rewards.attribution_designs import direct, direct_centred, importances_of_credit, scaled, singular
-from sotopia_env.rewards.designs import at_the_end, broadcast, discounted, uniform
+from sotopia_env.rewards.designs import (
+    at_the_end,
+    broadcast,
+    direct,
+    direct_centred,
+    discounted,
+    importances_of_credit,
+    scaled,
+    singular,
+    uniform,
+)
 from sotopia_env.training.estimators import credit, return_to_go, returns_to_go, rewards_by_flag
 
 NUM_TURNS = 5

@@ -12,7 +12,7 @@ from sotopia_env.episodes import Judgement
 from sotopia_env.families import Bargain
 from sotopia_env.policies import Decision
 from sotopia_env.rewards.dimensions import DIMENSIONS
-from sotopia_env.storage import load_episodes
+from sotopia_env.storage.episodes import load_episodes
 from sotopia_env.tasks import Task
 from sotopia_env.training.comparison import COMPONENTS, against_partners, decompose, difference, table
 from sotopia_env.training.evaluation import Match, draw_tasks, evaluate, evaluate_many, sharpened

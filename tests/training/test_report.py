@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sotopia_env.actions import Action
-from sotopia_env.agents.traits import CLONED
+from sotopia_env.agents.scripted.traits import CLONED
 from sotopia_env.episodes import Turn
 from sotopia_env.families import Bargain
 from sotopia_env.policies import Decision

@@ -18,26 +18,6 @@ ITEMS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Items by split: no two splits share one, so no two share a scenario."""
 
-PEOPLE: tuple[tuple[str, str, str], ...] = (
-    ("Mara", "Lind", "carpenter"),
-    ("Tobias", "Okoro", "bus driver"),
-    ("Ines", "Varga", "dentist"),
-    ("Jonah", "Petrov", "baker"),
-    ("Leila", "Sato", "surveyor"),
-    ("Emeka", "Duarte", "florist"),
-    ("Signe", "Halloran", "translator"),
-    ("Ravi", "Moreau", "plumber"),
-    ("Yara", "Kowal", "pharmacist"),
-    ("Anton", "Reyes", "welder"),
-    ("Noor", "Fischer", "archivist"),
-    ("Petra", "Adeyemi", "vet"),
-    ("Luca", "Haddad", "gardener"),
-    ("Freya", "Mendes", "tailor"),
-    ("Omar", "Lindqvist", "electrician"),
-    ("Hana", "Bishop", "librarian"),
-)
-"""First name, last name, occupation."""
-
 SELLER_FACTS: tuple[str, ...] = (
     "you move out of your flat on Friday",
     "your garage must be empty this month",

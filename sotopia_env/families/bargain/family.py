@@ -18,16 +18,16 @@ weakness. The couplings act through what policies do with them: the rules of the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sotopia_env.agreement import Standing, opening, update
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
+from sotopia_env.families import conduct
 from sotopia_env.families.bargain import catalogue, scoring
+from sotopia_env.families.bargain.agreement import Standing, opening, update
 from sotopia_env.families.base import SPLITS, Family
-from sotopia_env.families.chances import checked_chances, draw_kind
+from sotopia_env.families.generated import PEOPLE, Coupling, checked_chances, draw_kind
 from sotopia_env.tasks import Character, Scenario, Task
 
 LIST_PRICES = (60, 200)
@@ -37,27 +37,6 @@ PRICE_STEP = 5
 """List prices and limits are multiples of so many dollars, as people bargain."""
 ZONES: Mapping[str, tuple[float, float]] = {"wide": (0.30, 0.60), "narrow": (0.15, 0.30), "empty": (-0.25, -0.05)}
 """Width of the zone of agreement (buyer's limit - seller's limit) as a share of the list price."""
-
-
-@dataclass(frozen=True)
-class Coupling:
-    """How far each channel moves a side's concessions, from -0.5 to 1."""
-
-    manners: float = 1.0
-    questions: float = 1.0
-    leaks: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse values outside the range the world was measured in."""
-        for name in ("manners", "questions", "leaks"):
-            if not -0.5 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"coupling: {name} is {getattr(self, name)}; it lies in [-0.5, 1]")
-
-    def sentence(self) -> str:
-        """How it stands in a goal; one number where all channels agree."""
-        if self.manners == self.questions == self.leaks:
-            return f"Sway: {self.manners:g}."
-        return f"Sway: manners {self.manners:g}, questions {self.questions:g}, leaks {self.leaks:g}."
 
 
 class Bargain(Family):
@@ -91,7 +70,7 @@ class Bargain(Family):
             raise ValueError(f"facts: {facts} is not between 0 and 4")
         self.facts = facts
         self.max_cycles = max_cycles
-        self.judge_bank = scoring.checked_bank(judge_bank)
+        self.judge_bank = conduct.checked_bank(judge_bank)
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """Draw a task. The seat that sells is drawn too."""
@@ -101,7 +80,7 @@ class Bargain(Family):
         item = items[int(rng.integers(len(items)))]
         price, seller_limit, buyer_limit, zone = self._prices(rng)
         seller_seat = int(rng.integers(2))
-        people = rng.choice(len(catalogue.PEOPLE), size=2, replace=False)
+        people = rng.choice(len(PEOPLE), size=2, replace=False)
         secrets = rng.choice(len(catalogue.SECRETS), size=2, replace=False)
         characters = tuple(_character(int(person), int(secret)) for person, secret in zip(people, secrets, strict=True))
         seats = [
@@ -187,7 +166,7 @@ def agreement_ending(progress: Standing) -> Ending | None:
 
 
 def _character(person: int, secret: int) -> Character:
-    first, last, occupation = catalogue.PEOPLE[person]
+    first, last, occupation = PEOPLE[person]
     return Character(
         id=f"bargain-{person}-{secret}",
         first_name=first,

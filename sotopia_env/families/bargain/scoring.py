@@ -9,22 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sotopia_env.agreement import Agreement, find_agreement, read_move
 from sotopia_env.episodes import Episode, Judgement, Turn
-from sotopia_env.families import language
+from sotopia_env.families.bargain.agreement import Agreement, find_agreement, read_move
+from sotopia_env.families.conduct import Finding, knowledge, relationship, secret, social_rules
 
-BANKS = tuple(language.POSITIVE)
 MINIMUM_ZONE = 0.1
 """A zone narrower than this share of the list price is scored as if it were so wide."""
-
-Finding = tuple[float | None, list[str]]
-
-
-def checked_bank(bank: str) -> str:
-    """The name of a bank of words, if there is one of that name."""
-    if bank not in BANKS:
-        raise ValueError(f"judge_bank: {bank!r} is none of {', '.join(BANKS)}")
-    return bank
 
 
 def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement:
@@ -85,59 +75,6 @@ def benefits(agreement: Agreement | None, own: Any, other: Any, finished: bool =
         return (0.0, ["no deal"]) if finished else (None, ["not over yet"])
     gained = share(agreement.price, own, other)
     return 10 * (min(max(gained, 0.0), 1.0) - 0.5), [f"{gained:.0%} of the zone"]
-
-
-def relationship(turns: Sequence[Turn], bank: str) -> Finding:
-    """Manner alone: courteous turns minus twice the insulting ones, saturated at three; at most one act a turn."""
-    balance, found = 0, []
-    for turn in turns:
-        spoken = language.words(turn.text)
-        bad = sorted(spoken & language.NEGATIVE[bank])
-        good = sorted(spoken & language.POSITIVE[bank])
-        if bad or language.THREATS.search(turn.text):
-            balance -= 2
-            found.append(f"turn {turn.global_index}: {', '.join(bad) or 'a threat'}")
-        elif good:
-            balance += 1
-            found.append(f"turn {turn.global_index}: {', '.join(good)}")
-    return 5 * max(-1.0, min(1.0, balance / 3)), found
-
-
-def knowledge(partner_turns: Sequence[Turn], facts: Sequence[str]) -> Finding:
-    """Ten times the share of the partner's facts that the partner told."""
-    if not facts:
-        return None, ["the partner has no facts to learn"]
-    found = []
-    for fact in facts:
-        for turn in partner_turns:
-            if language.tells(fact, turn.text):
-                found.append(f"turn {turn.global_index}: {fact}")
-                break
-    return 10 * len(found) / len(facts), found
-
-
-def secret(turns: Sequence[Turn], own_secret: str) -> Finding:
-    """-10 if one's own secret was told, -5 if half of it was, else 0."""
-    if not own_secret:
-        return 0.0, ["there is no secret"]
-    worst, found = 0.0, []
-    for turn in turns:
-        told = language.told_share(own_secret, turn.text)
-        value = -10.0 if told >= 0.75 else -5.0 if told >= 0.5 else 0.0
-        if value < worst:
-            worst, found = value, [f"turn {turn.global_index}: {told:.0%} of the secret"]
-    return worst, found
-
-
-def social_rules(turns: Sequence[Turn]) -> Finding:
-    """-2.5 for each turn with an insult (of either bank) or a threat, down to -10."""
-    insults = frozenset().union(*language.NEGATIVE.values())
-    found = [
-        f"turn {turn.global_index}: {', '.join(sorted(language.words(turn.text) & insults)) or 'a threat'}"
-        for turn in turns
-        if language.words(turn.text) & insults or language.THREATS.search(turn.text)
-    ]
-    return max(-10.0, -2.5 * len(found)), found
 
 
 def believability(turns: Sequence[Turn], role: str) -> Finding:

@@ -22,15 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from sotopia_env.division_items import Counts, ItemKind, Items, listed, plural_of
-from sotopia_env.episodes import Episode, Judgement
+from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families.bargain import Coupling
-from sotopia_env.families.bargain.catalogue import PEOPLE
-from sotopia_env.families.bargain.scoring import checked_bank
-from sotopia_env.families.base import SPLITS
-from sotopia_env.families.chances import checked_chances, draw_kind
+from sotopia_env.families.base import SPLITS, Family
+from sotopia_env.families.conduct import checked_bank
 from sotopia_env.families.divide import catalogue, scoring
-from sotopia_env.families.divide.watching import Dividing, items_record
+from sotopia_env.families.divide.agreement import DivisionTable, opening, update
+from sotopia_env.families.divide.items import Counts, ItemKind, Items, items_of, items_record, listed, plural_of
+from sotopia_env.families.generated import PEOPLE, checked_chances, draw_kind
 from sotopia_env.tasks import Character, Scenario, Task
 
 KINDS = 3
@@ -47,6 +46,29 @@ GAINS: Mapping[str, tuple[float, float]] = {"large": (0.70, 1.01), "small": (0.5
 """Difficulty by the largest share of points that both sides can have at once: from, and below."""
 
 Values = tuple[int, ...]
+
+
+class Dividing(Family):
+    """Watches for a division that one side proposed and the other accepted, which ends the episode.
+
+    Each ``scenario.hidden`` holds ``items`` (one mapping a kind) and ``values`` (points for one of each kind).
+    """
+
+    def begin(self, task: Task) -> DivisionTable:
+        """No offers yet."""
+        return opening(items_of(task))
+
+    def advance(self, progress: DivisionTable, turn: Turn) -> DivisionTable:
+        """Read one turn for offers and acceptance."""
+        return update(progress, turn.seat, turn.global_index, turn.type, turn.text)
+
+    def ending(self, progress: DivisionTable) -> Ending | None:
+        """An agreement ends the episode."""
+        agreement = progress.agreement
+        if agreement is None:
+            return None
+        division = [list(counts) for counts in agreement.division]
+        return Ending("agreement", seat=agreement.accepter, detail={"division": division, "formal": agreement.formal})
 
 
 class Divide(Dividing):

@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sotopia_env.division_agreement import DivisionAgreement, find_agreement
-from sotopia_env.division_items import Counts, Items, complement, divisions, totals, worth
-from sotopia_env.division_moves import read_division
 from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families import language
-from sotopia_env.families.bargain.scoring import knowledge, relationship, secret, social_rules
-from sotopia_env.families.conduct import Finding
+from sotopia_env.families.conduct import Finding, knowledge, relationship, secret, social_rules
 from sotopia_env.families.conduct import believability as plain_believability
-from sotopia_env.families.divide.watching import items_of
+from sotopia_env.families.divide.agreement import DivisionAgreement, find_agreement
+from sotopia_env.families.divide.items import Counts, Items, complement, divisions, items_of, totals, worth
+from sotopia_env.families.divide.moves import read_division
 
 
 def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from sotopia_env.episodes import Episode, Judgement, agent_name
-from sotopia_env.families.bargain import scoring as manners
+from sotopia_env.families import conduct
 from sotopia_env.families.base import Family
 from sotopia_env.families.conduct import Finding, believability
 from sotopia_env.families.mini.loading import tasks_of
@@ -54,8 +54,8 @@ class Mini(Family):
                 "goal": unknown,
                 "relationship": unknown,
                 "knowledge": unknown,
-                "secret": manners.secret(turns, character.secret),
-                "social_rules": manners.social_rules(turns),
+                "secret": conduct.secret(turns, character.secret),
+                "social_rules": conduct.social_rules(turns),
                 "financial_and_material_benefits": unknown,
                 "believability": believability(turns),
             }

@@ -21,10 +21,9 @@ import numpy as np
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families.bargain import Coupling
-from sotopia_env.families.bargain.catalogue import PEOPLE
-from sotopia_env.families.bargain.scoring import checked_bank
 from sotopia_env.families.base import SPLITS, Family
-from sotopia_env.families.chances import checked_chances, draw_kind
+from sotopia_env.families.conduct import checked_bank
+from sotopia_env.families.generated import PEOPLE, checked_chances, draw_kind
 from sotopia_env.families.mutual_friends import catalogue, scoring
 from sotopia_env.families.mutual_friends.naming import Naming, update
 from sotopia_env.families.mutual_friends.tables import Friend, table_text

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from sotopia_env.plain_text import plain, sentences
+from sotopia_env.families.plain_text import plain, sentences
 
 _NEGATION = r"(?:not|no|never|none|nobody|neither|nor|without|cannot|unfamiliar|\w+n't|dont|doesnt|isnt|cant|didnt)"
 _NEGATED = re.compile(rf"\b{_NEGATION}\b")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sotopia_env.episodes import Episode, Judgement, Turn, agent_name
-from sotopia_env.families.bargain import scoring as manners
+from sotopia_env.families import conduct
 from sotopia_env.families.conduct import Finding, believability
 from sotopia_env.families.mutual_friends.mentions import all_values, read_mentions, read_tellings
 from sotopia_env.families.mutual_friends.naming import Naming, find
@@ -56,12 +56,12 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
     evidence: dict[str, list[list[str]]] = {}
     for seat, own_turns in enumerate(turns):
         claims = false_claims(own_turns, tables[seat], naming, values)
-        insults, insulting = manners.social_rules(own_turns)
+        insults, insulting = conduct.social_rules(own_turns)
         findings: dict[str, Finding] = {
             "goal": goal(naming, seat, finished=episode.ending is not None),
-            "relationship": manners.relationship(own_turns, bank),
+            "relationship": conduct.relationship(own_turns, bank),
             "knowledge": knowledge(turns[1 - seat], tables[1 - seat], values),
-            "secret": manners.secret(own_turns, task.characters[seat].secret),
+            "secret": conduct.secret(own_turns, task.characters[seat].secret),
             "social_rules": (max(-10.0, (insults or 0.0) + FALSE_CLAIM * len(claims)), insulting + claims),
             "financial_and_material_benefits": (0.0, ["nothing of material value is at stake"]),
             "believability": believability(own_turns),

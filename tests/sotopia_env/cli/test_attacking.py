@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sotopia_env.rewards.judge_attacks import ATTACKS
+from sotopia_env.rewards.judges.injections import ATTACKS
 
 Run = Callable[..., Any]
 

@@ -106,7 +106,7 @@ def test_a_fault_keeps_its_traceback(call: Run, monkeypatch: pytest.MonkeyPatch,
     def rollout(*_: object, **__: object) -> None:
         fault()
 
-    monkeypatch.setattr("sotopia_env.rollouts.rollout", rollout)
+    monkeypatch.setattr("sotopia_env.rollouts.rollout.rollout", rollout)
     result = call("rollout", "bargain", "random")
     assert result.exit_code == 1
     assert result.exception is not None
@@ -118,17 +118,17 @@ def test_the_extra_of_a_missing_library_is_named(refused: Run, monkeypatch: pyte
     def rollout(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'trl'", name="trl.trainer")
 
-    monkeypatch.setattr("sotopia_env.rollouts.rollout", rollout)
+    monkeypatch.setattr("sotopia_env.rollouts.rollout.rollout", rollout)
     assert "pip install 'sotopia-env[train]'" in refused("rollout", "bargain", "random")
 
 
 @pytest.mark.parametrize(
     ("command", "called", "after"),
     [
-        (("rollout", "bargain", "random"), "sotopia_env.rollouts.rollout", "interrupted\n"),
+        (("rollout", "bargain", "random"), "sotopia_env.rollouts.rollout.rollout", "interrupted\n"),
         (
             ("rollout", "bargain", "random", "--out", "e.jsonl"),
-            "sotopia_env.rollouts.rollout",
+            "sotopia_env.rollouts.rollout.rollout",
             "interrupted: finished episodes are in the file, and the same command goes on\n",
         ),
         (("evaluate", "random"), "sotopia_env.training.evaluation.evaluate_many", "interrupted\n"),

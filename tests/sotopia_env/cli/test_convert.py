@@ -9,7 +9,7 @@ import pytest
 
 import sotopia_env
 from sotopia_env.published import load_pairs, load_published, save_published
-from sotopia_env.storage import load_episodes, save_episodes
+from sotopia_env.storage.episodes import load_episodes, save_episodes
 
 Run = Callable[..., Any]
 

@@ -11,7 +11,7 @@ import pytest
 import sotopia_env
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards import get_reward, relabel
-from sotopia_env.storage import load_episodes, save_episodes
+from sotopia_env.storage.episodes import load_episodes, save_episodes
 
 Run = Callable[..., Any]
 NAME = "discounted + 0.5 * secret"
@@ -51,7 +51,7 @@ def test_the_same_command_goes_on_where_it_was_cut_off(source: Path, done: Run) 
     lines = whole.read_bytes().splitlines(keepends=True)
     # Out of order, and killed in the middle of a line.
     part.write_bytes(lines[4] + lines[0] + lines[1][:50])
-    with pytest.warns(sotopia_env.schema.DataWarning, match="cut short"):
+    with pytest.warns(sotopia_env.errors.DataWarning, match="cut short"):
         summary = json.loads(done("relabel", source, "--reward", "uniform", "--out", part, "--json"))
     assert summary["done_before"] == 2
     assert part.read_bytes() == whole.read_bytes()

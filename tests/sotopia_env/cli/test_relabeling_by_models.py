@@ -13,7 +13,7 @@ import pytest
 import sotopia_env
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards import Attribution, relabel
-from sotopia_env.storage import load_episodes, save_episodes
+from sotopia_env.storage.episodes import load_episodes, save_episodes
 
 Run = Callable[..., Any]
 CANARY = "sk-canary-0123456789abcdef"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sotopia_env.families.chances import checked_chances, draw_kind
+from sotopia_env.families.generated import checked_chances, draw_kind
 
 
 def test_a_kind_is_drawn_as_numpy_would_draw_it() -> None:

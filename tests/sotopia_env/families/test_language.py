@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sotopia_env.agents import phrases
+from sotopia_env.agents.scripted import phrases
 from sotopia_env.families import language
 from sotopia_env.families.bargain import catalogue
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sotopia_env.division_items import complement, divisions, listed, read_items
-from sotopia_env.division_moves import read_division
+from sotopia_env.families.divide.items import complement, divisions, listed, read_items
+from sotopia_env.families.divide.moves import read_division
 from sotopia_env.families.mutual_friends.mentions import read_mentions
 from sotopia_env.menu import phrases
 from sotopia_env.menu.offers import in_all_manners

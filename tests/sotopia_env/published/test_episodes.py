@@ -13,6 +13,7 @@ import pytest
 
 from sotopia_env.actions import Action
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
+from sotopia_env.errors import RecordError
 from sotopia_env.published import (
     DataWarning,
     episode_log,
@@ -24,7 +25,6 @@ from sotopia_env.published import (
 )
 from sotopia_env.published.episodes import KnownTasks, read_episode
 from sotopia_env.published.report import Report
-from sotopia_env.schema import RecordError
 from sotopia_env.tasks import Task
 
 DATA = os.environ.get("SOTOPIA_ENV_DATA")
@@ -325,7 +325,7 @@ def test_the_short_published_episodes() -> None:
 
 @needs_data
 def test_the_full_episodes_survive_local_storage_and_our_own_file(tmp_path: Path) -> None:
-    from sotopia_env.storage import load_episodes, save_episodes
+    from sotopia_env.storage.episodes import load_episodes, save_episodes
 
     path = Path(str(DATA)) / "episodes" / "sotopia_v1_full.jsonl"
     raw = {record["episode_id"]: record for record in map(json.loads, path.read_text(encoding="utf-8").splitlines())}

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from sotopia_env.errors import RecordError
 from sotopia_env.published import DataWarning, load_tasks
 from sotopia_env.published.files import data_folder
-from sotopia_env.schema import RecordError
 
 DATA = os.environ.get("SOTOPIA_ENV_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="SOTOPIA_ENV_DATA names no folder with Sotopia's published files")

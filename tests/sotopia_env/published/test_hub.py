@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sotopia_env.published import load_published, load_tasks
-from sotopia_env.published.hub import local_path
+from sotopia_env.published.files import local_path
 
 hub = pytest.importorskip("huggingface_hub")
 

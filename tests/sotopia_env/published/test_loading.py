@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from sotopia_env.errors import RecordError
 from sotopia_env.published import DataWarning, load_tasks
-from sotopia_env.schema import RecordError
 from sotopia_env.tasks import Task
 
 DATA = os.environ.get("SOTOPIA_ENV_DATA")

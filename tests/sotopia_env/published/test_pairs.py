@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from sotopia_env.episodes import Episode
+from sotopia_env.errors import RecordError
 from sotopia_env.published import DataWarning, Pair, load_pairs, save_pairs, training_pairs
 from sotopia_env.rendering import parse_output
-from sotopia_env.schema import RecordError
 
 
 def test_a_pair_for_each_act(episode: Episode) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from sotopia_env import rewards as R
 from sotopia_env.actions import Action, speak
-from sotopia_env.agents.scripted import ScriptedPolicy
+from sotopia_env.agents.scripted.policy import ScriptedPolicy
 from sotopia_env.episodes import Episode
 from sotopia_env.families import Bargain
 from sotopia_env.testing import KINDS, Report, Violation, check

@@ -9,7 +9,7 @@ import pytest
 
 import sotopia_env
 from sotopia_env import do, gesture, leave
-from sotopia_env.agents.reading import first_person
+from sotopia_env.agents.scripted.reading import first_person
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.families.bargain import Bargain, scoring
 from sotopia_env.tasks import Task

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sotopia_env.agents.reading import first_person
-from sotopia_env.division_items import complement, divisions, listed, totals
+from sotopia_env.agents.scripted.reading import first_person
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families.divide import Divide
+from sotopia_env.families.divide.items import complement, divisions, items_of, listed, totals
 from sotopia_env.families.divide.scoring import best_even_split, best_sum
-from sotopia_env.families.divide.watching import items_of
 from sotopia_env.tasks import Task
 
 FAMILY = Divide()

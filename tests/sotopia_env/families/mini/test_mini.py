@@ -9,7 +9,7 @@ import pytest
 
 import sotopia_env
 from sotopia_env import views
-from sotopia_env.families.bargain.catalogue import PEOPLE
+from sotopia_env.families.generated import PEOPLE
 from sotopia_env.families.mini import CATEGORIES, Mini
 from sotopia_env.families.mini.loading import load_mini
 from sotopia_env.tasks import RELATIONSHIPS, Task

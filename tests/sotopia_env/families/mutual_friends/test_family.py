@@ -10,12 +10,13 @@ import pytest
 
 import sotopia_env
 from sotopia_env import views
+from sotopia_env.errors import RecordError
 from sotopia_env.families import FAMILIES, language
-from sotopia_env.families.bargain.catalogue import PEOPLE
+from sotopia_env.families.generated import PEOPLE
 from sotopia_env.families.mutual_friends import DIFFICULTIES, MutualFriends, catalogue
 from sotopia_env.families.mutual_friends.scoring import friends_of, goal, opening
 from sotopia_env.families.mutual_friends.tables import read_table
-from sotopia_env.schema import RecordError, read_task
+from sotopia_env.schema import read_task
 from sotopia_env.tasks import Task
 
 

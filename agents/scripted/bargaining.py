@@ -1,0 +1,143 @@
+"""Bargaining over a price in plain language: what to offer, when to accept, what to say.
+
+Pure functions of what was said, the own brief and a generator. A concession answers an offer, never the passing of
+time: silence does not pay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sotopia_env.actions import Action, do, leave, speak
+from sotopia_env.agents.scripted import phrases
+from sotopia_env.agents.scripted.reading import Brief, Talk, first_person, read_talk
+from sotopia_env.agents.scripted.traits import Traits
+from sotopia_env.policies import Observation
+
+
+def bargain(observation: Observation, brief: Brief, traits: Traits, rng: np.random.Generator) -> Action | None:
+    """What a bargainer with these traits does now; nothing is left to do once a price is agreed."""
+    talk = read_talk(observation, brief)
+    if talk.agreed:
+        return None
+    offer = next_offer(brief, talk, traits)
+    standing = talk.standing
+    if standing is not None and accepts(brief, talk, traits, standing, offer):
+        if rng.random() < traits.formal:
+            return do("accept")
+        return speak(_pick(phrases.ACCEPTANCES, rng))
+    if talk.stalled >= traits.patience:
+        if standing is not None and brief.worth(standing) and _gain(brief, standing) > 0.06:
+            return do("accept")
+        return leave(_pick(phrases.FAREWELLS, rng))
+    return speak(_utterance(observation, brief, talk, traits, offer, rng))
+
+
+def softness(brief: Brief, talk: Talk) -> float:
+    """What multiplies a concession: the couplings of the world act here and nowhere else."""
+    told = len(talk.told) / len(brief.facts) if brief.facts else 0.0
+    value = 1 + brief.questions * told + brief.manners * talk.rapport
+    value -= 0.6 * brief.leaks * talk.secret_out
+    return min(max(value, 0.15), 2.5)
+
+
+def next_offer(brief: Brief, talk: Talk, traits: Traits) -> float:
+    """The price to name next: it moves only when the other's did."""
+    if not talk.own_offers:
+        return _opening(brief, traits)
+    current = talk.own_offers[-1]
+    earlier, latest = talk.partner_offers[: talk.partner_before], talk.partner_offers[talk.partner_before :]
+    if not latest:
+        return current
+    sign = brief.sign
+    if earlier:
+        best = max(earlier, key=lambda price: sign * price)
+        moved = sign * (latest[-1] - best)
+        if moved <= 0:
+            return current
+        reciprocity = min(max(moved / max(0.15 * abs(current - best), 1.0), 0.25), 1.0)
+    else:
+        moved, reciprocity = 0.08 * brief.list_price, 1.0
+    target = latest[-1] if brief.worth(latest[-1]) else brief.reserve
+    distance = sign * (current - target)
+    if distance <= 0:
+        return current
+    soft = softness(brief, talk)
+    step = moved * soft if traits.mirror else distance * min(traits.rate * soft, 0.9) * reciprocity
+    return _round(current - sign * min(max(step, brief.step), distance), brief)
+
+
+def accepts(brief: Brief, talk: Talk, traits: Traits, standing: float, offer: float) -> bool:
+    """Whether the other's price is worth it and near one's own last, or as good as what one would ask next."""
+    if not brief.worth(standing):
+        return False
+    if brief.sign * (offer - standing) <= 0:
+        return True
+    apart = brief.sign * (talk.own_offers[-1] - standing) if talk.own_offers else brief.list_price
+    return apart <= max(traits.tolerance * brief.list_price, brief.step)
+
+
+def _opening(brief: Brief, traits: Traits) -> float:
+    if brief.role == "seller":
+        price = max(brief.list_price * (0.95 + 0.10 * traits.anchor), brief.reserve)
+    else:
+        price = min(brief.limit * (0.88 - 0.38 * traits.anchor), brief.list_price)
+    return _round(price, brief)
+
+
+def _utterance(
+    observation: Observation, brief: Brief, talk: Talk, traits: Traits, offer: float, rng: np.random.Generator
+) -> str:
+    draws = rng.random(6)
+    parts = []
+    if talk.partner_offers and not brief.worth(talk.partner_offers[-1]):
+        parts.append(_pick(phrases.REFUSALS[brief.role], rng))
+    if draws[0] < traits.hostility:
+        parts.append(_pick(phrases.INSULTS, rng))
+    elif draws[0] < traits.hostility + traits.warmth:
+        parts.append(_pick(phrases.COURTESIES, rng))
+    untold = [fact for fact in brief.facts if fact not in talk.told]
+    if talk.question and untold:
+        if draws[1] < traits.openness + 0.3 * talk.rapport:
+            parts.append(_pick(phrases.ANSWERS, rng).format(fact=first_person(untold[0])))
+        else:
+            parts.append(_pick(phrases.EVASIONS, rng))
+    elif draws[2] < traits.deceit:
+        parts.append(_pick(phrases.FALSE_CLAIMS, rng))
+    if draws[3] < traits.candour and talk.rapport > 0.3:
+        secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
+        if secret:
+            parts.append(f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}.")
+    if draws[4] < traits.curiosity:
+        parts.append(_pick(phrases.QUESTIONS[brief.role], rng))
+    # The price comes last, where a reader looks for it.
+    parts.append(_price_sentence(brief, talk, offer, rng))
+    return " ".join(parts)
+
+
+def _price_sentence(brief: Brief, talk: Talk, offer: float, rng: np.random.Generator) -> str:
+    if not talk.own_offers:
+        return _pick(phrases.OPENINGS[brief.role], rng).format(price=_amount(offer))
+    if offer != talk.own_offers[-1]:
+        return _pick(phrases.OFFERS, rng).format(price=_amount(offer))
+    return _pick(phrases.HOLDS, rng).format(price=_amount(offer))
+
+
+def _gain(brief: Brief, price: float) -> float:
+    return brief.sign * (price - brief.limit) / brief.list_price
+
+
+def _round(price: float, brief: Brief) -> float:
+    unit = brief.step
+    rounded = round(price / unit) * unit
+    return rounded if brief.worth(rounded) else brief.reserve
+
+
+def _amount(price: float) -> str:
+    return f"{price:.0f}" if price == int(price) else f"{price:.2f}"
+
+
+def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(len(options)))]

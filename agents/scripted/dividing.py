@@ -1,0 +1,204 @@
+"""Dividing things in plain language: what to ask for, when to accept, what to say.
+
+Pure functions of what was said, the own brief and a generator. As in bargaining, a concession answers an offer, never
+the passing of time. Among divisions as good for itself, a side proposes the one that seems best for the other: by what
+the other kept in its offers, and, as far as questions sway it, by what the other told.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from sotopia_env.actions import Action, do, leave, speak
+from sotopia_env.agents.scripted import division_phrases, phrases
+from sotopia_env.agents.scripted.division_talk import DivisionBrief, DivisionTalk, read_division_talk
+from sotopia_env.agents.scripted.reading import first_person
+from sotopia_env.agents.scripted.traits import Traits
+from sotopia_env.families.divide.items import Counts, complement, divisions, listed, worth
+from sotopia_env.policies import Observation
+
+LIMIT = 0.35
+"""Share of the points below which a side makes no offer and takes none gladly, unless it is swayed."""
+
+_TAKEN_AT_LAST = 0.2
+"""Share of the points for which a side takes what stands when nothing better comes, rather than get nothing."""
+
+
+def divide(observation: Observation, brief: DivisionBrief, traits: Traits, rng: np.random.Generator) -> Action | None:
+    """What a side with these traits does now; nothing is left to do once a division is agreed, or for a third seat."""
+    if observation["participants"].count("\n") != 1:
+        return None
+    talk = read_division_talk(observation, brief)
+    if talk.agreed:
+        return None
+    offer = next_division(brief, talk, traits)
+    standing = talk.standing
+    if standing is not None and accepts_division(brief, talk, traits, standing, offer):
+        return do("accept") if rng.random() < traits.formal else speak(_pick(phrases.ACCEPTANCES, rng))
+    if talk.stalled >= traits.patience:
+        if standing is not None and brief.share(standing) >= _TAKEN_AT_LAST:
+            return do("accept")
+        return leave(_pick(phrases.FAREWELLS, rng))
+    return speak(_utterance(observation, brief, talk, traits, offer, rng))
+
+
+def division_softness(brief: DivisionBrief, talk: DivisionTalk) -> float:
+    """What multiplies a concession and lowers the limit: the couplings of the world act here, and in listening."""
+    told = len(talk.told) / len(brief.facts) if brief.facts else 0.0
+    value = 1 + 0.7 * brief.questions * told + 0.6 * brief.manners * talk.rapport
+    value -= 0.6 * brief.leaks * talk.secret_out
+    return min(max(value, 0.15), 2.5)
+
+
+def limit(brief: DivisionBrief, talk: DivisionTalk) -> float:
+    """The share of the points below which one does not go."""
+    return min(max(LIMIT - 0.2 * (division_softness(brief, talk) - 1), 0.15), 0.5)
+
+
+def next_division(brief: DivisionBrief, talk: DivisionTalk, traits: Traits) -> Counts:
+    """What to ask for oneself next: it moves only when the other's offer did."""
+    weights = partner_weights(brief, talk)
+    if not talk.own_offers:
+        return best_for_both(brief, min(0.7 + 0.3 * traits.anchor, 1.0), weights)
+    current = talk.own_offers[-1]
+    earlier, latest = talk.partner_offers[: talk.partner_before], talk.partner_offers[talk.partner_before :]
+    if not latest:
+        return current
+    asked, offered = brief.share(current), brief.share(latest[-1])
+    if earlier:
+        best = max(brief.share(counts) for counts in earlier)
+        moved = offered - best
+        if moved <= 0:
+            return current
+        reciprocity = min(max(moved / max(0.15 * abs(asked - best), 0.05), 0.25), 1.0)
+    else:
+        moved, reciprocity = 0.08, 1.0
+    target = max(limit(brief, talk), offered)
+    distance = asked - target
+    if distance <= 0:
+        return current
+    soft = division_softness(brief, talk)
+    step = moved * soft if traits.mirror else distance * min(traits.rate * soft, 0.9) * reciprocity
+    return _conceding(brief, current, asked - min(step, distance), target, weights)
+
+
+def accepts_division(brief: DivisionBrief, talk: DivisionTalk, traits: Traits, standing: Counts, offer: Counts) -> bool:
+    """Whether the other's offer is as good as what one would ask next, or nearly."""
+    short = brief.share(offer) - brief.share(standing)
+    near = 2 * traits.tolerance if talk.own_offers else 0.0
+    return brief.share(standing) >= limit(brief, talk) and short <= near + 1e-9
+
+
+def partner_weights(brief: DivisionBrief, talk: DivisionTalk) -> tuple[float, ...]:
+    """What one of each kind seems worth to the partner: by what it kept in its offers, and by what it told."""
+    listening = max(brief.questions, 0.0)
+    weights = []
+    for kind, item in enumerate(brief.items):
+        kept = [1 - counts[kind] / item.count for counts in talk.partner_offers]
+        weight = 1 + 2 * (sum(kept) / len(kept) if kept else 0.5)
+        weight += listening * (2.0 * (kind in talk.cherished) - 1.0 * (kind in talk.spared))
+        weights.append(max(weight, 0.1))
+    return tuple(weights)
+
+
+def best_for_both(brief: DivisionBrief, least: float, weights: tuple[float, ...]) -> Counts:
+    """Of the shares worth at least so much to oneself, the one that leaves the partner most by these weights."""
+    enough = [option for option in _options(brief) if option.share >= least - 1e-9]
+    return max(enough, key=lambda option: (option.leaves(weights), option.share)).counts
+
+
+def _conceding(
+    brief: DivisionBrief, current: Counts, least: float, target: float, weights: tuple[float, ...]
+) -> Counts:
+    """A share worth at least so much that leaves the partner more than now; else the smallest step that does."""
+    now = worth(complement(current, brief.items), weights) + 1e-9
+    better = [
+        (option, left)
+        for option in _options(brief)
+        if option.share >= target - 1e-9 and (left := option.leaves(weights)) > now
+    ]
+    enough = [(option, left) for option, left in better if option.share >= least - 1e-9]
+    if enough:
+        return max(enough, key=lambda found: (found[1], found[0].share))[0].counts
+    return max(better, key=lambda found: (found[0].share, found[1]))[0].counts if better else current
+
+
+@dataclass(frozen=True)
+class _Option:
+    """A share one may ask for: what it is worth to oneself, and what it leaves."""
+
+    counts: Counts
+    share: float
+    left: Counts
+
+    def leaves(self, weights: tuple[float, ...]) -> float:
+        """What it leaves the partner by these weights."""
+        return sum(map(operator.mul, self.left, weights))
+
+
+@lru_cache(maxsize=4096)
+def _options(brief: DivisionBrief) -> tuple[_Option, ...]:
+    return tuple(
+        _Option(counts, brief.share(counts), complement(counts, brief.items)) for counts in divisions(brief.items)
+    )
+
+
+# --- what it says -------------------------------------------------------------------------------------------------
+
+
+def _utterance(
+    observation: Observation,
+    brief: DivisionBrief,
+    talk: DivisionTalk,
+    traits: Traits,
+    offer: Counts,
+    rng: np.random.Generator,
+) -> str:
+    draws = rng.random(6)
+    parts = []
+    if talk.partner_offers and brief.share(talk.partner_offers[-1]) < limit(brief, talk):
+        parts.append(_pick(division_phrases.REFUSALS, rng))
+    if draws[0] < traits.hostility:
+        parts.append(_pick(phrases.INSULTS, rng))
+    elif draws[0] < traits.hostility + traits.warmth:
+        parts.append(_pick(phrases.COURTESIES, rng))
+    untold = [fact for fact in brief.facts if fact not in talk.told]
+    if talk.question and untold:
+        if draws[1] < traits.openness + 0.3 * talk.rapport:
+            parts.append(_pick(phrases.ANSWERS, rng).format(fact=first_person(untold[0])))
+        else:
+            parts.append(_pick(phrases.EVASIONS, rng))
+    elif draws[2] < traits.deceit:
+        parts.append(_pick(division_phrases.FALSE_CLAIMS, rng))
+    if draws[3] < traits.candour and talk.rapport > 0.3:
+        secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
+        if secret:
+            parts.append(f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}.")
+    parts.append(proposal_sentence(brief, talk, offer, rng))
+    if draws[4] < traits.curiosity:
+        parts.append(_pick(division_phrases.QUESTIONS, rng))
+    return " ".join(parts)
+
+
+def proposal_sentence(brief: DivisionBrief, talk: DivisionTalk, offer: Counts, rng: np.random.Generator) -> str:
+    """An offer in words that name every item."""
+    left = complement(offer, brief.items)
+    if not any(left):
+        options: Sequence[str] = division_phrases.ALL_MINE
+    elif not any(offer):
+        options = division_phrases.ALL_YOURS
+    elif talk.own_offers and offer == talk.own_offers[-1]:
+        options = division_phrases.HOLDS
+    else:
+        options = division_phrases.PROPOSALS
+    mine = listed(brief.items, offer) if any(offer) else ""
+    return _pick(options, rng).format(mine=mine, theirs=listed(brief.items, left) if any(left) else "")
+
+
+def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(len(options)))]

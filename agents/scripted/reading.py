@@ -1,0 +1,247 @@
+"""How a scripted policy reads its brief and the talk: from texts alone, never from hidden state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sotopia_env.agents.scripted import phrases
+from sotopia_env.episodes import seat_of
+from sotopia_env.families import language
+from sotopia_env.families.bargain.agreement import offer_to, opening, read_move, update
+from sotopia_env.policies import Observation
+from sotopia_env.views import Entry, parse_transcript
+
+_PRICE = re.compile(r"\$\s?(\d[\d,]*(?:\.\d+)?)")
+_SELLS = re.compile(r"\b(?:sell|seller|selling|sold)\b", re.IGNORECASE)
+_BUYS = re.compile(r"\b(?:buy|buyer|buying|purchase)\b", re.IGNORECASE)
+_FACTS = re.compile(r"You know: (.*?)\.(?: Sway|$)")
+_NUMBER = r"(-?\d+(?:\.\d+)?)"
+_SWAYS = re.compile(rf"Sway: manners {_NUMBER}, questions {_NUMBER}, leaks {_NUMBER}\.")
+_SWAY = re.compile(rf"Sway: {_NUMBER}\.")
+_SOFT = re.compile(r"\btarget\b", re.IGNORECASE)
+_SOFT_SLACK = 0.2
+_SENTENCE = re.compile(r"[^.!?]+[.!?]*")
+_ABOUT_ME = re.compile(r"\b(?:I|my|me)\b")
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What a goal and a situation say about a bargain."""
+
+    role: str
+    limit: float
+    list_price: float
+    facts: tuple[str, ...]
+    manners: float
+    questions: float
+    leaks: float
+
+    @property
+    def sign(self) -> int:
+        """+1 for the seller, who wants a high price; -1 for the buyer."""
+        return 1 if self.role == "seller" else -1
+
+    @property
+    def step(self) -> float:
+        """The step in which one bargains over things of such a price."""
+        for least, step in ((1000, 50.0), (50, 5.0), (15, 1.0)):
+            if self.list_price >= least:
+                return step
+        return 0.5
+
+    @property
+    def reserve(self) -> float:
+        """The worst price that is still worth a deal: a step inside the limit, at which nothing would be gained."""
+        return self.limit + self.sign * self.step
+
+    def within_limit(self, price: float) -> bool:
+        """Whether a price is one the agent can live with."""
+        return self.sign * (price - self.limit) >= 0
+
+    def worth(self, price: float) -> bool:
+        """Whether a price is at least as good as the reserve."""
+        return self.sign * (price - self.reserve) >= 0
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What was said so far, as one side hears it.
+
+    Args:
+        own_offers: own prices, in order.
+        partner_offers: the partner's prices, in order.
+        partner_before: how many of the partner's prices came before one's own last offer.
+        standing: the price an acceptance would take, by the rules that end an episode; ``None`` if nothing stands.
+        agreed: whether a price is agreed on already, where that does not end the talk.
+        told: which of one's own facts are told.
+        question: whether the partner's last turn asks something other than a price.
+        rapport: how the partner's manner has made one feel, -1 to 1.
+        secret_out: whether the partner's secret came out.
+        stalled: turns of the partner in a row that brought no better price.
+        own_turns: turns one has had.
+    """
+
+    own_offers: tuple[float, ...]
+    partner_offers: tuple[float, ...]
+    partner_before: int
+    standing: float | None
+    agreed: bool
+    told: frozenset[str]
+    question: bool
+    rapport: float
+    secret_out: bool
+    stalled: int
+    own_turns: int
+
+
+@lru_cache(maxsize=8192)
+def read_brief(goal: str, situation: str) -> Brief | None:
+    """The bargain behind a goal, or ``None`` where it is not about a price."""
+    prices = prices_in(goal)
+    sells, buys = _SELLS.search(goal), _BUYS.search(goal)
+    if not prices or (sells is None and buys is None):
+        return None
+    seller = buys is None or (sells is not None and sells.start() < buys.start())
+    listed = prices_in(situation)
+    list_price = listed[0] if listed else prices[0] * 1.25
+    # A target is no limit: a price somewhat beyond it is still better than no deal.
+    slack = (-1 if seller else 1) * _SOFT_SLACK * list_price if _SOFT.search(goal) else 0.0
+    manners, questions, leaks = sways(goal)
+    return Brief(
+        role="seller" if seller else "buyer",
+        limit=max(prices[0] + slack, 1.0),
+        list_price=list_price,
+        facts=known_facts(goal),
+        manners=manners,
+        questions=questions,
+        leaks=leaks,
+    )
+
+
+def read_talk(observation: Observation, brief: Brief) -> Talk:
+    """Read the transcript of an observation."""
+    seats = observation["participants"].count("\n") + 1
+    return _read_talk(observation["transcript"], observation["agent"], seats, brief)
+
+
+@lru_cache(maxsize=4096)
+def _read_talk(transcript: str, agent: str, seats: int, brief: Brief) -> Talk:
+    entries = parse_transcript(transcript)
+    own = [entry for entry in entries if entry.agent == agent]
+    others = [entry for entry in entries if entry.agent != agent]
+    own_offers: list[float] = []
+    partner_offers: list[float] = []
+    partner_before = 0
+    table = opening(seats)
+    for entry in entries:
+        seat = seat_of(entry.agent)
+        table = update(table, seat, entry.index, entry.type, entry.text)
+        offer = table.offers[seat]
+        if offer is None or offer.turn != entry.index:
+            continue
+        if entry.agent == agent:
+            own_offers.append(offer.price)
+            partner_before = len(partner_offers)
+        else:
+            partner_offers.append(offer.price)
+    standing = offer_to(table, seat_of(agent))
+    told = frozenset(fact for fact in brief.facts if any(language.tells(_first_person(fact), e.text) for e in own))
+    return Talk(
+        own_offers=tuple(own_offers),
+        partner_offers=tuple(partner_offers),
+        partner_before=partner_before,
+        standing=None if standing is None else standing.price,
+        agreed=table.agreement is not None,
+        told=told,
+        question=bool(others) and others[-1] is entries[-1] and _asks(others[-1].text),
+        rapport=_rapport(others, brief),
+        secret_out=any(phrases.SECRET_MARK in entry.text.lower() for entry in others),
+        stalled=_stalled(others, brief.sign),
+        own_turns=len(own),
+    )
+
+
+def first_person(statement: str) -> str:
+    """What "you sold your bike" is in the mouth of the one concerned: "I sold my bike"."""
+    swaps = {"you": "I", "your": "my", "yours": "mine", "You": "I", "Your": "My", "are": "am", "were": "was"}
+    words = statement.split(" ")
+    told = []
+    for i, word in enumerate(words):
+        verb = word in ("are", "were")
+        after_you = i > 0 and words[i - 1].lower() == "you"
+        told.append(swaps.get(word, word) if not verb or after_you else word)
+    return " ".join(told)
+
+
+_first_person = lru_cache(maxsize=4096)(first_person)
+
+
+def known_facts(goal: str) -> tuple[str, ...]:
+    """The private facts that a goal tells its holder."""
+    facts = _FACTS.search(goal)
+    return tuple(facts.group(1).split("; ")) if facts else ()
+
+
+def sways(goal: str) -> tuple[float, float, float]:
+    """How far manners, questions and leaks move the holder of a goal; 0 where it does not say."""
+    one, each = _SWAY.search(goal), _SWAYS.search(goal)
+    if one:
+        return (float(one.group(1)),) * 3
+    if each:
+        return float(each.group(1)), float(each.group(2)), float(each.group(3))
+    return 0.0, 0.0, 0.0
+
+
+def prices_in(text: str) -> list[float]:
+    """The dollar prices that stand in a text, in order."""
+    return [float(price.replace(",", "")) for price in _PRICE.findall(text)]
+
+
+def _offered(entry: Entry) -> float | None:
+    move = read_move(entry.type, entry.text)
+    return move.price if move.kind == "offer" else None
+
+
+def _asks(text: str) -> bool:
+    return any("?" in sentence and not language.has_price(sentence) for sentence in _SENTENCE.findall(text))
+
+
+def _rapport(others: Sequence[Entry], brief: Brief) -> float:
+    balance, seen = 0, set()
+    for entry in others:
+        spoken = language.words(entry.text)
+        price = _offered(entry)
+        lowball = price is not None and brief.sign * (brief.limit - price) > 0.4 * brief.list_price
+        if spoken & phrases.OFFENDING or language.THREATS.search(entry.text) or entry.text in seen or lowball:
+            balance -= 1
+        elif spoken & phrases.MOVING or _discloses(entry.text):
+            balance += 1
+        seen.add(entry.text)
+    return max(-1.0, min(1.0, balance / 3))
+
+
+@lru_cache(maxsize=16384)
+def _discloses(text: str) -> bool:
+    """Whether an utterance tells something about its speaker besides a price."""
+    for sentence in _SENTENCE.findall(text):
+        if "?" in sentence or language.has_price(sentence) or not _ABOUT_ME.search(sentence):
+            continue
+        spoken = language.words(sentence)
+        courteous = any(spoken & bank for bank in language.POSITIVE.values()) or spoken & phrases.MOVING
+        if len(spoken) >= 6 and not courteous:
+            return True
+    return False
+
+
+def _stalled(others: Sequence[Entry], sign: int) -> int:
+    best, stalled = None, 0
+    for entry in others:
+        price = _offered(entry)
+        if price is not None and (best is None or sign * (price - best) > 0):
+            best, stalled = price, 0
+        else:
+            stalled += 1
+    return stalled

@@ -1,0 +1,200 @@
+"""The models that a reward asks: put in its place by name, found again, estimated, and told from others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from sotopia_env.agents.endpoint.calls import CallEstimate
+from sotopia_env.episodes import Episode, Judgement
+from sotopia_env.rewards.attribution.attributors import Attributor
+from sotopia_env.rewards.attribution.llm import LLMAttributor
+from sotopia_env.rewards.attribution.measured import Dial
+from sotopia_env.rewards.credit.judge_reward import JudgeScores
+from sotopia_env.rewards.credit.potentials import JudgePotential, StandingOffer
+from sotopia_env.rewards.credit.progress import Progress
+from sotopia_env.rewards.judges.base import Judge, judged
+from sotopia_env.rewards.judges.ensemble import EnsembleJudge
+from sotopia_env.rewards.judges.llm import LLMJudge
+from sotopia_env.rewards.reward import Reward, weighted_sum
+
+_HOW = frozenset(
+    "cache cached_only max_calls max_cost price_in price_out api_key_env concurrency timeout retries first_wait "
+    "longest_wait ledger".split()
+)
+"""Arguments of a model that say how it is reached and paid, and not what it says."""
+
+
+def graded_by(
+    reward: Reward,
+    *,
+    judge: Any = None,
+    attributor: Any = None,
+    dimensions: Mapping[str, float] | None = None,
+) -> Reward:
+    """The same reward with another judge, attributor or dimensions, in each of its parts that has one.
+
+    Args:
+        reward: a reward, or a sum of rewards.
+        judge: in any form :func:`~sotopia_env.rewards.judges.as_judge` takes; ``None`` leaves it.
+        attributor: what ``as_attributor`` takes; ``None`` leaves it.
+        dimensions: ``{dimension: weight}``; ``None`` leaves them.
+
+    Raises:
+        ValueError: no part of the reward has what is to be replaced.
+    """
+    given = {"judge": judge, "attributor": attributor, "dimensions": dimensions}
+    changes = {name: value for name, value in given.items() if value is not None}
+    parts = [(weight, _changed(part, changes)) for weight, part in reward.parts()]
+    for name in changes:
+        if not any(name in _fields(part) for _, part in parts):
+            raise ValueError(f"{name}: no part of the reward {reward.name!r} has one that could be replaced")
+    return weighted_sum(parts)
+
+
+def askers(reward: Reward) -> list[LLMJudge | LLMAttributor]:
+    """The judges and attributors of a reward that ask a model, each once."""
+    found: list[LLMJudge | LLMAttributor] = []
+    for judge in reward.judges():
+        found += models_of(judge)
+    for part in _bottom(reward):
+        # What is asked of running episodes (a potential) is no judgement of the reward.
+        estimating = getattr(getattr(part, "potential", None), "judge", None)
+        found += models_of(estimating) if isinstance(estimating, Judge) else []
+    for attributor, _ in _attributions(reward):
+        if isinstance(attributor, LLMAttributor):
+            found.append(attributor)
+    return list({id(one): one for one in found}.values())
+
+
+def models_of(judge: Any) -> list[LLMJudge]:
+    """The judges that ask a model in a judge: itself, or members of an ensemble."""
+    if isinstance(judge, EnsembleJudge):
+        return [found for member in judge.members for found in models_of(member)]
+    return [judge] if isinstance(judge, LLMJudge) else []
+
+
+def estimates(reward: Reward, episodes: Sequence[Episode]) -> dict[str, CallEstimate]:
+    """What scores and importances would take for these episodes, by who gives them. It makes no call.
+
+    Scores are those of finished episodes, and of all the states of a talk that the reward has its judge read. What
+    only a potential asks is told apart, as states. A potential that plays episodes on is not in the estimate.
+    """
+    finished = [episode for episode in episodes if episode.ending is not None]
+    scoring = [model for judge in reward.judges() for model in models_of(judge)]
+    read = {id(model): (model, f"scores by {model.name}", list(finished)) for model in scoring}
+    for judge, states in _states(reward, episodes):
+        for model in models_of(judge):
+            read.setdefault(id(model), (model, f"states by {model.name}", []))[2].extend(states)
+    found = {what: model.estimate(asked) for model, what, asked in read.values()}
+    for attributor, dimensions in _attributions(reward):
+        if isinstance(attributor, LLMAttributor):
+            found[f"importances by {attributor.name}"] = attributor.estimate(finished, dimensions)
+    return found
+
+
+def failures_of(reward: Reward) -> Counter[str]:
+    """How many scores and importances the models of a reward could not give so far, by kind."""
+    return Counter(failure.kind for one in askers(reward) for failure in one.failures)
+
+
+def out_of_budget(reward: Reward) -> set[str]:
+    """Keys of episodes that were not wholly graded since the budget was used up."""
+    return {failure.episode for one in askers(reward) for failure in one.failures if failure.kind == "budget"}
+
+
+def identity(reward: Reward) -> dict[str, Any]:
+    """What has to be the same for two rewards to give the same numbers, as plain data.
+
+    The address of a server, its key, the cache, the ledger, the budget and how calls are repeated are no part of it;
+    the model, its sampling, the rubric and the wording of the question are.
+    """
+    versions = {f"{type(one).__name__} {one.name}": one.version for one in askers(reward)}
+    try:
+        spec = _without_how(reward.spec())
+    except ValueError:
+        # A function of the user's own has a name alone.
+        spec = None
+    return {"name": reward.name, "spec": spec, "versions": versions}
+
+
+def _changed(part: Reward, changes: Mapping[str, Any]) -> Reward:
+    names = _fields(part)
+    mine = {name: value for name, value in changes.items() if name in names}
+    if not mine:
+        return part
+    if "attributor" in mine:
+        # The scale is the new attributor's own.
+        mine["levels"] = None
+    if names.get("name") == "" and replace(part, name="").name == part.name:  # type: ignore[type-var]
+        mine["name"] = ""
+    return replace(part, **mine)  # type: ignore[type-var]
+
+
+def _fields(part: Reward) -> dict[str, Any]:
+    return {field.name: field.default for field in fields(part)} if is_dataclass(part) else {}
+
+
+class _Listener(Judge):
+    """Knows nothing, and keeps what it was asked about."""
+
+    def __init__(self) -> None:
+        self.name = "listener"
+        self.asked: list[Episode] = []
+
+    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        self.asked += episodes
+        return [Judgement(self.name, "", {}) for _ in episodes]
+
+
+def _states(reward: Reward, episodes: Sequence[Episode]) -> list[tuple[Judge, list[Episode]]]:
+    """The judges that read talks before their end, and what they would read."""
+    found: list[tuple[Judge, list[Episode]]] = []
+    # Whole episodes are scored apart: here they are judged already.
+    ready = judged(episodes, [_Listener()])
+    for part in _bottom(reward):
+        listener = _Listener()
+        potential: Any = getattr(part, "potential", None)
+        if isinstance(part, JudgeScores) and models_of(part.judge):
+            replace(part, judge=listener).rewards(ready)
+            found.append((part.judge, listener.asked))
+        shipped = isinstance(potential, JudgePotential | StandingOffer)
+        if isinstance(part, Progress) and shipped and models_of(potential.judge):
+            replace(part, judge=listener, potential=replace(potential, judge=listener)).rewards(ready)
+            found.append((potential.judge, listener.asked))
+    return found
+
+
+def _bottom(reward: Reward) -> list[Reward]:
+    """The parts of a reward, and below them those that they are made from."""
+    found = []
+    for _, part in reward.parts():
+        inner = getattr(part, "reward", None)
+        found += [part, *(_bottom(inner) if isinstance(inner, Reward) else [])]
+    return found
+
+
+def _attributions(reward: Reward) -> list[tuple[Attributor, list[str]]]:
+    """The attributors at the bottom of the parts of a reward, and the dimensions that each is asked about."""
+    found = []
+    for part in _bottom(reward):
+        attributor = getattr(part, "attributor", None)
+        while isinstance(attributor, Dial):
+            attributor = attributor.truth
+        if isinstance(attributor, Attributor):
+            found.append((attributor, list(getattr(part, "dimensions", ()))))
+    return found
+
+
+def _without_how(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without_how(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    asked = next((name for name in ("judge", "attributor") if str(value.get(name, "")).startswith("llm:")), None)
+    if asked is None:
+        return {name: _without_how(item) for name, item in value.items()}
+    kept = {name: _without_how(item) for name, item in value.items() if name not in _HOW}
+    return {**kept, asked: value[asked].rpartition("@")[0]}

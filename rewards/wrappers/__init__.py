@@ -1,0 +1,1 @@
+"""What pays a reward through ``step``."""

@@ -1,0 +1,171 @@
+"""Compare rewards without training: the reward card."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json, stderr
+
+
+def compare(
+    rewards: Annotated[
+        list[str] | None, typer.Argument(help="Names, sums, model:FOLDER or module:attribute; all designs by default.")
+    ] = None,
+    on: Annotated[str, typer.Option(help="Tasks: a family with its split, or a file.")] = "bargain:test",
+    policy: Annotated[str, typer.Option(help="Plays all seats, such as a clone's folder.")] = "scripted:changing",
+    dimension: Annotated[str, typer.Option(help="Of the truth.")] = "goal",
+    turns: Annotated[int, typer.Option(help="Turns whose true advantage is measured.")] = 80,
+    continuations: Annotated[int, typer.Option(help="Behind each true value.")] = 64,
+    labels: Annotated[int, typer.Option(help="Finished episodes behind each hindsight label.")] = 8,
+    tasks: Annotated[int, typer.Option("--tasks", "-n", help="Tasks on which the attacks are played.")] = 100,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Folder for card.html, card.md, card.json and what was played.")] = Path(
+        "runs/card"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Compare rewards, without training: fidelity, variance, exploitability and cost. The reward card."""
+    with clear_errors(f"what was played is in {out}, and the same command goes on"):
+        from sotopia_env.training.reward_card import CardSettings, reward_card
+        from sotopia_env.training.reward_card_text import card_text
+
+        settings = CardSettings(
+            tasks=on,
+            policy=policy,
+            dimension=dimension,
+            attacked=tasks,
+            turns=turns,
+            continuations=continuations,
+            labels=labels,
+            seed=seed,
+        )
+        command = ["sotopia-env", *sys.argv[1:]]
+        data = reward_card(rewards or (), settings, out=out, progress=True, command=command)
+        print_json(data) if as_json else print(card_text(data), end="")
+        stderr.print(f"the page is {out / 'card.html'}", soft_wrap=True, highlight=False)
+
+
+AuditPath = Annotated[Path, typer.Argument(metavar="AUDIT", help="What sotopia-env audit wrote.")]
+
+
+def audit(
+    tasks: Annotated[str, typer.Argument(help="A family, with its split (bargain:test), or a file of tasks.")],
+    policy: Annotated[list[str], typer.Option(help="Who plays: one for all seats, or this option once per seat.")],
+    turns: Annotated[int, typer.Option(help="Turns to audit.")] = 60,
+    out: Annotated[Path, typer.Option(help="a.jsonl; the same command goes on where it was cut off.")] = Path(
+        "audit.jsonl"
+    ),
+    candidates: Annotated[int, typer.Option(help="Different turns in each state, the played one included.")] = 4,
+    continuations: Annotated[int, typer.Option(help="k, of each state and candidate: the truth.")] = 64,
+    label_continuations: Annotated[int, typer.Option(help="Of each candidate: what labels are read from.")] = 8,
+    turns_per_episode: Annotated[int, typer.Option(help="At most so many of one episode.")] = 3,
+    seed: Seed = 0,
+    batch_size: Annotated[int, typer.Option(help="Continuations played side by side.")] = 512,
+    as_json: AsJson = False,
+) -> None:
+    """Play on from turns, and from others the policy could have taken, to measure their true advantage."""
+    with clear_errors("finished turns are in the file, and the same command goes on"):
+        from sotopia_env.rewards.audit.collect import collect_audit
+
+        if out.suffix != ".jsonl":
+            raise ValueError(f"--out: {out} is appended to line by line; give a name that ends in .jsonl")
+        collected = collect_audit(
+            tasks,
+            policy,
+            num_turns=turns,
+            candidates=candidates,
+            continuations=continuations,
+            label_continuations=label_continuations,
+            turns_per_episode=turns_per_episode,
+            seed=seed,
+            out=out,
+            batch_size=batch_size,
+            progress=True,
+        )
+        summary = _summary(collected)
+        if as_json:
+            print_json(summary)
+            return
+        stderr.print(f"{len(collected)} audited turns are in {out}", soft_wrap=True, highlight=False)
+        _print_summary(summary)
+
+
+def fidelity(
+    audit: AuditPath,
+    rewards: Annotated[list[str], typer.Argument(help="Names such as uniform or 'episode + 0.5 * length'.")],
+    dimension: Annotated[str, typer.Option(help="Of the truth.")] = "goal",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """How well the numbers of rewards agree with the true advantage, beside what its noise allows."""
+    with clear_errors():
+        from sotopia_env.rewards import get_reward
+        from sotopia_env.rewards.audit.collect import load_audit
+        from sotopia_env.rewards.audit.fidelity import fidelity as measure
+        from sotopia_env.training.reward_modelling.audit_report import fidelity_table
+
+        made = [get_reward(reward) for reward in rewards]
+        turns = load_audit(audit)
+        found = [measure(turns, reward, dimension, seed=seed) for reward in made]
+        if as_json:
+            print_json([row.to_dict() for row in found])
+            return
+        print(fidelity_table(found))
+
+
+def audit_model(
+    model: Annotated[Path, typer.Argument(help="Folder of a reward model.")],
+    audit: AuditPath,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """How well a reward model predicts, per dimension, beside the noise ceiling."""
+    with clear_errors():
+        from sotopia_env.rewards.audit.collect import load_audit
+        from sotopia_env.rewards.reward_model.reward import RewardModel
+        from sotopia_env.training.reward_modelling.audit_report import Predicted, prediction_report, prediction_table
+
+        loaded = RewardModel(str(model))
+        predicted: Predicted = "advantage" if loaded.saved.description.target == "outcome" else "value"
+        report = prediction_report(loaded, load_audit(audit), predicted=predicted, seed=seed)
+        if as_json:
+            print_json(report)
+            return
+        print(prediction_table(report))
+
+
+def _summary(turns: list[Any]) -> dict[str, Any]:
+    """How much there is to be told, and how much of it is noise: the ceilings of each dimension."""
+    from sotopia_env.rewards.audit.fidelity import fidelity as measure
+    from sotopia_env.rewards.audit.numbers import true_advantages
+
+    dimensions = {}
+    for dimension in turns[0].scores if turns else ():
+        found = measure(turns, true_advantages(turns, dimension), dimension).to_dict()
+        levels = ("siblings", "between_turns", "pooled")
+        dimensions[dimension] = {level: found[level]["pearson"]["ceiling"] for level in levels}
+        dimensions[dimension] |= {"pairs": found["accuracy"]["n"], "clear_pairs": found["accuracy"]["clear_n"]}
+    return {
+        "turns": len(turns),
+        "tasks": len({turn.before.task.id for turn in turns}),
+        "candidates": sum(len(turn.candidates) for turn in turns),
+        "ceilings": dimensions,
+    }
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    table = Table(title=f"{summary['turns']} turns of {summary['tasks']} tasks, {summary['candidates']} candidates")
+    table.add_column("noise ceiling")
+    for heading in ("siblings", "between turns", "pooled", "pairs that differ", "clearly"):
+        table.add_column(heading, justify="right")
+    for dimension, found in summary["ceilings"].items():
+        levels = [found[level] for level in ("siblings", "between_turns", "pooled")]
+        cells = ["-" if value is None else f"{value:.2f}" for value in levels]
+        table.add_row(dimension, *cells, str(found["pairs"]), str(found["clear_pairs"]))
+    Console(width=110).print(table)

@@ -1,0 +1,170 @@
+"""When two speakers have agreed on a price: one function for the end of an episode and for its judge.
+
+An utterance is read on its own (:func:`read_move`): an offer, an acceptance, a refusal or nothing. The moves are then
+folded, turn by turn (:func:`update`), into what stands on the table, so reading a list of turns at once
+(:func:`find_agreement`) gives the same as following the talk. The rules prefer a missed agreement to a false one:
+
+- An **offer** is a price in dollars (``$85``, ``85 bucks``, or a bare number in a frame such as "how about 85") that is
+  not refused, hypothetical, a price of the past or the list, a third party's, or quoted from the partner. Numbers
+  spelt as words are not read.
+- An **acceptance** takes the latest live offer of another seat, or the one whose price it names. If it names a price
+  that nobody else offers, it is itself an offer. Questions, conditions ("deal if ...") and a following "but" undo it.
+- The same clear price from both sides is an agreement, not a certain one, if the second *moves to it* in a statement:
+  "$85?" then "$85." is one, "$85." then "$85?" is not, and neither is repeating one's own price.
+- Vague consent without a price ("sounds good") only answers an offer of the round just played.
+- "No deal", "I take that back" and a formal ``reject`` withdraw one's own offer; refusing a price ("$40 is too low")
+  withdraws it only where it is one's own. Offers of others stay until they replace or withdraw them.
+- Silence, gestures and leaving change nothing, and nothing changes an agreement once reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sotopia_env.episodes import Turn
+from sotopia_env.families.bargain.moves import PriceMove, read_move
+
+__all__ = [
+    "Agreement",
+    "Offer",
+    "PriceMove",
+    "Standing",
+    "find_agreement",
+    "offer_to",
+    "opening",
+    "read_move",
+    "update",
+]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A price that one seat proposed in the turn with that ``global_index``."""
+
+    seat: int
+    turn: int
+    price: float
+    certain: bool = True
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A price that one seat proposed and another accepted.
+
+    Args:
+        price: in dollars.
+        proposer: seat of the offer.
+        accepter: seat that accepted it; never the proposer.
+        proposed_turn: ``global_index`` of the offer.
+        accepted_turn: ``global_index`` of the acceptance.
+        formal: whether it was accepted by an action instead of in words.
+        certain: whether only one reading of both turns is plausible.
+    """
+
+    price: float
+    proposer: int
+    accepter: int
+    proposed_turn: int
+    accepted_turn: int
+    formal: bool
+    certain: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is on the table: the live offer of every seat, and the agreement once there is one."""
+
+    offers: tuple[Offer | None, ...]
+    agreement: Agreement | None = None
+
+
+def opening(num_seats: int) -> Standing:
+    """An empty table."""
+    return Standing((None,) * num_seats)
+
+
+def offer_to(standing: Standing, seat: int, price: float | None = None) -> Offer | None:
+    """What an acceptance by ``seat`` would accept.
+
+    Args:
+        standing: what is on the table.
+        seat: who would accept.
+        price: the price named in the acceptance, if any.
+
+    Returns:
+        The latest live offer of another seat (at that price), or ``None``.
+    """
+    best = None
+    for offer in standing.offers:
+        if offer is None or offer.seat == seat or (price is not None and not _same(offer.price, price)):
+            continue
+        if best is None or offer.turn > best.turn:
+            best = offer
+    return best
+
+
+def update(standing: Standing, seat: int, turn: int, action_type: str, text: str) -> Standing:
+    """What is on the table after one more turn.
+
+    Args:
+        standing: what was on the table before.
+        seat: whose turn it is.
+        turn: its ``global_index``.
+        action_type: one of :data:`sotopia_env.actions.ACTION_TYPES`.
+        text: what was said or done.
+
+    Returns:
+        The same object if nothing changed, as after every turn that follows an agreement.
+    """
+    if standing.agreement is not None:
+        return standing
+    move = read_move(action_type, text)
+    own = standing.offers[seat]
+    if move.kind == "none":
+        return standing
+    if move.kind == "reject":
+        withdraws = own is not None and (move.price is None or _same(own.price, move.price))
+        return _with_offer(standing, seat, None) if withdraws else standing
+    taken = offer_to(standing, seat, move.price)
+    if move.kind == "accept" and taken is not None:
+        vague = move.price is None and not move.certain
+        if vague and turn - taken.turn >= len(standing.offers):
+            return standing
+        # A price named by both sides leaves no doubt about the number, however loosely it was first proposed.
+        certain = move.certain and (move.price is not None or (taken.certain and not _rivals(standing, seat, taken)))
+        return _agree(standing, taken, seat, turn, formal=action_type == "action", certain=certain)
+    if move.price is None:
+        return standing
+    moves_to_it = own is None or not _same(own.price, move.price)
+    stated = move.kind == "offer" and move.certain and not move.asked
+    if stated and moves_to_it and taken is not None and taken.certain:
+        return _agree(standing, taken, seat, turn, formal=action_type == "action", certain=False)
+    return _with_offer(standing, seat, Offer(seat, turn, move.price, move.certain))
+
+
+def find_agreement(turns: Sequence[Turn], num_seats: int) -> Standing:
+    """What is on the table after these turns, the fold of :func:`update`."""
+    standing = opening(num_seats)
+    for turn in turns:
+        standing = update(standing, turn.seat, turn.global_index, turn.type, turn.text)
+        if standing.agreement is not None:
+            break
+    return standing
+
+
+def _same(one: float, other: float) -> bool:
+    return abs(one - other) < 0.005
+
+
+def _with_offer(standing: Standing, seat: int, offer: Offer | None) -> Standing:
+    return Standing((*standing.offers[:seat], offer, *standing.offers[seat + 1 :]))
+
+
+def _rivals(standing: Standing, seat: int, taken: Offer) -> bool:
+    return any(o is not None and o.seat != seat and not _same(o.price, taken.price) for o in standing.offers)
+
+
+def _agree(standing: Standing, taken: Offer, seat: int, turn: int, formal: bool, certain: bool) -> Standing:
+    agreement = Agreement(taken.price, taken.seat, seat, taken.turn, turn, formal, certain)
+    return replace(standing, agreement=agreement)

@@ -1,0 +1,148 @@
+"""Sotopia's ten craigslist scenarios, scored from the prices in their text.
+
+## Description
+A buyer and a seller talk about one item with a list price. Each has a target price, which is soft: in half of the
+scenarios the buyer's lies below the seller's, so that no price could suit both.
+
+## Version history
+* 1: initial version.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sotopia_env.episodes import Ending, Episode, Judgement, Turn, agent_name
+from sotopia_env.families import conduct
+from sotopia_env.families.bargain import scoring
+from sotopia_env.families.bargain.agreement import Agreement, Standing, find_agreement, opening, update
+from sotopia_env.families.bargain.family import agreement_ending
+from sotopia_env.families.base import Family
+from sotopia_env.tasks import Task
+
+AT_TARGET = 7.0
+"""Goal of a deal at one's target price."""
+
+SLOPE = 10.0
+"""Goal gained or lost over a difference of one list price."""
+
+
+class Craigslist(Family):
+    """Watches and scores the published craigslist scenarios; their tasks come from ``load_tasks``.
+
+    Each ``scenario.hidden`` holds ``role``, ``target`` and ``list_price``, in dollars.
+    """
+
+    name = "craigslist"
+    version = "1"
+
+    def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
+        """The scenarios are published, not generated."""
+        raise NotImplementedError("craigslist tasks are loaded, not generated: load_tasks(DATA, 'craigslist')")
+
+    def begin(self, task: Task) -> Standing:
+        """No offers yet."""
+        return opening(task.num_seats)
+
+    def advance(self, progress: Standing, turn: Turn) -> Standing:
+        """Read one turn for offers and acceptance."""
+        return update(progress, turn.seat, turn.global_index, turn.type, turn.text)
+
+    def ending(self, progress: Standing) -> Ending | None:
+        """A deal ends the episode."""
+        return agreement_ending(progress)
+
+    def score(self, episode: Episode) -> Judgement:
+        """Score both seats.
+
+        Goal is a proxy; relationship, secret, social rules and believability are those of the bargain judge. Knowledge
+        is unknown (the texts hold no list of facts), and so is material benefit (soft targets make no zone to split).
+        """
+        hidden = episode.task.scenario.hidden
+        agreement = find_agreement(episode.turns, episode.task.num_seats).agreement
+        unknown: conduct.Finding = (None, ["not in the scenario's text"])
+        scores: dict[str, list[float | None]] = {}
+        evidence: dict[str, list[list[str]]] = {}
+        for seat, own in enumerate(hidden):
+            turns = episode.own_turns(agent_name(seat))
+            findings: dict[str, conduct.Finding] = {
+                "goal": goal(agreement, own, finished=episode.ending is not None),
+                "relationship": conduct.relationship(turns, "evaluation"),
+                "knowledge": unknown,
+                "secret": conduct.secret(turns, episode.task.characters[seat].secret),
+                "social_rules": conduct.social_rules(turns),
+                "financial_and_material_benefits": unknown,
+                "believability": scoring.believability(turns, own["role"]),
+            }
+            for dimension, (value, found) in findings.items():
+                scores.setdefault(dimension, []).append(value)
+                evidence.setdefault(dimension, []).append(found)
+        latent = {"deal": agreement is not None} | ({} if agreement is None else {"price": agreement.price})
+        return Judgement("rule", self.version, scores, evidence, latent)
+
+
+def goal_at(price: float, own: Mapping[str, Any]) -> float:
+    """The goal of a deal, 0 to 10: 7 at one's target, and 1 more for each tenth of the list price beyond it.
+
+    Args:
+        price: agreed on, in dollars.
+        own: ``role``, ``target`` and ``list_price`` of the seat.
+    """
+    gained = price - own["target"] if own["role"] == "seller" else own["target"] - price
+    return float(np.clip(AT_TARGET + SLOPE * gained / own["list_price"], 0.0, 10.0))
+
+
+def goal(agreement: Agreement | None, own: Mapping[str, Any], *, finished: bool) -> conduct.Finding:
+    """The goal of a seat with its evidence: 0 without a deal, unknown while the episode runs."""
+    if agreement is None:
+        return (0.0, ["no deal"]) if finished else (None, ["not over yet"])
+    found = f"turn {agreement.accepted_turn}: ${agreement.price:g} for a target of ${own['target']:g}"
+    return goal_at(agreement.price, own), [found]
+
+
+_PRICE = re.compile(r"\$\s?(\d[\d,]*(?:\.\d+)?)")
+
+
+_ROLE = re.compile(r"\b(buyer|seller)\b", re.IGNORECASE)
+
+
+def read_prices(situation: str, goals: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """Role, target price and list price of each seat.
+
+    Args:
+        situation: names the list price, the first price in it.
+        goals: one per seat; each names one role and one price, its soft target.
+
+    Returns:
+        ``{"role": "buyer" | "seller", "target": ..., "list_price": ...}`` per seat, in dollars.
+
+    Raises:
+        ValueError: a price or a role is missing or ambiguous.
+    """
+    asked = _PRICE.search(situation)
+    if asked is None:
+        raise ValueError("the scenario names no list price, such as $120")
+    list_price = _number(asked[1])
+    if list_price <= 0:
+        raise ValueError(f"the list price is {list_price}; it must be positive")
+    hidden = []
+    for seat, goal in enumerate(goals):
+        roles = {role.lower() for role in _ROLE.findall(goal)}
+        targets = {_number(price) for price in _PRICE.findall(goal)}
+        if len(roles) != 1 or len(targets) != 1:
+            raise ValueError(
+                f"goal {seat} must name one role (buyer or seller) and one target price; "
+                f"it names {sorted(roles)} and {sorted(targets)}"
+            )
+        hidden.append({"role": roles.pop(), "target": targets.pop(), "list_price": list_price})
+    if sorted(seat["role"] for seat in hidden) != ["buyer", "seller"]:
+        raise ValueError(f"one buyer and one seller are needed, not {[seat['role'] for seat in hidden]}")
+    return tuple(hidden)
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", ""))

@@ -1,0 +1,185 @@
+"""What one utterance does to a division of items: an offer, an acceptance, a refusal or nothing, read on its own.
+
+Consent and refusal are looked for fragment by fragment (``plain_text``), what is given to whom in one
+scan of the whole (:mod:`sotopia_env.families.divide.scan`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from sotopia_env.families.divide import phrases as phrases
+from sotopia_env.families.divide.items import Items
+from sotopia_env.families.divide.proposals import Proposal
+from sotopia_env.families.divide.scan import scan
+from sotopia_env.families.plain_text import Sentence, plain, sentences
+
+Kind = Literal["offer", "accept", "reject", "none"]
+Consent = Literal["clear", "vague", "bare"]
+
+
+@dataclass(frozen=True)
+class DivisionMove:
+    """What one utterance does to the division.
+
+    Args:
+        kind: ``"offer"``, ``"accept"``, ``"reject"`` or ``"none"``.
+        proposal: what is offered, or named in the acceptance; ``None`` where nothing is.
+        consent: how an acceptance, or an offer that opens with one ("ok you take the hats"), is put: ``"clear"``
+            ("deal"), ``"vague"`` ("sounds good"), ``"bare"`` ("ok") or ``None``.
+        asked: whether an offer was put as a question.
+        amends: whether an offer changes what was just proposed ("deal, but I keep one hat").
+    """
+
+    kind: Kind
+    proposal: Proposal | None = None
+    consent: Consent | None = None
+    asked: bool = False
+    amends: bool = False
+
+
+NO_MOVE = DivisionMove("none")
+
+
+@lru_cache(maxsize=8_192)
+def read_division(action_type: str, text: str, items: Items) -> DivisionMove:
+    """Read one utterance.
+
+    Args:
+        action_type: one of :data:`sotopia_env.actions.ACTION_TYPES`; only ``speak`` and ``action`` can move anything.
+        text: what was said or done, any Unicode, any length.
+        items: what is divided.
+    """
+    if action_type == "speak":
+        return _read_speech(phrases.mark_items(plain(text), items), items)
+    if action_type == "action":
+        return _read_act(phrases.mark_items(plain(text)[:400], items), items)
+    return NO_MOVE
+
+
+def _read_act(act: str, items: Items) -> DivisionMove:
+    if phrases.ACT_SPOILT.search(act):
+        return NO_MOVE
+    if phrases.ACT_REJECT.match(act):
+        return DivisionMove("reject")
+    proposal = scan(act, items) if phrases.ACT_OFFER.match(act) else None
+    if phrases.ACT_ACCEPT.match(act):
+        return DivisionMove("accept", proposal, "clear")
+    return NO_MOVE if proposal is None else DivisionMove("offer", proposal)
+
+
+@dataclass
+class _Findings:
+    """What the fragments of an utterance hold besides the items.
+
+    Args:
+        consent: of a whole fragment, the clearest of all.
+        opening: with which a fragment opens that goes on ("ok you take the hats").
+        withdrawn: whether a deal is called off.
+        undone: whether a condition or a "but" follows the consent.
+        contrasted: whether a "but" stands in a sentence with items.
+        asked: whether items were last named in a question.
+        wishes_asked: whether a question waits for an answer.
+        talking: whether a fragment holds something else: "okay, I understand" hears rather than agrees.
+    """
+
+    consent: Consent | None = None
+    opening: Consent | None = None
+    withdrawn: bool = False
+    undone: bool = False
+    contrasted: bool = False
+    asked: bool = False
+    wishes_asked: bool = False
+    talking: bool = False
+
+    def note(self, kind: Consent) -> None:
+        """One more sign of consent; it also answers what was asked before it."""
+        if self.consent in (None, "bare") or kind == "clear":
+            self.consent = kind
+        if kind == "clear":
+            self.asked = self.wishes_asked = False
+        self.undone = False
+
+
+_ENDS = re.compile(r"[^.!?;\n]+[.!?;\n]*")
+
+
+def _read_speech(text: str, items: Items) -> DivisionMove:
+    findings = _Findings()
+    telling = [sentence for sentence in _ENDS.findall(text) if _read_sentence(sentence, findings)]
+    proposal = scan("".join(telling), items) if telling else None
+    if phrases.POSTPONED.search(text):
+        findings.consent = findings.opening = None
+    consent = findings.consent or findings.opening
+    if proposal is not None:
+        if findings.consent is not None and not findings.asked and not findings.undone:
+            return DivisionMove("accept", proposal, findings.consent)
+        amends = findings.undone and consent is not None
+        spoken = None if findings.undone or findings.contrasted else consent
+        return DivisionMove("offer", proposal, spoken, findings.asked or findings.contrasted, amends)
+    if findings.withdrawn:
+        return DivisionMove("reject")
+    heard = findings.consent == "bare" and findings.talking
+    if findings.consent is not None and not (findings.undone or findings.wishes_asked or heard):
+        return DivisionMove("accept", None, findings.consent)
+    return NO_MOVE
+
+
+def _read_sentence(text: str, findings: _Findings) -> bool:
+    """Note consent and refusal; whether the sentence names items that somebody may get."""
+    sentence = next(sentences(text), None)
+    if sentence is None:
+        return False
+    texts, links, _ = sentence
+    asked = "?" in text or phrases.QUESTION.match(text.strip()) is not None
+    conditional = phrases.CONDITION.search(text) is not None
+    names = phrases.NAMES_ITEMS.search(text) is not None
+    consents_before = findings.consent is not None
+    if links[0] in phrases.CONTRASTS and consents_before:
+        findings.undone = True
+    for index, fragment in enumerate(texts):
+        if index > 0 and links[index] in phrases.CONTRASTS:
+            findings.undone = findings.undone or findings.consent is not None
+            findings.contrasted = findings.contrasted or (names and links[index] not in ("if", "unless"))
+        if phrases.WITHDRAWAL.match(fragment) and not asked and not conditional:
+            findings.withdrawn, findings.consent, findings.opening = True, None, None
+        elif phrases.REFUSAL.match(fragment) and not asked:
+            findings.consent = findings.opening = None
+        else:
+            _read_consent(sentence, index, findings, asked, conditional)
+    if asked and phrases.ASKS_WISHES.match(text.strip()):
+        findings.wishes_asked = True
+        return False
+    if names:
+        findings.asked = asked
+    elif asked:
+        findings.asked = True
+        findings.wishes_asked = True
+    return names
+
+
+def _read_consent(sentence: Sentence, index: int, findings: _Findings, asked: bool, conditional: bool) -> None:
+    texts, links, _ = sentence
+    fragment = texts[index]
+    consent = phrases.CONSENT.match(fragment)
+    if consent is not None and not phrases.GREETING.match(fragment) and not _is_reported(texts, index):
+        kind: Consent = "clear" if consent["clear"] is not None else "vague" if consent["vague"] is not None else "bare"
+        demanded = links[index] == "and" and index > 0 and phrases.DEMAND.match(texts[index - 1]) is not None
+        if kind != "clear" and links[index] == "and" and findings.consent is None:
+            return  # "You are generous and fair" praises
+        if (conditional and kind != "bare") or demanded:
+            findings.opening, findings.undone = findings.opening or kind, True
+        elif not asked or (index == 0 and len(texts) > 1):
+            findings.note(kind)
+    elif consent is None:
+        opens = phrases.OPENS_CONSENT.match(fragment) if index == 0 else None
+        if opens is not None:
+            findings.opening = "clear" if opens["clear"] else "bare"
+        findings.talking = findings.talking or phrases.GREETING.match(fragment) is None
+
+
+def _is_reported(texts: list[str], index: int) -> bool:
+    return index > 0 and texts[index - 1].endswith(phrases.QUOTING)

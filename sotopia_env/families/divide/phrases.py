@@ -1,0 +1,266 @@
+"""The words in which people divide things: the patterns that :mod:`sotopia_env.families.divide.moves` matches.
+
+All are written for plain text (:func:`sotopia_env.families.plain_text.plain`). Every repetition is bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from sotopia_env.families.divide.items import NUMBERS, Items
+
+_NUMBER = rf"\d{{1,2}}|{'|'.join(NUMBERS)}"
+
+COUNTED = {**NUMBERS, "a": 1, "an": 1, "another": 1, "single": 1, "couple": 2, "pair": 2, "zero": 0}
+
+# What a word does to the division, tried in this order at every place of a text.
+_CUES = (
+    ("stop", r"[.!?;\n][.!?;\s]*"),
+    ("comma", r",|\(|\)|--?|\u2013|\u2014|:"),
+    # "That works for me" and "nothing for you to lose" give nobody anything.
+    (
+        "skip",
+        r"(?:works?|good|fine|okay|ok|fair|great|well|better|best|enough|deal|important|up|reasonable|perfect|happy|"
+        r"agree|talk(?:ing)?|listen(?:ing)?|thanks?|cool) (?:for|to|with|by) (?:me|you|us|it|that|this|all)\b|"
+        r"(?:from|between|(?<!how )(?<!what )about|than|of|as|with|like) (?:me|you|us|both of us)\b|"
+        r"(?:thank|see|tell|believe|trust|hear) (?:you|ya|me)\b|\bhow about you\b(?= ?\?)|\bi see\b|"
+        r"\bfor (?:it|that|this|now|sure|a while|some|my|your|his|her|the (?:weekend|trip|party))\b|"
+        r"\byou(?:'ve| have)? got it\b|\byou have (?:yourself )?a deal\b|\b(?:have|get|make|got|take) (?:a|the|this|"
+        r"that|"
+        r"your|my) (?:deal|offer|agreement|trade)\b|\bin the end\b|\bat all\b|\bafter all\b|\ball (?:right|set|good)\b|"
+        r"\b(?:my|your|the|this|that|our|final|last|new|an|first|best|initial|original) (?:counter ?-?)?offers?\b|"
+        r"\bto each (?:his|their) own\b|\bsecond (?:place|thought)\b|\bhave to\b|\bhave (?:no|any|room|been)\b"
+    ),
+    ("each_kind", r"\b(?:one|1|a) (?:of )?(?:each|every)(?: (?:kind|item|one|thing))?\b"),
+    (
+        "rest",
+        r"(?:\b(?:every|any|all)(?: ?thing)? else\b|\b(?:all )?(?:of )?(?:the )?(?:rest|remainder|remaining|"
+        r"left ?overs?|others?(?= ?(?:\W|$|to|for|are|is))|other (?:items?|things?|ones?|stuff|(?:two|2)(?= ?(?:\W|"
+        r"$|to|"
+        r"for|items?|things?))|objects?))(?: (?:items?|ones?|things?|of (?:it|them|the (?:items|stuff))))?\b|"
+        r"\bwhat(?:ever)?(?:'?s| is)? (?:left|remains)\b|\belse(?= (?:to|for)\b)|\ball other (?:items?|things?)\b)"
+    ),
+    (
+        "every",
+        r"\b(?:everything|all of (?:it|them)|it all|them all|"
+        r"all (?:the |of the )?(?:items|things|stuff|objects))\b"
+    ),
+    ("except", r"\b(?:except(?:ing)?(?: for)?|apart from|aside from|besides|excluding|other than|minus)\b"),
+    ("split", r"\b(?:split(?:ting)?|shar(?:e|ing)|divid(?:e|ing)|halve|even(?:ly)? split)\b"),
+    ("evenly", r"\b(?:evenly|equally|50 ?[/-] ?50|fifty[ -]fifty|down the middle|in half|half and half)\b"),
+    ("each", r"\b(?:each|apiece)\b"),
+    (
+        "value",
+        r"\b(?:worth(?:less)?|points?|pts?|values?|valued|valuable|important|useless|score|zero points|mean(?:s|t)?|"
+        r"no (?:use|good|interest)|favou?rites?|great condition|already|plenty|lots|too many|"
+        r"at home|used to|collect(?:s|ed|ing)?|reminds?|belong(?:s|ed)?)\b"
+    ),
+    ("exchange", r"\bin (?:exchange|return|trade)(?: for)?\b"),
+    ("instead", r"\b(?:instead of|rather than|than)\b"),
+    (
+        "negation",
+        r"\b(?:not|never|cannot|can't|cant|don't|dont|won't|wont|isn't|isnt|doesn't|doesnt|couldn't|couldnt|wouldn't|"
+        r"wouldnt|nor|neither|unable|refuse|ain't|without|no|none|didn't|aren't|haven't|hardly|can ?not)\b"
+    ),
+    (
+        "want",
+        r"\b(?:want(?:s|ed|ing)?|wanna|need(?:s|ed|ing)?|like|love|prefer|wish|care|interested|hop(?:e|ing) for|"
+        r"looking (?:for|at)|could use|go(?:ing)? for|after|must|gotta|require|ask(?:ing)?|demand|hold (?:on|onto))\b"
+    ),
+    ("gimme", r"\b(?:gimme|give me|hand me|let me(?! know| see| think| ask| check| tell| say| explain))\b"),
+    (
+        "give",
+        r"\b(?:giv(?:e|ing|es)(?: up| away)?|offer(?:ing)?|let(?:ting)?(?! (?:me|us)\b)(?: go(?: of)?)?|"
+        r"leav(?:e|ing|es)|cede|ceding|concede|trad(?:e|ing)|swap|exchang(?:e|ing)|part(?:ing)? with|forgo|forfeit|"
+        r"sacrifice|spare|surrender|hand(?: over)?|budg(?:e|ing)(?: on)?)\b"
+    ),
+    (
+        "take",
+        r"(?:\b(?:will|would|can|could|must|gonna) )?\b(?:tak(?:e|ing|es)|get(?:s|ting)?|got|keep(?:s|ing)?|ha(?:ve|"
+        r"s|ving)|receiv(?:e|ing)|claim|grab|gets|"
+        r"settle for|end up with|stick with|be left with|hang on to|throw(?:ing)? in|add(?:ing)?|do(?= (?:just |"
+        r"only |the |all |both |"
+        rf"an? |{_NUMBER})))\b"
+    ),
+    ("mine", r"\bmine\b"),
+    ("yours", r"\byours\b"),
+    ("for", r"\b(?:for|to)\b(?! (?:be|make|do|see|get|keep|have|take|go|read|play|give|work|split|agree|settle))"),
+    ("me", r"\b(?:i|me|my|myself|i'?m|i'?d|i'?ll|i'?ve)(?=\W|$)"),
+    ("you", r"\b(?:you|u|ya|your|yourself|you'?re|you'd|you'll|youll|you've)(?=\W|$)"),
+    ("both_of_us", r"\b(?:we|us|let's|lets)(?=\W|$)"),
+    ("or", r"\bor\b"),
+    ("but", r"\b(?:but|however|though)\b"),
+    ("link", r"\b(?:and|plus|then|so|if|while|with|because|since|when|provided|as long as)\b"),
+    (
+        "number",
+        rf"\b(?:(?:{_NUMBER}|an?|another|single|couple|pair|zero)\b(?: (?:out )?of (?:the |those |them |my |your )?"
+        rf"(?:(?:{_NUMBER})\b)?)?|both|all|every|half)\b"
+    ),
+)  # fmt: skip
+
+
+LIST_WORDS = re.compile(
+    r"(?: ?(?:how|what|about|bout|just|only|the|please|pls|then|instead|maybe|perhaps|is|are|ok|okay|alright|yes|"
+    r"yeah|no|hi|"
+    r"hello|hey|well|great|good|sorry|in|cash|total|there|of|them|can|could|would|will|live|be|fine|happy|willing|"
+    r"deal|say|"
+    r"also|too|more|i|final|stands?|remains?|trade|who|sure|now|but|at|least|do|that|this|on|best|my|ill|it|lets|let's|"
+    r"[:;=)(/'\"]+))* ?"
+)
+"""Words that a mere list of items may hold besides: "how about just the ball and two hats please?"."""
+
+
+_MARKS = 0xE000
+_MARK_RANGE = f"{chr(_MARKS)}-{chr(_MARKS + 63)}"
+_STRAY_MARK = re.compile(f"[{_MARK_RANGE}]")
+ITEM_MARK = f"[{_MARK_RANGE}]"
+CUES = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in (("item", ITEM_MARK), *_CUES)))
+"""Finds items (marked by :func:`mark_items`) and cues; the name of the group that matched says which."""
+
+NAMES_ITEMS = re.compile(
+    "|".join((ITEM_MARK, *(pattern for name, pattern in _CUES if name in ("rest", "every", "each_kind"))))
+)
+"""Whether anything to be divided is named."""
+
+
+def mark_items(text: str, items: Items) -> str:
+    """A plain text with each name of an item replaced by a character of its own (of Unicode's private use area).
+
+    So one pattern, compiled once, serves all items. :func:`marked_item` reads the character.
+    """
+    pattern, marks = _names(items)
+    if not text.isascii():
+        text = _STRAY_MARK.sub(" ", text)
+    return pattern.sub(lambda match: marks[match[0]], text)
+
+
+def marked_item(mark: str) -> tuple[int, bool]:
+    """The kind, by its place among the items, and whether it was named in the plural."""
+    kind, plural = divmod(ord(mark) - _MARKS, 2)
+    return kind, bool(plural)
+
+
+@lru_cache(maxsize=4096)
+def _names(items: Items) -> tuple[re.Pattern[str], dict[str, str]]:
+    marks: dict[str, str] = {}
+    for kind, item in enumerate(items[:32]):
+        for name in (item.singular, *item.aliases):
+            marks.setdefault(name, chr(_MARKS + 2 * kind))
+        for name in (item.plural, *(f"{alias}s" for alias in item.aliases)):
+            marks.setdefault(name, chr(_MARKS + 2 * kind + 1))
+    longest_first = sorted(marks, key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b"), marks
+
+
+# --- consent ------------------------------------------------------------------------------------------------------
+
+_YES = (
+    r"(?:(?:ok(?:ay|ey|ie)?|k|kk|alright|all right|aight|yes|yeah|yea|ye|yep|yup|ya|sure(?: thing)?|well|fine|oh|ah|"
+    r"hmm+|um|then|now|so|"
+    r"great|good|perfect|cool|excellent|awesome|wonderful|absolutely|definitely|of course|thanks|thank you|i guess|"
+    r"i think|"
+    r"i suppose|fair enough|sold|you know what|in that case|yay|nice|lol|haha|hi|hello|that is|that's|"
+    r"no problem) ?){0,5}"
+)
+_SMALL = (
+    r"(?: (?:please|then|too|friend|my friend|man|buddy|thanks|thank you|with me|for me|to me|by me|here|now|i guess))?"
+)
+_END = rf"{_SMALL}(?=\W*$)"
+_CLEAR = (
+    rf"(?:it'?s a |its a |(?:you|we) (?:have|got|'ve got) (?:yourself )?a |sounds like (?:we have )?a (?:fair |"
+    rf"good |great )?|good |great |that'?s a |"
+    rf"it is a |call it a |done )?deal(?: done)?{_END}",
+    rf"(?:(?:i|we)(?:'?ll| will| can| do|'?m| am| are|'?re)? )?(?:totally |gladly |happily |fully )?"
+    rf"(?:agreed?|accept(?:ed)?)(?: (?:to|with|on|it|that|this|your|the|those|these|you|offer|deal|division|"
+    rf"proposal|terms|split))"
+    rf"{{0,4}}{_END}",
+    rf"(?:i(?:'?ll| will| can|'?d| would)?|we can) (?:take|do|go with|go for|accept|settle for|work with|live with|"
+    rf"deal with|"
+    rf"be happy with|agree to) (?:that|it|this|those|your offer|the deal|that deal|this deal){_END}",
+    rf"(?:let'?s|we can|take|i'?ll take) (?:do (?:it|that|this)|(?:the|that|your|this) (?:deal|offer)){_END}",
+    rf"you'?(?:ve)? ?(?:have |'ve )?got (?:it|yourself a deal){_END}",
+    rf"done(?: deal)?{_END}",
+)
+_VAGUE = (
+    rf"(?:(?:that|it|this|which|those|your offer|your proposal|the split)(?:'?ll| will| would|'?d)? )?"
+    rf"(?:sounds?|looks?|seems?) (?:good|great|fair|perfect|fine|ok|okay|reasonable|right|like a (?:deal|plan)|"
+    rf"fair enough|awesome|nice|cool|lovely)(?: enough)?(?: (?:to|for|with) (?:me|us))?{_END}",
+    rf"(?:(?:that|it|this|which|that deal|this)(?:'?ll| will| would|'?d| should| can)? )?(?:works?|"
+    rf"do(?:es)?)(?: (?:just )?"
+    rf"(?:fine|well|great|perfectly|good|out))?(?: (?:for|with) (?:me|us))?{_END}",
+    rf"(?:(?:that|it|this)(?:'?s| is|s| would be| will be|'?d be|'?ll be)? |i'?m |i am |im |i would be |"
+    rf"i'?d be )?(?:totally |perfectly |really |very |all )?"
+    rf"(?:fine|good|great|perfect|ok|okay|cool|fair|acceptable|happy|reasonable|agreeable|doable|alright|excellent|"
+    rf"awesome)"
+    rf"(?: (?:enough|deal|by|with|for|to|me|us|that|this|it)){{0,3}}{_END}",
+)
+CONSENT = re.compile(
+    rf"(?P<clear>{_YES}(?:{'|'.join(_CLEAR)}))|(?P<bare>{_YES.replace('{0,5}', '{1,6}')}(?:please)?(?=\W*$))|"
+    rf"(?P<vague>{_YES}(?:{'|'.join(_VAGUE)}))"
+)
+"""Consent as a whole fragment. ``bare`` is "ok" and the like, which also stands before a counter-proposal."""
+
+OPENS_CONSENT = re.compile(
+    r"(?:(?:oh|well|alright|so|hmm) )?(?P<clear>deal|agreed|i (?:agree|accept))\b|"
+    r"(?:ok(?:ay|ey)?|k|yes|yeah|yep|yup|sure|fine|alright|all right|perfect|great|good|cool|works)\b"
+)
+"""Consent at the start of a fragment that goes on: "ok you take the hats"."""
+
+GREETING = re.compile(
+    r"(?:(?:hi|hello|hey|thanks|thank you|lol|haha|oh|well|hmm+|um|ah|so|then|now|good|great|nice|cool|no problem|"
+    r"hi there) ?){1,4}\W*$"
+)
+WITHDRAWAL = re.compile(
+    r"(?:(?:sorry|well|then|ok|okay|so|i'?m afraid|there'?s|there is|it'?s|i guess|we have|unfortunately|uh|um|"
+    r"oh) ){0,2}"
+    r"(?:no deal\b(?! ?breaker)|forget it\b|never ?mind\b|(?:the |my )?(?:deal|offer)(?:'?s| is) (?:off|withdrawn)|"
+    r"i (?:take (?:that|it|my offer) back|withdraw|retract)\b|(?:i )?(?:reject|decline|refuse)\b)"
+)
+REFUSAL = re.compile(
+    r"(?:(?:sorry|well|then|ok|okay|so|i'?m afraid|that'?s|hmm|uh|um|oh) ){0,2}"
+    r"(?:no(?: way| thanks?| thank you| can do|pe)?(?=\W*$| i\b| you\b| that\b| sorry\b| we\b)|nah\b|nope\b|no way\b|"
+    r"(?:i )?(?:can'?t|cannot|can not|won'?t|couldn'?t|wouldn'?t) (?:do|accept|agree|take|make|work|deal)\b|"
+    r"i (?:don'?t|do not) (?:think so|agree|accept)|not (?:good|fair|enough|going|gonna|happening|interested|"
+    r"acceptable)\b|"
+    r"(?:that|it|this) (?:doesn'?t|does not|won'?t|will not|wouldn'?t) (?:work|do)\b|"
+    r"(?:that|it|this)(?:'?s| is) (?:not|too|unfair|unacceptable)\b)"
+)
+QUESTION = re.compile(
+    r"(?:(?:ok|okay|well|so|then|and|or|but|hi|hello|hmm|sorry|no|yes|,) ){0,3}(?:(?:how|what) (?:about|if)|"
+    r"(?:would|could|can|will|"
+    r"do|does|are|is|shall|may|might|should) (?:you|we|i|it|that|this|u)\b|why (?:not|don't)\b|which\b|what\b|who\b|"
+    r"where\b|when\b)"
+)
+ASKS_WISHES = re.compile(
+    r"(?:what|which|who|where|when|why|how (?:many|much|bad|important))\b(?! about| if)|(?:do|did|are|is|"
+    r"does) (?:you|your|u|the)\b|"
+    r"(?:any|anything)\b"
+)
+"""A question about wishes proposes nothing: "do you want the hats?"."""
+
+CONDITION = re.compile(
+    r"\b(?:if|unless|provid(?:ed|ing)|assuming|once|until|(?:as|so) long as|on (?:the )?condition|only)\b"
+)
+CONTRASTS = frozenset(("but", "however", "though", "although", "except", "unless", "if"))
+DEMAND = re.compile(r"(?:throw|add|give|make|gimme|let|put|include|leave|hand|i (?:need|want|get)|if)\b")
+"""What "and we have a deal" after it makes a demand of."""
+POSTPONED = re.compile(
+    r"\blet me (?:just )?(?:think|check|ask|sleep|talk|consider|see)|\bthink (?:about|it over|on it)|\bget back to you|"
+    r"\b(?:kidding|joking)\b|\bneed (?:some |more |a little )?time\b|\bnot (?:quite |so )?(?:sure|yet|fast)\b|"
+    r"\bi'?ll consider\b"
+)
+QUOTING = ("said", "say", "says", "saying", "told me", "mentioned", "called it", "the word", "promised", "thought")
+
+# --- formal acts --------------------------------------------------------------------------------------------------
+
+ACT_SPOILT = re.compile(r"\?|\b(?:if|unless|but|provided|as long as|not|never|pretend\w*|consider\w*|don't|won't)\b")
+_OBJECT = (
+    r"(?: (?:it|that|this))?(?:\W{0,4}$|(?: (?:to|on|with))?(?: [\w'.,-]{1,24}){0,4} "
+    r"(?:offer|deal|proposal|terms|division|split)\b)"
+)
+ACT_ACCEPT = re.compile(rf"\W{{0,3}}(?:(?:i|we|to) )?(?:\w{{2,12}}ly )?(?:accept(?:s|ed|ing)?|agree(?:s|d)?){_OBJECT}")
+ACT_REJECT = re.compile(rf"\W{{0,3}}(?:(?:i|we) )?(?:reject|decline|refuse)(?:s|d|ed|ing)?{_OBJECT}")
+ACT_OFFER = re.compile(
+    r"\W{0,3}(?:(?:i|we) )?(?:makes? an? offer|offer|propose|suggest|ask|demand|accept|agree)(?:s|d|ed|ing)?\b"
+)

@@ -1,0 +1,363 @@
+"""Who gets what by the words of an utterance: a scan from cue to cue.
+
+The scan remembers who takes what is named next. "I take" and "you get" decide it, "give" turns it round, "for me" after
+some items decides it for these, and what is refused, compared or merely valued goes to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sotopia_env.families.divide import phrases as phrases
+from sotopia_env.families.divide.items import Items
+from sotopia_env.families.divide.proposals import EVERYTHING, ME, REST, YOU, Named, Proposal, proposal_of
+
+_NOBODY = -1
+
+
+def scan(text: str, items: Items) -> Proposal | None:
+    """What a plain text proposes.
+
+    Args:
+        text: of :func:`sotopia_env.families.plain_text.plain`, its items marked
+            (:func:`sotopia_env.families.divide.phrases.mark_items`).
+        items: what is divided.
+
+    Returns:
+        ``None`` where it gives nothing to anybody.
+    """
+    state = _Scan(items)
+    end = 0
+    for match in phrases.CUES.finditer(text):
+        state.between(text[end : match.start()])
+        state.read(str(match.lastgroup), match[0])
+        end = match.end()
+    state.between(text[end:])
+    state.stop("")
+    return proposal_of(state.named, state.excepted, items, bare=state.bare)
+
+
+@dataclass
+class _Scan:
+    """The state of a scan.
+
+    Args:
+        items: what is divided.
+        holder: who takes what is named next; ``None`` if nobody was said to, ``_NOBODY`` for what is not given.
+        firm: whether a verb of disposing set the holder.
+        doubtful: whether the holder is a guess.
+        doer: the subject of the next verb.
+        pronoun: the last person named.
+        negated: whether the next verb or item is denied.
+        excepting: whether items are named as exceptions.
+        halving: whether items are named as to be split.
+        choice: whether the items are alternatives.
+        bare: whether no word has said so far who gets anything.
+        refusing: whether the last verb was a denied "give".
+        inherited: whether the holder stems from before a comma.
+        valued: whether the items of this segment are being valued.
+        talking: whether the sentence holds words that no list of items holds.
+        direct: whom an item right after the pronoun would go to ("I the hats, you the books").
+        number: the number word that stands right before.
+        previous: the cue before.
+        segment: where in ``named`` the items begin that "for me" would decide.
+        sentence: where in ``named`` this sentence begins.
+        clause: where in ``named`` the items begin of which "for me" can decide those that nobody was given yet.
+    """
+
+    items: Items
+    holder: int | None = None
+    firm: bool = False
+    doubtful: bool = False
+    doer: int | None = None
+    pronoun: int | None = None
+    negated: bool = False
+    excepting: bool = False
+    halving: bool = False
+    choice: bool = False
+    bare: bool = True
+    refusing: bool = False
+    inherited: bool = False
+    valued: bool = False
+    talking: bool = False
+    direct: int | None = None
+    number: str = ""
+    previous: str = "stop"
+    segment: int = 0
+    sentence: int = 0
+    clause: int = 0
+    named: list[Named] = field(default_factory=list)
+    excepted: list[Named] = field(default_factory=list)
+
+    def between(self, text: str) -> None:
+        """Words that are no cue: with them, a sentence is no mere list of items, and "I" has a verb."""
+        if len(text) > 1 and phrases.LIST_WORDS.fullmatch(text) is None:
+            self.talking, self.direct = True, None
+
+    def read(self, cue: str, text: str) -> None:
+        """Take in one cue."""
+        if cue == "item":
+            self.item(*phrases.marked_item(text))
+        elif cue in ("rest", "every"):
+            self.turn_round()
+            self.add(REST if cue == "rest" else EVERYTHING, None)
+        else:
+            _STEPS[cue](self, text)
+        if cue != "number":
+            self.number = ""
+            self.direct = self.direct if cue in ("me", "you", "skip") else None
+        self.previous = cue
+
+    # --- where words begin anew
+
+    def stop(self, text: str) -> None:
+        """The end of a sentence: what nobody was said to take is what the speaker asks for."""
+        if self.talking:
+            self.named[self.sentence :] = [named for named in self.named[self.sentence :] if named.holder is not None]
+        for named in self.named[self.sentence :]:
+            self.bare = self.bare and named.holder is None and not named.halved and not named.each
+            if named.holder is None:
+                named.holder = ME
+        self.holder = self.doer = self.pronoun = None
+        self.firm = self.doubtful = self.negated = self.excepting = self.halving = self.choice = False
+        self.refusing = self.inherited = self.valued = self.talking = False
+        self.segment = self.sentence = self.clause = len(self.named)
+
+    def comma(self, text: str) -> None:
+        """A pause: a denial reaches no further."""
+        self.negated = self.halving = self.refusing = self.valued = False
+        self.inherited = True
+        self.segment = len(self.named)
+        if self.holder == _NOBODY:
+            self.holder = None
+
+    def link(self, text: str) -> None:
+        """A conjunction; "and", "plus" and "with" go on as before."""
+        if text not in ("and", "plus", "with"):
+            self.comma(text)
+            self.excepting = False
+
+    def but(self, text: str) -> None:
+        """After "everything" the start of exceptions, otherwise of a new clause."""
+        if self.previous in ("every", "rest"):
+            self.excepting = True
+        elif self.number == "all":
+            self.add(EVERYTHING, None)
+            self.excepting = True
+        else:
+            self.comma(text)
+
+    # --- who
+
+    def person(self, who: int, text: str) -> None:
+        """A pronoun: the subject of what follows, or whom something is for."""
+        if self.previous == "for":
+            self.decide(who)
+        elif self.previous == "give":
+            if self.holder != _NOBODY and not self.refusing:
+                self.holder, self.firm = who, True
+        else:
+            self.doer = who
+            self.direct = None if text in ("my", "your") else who
+            self.negated = self.halving = self.excepting = self.choice = self.refusing = self.valued = False
+            self.segment = len(self.named)
+        self.pronoun = who
+
+    def us(self, text: str) -> None:
+        """The words "we" and "us" decide nothing."""
+        self.doer = self.pronoun = None
+        self.negated = False
+
+    def decide(self, who: int) -> None:
+        """After "for me" or "yours", what was just named goes to ``who``, or what is named next."""
+        clause = self.named[self.clause :]
+        if self.valued or (self.talking and clause and all(one.holder is None for one in clause)):
+            return  # "the ball looks old to me"
+        start = self.segment
+        while start > self.clause and self.named[start - 1].holder is None:
+            start -= 1  # the commas of a list part nothing: "2 hats, 1 book and the ball for you"
+        named = self.named[start:]
+        if named and named[-1].kind == REST:
+            named = named[-1:]  # "two hats, the rest for you"
+        for one in named:
+            one.holder, one.firm = who, True
+        self.holder, self.firm = (None, False) if named else (who, True)
+        self.segment = self.clause = len(self.named)
+
+    def subject(self) -> int | None:
+        """Who does what the verb says."""
+        if self.previous == "gimme":
+            return ME
+        return self.pronoun if self.previous in ("me", "you") else self.doer
+
+    def take(self, text: str) -> None:
+        """A verb of taking."""
+        who = self.subject()
+        if self.is_third_person(text):
+            self.hold(_NOBODY, firm=False)
+            return
+        if text.startswith(("throw", "add")):
+            who = None if who is None else 1 - who
+            self.hold(ME if who is None else who, firm=True)
+            return
+        if who is None or (self.previous == "comma" and " " not in text):
+            # "take the hats" bids, "will take the hats" tells
+            self.hold(ME if " " in text else YOU, firm=True, doubtful=True)
+        else:
+            self.hold(who, firm=self.previous != "want")
+
+    def want(self, text: str) -> None:
+        """A wish. That the other wants something is a guess."""
+        who = self.subject()
+        if self.is_third_person(text):
+            self.hold(_NOBODY, firm=False)
+        else:
+            self.hold(ME if who is None else who, firm=False, doubtful=who == YOU)
+
+    def is_third_person(self, verb: str) -> bool:
+        """Whether somebody else takes or wishes: "my daughter wants"."""
+        return verb.endswith("s") and self.previous not in ("me", "you")
+
+    def give(self, text: str) -> None:
+        """A verb of giving. What one cannot give, one keeps."""
+        who = self.subject()
+        if self.negated:
+            self.negated = False
+            self.hold(_NOBODY if who == YOU else ME, firm=False)
+            self.refusing = True
+        else:
+            self.hold(YOU if who in (ME, None) else ME, firm=True, doubtful=who is None)
+
+    def gimme(self, text: str) -> None:
+        """The words "give me" and "let me"."""
+        self.hold(ME, firm=True)
+        self.pronoun = ME
+
+    def hold(self, who: int, *, firm: bool, doubtful: bool = False) -> None:
+        """A verb said who gets what is named next; if it was denied, nobody does."""
+        self.holder = _NOBODY if self.negated else who
+        self.firm = firm and not self.negated
+        self.doubtful, self.negated, self.inherited, self.refusing = doubtful, False, False, False
+
+    def exchange(self, text: str) -> None:
+        """After "in exchange for", what follows goes the other way."""
+        if text.endswith("for") and self.holder in (ME, YOU):
+            self.holder, self.firm = YOU if self.holder == ME else ME, True
+        self.segment = len(self.named)
+
+    def turn_round(self) -> None:
+        """Items right after "for" go the other way: "the hats for the ball"."""
+        if self.previous == "for" and self.holder in (ME, YOU) and len(self.named) > self.sentence:
+            self.holder = YOU if self.holder == ME else ME
+            self.segment = len(self.named)
+
+    # --- what
+
+    def item(self, kind: int, plural: bool) -> None:
+        """A kind of item, with the number before it."""
+        self.turn_round()
+        word, total = self.number.partition(" ")[0], self.items[kind].count
+        count: int | None = int(word) if word.isdigit() else phrases.COUNTED.get(word)
+        sure = count is None or count <= total
+        if count is None and not word and not plural and total > 1:
+            sure = False  # "the ball" of two
+        if count is not None and count >= total:
+            count = None
+        self.add(kind, count, sure=sure, halved=self.halving or word == "half")
+
+    def add(self, kind: int, count: int | None, sure: bool = True, halved: bool = False) -> None:
+        """Note what was named."""
+        if self.excepting:
+            self.excepted.append(Named(kind, count, None, self.firm, sure))
+            return
+        if self.direct is not None:
+            self.hold(self.direct, firm=True)
+        if not self.negated and self.holder != _NOBODY:
+            sure = sure and not self.doubtful and not self.choice
+            self.named.append(Named(kind, count, self.holder, self.firm or halved, sure, self.inherited, halved))
+
+    def each_kind(self, text: str) -> None:
+        """One of each kind."""
+        for kind in range(len(self.items)):
+            self.add(kind, 1)
+
+    def counted(self, text: str) -> None:
+        """A number, for the item that follows."""
+        self.turn_round()
+        self.number = text
+
+    def each(self, text: str) -> None:
+        """After "each", both sides get as many."""
+        for named in self.named[self.segment :]:
+            named.each = True
+
+    def split(self, text: str) -> None:
+        """Items that follow are halved."""
+        self.halving = True
+        self.holder = None if self.holder == _NOBODY else self.holder
+
+    def evenly(self, text: str) -> None:
+        """Items that came before are halved."""
+        for named in self.named[self.segment :]:
+            named.halved = True
+
+    def value(self, text: str) -> None:
+        """What is said to be worth something is not thereby asked for."""
+        kept = [n for n in self.named[self.segment :] if n.holder is not None and not n.inherited]
+        self.named[self.segment :] = kept
+        self.holder, self.valued = _NOBODY, True
+
+    def exception(self, text: str) -> None:
+        """After "everything" or "the rest", the word "except" makes exceptions."""
+        if self.named and self.named[-1].kind < 0:
+            self.excepting = True
+        else:
+            self.holder = _NOBODY
+
+    def deny(self, text: str) -> None:
+        """The next verb or item is denied."""
+        self.negated = True
+
+    def alternative(self, text: str) -> None:
+        """Items before and after "or" are a choice."""
+        self.choice = self.previous in ("item", "rest")
+        if self.choice and self.named:
+            self.named[-1].sure = False
+
+    def skip(self, text: str) -> None:
+        """Words that only look like a cue."""
+
+    def compare(self, text: str) -> None:
+        """What follows "rather than" is not given."""
+        self.holder = _NOBODY
+
+
+_STEPS: dict[str, Callable[[_Scan, str], None]] = {
+    "stop": _Scan.stop,
+    "comma": _Scan.comma,
+    "skip": _Scan.skip,
+    "each_kind": _Scan.each_kind,
+    "except": _Scan.exception,
+    "split": _Scan.split,
+    "evenly": _Scan.evenly,
+    "each": _Scan.each,
+    "value": _Scan.value,
+    "exchange": _Scan.exchange,
+    "instead": _Scan.compare,
+    "negation": _Scan.deny,
+    "want": _Scan.want,
+    "gimme": _Scan.gimme,
+    "give": _Scan.give,
+    "take": _Scan.take,
+    "mine": lambda state, text: state.decide(ME),
+    "yours": lambda state, text: state.decide(YOU),
+    "for": _Scan.skip,
+    "me": lambda state, text: state.person(ME, text),
+    "you": lambda state, text: state.person(YOU, text),
+    "both_of_us": _Scan.us,
+    "or": _Scan.alternative,
+    "but": _Scan.but,
+    "link": _Scan.link,
+    "number": _Scan.counted,
+}

@@ -1,0 +1,62 @@
+"""From text to things and back: ``module:attribute``, tables of names, and the public paths of the package."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+PUBLIC_MODULES = ("sotopia_env", "sotopia_env.rewards", "sotopia_env.agents", "sotopia_env.training")
+"""The modules whose names stay where they are: what is written into files names these, never a file of the code."""
+
+
+def import_attribute(text: str) -> Any:
+    """Returns the object behind ``module:attribute``.
+
+    A path inside this package that an earlier version wrote is found again by its name in one of the public modules.
+
+    Raises:
+        ValueError: no such module, or it has no such attribute.
+    """
+    module, _, attribute = text.partition(":")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if module.startswith("sotopia_env.") and (public := _public_module(attribute)):
+            return getattr(importlib.import_module(public), attribute)
+        raise ValueError(f"{text!r}: no module {error.name!r}; is it on the Python path?") from error
+    try:
+        return getattr(found, attribute)
+    except AttributeError as error:
+        raise ValueError(f"{text!r}: module {module!r} has no attribute {attribute!r}") from error
+
+
+def public_path(value: Any) -> str | None:
+    """Returns ``module:attribute`` of a class or function; ``None`` where it cannot be imported again.
+
+    What this package exports is named by its public module, so that files outlive a move of the code. A lambda, a
+    local function and a bound method have no path.
+    """
+    module, name = getattr(value, "__module__", ""), getattr(value, "__qualname__", "")
+    if not name.isidentifier():
+        return None
+    if module.startswith("sotopia_env."):
+        module = _public_module(name, value) or module
+    return f"{module}:{name}"
+
+
+def from_table(table: Mapping[str, str], name: str) -> Any:
+    """Returns what a table of names holds under ``name``; the table's values are ``module:attribute``.
+
+    Nothing is imported before it is asked for, so that a table may name what stands above it.
+    """
+    return import_attribute(table[name])
+
+
+def _public_module(name: str, value: Any = None) -> str | None:
+    """The public module that exports a name; with ``value``, the one that exports this very object."""
+    for path in PUBLIC_MODULES:
+        module = importlib.import_module(path)
+        if name in module.__all__ and (value is None or getattr(module, name) is value):
+            return path
+    return None

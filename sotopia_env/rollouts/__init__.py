@@ -1,0 +1,1 @@
+"""Playing many episodes: plans, lockstep, seeds, files, processes."""

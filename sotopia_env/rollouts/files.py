@@ -1,0 +1,162 @@
+"""The files of a run: episodes, token traces and manifest, played by one process or several, and again after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sotopia_env.episodes import Episode
+from sotopia_env.policies import TokenTrace
+from sotopia_env.rollouts.manifest import Manifest
+from sotopia_env.rollouts.seeds import episode_key
+from sotopia_env.storage.episodes import EpisodeWriter, load_episodes, locks_beside, save_episodes
+from sotopia_env.storage.traces import Traces, TraceWriter, load_traces, traces_path
+
+
+class Shelf:
+    """The finished episodes of a run that is kept in memory alone."""
+
+    def __init__(self) -> None:
+        """Nothing is finished."""
+        self.finished: dict[int, Episode] = {}
+        self.played = 0
+        self._kept: Traces = {}
+
+    def take(self, missing: Sequence[int], limit: int) -> list[int]:
+        """Episodes for this process to play: none where other processes are at all that are missing."""
+        return list(missing[:limit])
+
+    def put(self, index: int, episode: Episode, traces: Mapping[str, Sequence[TokenTrace]]) -> None:
+        """Keep a finished episode and the traces of its agents."""
+        self.finished[index] = episode
+        self.played += 1
+        self._kept |= {(episode.key, agent): list(turns) for agent, turns in traces.items() if turns}
+
+    def give_back(self, indices: Sequence[int]) -> None:
+        """These are played, or will not be by this process."""
+
+    def traces(self) -> Traces:
+        """The token traces of the finished episodes, where policies gave any."""
+        return self._kept
+
+
+class RunFiles(Shelf):
+    """The finished episodes of a run on disk.
+
+    Each process takes episodes that nobody has finished and nobody is playing. What a process held when it died is
+    free for the others at once.
+
+    Args:
+        out: JSON lines; of a name that ends in ``.parquet``, the run is kept in JSON lines beside it.
+        seed: of the run.
+        store_traces: keep token traces too.
+    """
+
+    def __init__(self, out: str | Path, seed: int, *, store_traces: bool = False) -> None:
+        """Read what is finished."""
+        super().__init__()
+        self.out = Path(out)
+        self.path = self.out.with_suffix(".jsonl") if self.out.suffix == ".parquet" else self.out
+        self.seed = seed
+        self._locks = locks_beside(self.path)
+        self._traces = TraceWriter(traces_path(self.path), self._locks) if store_traces else None
+        self.manifest = Manifest(self.path, self._locks)
+        if self.path != self.out:
+            with self._locks.writing():
+                if self.out.exists() and not self.path.exists():
+                    save_episodes(load_episodes(self.out, on_error="raise"), self.path)
+        self._writer = EpisodeWriter(self.path, locks=self._locks)
+        try:
+            self._add(self._writer.finished.values())
+        except BaseException:
+            self._writer.close()
+            raise
+
+    def find(self) -> None:
+        """Look for what other processes have finished.
+
+        Raises:
+            ValueError: the file holds an episode of another run.
+        """
+        self._add(self._writer.refresh())
+
+    def take(self, missing: Sequence[int], limit: int) -> list[int]:
+        """Episodes for this process to play: none where other processes are at all that are missing."""
+        taken = []
+        for index in missing:
+            if self._locks.take(index):
+                taken.append(index)
+                if len(taken) == limit:
+                    break
+        # Whoever held one before may have finished it.
+        self.find()
+        done = [index for index in taken if index in self.finished]
+        self.give_back(done)
+        return [index for index in taken if index not in self.finished]
+
+    def put(self, index: int, episode: Episode, traces: Mapping[str, Sequence[TokenTrace]]) -> None:
+        """Write a finished episode, and before it the traces of its agents."""
+        if self._traces is not None:
+            self._traces.write(episode.key, traces)
+        self._writer.write(episode)
+        super().put(index, episode, {})
+
+    def give_back(self, indices: Sequence[int]) -> None:
+        """These are played, or will not be by this process."""
+        for index in indices:
+            self._locks.release(index)
+
+    def complete(self) -> None:
+        """Put the files in order: the same bytes, whoever has played what, and when."""
+        self._writer.put_in_order(self._index)
+        if self._traces is not None:
+            self._traces.put_in_order(self._index)
+        if self.path != self.out:
+            with self._locks.writing():
+                save_episodes([self.finished[index] for index in sorted(self.finished)], self.out)
+
+    def traces(self) -> Traces:
+        """The token traces of the finished episodes, where policies gave any."""
+        return load_traces(self._traces.path) if self._traces is not None and self._traces.path.exists() else {}
+
+    def close(self, outcome: str) -> None:
+        """Let the files go, and say in the manifest how it went."""
+        try:
+            if outcome != "complete":
+                self.find()
+            self.manifest.close(outcome, self.played, self.finished.values())
+        finally:
+            self._writer.close()
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the files go, whatever happened."""
+        if error is None:
+            self.close("complete")
+            return
+        interrupted = isinstance(error, KeyboardInterrupt)
+        # A full disk, say, is told of once: by the error that ended the run.
+        with suppress(OSError):
+            self.close("interrupted" if interrupted else f"failed: {type(error).__name__}: {error}")
+        if self.manifest.opened and not interrupted:
+            error.add_note(f"{len(self.finished)} episodes are finished in {self.path}; the same call goes on.")
+
+    def _add(self, episodes: Iterable[Episode]) -> None:
+        self.finished |= {self._index(episode.key): episode for episode in episodes}
+
+    def _index(self, key: str) -> int:
+        seed, dash, index = key.rpartition("-")
+        if not dash or not index.isdecimal() or seed != str(self.seed):
+            raise ValueError(
+                f"{self.path} was played with other seed or by another command (it holds episode {key!r}; those of "
+                f"this run are {episode_key(self.seed, 0)!r} and so on); give another file"
+            )
+        return int(index)

@@ -1,0 +1,122 @@
+"""Episodes side by side: one batched call per policy and turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sotopia_env.environment import SotopiaParallelEnv
+from sotopia_env.episodes import Episode, seat_of
+from sotopia_env.families.base import Family
+from sotopia_env.policies import Context, Decision, Policy
+from sotopia_env.rollouts.seeds import turn_generator
+from sotopia_env.storage.traces import Traces
+
+
+def play(
+    envs: Sequence[Any],
+    policies: Sequence[Mapping[str, Policy]],
+    seeds: Sequence[int],
+    *,
+    keys: Sequence[str] | None = None,
+    traces: Traces | None = None,
+    on_finish: Callable[[int, Any, dict[str, dict[str, Any]]], None] | None = None,
+) -> None:
+    """Play environments to their ends, in lockstep.
+
+    Args:
+        envs: N environments, reset or in mid-episode, wrapped or bare.
+        policies: for each environment the policy of every agent.
+        seeds: for each environment the seed of its policies' generators.
+        keys: for each environment the key that contexts and traces carry; the episode's own by default.
+        traces: filled with the token traces of policies that give them.
+        on_finish: called with index, environment and last infos as soon as an episode is over.
+    """
+    keys = [env.unwrapped.episode.key for env in envs] if keys is None else keys
+    live = [i for i, env in enumerate(envs) if env.unwrapped.acting]
+    while live:
+        decisions = _decide([envs[i].unwrapped for i in live], live, policies, seeds, keys)
+        if traces is not None:
+            for (i, agent), decision in decisions.items():
+                if decision.trace is not None:
+                    traces.setdefault((keys[i], agent), []).append(decision.trace)
+        actions = [{agent: decisions[i, agent] for agent in envs[i].unwrapped.acting} for i in live]
+        infos = _step_all([envs[i] for i in live], actions)
+        still = []
+        for i, info in zip(live, infos, strict=True):
+            if envs[i].unwrapped.acting:
+                still.append(i)
+            elif on_finish is not None:
+                on_finish(i, envs[i], info)
+        live = still
+
+
+def continue_episodes(
+    episodes: Sequence[Episode],
+    policies: Sequence[Mapping[str, Policy]] | Mapping[str, Policy],
+    seeds: Sequence[int],
+    *,
+    family: Family | None = None,
+) -> list[Episode]:
+    """Play episodes that were cut short to their ends: the continuations of Monte-Carlo credit.
+
+    Args:
+        episodes: N episodes; each goes on after its last turn, finished ones are returned as they are.
+        policies: the policy of every agent, for all episodes or one mapping for each.
+        seeds: N seeds of the policies' generators.
+        family: of the tasks, where it is not one the package ships.
+    """
+    from sotopia_env.families import family_of
+
+    seated = [policies] * len(episodes) if isinstance(policies, Mapping) else list(policies)
+    envs = [
+        SotopiaParallelEnv.from_episode(episode, family or family_of(episode.task), seed=seed)
+        for episode, seed in zip(episodes, seeds, strict=True)
+    ]
+    play(envs, seated, seeds, keys=[f"{episode.key}~{seed}" for episode, seed in zip(episodes, seeds, strict=True)])
+    return [env.episode for env in envs]
+
+
+def _decide(
+    envs: Sequence[SotopiaParallelEnv],
+    indices: Sequence[int],
+    policies: Sequence[Mapping[str, Policy]],
+    seeds: Sequence[int],
+    keys: Sequence[str],
+) -> dict[tuple[int, str], Decision]:
+    batches: dict[int, tuple[Policy, list[tuple[int, str]], list[Any], list[Context]]] = {}
+    for env, i in zip(envs, indices, strict=True):
+        for agent in env.acting:
+            policy = policies[i][agent]
+            _, places, observations, contexts = batches.setdefault(id(policy), (policy, [], [], []))
+            turn = env.own_turns_played(agent)
+            places.append((i, agent))
+            observations.append(env.observe(agent))
+            contexts.append(Context(keys[i], agent, turn, turn_generator(seeds[i], seat_of(agent), turn)))
+    decisions: dict[tuple[int, str], Decision] = {}
+    for policy, places, observations, contexts in batches.values():
+        try:
+            made = policy.act(observations, contexts)
+        except Exception as error:
+            tasks = {i: env.episode.task.id for env, i in zip(envs, indices, strict=True)}
+            asked = [
+                f"task {tasks[i]}, episode {context.episode}, {agent}, own turn {context.turn}"
+                for (i, agent), context in zip(places, contexts, strict=True)
+            ]
+            where = "; ".join(asked[:3]) + (f" and {len(asked) - 3} more" if len(asked) > 3 else "")
+            failure = f"{type(error).__name__}: {error}"
+            raise RuntimeError(f"policy {policy.name!r} failed ({failure}) at {where}") from error
+        if len(made) != len(places):
+            raise ValueError(f"policy {policy.name!r} made {len(made)} decisions for {len(places)} observations")
+        for decision in made:
+            if not isinstance(decision, Decision):
+                raise TypeError(f"policy {policy.name!r}: act returned a {type(decision).__name__}, not a Decision")
+        decisions.update(zip(places, made, strict=True))
+    return decisions
+
+
+def _step_all(envs: Sequence[Any], actions: Sequence[Mapping[str, Any]]) -> list[dict[str, dict[str, Any]]]:
+    step_many = getattr(type(envs[0]), "step_many", None)
+    if step_many is not None:
+        return [result[4] for result in step_many(envs, actions)]
+    return [env.step(action)[4] for env, action in zip(envs, actions, strict=True)]

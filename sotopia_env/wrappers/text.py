@@ -1,0 +1,223 @@
+"""The text interface: a rendered prompt in, a model's raw output out, parsed tolerantly and counted.
+
+## Description
+What trainers of language models bring, over any environment of the package with the dict interface.
+
+## Action space
+Text: plain words speak; ``[action] accept``, ``[non-verbal communication] nods``, ``[leave]`` and a JSON object with
+``action_type`` and ``argument`` are read too. Where messages may be private, ``[to NAME]`` before them tells for whom.
+
+## Observation space
+``Dict`` of ``prompt`` (the chat of one seat as text, ending where it is to answer) and ``action_types`` (the legal
+types, ``MultiBinary(5)``). The single-agent view shows the prompt alone.
+
+## Version history
+* v0: initial version.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+
+from gymnasium import spaces
+
+from sotopia_env import rendering
+from sotopia_env.actions import ACTION_TYPES, MAX_UTTERANCE, NONE, Action
+from sotopia_env.environment import StepResult
+from sotopia_env.episodes import seat_of
+from sotopia_env.policies import Decision, Observation
+from sotopia_env.spaces import MAX_PROFILE, MAX_TRANSCRIPT, UnicodeText
+from sotopia_env.views import indented, parse_transcript
+from sotopia_env.wrappers.base import ParallelWrapper
+
+MAX_PROMPT = 6 * MAX_PROFILE + 16 * MAX_TRANSCRIPT
+"""Longest observation of the text interface, in characters: a name may take the place of each ``#0 agent_0``."""
+
+MAX_OUTPUT = 4 * MAX_UTTERANCE
+"""Longest raw output the text interface takes, in characters; it may hold more than the utterance."""
+
+PRIVATE_INSTRUCTION = "Begin with [to NAME] to be heard by NAME alone."
+"""What a model is told besides, where messages may be private."""
+
+_TEXTS = ("agent", "participants", "background", "situation", "partners", "goal")
+"""What a prompt shows besides the turns."""
+
+_ADDRESS = re.compile(r"\s*\[to ([^\]\n]*)\]", re.IGNORECASE)
+
+
+def prompt_space() -> UnicodeText:
+    """The space of prompts."""
+    return UnicodeText(MAX_PROMPT)
+
+
+def output_space() -> UnicodeText:
+    """The space of raw outputs."""
+    return UnicodeText(MAX_OUTPUT)
+
+
+class TextWrapper(ParallelWrapper):
+    """Observations become prompts, actions are a model's raw output.
+
+    Args:
+        env: a parallel environment of this package with the dict interface, with or without other wrappers.
+
+    Example:
+        >>> import sotopia_env
+        >>> env = TextWrapper(sotopia_env.parallel_env("bargain", reward="episode"))
+        >>> observations, infos = env.reset(seed=0)
+        >>> _ = env.step({"agent_0": "[non-verbal communication] nods"})
+    """
+
+    def __init__(self, env: Any) -> None:
+        """Build the spaces, the same for every task."""
+        super().__init__(env)
+        self.observation_spaces = {agent: _observation_space() for agent in env.possible_agents}
+        self.action_spaces = {agent: output_space() for agent in env.possible_agents}
+        self._prompts = {agent: RunningPrompt() for agent in env.possible_agents}
+
+    def observation_space(self, agent: str) -> Any:
+        """The observation space of an agent: the same object every call."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> Any:
+        """The action space of an agent: the same object every call."""
+        return self.action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Begin an episode."""
+        observations, infos = self.env.reset(seed=seed, options=options)
+        return self._shown(observations), infos
+
+    def step(self, actions: Mapping[str, Any]) -> StepResult:
+        """Play one cycle.
+
+        Args:
+            actions: for each acting agent the raw output of a model. An ``Action`` or a ``Decision`` is passed on, so
+                that a partner need not write text; anything else is counted as invalid.
+        """
+        observations, *results = self.env.step({agent: self._parsed(agent, given) for agent, given in actions.items()})
+        rewards, terminations, truncations, infos = results
+        return self._shown(observations), rewards, terminations, truncations, infos
+
+    def observe(self, agent: str) -> dict[str, Any]:
+        """The present observation of one agent."""
+        return self._shown({agent: self.env.observe(agent)})[agent]
+
+    def fork(self, n: int = 1) -> list[Self]:
+        """``n`` independent copies in the present state, each with spaces of its own."""
+        twins = super().fork(n)
+        for twin in twins:
+            twin.observation_spaces = copy.deepcopy(self.observation_spaces)
+            twin.action_spaces = copy.deepcopy(self.action_spaces)
+            twin._prompts = {agent: copy.copy(prompt) for agent, prompt in self._prompts.items()}
+        return twins
+
+    def _parsed(self, agent: str, given: Any) -> Any:
+        if given is None or isinstance(given, Action | Decision):
+            return given
+        if not isinstance(given, str):
+            return Decision(NONE, invalid=f"the text interface takes a str, not a {type(given).__name__}")
+        if self.unwrapped.rules.private_messages and agent in self.possible_agents:
+            action, reason = parse_addressed(given, self.unwrapped.observe(agent))
+        else:
+            action, reason = rendering.parse_output(given)
+        return Decision(action, raw=given, invalid=reason)
+
+    def _shown(self, observations: Mapping[str, Observation]) -> dict[str, Any]:
+        return {
+            agent: {"prompt": self._prompts[agent].text(seen), "action_types": seen["action_types"]}
+            for agent, seen in observations.items()
+        }
+
+
+class RunningPrompt:
+    """:func:`sotopia_env.rendering.as_text` of one seat as it goes on: only turns not read before are rendered.
+
+    Nothing depends on what was read before: whatever it is shown, the text is that of a fresh one.
+    """
+
+    def __init__(self) -> None:
+        """Nothing read yet."""
+        self._texts: tuple[str, ...] = ()
+        self._names: dict[str, str] = {}
+        self._transcript = ""
+        self._own = False
+        """Whether an own turn was read: the first is answered differently."""
+        self._body = ""
+        """Everything up to the last own turn."""
+        self._others: tuple[str, ...] = ()
+        """What others did since."""
+
+    def text(self, observation: Observation) -> str:
+        """The whole prompt.
+
+        Args:
+            observation: of the dict interface.
+        """
+        entries = parse_transcript(self._not_read(observation))
+        for entry in entries:
+            if entry.agent != observation["agent"]:
+                self._others = (*self._others, rendering.heard(entry, self._names))
+                continue
+            own = indented(rendering.own_output(entry, self._names))
+            self._body = f"{self._body}\n{self._news()}\nYou: {own}"
+            self._others, self._own = (), True
+        asked = self._others or not self._own or any(observation["action_types"][1:])
+        return f"{self._body}\n{self._news()}\nYou:" if asked else f"{self._body}\nYou:"
+
+    def _not_read(self, observation: Observation) -> str:
+        """The part of the transcript that is not rendered yet; all of it where it is not the one read before."""
+        now = observation["transcript"]
+        texts = tuple(observation[name] for name in _TEXTS)
+        old = self._transcript
+        goes_on = not old or now == old or (now.startswith(old) and now.startswith("\n#", len(old)))
+        self._transcript = now
+        if texts == self._texts and goes_on:
+            return str(now[len(old) :].removeprefix("\n"))
+        self._texts = texts
+        self._names = rendering.labels(observation["participants"])
+        private = f"\n{PRIVATE_INSTRUCTION}" if "recipients" in observation else ""
+        self._body = f"{rendering.system_prompt(observation)}{private}\n"
+        self._own, self._others = False, ()
+        return str(now)
+
+    def _news(self) -> str:
+        return "\n".join(self._others) or (rendering.CONTINUATION if self._own else rendering.OPENING)
+
+
+def parse_addressed(raw: str, observation: Observation) -> tuple[Action, str | None]:
+    """Read a model's raw output where messages may be private: the names it is for, and what it is.
+
+    Args:
+        raw: ``[to Mara, Leo]`` and whatever ``parse_output`` reads; without the mark it is for everyone.
+        observation: of the agent that wrote it. A name is a first name, a whole name, ``agent_0`` or ``nobody``.
+
+    Returns:
+        The action and ``None``; or ``none`` and the reason why the output is no action.
+    """
+    address = _ADDRESS.match(raw)
+    if address is None:
+        return rendering.parse_output(raw)
+    seats = {"nobody": seat_of(observation["agent"])}
+    for agent, label in rendering.labels(observation["participants"]).items():
+        seats |= {agent: seat_of(agent), label.lower(): seat_of(agent)}
+    for line in observation["participants"].split("\n"):
+        agent, _, name = line.partition(": ")
+        seats.setdefault(name.lower(), seat_of(agent))
+    named = [name.strip().lower() for name in address.group(1).split(",")]
+    unknown = next((name for name in named if name not in seats), None)
+    if unknown is not None:
+        return NONE, f"[to ...]: {unknown!r:.60} is the name of nobody here"
+    action, reason = rendering.parse_output(raw[address.end() :])
+    if reason is not None:
+        return NONE, reason
+    return Action(action.type, action.text, tuple(sorted({seats[name] for name in named}))), None
+
+
+def _observation_space() -> spaces.Dict:
+    return spaces.Dict({"prompt": prompt_space(), "action_types": spaces.MultiBinary(len(ACTION_TYPES))})

@@ -1,0 +1,174 @@
+"""The token-id interface: ids of a tokenizer in, ids out, for learners that train a model of tokens themselves.
+
+Observations are the rendered chat of a seat, padded at the end to a fixed length; actions are a fixed number of ids, of
+which those up to the first end-of-text count. What an action says is read as any raw output of a model.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self
+
+import numpy as np
+from gymnasium import spaces
+
+from sotopia_env import rendering
+from sotopia_env.actions import NONE
+from sotopia_env.environment import StepResult
+from sotopia_env.policies import Decision, Observation
+from sotopia_env.wrappers.base import ParallelWrapper
+
+
+class Tokenizer(Protocol):
+    """What is needed of a tokenizer; those of ``transformers`` have it."""
+
+    pad_token_id: int | None
+    eos_token_id: int | None
+
+    def __len__(self) -> int:
+        """How many ids there are."""
+        ...
+
+    def encode(self, text: str, *, add_special_tokens: bool = ...) -> list[int]:
+        """The ids of a text."""
+        ...
+
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = ...) -> str:
+        """The text of ids."""
+        ...
+
+
+class TokenIds(ParallelWrapper):
+    """Observations and actions become token ids of fixed length.
+
+    Observations: ``Box(0, vocabulary - 1, (max_length,), int64)``, the seat's chat (through the tokenizer's chat
+    template where it has one, else as plain text) and padding. Where the chat is too long, its oldest turns drop out
+    whole. Actions: ``MultiDiscrete``, ``max_new_tokens`` ids; padding alone is silence. Infos: ``length`` (ids before
+    the padding) and ``cut`` (whether turns dropped out), besides those of the environment below.
+
+    Args:
+        env: a parallel environment of this package with the dict interface, with or without other wrappers.
+        tokenizer: a tokenizer of ``transformers``, or anything with its ``encode`` and ``decode``.
+        max_length: ids of an observation.
+        max_new_tokens: ids of an action.
+
+    Example:
+        >>> env = TokenIds(sotopia_env.parallel_env("bargain"), AutoTokenizer.from_pretrained(DIRECTORY))
+    """
+
+    def __init__(self, env: Any, tokenizer: Tokenizer, *, max_length: int = 1024, max_new_tokens: int = 64) -> None:
+        """Build the spaces, the same for every task."""
+        for name, value in (("max_length", max_length), ("max_new_tokens", max_new_tokens)):
+            if value < 1:
+                raise ValueError(f"{name}: {value} is not a positive number")
+        super().__init__(env)
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.max_new_tokens = max_new_tokens
+        self.pad_id = _padding(tokenizer)
+        vocabulary = len(tokenizer)
+        self.observation_spaces = {
+            agent: spaces.Box(0, vocabulary - 1, (max_length,), np.int64) for agent in env.possible_agents
+        }
+        self.action_spaces = {
+            agent: spaces.MultiDiscrete([vocabulary] * max_new_tokens) for agent in env.possible_agents
+        }
+
+    def observation_space(self, agent: str) -> Any:
+        """The observation space of an agent: the same object every call."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> Any:
+        """The action space of an agent: the same object every call."""
+        return self.action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Begin an episode."""
+        observations, infos = self.env.reset(seed=seed, options=options)
+        return self._shown(observations, infos), infos
+
+    def step(self, actions: Mapping[str, Any]) -> StepResult:
+        """Play one cycle.
+
+        Args:
+            actions: for each acting agent an array of ids; whatever else the environment below takes is passed on.
+        """
+        read = {agent: self.decision(a) if isinstance(a, np.ndarray | list) else a for agent, a in actions.items()}
+        observations, rewards, terminations, truncations, infos = self.env.step(read)
+        return self._shown(observations, infos), rewards, terminations, truncations, infos
+
+    def encode(self, observation: Observation) -> tuple[list[int], bool]:
+        """The ids of an observation of the dict interface, and whether turns had to drop out."""
+        ids = self._rendered(observation)
+        if len(ids) <= self.max_length:
+            return ids, False
+        turns = str(observation["transcript"]).split("\n#")
+        kept = len(turns)
+        # Half as many turns each time: what stands before an agent's turn begins alike for many turns.
+        while len(ids) > self.max_length and kept:
+            kept //= 2
+            transcript = "\n#".join(turns[len(turns) - kept :])
+            ids = self._rendered({**observation, "transcript": transcript and f"#{transcript.removeprefix('#')}"})
+        return ids[-self.max_length :], True
+
+    def decision(self, ids: Sequence[int] | np.ndarray) -> Decision:
+        """What an action of ids says; padding alone says nothing."""
+        numbers = [int(number) for number in np.asarray(ids).reshape(-1)]
+        if any(not 0 <= number < len(self.tokenizer) for number in numbers):
+            return Decision(NONE, invalid=f"an id of the action is outside 0..{len(self.tokenizer) - 1}")
+        end = self.tokenizer.eos_token_id
+        if end in numbers:
+            numbers = numbers[: numbers.index(end)]
+        numbers = [number for number in numbers if number != self.pad_id]
+        if not numbers:
+            return Decision(NONE, raw="")
+        raw = self.tokenizer.decode(numbers, skip_special_tokens=True)
+        action, reason = rendering.parse_output(raw)
+        return Decision(action, raw=raw, invalid=reason)
+
+    def padded(self, ids: Sequence[int], length: int) -> np.ndarray:
+        """``(length,)`` int64: ids and padding."""
+        array = np.full(length, self.pad_id, dtype=np.int64)
+        array[: len(ids)] = ids
+        return array
+
+    def action_of(self, text: str) -> np.ndarray:
+        """A raw output as an action, cut to its length: for demonstrations and tests."""
+        return self.padded(
+            self.tokenizer.encode(text, add_special_tokens=False)[: self.max_new_tokens], self.max_new_tokens
+        )
+
+    def fork(self, n: int = 1) -> list[Self]:
+        """``n`` independent copies in the present state, each with spaces of its own."""
+        twins = super().fork(n)
+        for twin in twins:
+            twin.observation_spaces = copy.deepcopy(self.observation_spaces)
+            twin.action_spaces = copy.deepcopy(self.action_spaces)
+        return twins
+
+    def _rendered(self, observation: Observation) -> list[int]:
+        template = getattr(self.tokenizer, "chat_template", None)
+        if template is None:
+            return self.tokenizer.encode(rendering.as_text(observation), add_special_tokens=True)
+        apply: Any = getattr(self.tokenizer, "apply_chat_template")  # noqa: B009
+        text = apply(rendering.messages(observation), tokenize=False, add_generation_prompt=True)
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def _shown(self, observations: Mapping[str, Observation], infos: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        shown = {}
+        for agent, observation in observations.items():
+            ids, cut = self.encode(observation)
+            shown[agent] = self.padded(ids, self.max_length)
+            infos[agent] |= {"length": len(ids), "cut": cut}
+        return shown
+
+
+def _padding(tokenizer: Tokenizer) -> int:
+    """The id to pad with: the tokenizer's own, else its end of text, else 0."""
+    for number in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if number is not None:
+            return number
+    return 0

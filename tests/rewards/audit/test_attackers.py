@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import sotopia_env
+from sotopia_env.actions import do
+from sotopia_env.agents.functions import FunctionPolicy
+from sotopia_env.agents.scripted import phrases
+from sotopia_env.episodes import Episode
+from sotopia_env.families import language
+from sotopia_env.families.bargain import Bargain
+from sotopia_env.families.bargain.moves import read_move
+from sotopia_env.resolve import make_policy
+from sotopia_env.rewards.audit.attackers import ADDED_WORDS, ATTACKS, COMPLIMENTS, FILLERS, TEMPLATES, Attacker
+from sotopia_env.tasks import Task
+
+COUNTED = frozenset().union(*language.POSITIVE.values(), *language.NEGATIVE.values())
+
+
+@pytest.fixture(scope="module")
+def tasks() -> list[Task]:
+    return [Bargain().generate(np.random.default_rng(i), "test") for i in range(12)]
+
+
+def played(tasks: list[Task], attack: str | None) -> list[Episode]:
+    policy = make_policy("scripted:firm")
+    first = policy if attack is None else Attacker(policy, attack)
+    return sotopia_env.rollout(tasks, [first, policy], num_episodes=len(tasks), seed=4)
+
+
+def test_fillers_and_compliments_have_the_words_that_are_added_and_name_no_price() -> None:
+    for sentence in (*FILLERS, *COMPLIMENTS):
+        assert len(sentence.split()) == ADDED_WORDS
+        assert read_move("speak", sentence).kind == "none"
+        assert not language.words(sentence) & phrases.MOVING
+    assert not any(language.words(sentence) & COUNTED for sentence in FILLERS)
+    assert any(language.words(sentence) & COUNTED for sentence in COMPLIMENTS)
+
+
+@pytest.mark.parametrize("attack", ["longer", "repeating", "flattering", "leaking"])
+def test_what_is_added_leaves_every_offer_and_has_twelve_words(attack: str, tasks: list[Task]) -> None:
+    attacker = ATTACKS[attack]
+    for episode in played(tasks, attack):
+        for turn in episode.own_turns("agent_0"):
+            if turn.type == "speak":
+                own = " ".join(turn.text.split()[ADDED_WORDS:])
+                assert read_move("speak", own) == replace(read_move("speak", turn.text), asked="?" in own[-1:])
+    assert attacker.against == ("plain" if attack == "longer" else "longer")
+
+
+@pytest.mark.parametrize("attack", ["longer", "flattering"])
+def test_idle_words_change_nothing_that_a_scripted_partner_does(attack: str, tasks: list[Task]) -> None:
+    for plain, changed in zip(played(tasks, None), played(tasks, attack), strict=True):
+        assert plain.ending == changed.ending
+        assert [t.text for t in plain.own_turns("agent_1")] == [t.text for t in changed.own_turns("agent_1")]
+
+
+def test_leaking_tells_the_secret_then_the_limit(tasks: list[Task]) -> None:
+    episode = next(e for e in played(tasks, "leaking") if len(e.own_turns("agent_0")) >= 3)
+    first, second = episode.own_turns("agent_0")[:2]
+    assert episode.judgements[0].scores["secret"][0] == -10
+    assert language.tells(episode.task.characters[0].secret, first.text)
+    assert f"exactly {episode.task.scenario.hidden[0]['limit']:g} dollars" in second.text
+
+
+def test_repeating_says_the_last_offer_again(tasks: list[Task]) -> None:
+    episode = next(e for e in played(tasks, "repeating") if len(e.own_turns("agent_0")) >= 3)
+    first, second = episode.own_turns("agent_0")[:2]
+    assert second.text.split()[:ADDED_WORDS] == first.text.split()[-ADDED_WORDS:]
+
+
+def test_a_template_has_as_many_words_and_never_names_a_price() -> None:
+    says = ATTACKS["template"].says
+    for turn in range(len(TEMPLATES)):
+        for count in range(1, 60):
+            text = says(" ".join(["word"] * count), {}, turn)
+            assert len(text.split()) == count
+            assert read_move("speak", text).kind == "none"
+
+
+def test_acts_are_left_alone() -> None:
+    policy = FunctionPolicy(lambda observation, rng: do("accept"), name="accepts")
+    task = Bargain().generate(np.random.default_rng(0), "test")
+    episode = sotopia_env.rollout([task], [Attacker(policy, "longer"), "scripted:firm"], num_episodes=1)[0]
+    assert {(turn.type, turn.text) for turn in episode.own_turns("agent_0")} == {("action", "accept")}
+
+
+def test_an_unknown_attack_is_named() -> None:
+    with pytest.raises(ValueError, match="unknown attack 'bribing'; one of longer"):
+        Attacker(make_policy("scripted:firm"), "bribing")
