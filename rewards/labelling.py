@@ -8,7 +8,7 @@ from typing import Any
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards.judges.base import judged
 from sotopia_env.rewards.resolve import get_reward
-from sotopia_env.rewards.utterances import Utterances, combine
+from sotopia_env.rewards.turn_rewards import TurnRewards, combine
 
 
 def relabel(episodes: Sequence[Episode], reward: Any) -> list[Episode]:
@@ -37,7 +37,7 @@ def relabel(episodes: Sequence[Episode], reward: Any) -> list[Episode]:
     return labelled
 
 
-def _total(episode: Episode, weights: Sequence[float], numbers: Sequence[Utterances]) -> Utterances:
+def _total(episode: Episode, weights: Sequence[float], numbers: Sequence[TurnRewards]) -> TurnRewards:
     return {
         agent: [combine(weights, values) for values in zip(*(part[agent] for part in numbers), strict=True)]
         for agent in episode.agents

@@ -54,7 +54,7 @@ def graded_by(
     return weighted_sum(parts)
 
 
-def askers(reward: Reward) -> list[LLMJudge | LLMAttributor]:
+def models_in(reward: Reward) -> list[LLMJudge | LLMAttributor]:
     """The judges and attributors of a reward that ask a model, each once."""
     found: list[LLMJudge | LLMAttributor] = []
     for judge in reward.judges():
@@ -97,12 +97,12 @@ def estimates(reward: Reward, episodes: Sequence[Episode]) -> dict[str, CallEsti
 
 def failures_of(reward: Reward) -> Counter[str]:
     """How many scores and importances the models of a reward could not give so far, by kind."""
-    return Counter(failure.kind for one in askers(reward) for failure in one.failures)
+    return Counter(failure.kind for one in models_in(reward) for failure in one.failures)
 
 
 def out_of_budget(reward: Reward) -> set[str]:
     """Keys of episodes that were not wholly graded since the budget was used up."""
-    return {failure.episode for one in askers(reward) for failure in one.failures if failure.kind == "budget"}
+    return {failure.episode for one in models_in(reward) for failure in one.failures if failure.kind == "budget"}
 
 
 def identity(reward: Reward) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def identity(reward: Reward) -> dict[str, Any]:
     The address of a server, its key, the cache, the ledger, the budget and how calls are repeated are no part of it;
     the model, its sampling, the rubric and the wording of the question are.
     """
-    versions = {f"{type(one).__name__} {one.name}": one.version for one in askers(reward)}
+    versions = {f"{type(one).__name__} {one.name}": one.version for one in models_in(reward)}
     try:
         spec = _without_how(reward.spec())
     except ValueError:

@@ -12,7 +12,7 @@ from sotopia_env.rewards.designs import DESIGNS, Timing
 from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
 from sotopia_env.rewards.judges.base import Judge, as_judge, scores_of
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.utterances import Utterances, first_open_turn
+from sotopia_env.rewards.turn_rewards import TurnRewards, first_open_turn
 
 
 class ScoredReward(Reward):
@@ -92,7 +92,7 @@ class Outcome(ScoredReward):
         """The terminal design alone knows the turns of a running episode: 0 for all that were replied to."""
         return self.timing == "causal"
 
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The design's numbers; of a running episode only what is certain."""
         return [self._running(e) if e.ending is None else self._finished(e) for e in episodes]
 
@@ -109,12 +109,12 @@ class Outcome(ScoredReward):
         judge = self.judge.for_family(family)
         return self if judge is self.judge else replace(self, judge=judge)
 
-    def _finished(self, episode: Episode) -> Utterances:
+    def _finished(self, episode: Episode) -> TurnRewards:
         formula = DESIGNS[self.design].formula
         options = {"gamma": self.gamma} if self.design == "discounted" else {}
         return {a: formula(self.score(episode, a), len(episode.own_turns(a)), **options) for a in episode.agents}
 
-    def _running(self, episode: Episode) -> Utterances:
+    def _running(self, episode: Episode) -> TurnRewards:
         still_open = first_open_turn(episode)
         return {
             agent: [0.0 if self.turnwise and t.global_index < still_open else None for t in episode.own_turns(agent)]

@@ -17,7 +17,7 @@ from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families import conduct
 from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.utterances import Utterances, by_agent
+from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent
 from sotopia_env.rewards.wrappers.api import pay
 
 _WORD = re.compile(r"\w+")
@@ -49,7 +49,7 @@ class TurnReward(Penalty):
     def value(self, turn: Turn) -> float | None:
         """The number of one turn."""
 
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The number of every turn."""
         return [{a: [self.value(turn) for turn in e.own_turns(a)] for a in e.agents} for e in episodes]
 
@@ -65,7 +65,7 @@ class HistoryReward(Penalty):
     def values(self, episode: Episode, start: int) -> list[float | None]:
         """The numbers of ``episode.turns[start:]``, in the order played; none depends on a later turn."""
 
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The number of every turn."""
         return [by_agent(episode, self.values(episode, 0)) for episode in episodes]
 

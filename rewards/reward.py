@@ -13,7 +13,7 @@ from sotopia_env.families.base import Family
 from sotopia_env.names import import_attribute, public_path
 from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.judges.base import Judge, RuleJudge, judged
-from sotopia_env.rewards.utterances import Utterances, combine, in_order, number_or_none
+from sotopia_env.rewards.turn_rewards import TurnRewards, combine, in_order, number_or_none
 from sotopia_env.tasks import Task
 
 Flags = tuple[Kind, Timing]
@@ -36,7 +36,7 @@ class Reward(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     turnwise: ClassVar[bool] = False
 
-    def __call__(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def __call__(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The rewards of a batch of episodes, judged first where the reward needs it.
 
         Args:
@@ -48,7 +48,7 @@ class Reward(ABC):
         return self.rewards(judged(episodes, self.judges()))
 
     @abstractmethod
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The rewards of episodes that hold the judgements of :meth:`judges` where they are finished."""
 
     def recent(self, episodes: Sequence[Episode], settled: Sequence[int]) -> list[list[float | None]]:
@@ -170,7 +170,7 @@ class Sum(Reward):
         """What the parts need."""
         return tuple(dict.fromkeys(need for _, part in self.terms for need in part.needs))
 
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The weighted sums, ``None`` where a part is."""
         weights = [weight for weight, _ in self.terms]
         parts = [part.rewards(episodes) for _, part in self.terms]
@@ -255,7 +255,7 @@ class FunctionReward(Reward):
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
 
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """What the function returns, checked; of a running episode ``None`` where it needs the end.
 
         Raises:

@@ -16,7 +16,7 @@ from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.judges.base import Judge
 from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.reward import Reward, weighted_sum
-from sotopia_env.rewards.utterances import Utterances, combine
+from sotopia_env.rewards.turn_rewards import TurnRewards, combine
 from sotopia_env.rewards.wrappers.api import pay
 from sotopia_env.tasks import Task
 
@@ -132,7 +132,7 @@ class ClipReward(Reward):
         """Whether every part of the reward is."""
         return all(part.turnwise for _, part in self.reward.parts())
 
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The clipped numbers."""
         return [
             {agent: [self._clip(value) for value in values] for agent, values in utterances.items()}

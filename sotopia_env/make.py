@@ -10,7 +10,7 @@ from pettingzoo import ParallelEnv
 
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.families import FAMILIES, PUBLISHED
-from sotopia_env.families.resolve import family_and_tasks
+from sotopia_env.resolve import family_and_tasks
 from sotopia_env.wrappers.aec import OrderEnforcing, SotopiaAECEnv
 
 INTERFACES = ("dict", "text", "menu")

@@ -1,14 +1,17 @@
-"""What the core takes from the layers above it by name: policies, reward wrappers, and the lists of names."""
+"""From names to things: tasks with their family, policies, reward wrappers; and the lists of the names one may give."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from sotopia_env.families import FAMILIES, PUBLISHED
-from sotopia_env.families.base import SPLITS
+from sotopia_env.families import FAMILIES, PUBLISHED, SPLITS, Family, family_of_all
+from sotopia_env.families.resolve import as_family
 from sotopia_env.names import from_table
 from sotopia_env.policies import Policy
+from sotopia_env.published import load_named, load_tasks, published_names
+from sotopia_env.tasks import Task
 
 ABOVE = {
     "policy": "sotopia_env.agents.resolve:make_policy",
@@ -18,6 +21,43 @@ ABOVE = {
     "wrapper": "sotopia_env.rewards:RewardWrapper",
 }
 """Imported when it is first asked for: the core knows nothing of the layers above it but these names."""
+
+
+def family_and_tasks(given: Any, split: str, family: Any = None) -> tuple[Family, Sequence[Task] | None, str]:
+    """What the first argument of ``parallel_env`` means.
+
+    Args:
+        given: a family in any form, a name with its split (``"bargain:test"``), the published tasks by name
+            (``"sotopia:hard"``), a path of a task file, or tasks.
+        split: the split, where ``given`` names none.
+        family: of fixed tasks, in any form, where it is not the one they name.
+
+    Returns:
+        The family, fixed tasks or ``None``, and the split.
+    """
+    if isinstance(given, Task):
+        given = [given]
+    if isinstance(given, Path) or (isinstance(given, str) and given.endswith((".json", ".jsonl"))):
+        given = load_tasks(given)
+    if isinstance(given, str):
+        name, _, wanted = given.partition(":")
+        if name in PUBLISHED:
+            given = load_named(given)
+        elif name in FAMILIES:
+            split = wanted or split
+            if split not in SPLITS:
+                raise ValueError(f"{given!r}: {split!r} is no split; one of {', '.join(SPLITS)}")
+            return as_family(name), None, split
+        elif ":" not in given and Path(given).exists():
+            given = load_tasks(given)
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        if not given:
+            raise ValueError("the list of tasks is empty")
+        strange = next((task for task in given if not isinstance(task, Task)), None)
+        if strange is not None:
+            raise TypeError(f"a list of tasks holds a {type(strange).__name__}; load a file's tasks with load_tasks")
+        return family_of_all(given) if family is None else as_family(family), tuple(given), split
+    return as_family(given), None, split
 
 
 def make_policy(given: Any, **options: Any) -> Policy:
@@ -32,8 +72,6 @@ def make_policy(given: Any, **options: Any) -> Policy:
 
 def list_names() -> dict[str, Callable[[], list[str]]]:
     """For each kind of slot, a function that lists the names it takes."""
-    from sotopia_env.published import published_names
-
     generated = [name for name in FAMILIES if name not in PUBLISHED]
     return {
         "tasks": lambda: [*(f"{name}:{split}" for name in generated for split in SPLITS), *published_names()],

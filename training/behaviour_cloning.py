@@ -32,8 +32,8 @@ from sotopia_env.training.checkpoints import (
     settings,
     write_json,
 )
-from sotopia_env.training.cpu import fill_in_machine, on_cpu, selected_logits
-from sotopia_env.training.data_parallel import through
+from sotopia_env.training.cpu import on_cpu, selected_logits, set_device_defaults
+from sotopia_env.training.data_parallel import call_wrapped
 from sotopia_env.training.optimizer import WithMuon
 
 
@@ -66,7 +66,7 @@ class CloningConfig(SFTConfig):
 
     def __post_init__(self) -> None:
         """Fill in what depends on the machine."""
-        fill_in_machine(self)
+        set_device_defaults(self)
         self.dataset_kwargs = {"skip_prepare_dataset": True}
         self.remove_unused_columns = False
         super().__post_init__()
@@ -107,7 +107,7 @@ def clone(
     """
     started = time.perf_counter()
     out = Path(out)
-    loaded = as_loaded(model, tokenizer)
+    loaded = load(model, tokenizer)
     args = args or CloningConfig()
     args.output_dir = str(out / "checkpoints")
     rows = cloning_rows(episodes, loaded, agents)
@@ -143,7 +143,7 @@ def clone(
     return out
 
 
-def as_loaded(model: Any, tokenizer: PreTrainedTokenizerBase | None = None) -> LoadedModel:
+def load(model: Any, tokenizer: PreTrainedTokenizerBase | None = None) -> LoadedModel:
     """A model and its tokenizer from whatever names or holds them.
 
     Raises:
@@ -205,7 +205,7 @@ class CloningTrainer(WithMuon, SFTTrainer):
         labels: Tensor = inputs["labels"]
         selected = labels != -100
         with self.accelerator.autocast():
-            logits = through(model, selected_logits, inputs["input_ids"], inputs["attention_mask"], selected)
+            logits = call_wrapped(model, selected_logits, inputs["input_ids"], inputs["attention_mask"], selected)
         loss = torch.nn.functional.cross_entropy(logits, labels[selected], reduction="sum") / num_items_in_batch
         # Gradients are averaged over the processes, while items are counted over all of them.
         return loss * self.accelerator.num_processes if self.args.average_tokens_across_devices else loss

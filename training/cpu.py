@@ -37,7 +37,7 @@ def computes_in_bfloat16() -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
-def fill_in_machine(args: Any) -> None:
+def set_device_defaults(args: Any) -> None:
     """Settings of a trainer that are left to the machine.
 
     Args:

@@ -86,7 +86,7 @@ def wait_for_everyone() -> None:
         dist.barrier()
 
 
-def through(model: Any, function: Callable[..., Tensor], *arguments: Any) -> Any:
+def call_wrapped(model: Any, function: Callable[..., Tensor], *arguments: Any) -> Any:
     """``function(model, *arguments)``, as the forward pass of the model where processes share its gradients.
 
     Args:

@@ -22,9 +22,8 @@ from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, agent_name
 from sotopia_env.families import family_of
 from sotopia_env.families.base import Family
-from sotopia_env.families.resolve import family_and_tasks
 from sotopia_env.policies import Policy
-from sotopia_env.resolve import make_policy
+from sotopia_env.resolve import family_and_tasks, make_policy
 from sotopia_env.rewards.judges.base import Judge, as_judge, judged
 from sotopia_env.rollouts.lockstep import play
 from sotopia_env.storage.episodes import EpisodeWriter, save_episodes

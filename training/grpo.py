@@ -29,7 +29,7 @@ from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.training.advantages import group_advantages
-from sotopia_env.training.behaviour_cloning import as_loaded
+from sotopia_env.training.behaviour_cloning import load
 from sotopia_env.training.callbacks import EvaluateEvery, report_with
 from sotopia_env.training.checkpoints import (
     COMPLETE,
@@ -40,7 +40,7 @@ from sotopia_env.training.checkpoints import (
     write_json,
 )
 from sotopia_env.training.cpu import on_cpu, selected_logits, without_autocast
-from sotopia_env.training.data_parallel import through
+from sotopia_env.training.data_parallel import call_wrapped
 from sotopia_env.training.dialogue_metrics import averages, dialogue_values
 from sotopia_env.training.estimators import Estimator, RunningBaseline, get_estimator
 from sotopia_env.training.grpo_config import GRPOConfig
@@ -106,7 +106,7 @@ class GRPOTrainer(trl.GRPOTrainer):
         **options: Any,
     ) -> None:
         args = args or GRPOConfig()
-        loaded = as_loaded(model, tokenizer)
+        loaded = load(model, tokenizer)
         check_context(env, loaded, args.max_turn_tokens)
         if isinstance(loaded.model, PeftModel):
             # An adapter that was loaded to be used is frozen.
@@ -293,7 +293,7 @@ class GRPOTrainer(trl.GRPOTrainer):
         prompt = torch.zeros(len(own), input_ids.shape[1] - own.shape[1], dtype=torch.bool, device=own.device)
         selected = torch.cat([prompt, own], dim=1)
         with self.accelerator.autocast():
-            logits = through(model, selected_logits, input_ids, attention_mask, selected)
+            logits = call_wrapped(model, selected_logits, input_ids, attention_mask, selected)
         logprobs = (logits / self.temperature).log_softmax(-1)
         chosen = logprobs.gather(-1, input_ids[selected][:, None])[:, 0]
         with torch.set_grad_enabled(torch.is_grad_enabled() and self._entropy_bonus_enabled):

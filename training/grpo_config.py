@@ -7,7 +7,7 @@ from typing import Any
 
 import trl
 
-from sotopia_env.training.cpu import fill_in_machine
+from sotopia_env.training.cpu import set_device_defaults
 
 
 @dataclass
@@ -64,7 +64,7 @@ class GRPOConfig(trl.GRPOConfig):
             ValueError: a group would span processes, a checkpoint would fall between two generations, or the run has
                 no length.
         """
-        fill_in_machine(self)
+        set_device_defaults(self)
         self.seats = tuple(self.seats)
         super().__post_init__()
         local = self.per_device_train_batch_size * int(self.steps_per_generation or 1)

@@ -124,7 +124,7 @@ class Run:
         self.is_first = self.rank == 0
         self.console = Console(stderr=True, quiet=not self.is_first)
         folder.mkdir(parents=True, exist_ok=True)
-        self._claim()
+        self._check_settings()
 
     def experts(self) -> list[Episode]:
         """Scripted dialogues, the traits of the two sides drawn independently, and some with an erratic partner."""
@@ -426,7 +426,7 @@ class Run:
         path = self.folder / "seconds.json"
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
-    def _claim(self) -> None:
+    def _check_settings(self) -> None:
         self._loaded: dict[str, LoadedModel] = {}
         path = self.folder / "run.json"
         mine = json.loads(json.dumps({"seed": self.seed, "settings": self.settings.described()}))

@@ -21,20 +21,19 @@ from rich.console import Console
 import sotopia_env
 from sotopia_env.agents.endpoint.calls import Usage
 from sotopia_env.episodes import Episode
-from sotopia_env.families.resolve import family_and_tasks
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Policy
-from sotopia_env.resolve import make_policy
+from sotopia_env.resolve import family_and_tasks, make_policy
 from sotopia_env.rewards.attribution.measured import MonteCarloAttributor
 from sotopia_env.rewards.attribution.reward import Attribution, mean_scores
 from sotopia_env.rewards.audit.attackers import ATTACKS, PLAIN
 from sotopia_env.rewards.audit.collect import AuditedTurn, collect_audit
-from sotopia_env.rewards.audit.exploitability import exploits, play_attacks
+from sotopia_env.rewards.audit.exploitability import exploitability, play_attacks
 from sotopia_env.rewards.audit.fidelity import fidelity
 from sotopia_env.rewards.audit.numbers import Numbers, numbers_of, split_audit, true_advantages
 from sotopia_env.rewards.credit.monte_carlo import MonteCarlo
 from sotopia_env.rewards.credit.shapley import Shapley
-from sotopia_env.rewards.model_usage import askers
+from sotopia_env.rewards.model_usage import models_in
 from sotopia_env.rewards.resolve import get_reward, reward_names
 from sotopia_env.rewards.reward import Reward, weighted_sum
 from sotopia_env.rewards.reward_model.reward import RewardModel
@@ -296,7 +295,7 @@ def _row(reward: Reward, role: str, ground: _Ground) -> tuple[Record, Numbers]:
     # Of what is computed here other processes take no share; a server's replies are waited for.
     clock = time.perf_counter if _usages(reward) else time.process_time
     before, began = _calls(reward), clock()
-    attacked = exploits(reward, ground.plays, settings.dimension, tasks=tasks)
+    attacked = exploitability(reward, ground.plays, settings.dimension, tasks=tasks)
     seconds, calls = clock() - began, _calls(reward)
     plays = [plays[seat] for name, plays in ground.plays.items() for seat in range(1 if name == PLAIN else len(plays))]
     turns = sum(len(episode.turns) for episodes in plays for episode in episodes[:tasks])
@@ -354,7 +353,7 @@ def _smaller(audit: Sequence[AuditedTurn], turns: int) -> list[AuditedTurn]:
 
 def _usages(reward: Reward) -> list[Usage]:
     """What the judges and attributors that ask a server have used; those that share a ledger count once."""
-    ledgers = {id(asking.calls.endpoint.ledger): asking.calls.endpoint.ledger for asking in askers(reward)}
+    ledgers = {id(asking.calls.endpoint.ledger): asking.calls.endpoint.ledger for asking in models_in(reward)}
     return [ledger.usage for ledger in ledgers.values()]
 
 

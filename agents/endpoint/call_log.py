@@ -62,7 +62,7 @@ class Usage:
     outcomes: Mapping[str, int]
 
 
-class Ledger:
+class CallLog:
     """Counts calls, and writes each as a line of JSON where a file is named.
 
     Args:

@@ -147,7 +147,7 @@ class ModelCalls:
         return self._cost(self.usage.prompt_tokens, self.usage.completion_tokens)
 
     @property
-    def decides(self) -> list[Any]:
+    def version_inputs(self) -> list[Any]:
         """What a reply follows from besides the chat, for the versions of those who ask."""
         return [self.model, _under_one_name(self.endpoint.parameters), self.enforce_schema]
 
@@ -188,7 +188,7 @@ class ModelCalls:
         form = {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": schema}}
         return Request(messages, label, parameters={"response_format": form})
 
-    def ask_twice(
+    def ask_with_repair(
         self, requests: Sequence[Request], problem_of: Callable[[int, str], str | None]
     ) -> list[tuple[str | Failure, str | None]]:
         """Ask, and once more where a reply cannot be used: at once, while other questions are still in flight.

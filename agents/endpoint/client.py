@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from sotopia_env.agents.endpoint.call_log import ANSWERED, Call, Ledger
+from sotopia_env.agents.endpoint.call_log import ANSWERED, Call, CallLog
 from sotopia_env.agents.endpoint.replies import KINDS, Failure, Reply, failure_of, read_reply
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Endpoint:
         retries: int = 8,
         first_wait: float = 1.0,
         longest_wait: float = 300.0,
-        ledger: Ledger | str | Path | None = None,
+        ledger: CallLog | str | Path | None = None,
         offline: bool = False,
     ) -> None:
         if not offline:
@@ -128,7 +128,7 @@ class Endpoint:
         self.retries = retries
         self.first_wait = first_wait
         self.longest_wait = longest_wait
-        self.ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
+        self.ledger = ledger if isinstance(ledger, CallLog) else CallLog(ledger)
         # Only spreads repetitions over time; nothing that is recorded depends on it.
         self._jitter = np.random.default_rng(0)
         if not offline:

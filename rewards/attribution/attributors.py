@@ -14,7 +14,7 @@ from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.families.base import Family
 from sotopia_env.names import from_table, import_attribute, public_path
 from sotopia_env.rewards.designs import Importances
-from sotopia_env.rewards.utterances import number_or_none
+from sotopia_env.rewards.turn_rewards import number_or_none
 
 Given = Importances | Mapping[str, Importances] | None
 """Importances of one agent's turns: the same for all dimensions, or by dimension; ``None`` where they failed."""

@@ -67,8 +67,8 @@ class LLMAttributor(Attributor):
         self.name = name or f"llm:{self.calls.model}"
         self.failures: list[GradeFailure] = []
         questions = [asdict(dimension) for dimension in self.rubric.values()]
-        decides = [SYSTEM, QUESTION, CORRECTION, questions, self.levels, per_dimension, *self.calls.decides]
-        self.version = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+        inputs = [SYSTEM, QUESTION, CORRECTION, questions, self.levels, per_dimension, *self.calls.version_inputs]
+        self.version = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
         """A digest of rubric, scale, prompt, model and sampling."""
 
     def __repr__(self) -> str:
@@ -104,7 +104,7 @@ class LLMAttributor(Attributor):
         def problem(position: int, reply: str) -> str | None:
             return _problem(self._parsed(questions[position], reply))
 
-        answers = self.calls.ask_twice([self._request(question) for question in questions], problem)
+        answers = self.calls.ask_with_repair([self._request(question) for question in questions], problem)
         found: list[Attributed] = [{agent: {d: [] for d in dimensions} for agent in e.agents} for e in episodes]
         for question, (reply, correction) in zip(questions, answers, strict=True):
             by_agent = found[question.position][question.agent]
@@ -193,7 +193,7 @@ a goal of its own.
 
 You are asked about one agent. On each dimension, ask of each of its utterances how much the outcome for that agent \
 hung on it, for better or for worse: would it have come out the same had the agent said nothing of note there? What \
-an utterance brought about later counts, how well it is worded does not. Utterances that announce, repeat or confirm \
+an utterance brought about later counts, how well it is worded does not. TurnRewards that announce, repeat or confirm \
 what was settled already matter little. An utterance may decide one dimension and leave another as it was."""
 
 

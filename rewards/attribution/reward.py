@@ -14,7 +14,7 @@ from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, Timing
 from sotopia_env.rewards.dimensions import DIMENSIONS, Scale, check_weights, to_unit, weighted_score
 from sotopia_env.rewards.judges.base import Judge, as_judge, judged, scores_of
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.utterances import Utterances, combine
+from sotopia_env.rewards.turn_rewards import TurnRewards, combine
 from sotopia_env.tasks import Task
 
 Baseline = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -97,12 +97,12 @@ class Attribution(Reward):
         """What the attributor needs."""
         return tuple(self.attributor.needs)
 
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The design's numbers; of a running episode nothing is known."""
         finished = [i for i, episode in enumerate(episodes) if episode.ending is not None]
         dimensions = list(self.dimensions)
         attributed = self.attributor.importances([episodes[i] for i in finished], dimensions) if finished else []
-        numbers: list[Utterances] = [{a: [None] * len(e.own_turns(a)) for a in e.agents} for e in episodes]
+        numbers: list[TurnRewards] = [{a: [None] * len(e.own_turns(a)) for a in e.agents} for e in episodes]
         for i, importances in zip(finished, attributed, strict=True):
             numbers[i] = {agent: self._spread(episodes[i], agent, importances[agent]) for agent in episodes[i].agents}
         return numbers

@@ -14,7 +14,7 @@ from sotopia_env.rewards.dimensions import DIMENSIONS, to_unit
 from sotopia_env.rewards.judges.base import Judge, RuleJudge, judged
 from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.utterances import Utterances
+from sotopia_env.rewards.turn_rewards import TurnRewards
 from sotopia_env.statistics import FloatArray, IntArray, cluster_weights
 
 
@@ -131,7 +131,7 @@ def _numbers_of_part(
     return candidates, played
 
 
-def _of_turn(part: Reward, utterances: Utterances, agent: str, own_index: int) -> float | None:
+def _of_turn(part: Reward, utterances: TurnRewards, agent: str, own_index: int) -> float | None:
     own = utterances[agent]
     if (part.kind, part.timing) != ("return", "causal"):
         return own[own_index]

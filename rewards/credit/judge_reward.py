@@ -13,7 +13,7 @@ from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
 from sotopia_env.rewards.judges.base import Judge, as_judge, scores_of
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.utterances import Utterances, by_agent
+from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class JudgeScores(Reward):
             often = {None: "/end", 1: ""}.get(self.every, f"/{self.every}")
             object.__setattr__(self, "name", f"judge@{self.judge.name}{often}{dimensions}")
 
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The changes at every own turn; of a running episode at those that were replied to."""
         numbers = self.recent(episodes, [0] * len(episodes))
         return [by_agent(episode, values) for episode, values in zip(episodes, numbers, strict=True)]

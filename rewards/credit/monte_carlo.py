@@ -11,7 +11,7 @@ from sotopia_env.episodes import Episode
 from sotopia_env.rewards.credit.continuations import ContinuationReward, Estimate, mean, state_numbers
 from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.judges.base import judged
-from sotopia_env.rewards.utterances import Utterances, by_agent
+from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent
 from sotopia_env.rollouts.seeds import episode_seed
 
 
@@ -77,7 +77,7 @@ class MonteCarlo(ContinuationReward):
     kind: ClassVar[Kind] = "credit"  # type: ignore[misc]
     timing: ClassVar[Timing] = "causal"  # type: ignore[misc]
 
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The credit of every own turn."""
         numbers = self.recent(episodes, [0] * len(episodes))
         return [by_agent(episode, values) for episode, values in zip(episodes, numbers, strict=True)]

@@ -16,7 +16,7 @@ from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
 from sotopia_env.rewards.judges.base import as_judge, is_shipped, scores_of
 from sotopia_env.rewards.judges.rubric import RUBRIC, Dimension
 from sotopia_env.rewards.reward import from_spec
-from sotopia_env.rewards.utterances import number_or_none
+from sotopia_env.rewards.turn_rewards import number_or_none
 from sotopia_env.tasks import Task
 
 Values = dict[str, float | None]

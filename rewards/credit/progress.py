@@ -15,7 +15,7 @@ from sotopia_env.rewards.dimensions import Scale, check_weights
 from sotopia_env.rewards.judges.base import Judge, as_judge
 from sotopia_env.rewards.outcome import ScoredReward
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.utterances import Utterances, by_agent, number_or_none
+from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent, number_or_none
 from sotopia_env.tasks import Task
 from sotopia_env.turns import cycles_of
 
@@ -102,7 +102,7 @@ class Progress(ScoredReward):
         """What the potential needs."""
         return tuple(getattr(self.potential, "needs", ()))
 
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The progress of every own turn; of a running episode what was replied to."""
         numbers = self.recent(episodes, [0] * len(episodes))
         return [by_agent(episode, values) for episode, values in zip(episodes, numbers, strict=True)]

@@ -21,7 +21,7 @@ from sotopia_env.policies import Context, Decision, Observation, Policy
 from sotopia_env.rewards.credit.continuations import ContinuationReward, Estimate, mean, state_numbers
 from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.judges.base import judged
-from sotopia_env.rewards.utterances import Utterances
+from sotopia_env.rewards.turn_rewards import TurnRewards
 from sotopia_env.rollouts.seeds import episode_seed
 
 Coalition = frozenset[int]
@@ -101,7 +101,7 @@ class Shapley(ContinuationReward):
                 f"exact_up_to ({self.exact_up_to}) must be 0 or more, permutations ({self.permutations}) positive"
             )
 
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The Shapley values of every own turn; of a running episode nothing is known."""
         return [{agent: list(v.credit) for agent, v in by_agent.items()} for by_agent in self._estimate(episodes)]
 

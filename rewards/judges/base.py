@@ -12,7 +12,7 @@ from sotopia_env.families import FAMILIES, family_of
 from sotopia_env.families.base import Family, OpenEnded
 from sotopia_env.families.resolve import as_family
 from sotopia_env.names import from_table, import_attribute
-from sotopia_env.rewards.utterances import number_or_none
+from sotopia_env.rewards.turn_rewards import number_or_none
 from sotopia_env.tasks import Task
 
 

@@ -74,8 +74,8 @@ class EnsembleJudge(Judge):
         return {"judge": "ensemble", **{name: getattr(self, name) for name in self.__dataclass_fields__}}
 
     def _combined(self, episode: Episode, judgements: Sequence[Judgement]) -> Judgement:
-        decides = [self.middle, str(self.quorum), *(f"{said.judge} {said.version}" for said in judgements)]
-        version = hashlib.sha256("\n".join(decides).encode()).hexdigest()[:12]
+        version_inputs = [self.middle, str(self.quorum), *(f"{said.judge} {said.version}" for said in judgements)]
+        version = hashlib.sha256("\n".join(version_inputs).encode()).hexdigest()[:12]
         scores: dict[str, list[float | None]] = {}
         evidence: dict[str, list[list[str]]] = {}
         for dimension in dict.fromkeys(name for said in judgements for name in said.scores):

@@ -53,8 +53,8 @@ class LLMJudge(Judge):
         self.name = name or f"llm:{self.calls.model}"
         self.failures: list[GradeFailure] = []
         rubric = [asdict(dimension) for dimension in self.dimensions]
-        decides = [SYSTEM, QUESTION, CORRECTION, rubric, *self.calls.decides]
-        self.version = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+        version_inputs = [SYSTEM, QUESTION, CORRECTION, rubric, *self.calls.version_inputs]
+        self.version = hashlib.sha256(json.dumps(version_inputs, sort_keys=True).encode()).hexdigest()[:12]
         """A digest of rubric, prompt, model and sampling."""
 
     def __repr__(self) -> str:
@@ -82,7 +82,7 @@ class LLMJudge(Judge):
         def problem(position: int, reply: str) -> str | None:
             return problem_of(self._verdict(episodes[position], reply))
 
-        answers = self.calls.ask_twice([self._request(episode) for episode in episodes], problem)
+        answers = self.calls.ask_with_repair([self._request(episode) for episode in episodes], problem)
         judgements = []
         for episode, (reply, correction) in zip(episodes, answers, strict=True):
             verdict = self._verdict(episode, reply)

@@ -88,8 +88,8 @@ class RelativeJudge(Judge):
         self.seed = seed
         self.name = name or f"relative:{self.calls.model}"
         self.failures: list[GradeFailure] = []
-        decides = [SYSTEM, QUESTION, CORRECTION, asdict(self.dimension), seed, *self.calls.decides]
-        self.version = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+        version_inputs = [SYSTEM, QUESTION, CORRECTION, asdict(self.dimension), seed, *self.calls.version_inputs]
+        self.version = hashlib.sha256(json.dumps(version_inputs, sort_keys=True).encode()).hexdigest()[:12]
         """A digest of question, prompt, seed, model and sampling."""
 
     def __repr__(self) -> str:
@@ -151,7 +151,7 @@ class RelativeJudge(Judge):
         def problem(position: int, reply: str) -> str | None:
             return problem_of({_PLACE: self._marks(asked[position], reply)})
 
-        answers = self.calls.ask_twice([self._request(episodes, group) for group in asked], problem)
+        answers = self.calls.ask_with_repair([self._request(episodes, group) for group in asked], problem)
         found = {id(group): answer for group, answer in zip(asked, answers, strict=True)}
         scores: list[list[float | None]] = [[None] * e.task.num_seats for e in episodes]
         evidence: list[list[list[str]]] = [[[] for _ in range(e.task.num_seats)] for e in episodes]

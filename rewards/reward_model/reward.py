@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards.designs import Kind, Timing, at_the_end
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.utterances import Utterances, combine
+from sotopia_env.rewards.turn_rewards import TurnRewards, combine
 
 if TYPE_CHECKING:
     from sotopia_env.rewards.reward_model.rows import ValueRow
@@ -95,7 +95,7 @@ class RewardModel(Reward):
         found: SavedRewardModel = self._saved  # type: ignore[attr-defined]
         return found
 
-    def rewards(self, episodes: Sequence[Episode]) -> list[Utterances]:
+    def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The number of every own turn; of a model trained on episodes that of the whole, at the last one."""
         if self._of_episodes:
             return _grouped(episodes, self._at_the_end(episodes))
@@ -122,7 +122,7 @@ class RewardModel(Reward):
             for episode, start in zip(episodes, settled, strict=True)
         ]
 
-    def by_dimension(self, episodes: Sequence[Episode]) -> dict[str, list[Utterances]]:
+    def by_dimension(self, episodes: Sequence[Episode]) -> dict[str, list[TurnRewards]]:
         """What each head says by itself, in the units of its labels: nothing is normalised.
 
         Args:
@@ -315,7 +315,7 @@ def trl_reward(model: RewardModel) -> Callable[..., list[float | None]]:
     return reward_model
 
 
-def _grouped(episodes: Sequence[Episode], numbers: Sequence[list[float | None]]) -> list[Utterances]:
+def _grouped(episodes: Sequence[Episode], numbers: Sequence[list[float | None]]) -> list[TurnRewards]:
     """Lists of numbers, one for each agent of each episode in turn, as utterances."""
     lists = iter(numbers)
     return [{agent: next(lists) for agent in episode.agents} for episode in episodes]

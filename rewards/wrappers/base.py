@@ -12,8 +12,8 @@ from sotopia_env.episodes import Episode, seat_of
 from sotopia_env.rewards.judges.base import scores_of
 from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.utterances import by_agent
-from sotopia_env.rewards.wrappers.delivery import Account, Ledger, settle
+from sotopia_env.rewards.turn_rewards import by_agent
+from sotopia_env.rewards.wrappers.delivery import PartPayments, Payments, settle
 from sotopia_env.wrappers.base import ParallelWrapper
 
 OnFailure = Literal["nan", "raise"]
@@ -132,10 +132,12 @@ class RewardWrapper(ParallelWrapper):
                 f"restore: the snapshot is of reward {state['reward']!r}, this one is {self.reward.name!r}"
             )
         taken_down, turns = state["account"]["turns"], super().episode.turns if state["account"]["turns"] else ()
-        self._account = Account.from_dict(state["account"], turns[len(turns) - taken_down :])
+        self._account = Payments.from_dict(state["account"], turns[len(turns) - taken_down :])
 
-    def _open_account(self) -> Account:
-        return Account([Ledger() for _ in self._bound.parts()], {agent: [] for agent in self.unwrapped.possible_agents})
+    def _open_account(self) -> Payments:
+        return Payments(
+            [PartPayments() for _ in self._bound.parts()], {agent: [] for agent in self.unwrapped.possible_agents}
+        )
 
     def _pays_like(self, other: RewardWrapper) -> bool:
         return self._bound is other._bound or self._bound == other._bound

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.rewards.judges.base import judged
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.utterances import Utterances, combine, in_order
+from sotopia_env.rewards.turn_rewards import TurnRewards, combine, in_order
 
 
 class HasEpisode(Protocol):
@@ -23,7 +23,7 @@ class HasEpisode(Protocol):
 
 
 @dataclass
-class Ledger:
+class PartPayments:
     """The numbers of one part of a reward for the turns of one episode.
 
     Args:
@@ -72,7 +72,7 @@ class Ledger:
 
 
 @dataclass
-class Account:
+class Payments:
     """What one episode was paid, and for what.
 
     Args:
@@ -85,8 +85,8 @@ class Account:
         paid: ``{part: {agent: amount}}`` of the last step.
     """
 
-    ledgers: list[Ledger]
-    totals: Utterances
+    ledgers: list[PartPayments]
+    totals: TurnRewards
     turns: list[Turn] = field(default_factory=list)
     closed: int = 0
     over: bool = False
@@ -119,10 +119,10 @@ class Account:
         }
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any], turns: Sequence[Turn]) -> Account:
+    def from_dict(cls, record: Mapping[str, Any], turns: Sequence[Turn]) -> Payments:
         """The account of a record that :meth:`to_dict` made."""
         return cls(
-            [Ledger(list(ledger["values"]), ledger["settled"]) for ledger in record["ledgers"]],
+            [PartPayments(list(ledger["values"]), ledger["settled"]) for ledger in record["ledgers"]],
             {agent: list(values) for agent, values in record["totals"].items()},
             list(turns),
             record["closed"],
@@ -131,7 +131,7 @@ class Account:
         )
 
 
-def settle(reward: Reward, accounts: Sequence[Account], players: Sequence[HasEpisode]) -> None:
+def settle(reward: Reward, accounts: Sequence[Payments], players: Sequence[HasEpisode]) -> None:
     """Pay a step of many episodes: every judge and every part of the reward is asked once for all of them.
 
     Args:
@@ -164,7 +164,7 @@ def settle(reward: Reward, accounts: Sequence[Account], players: Sequence[HasEpi
 def _numbers(
     number: int,
     part: Reward,
-    accounts: Sequence[Account],
+    accounts: Sequence[Payments],
     finished: Mapping[int, Episode],
     players: Sequence[HasEpisode],
 ) -> list[tuple[int, int, list[float | None]]]:

@@ -42,7 +42,7 @@ def attack_judge(
 ) -> None:
     """Say by how much a judge's scores move when an agent gives it orders, fakes the record, or hides words."""
     with clear_errors("replies that came are in the cache"):
-        from sotopia_env.agents.endpoint.call_log import Ledger
+        from sotopia_env.agents.endpoint.call_log import CallLog
         from sotopia_env.rewards.judges.base import as_judge
         from sotopia_env.rewards.judges.injections import attack_variants, measure_attacks
         from sotopia_env.rewards.model_usage import models_of
@@ -53,7 +53,7 @@ def attack_judge(
             raise ValueError(f"-n: {num_episodes} is not a positive number")
         if cached_only and cache is None:
             raise ValueError("--cached-only makes no call, and there is no cache; give --cache FILE")
-        counted = Ledger(ledger)
+        counted = CallLog(ledger)
         options = models.ModelOptions(
             cache, counted, cached_only, budget, price_in, price_out, max_tokens, concurrency, timeout, dry_run
         )

@@ -14,7 +14,7 @@ import typer
 from sotopia_env.cli.common import stderr
 
 if TYPE_CHECKING:
-    from sotopia_env.agents.endpoint.call_log import Ledger
+    from sotopia_env.agents.endpoint.call_log import CallLog
     from sotopia_env.rewards import CallEstimate
 
 Cache = Annotated[
@@ -57,7 +57,7 @@ class ModelOptions:
     """
 
     cache: Path | None
-    ledger: Ledger
+    ledger: CallLog
     cached_only: bool
     budget: str | None
     price_in: float | None
@@ -131,7 +131,7 @@ def estimates_record(estimates: Mapping[str, CallEstimate]) -> dict[str, Any]:
     return {"asked": {what: asdict(one) for what, one in estimates.items()}, "total": total}
 
 
-def bill(ledger: Ledger, price_in: float | None, price_out: float | None) -> dict[str, Any]:
+def bill(ledger: CallLog, price_in: float | None, price_out: float | None) -> dict[str, Any]:
     """Calls, tokens and money of a command."""
     usage = ledger.usage
     tokens = usage.prompt_tokens, usage.completion_tokens

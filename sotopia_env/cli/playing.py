@@ -149,9 +149,8 @@ def _played(
     max_cycles: int | None,
     out: Path | None,
 ) -> Episode:
-    from sotopia_env.families.resolve import family_and_tasks
     from sotopia_env.make import parallel_env
-    from sotopia_env.resolve import make_policy
+    from sotopia_env.resolve import family_and_tasks, make_policy
     from sotopia_env.rollouts.rollout import rollout
 
     _, fixed, _ = family_and_tasks(tasks, "train")

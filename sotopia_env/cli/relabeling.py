@@ -54,14 +54,14 @@ def relabel(
     For training rows: sotopia-env convert OUT rows.jsonl --format reward --reward NAME.
     """
     with clear_errors("finished episodes are in the file, and the same command goes on"):
-        from sotopia_env.agents.endpoint.call_log import Ledger
+        from sotopia_env.agents.endpoint.call_log import CallLog
         from sotopia_env.rewards.dimensions import read_weights
         from sotopia_env.rewards.model_usage import estimates, graded_by
         from sotopia_env.rewards.resolve import get_reward
         from sotopia_env.storage.episodes import load_episodes
 
         _check_paths(source, out, batch_size)
-        counted = Ledger(ledger)
+        counted = CallLog(ledger)
         replies = cache or out.with_name("replies.sqlite")
         options = models.ModelOptions(
             replies, counted, cached_only, budget, price_in, price_out, max_tokens, concurrency, timeout, dry_run
@@ -133,9 +133,9 @@ class _Job:
 
     def report(self, summary: Mapping[str, Any], as_json: bool) -> None:
         """Say what was done."""
-        from sotopia_env.rewards.model_usage import askers, failures_of
+        from sotopia_env.rewards.model_usage import failures_of, models_in
 
-        if askers(self.reward):
+        if models_in(self.reward):
             models.print_bill(summary, failures_of(self.reward))
         if summary["left"]:
             stderr.print(

@@ -1,4 +1,4 @@
-"""Utterances made plain and cut up, so that rules over words see the same text whatever the typing.
+"""TurnRewards made plain and cut up, so that rules over words see the same text whatever the typing.
 
 A sentence is cut into fragments at commas, brackets, dashes and conjunctions, so that a negation or a quoted price
 reaches no further than its own fragment.

@@ -89,7 +89,7 @@ def training_pairs(
         episodes: played with any policies.
         style: ``"sotopia"`` asks in the published text and answers in JSON; ``"native"`` is the package's own chat.
         template: of the question in the ``sotopia`` style; see :func:`~sotopia_env.rendering.prompt`.
-        reward: name of a reward the episodes carry, whose number for the utterance becomes ``value``. Utterances it
+        reward: name of a reward the episodes carry, whose number for the utterance becomes ``value``. TurnRewards it
             does not know the worth of are left out.
 
     Raises:

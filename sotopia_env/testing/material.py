@@ -11,10 +11,9 @@ import numpy as np
 from sotopia_env.actions import ACTION_TYPES, MAX_UTTERANCE, NONE, Action, read_action
 from sotopia_env.episodes import Episode, seat_of
 from sotopia_env.families.base import Family
-from sotopia_env.families.resolve import family_and_tasks
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Context, Decision, Observation
-from sotopia_env.resolve import make_policy
+from sotopia_env.resolve import family_and_tasks, make_policy
 from sotopia_env.rollouts.lockstep import play
 from sotopia_env.rollouts.seeds import episode_seed, turn_generator
 from sotopia_env.tasks import Character, Scenario, Task

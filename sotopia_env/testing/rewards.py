@@ -15,7 +15,7 @@ from sotopia_env.rewards.judges.base import judged
 from sotopia_env.rewards.labelling import relabel
 from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.utterances import Utterances, first_open_turn, in_order
+from sotopia_env.rewards.turn_rewards import TurnRewards, first_open_turn, in_order
 from sotopia_env.rewards.wrappers.base import RewardWrapper
 from sotopia_env.rollouts.seeds import episode_seed
 from sotopia_env.testing.comparing import check_json, check_name, close, close_lists, is_number, repeatable, unchanged
@@ -286,7 +286,7 @@ def _spec(reward: Reward, episodes: Sequence[Episode], tolerance: float) -> str 
 
 
 def _check_same(
-    episode: Episode, first: Utterances, second: Utterances, tolerance: float, what: str, remedy: str
+    episode: Episode, first: TurnRewards, second: TurnRewards, tolerance: float, what: str, remedy: str
 ) -> None:
     for agent in episode.agents:
         if not close_lists(first[agent], second[agent], tolerance):

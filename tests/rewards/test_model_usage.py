@@ -1,7 +1,7 @@
 import pytest
 
 from sotopia_env import rewards as R
-from sotopia_env.rewards.model_usage import askers, estimates, failures_of, graded_by, identity, out_of_budget
+from sotopia_env.rewards.model_usage import estimates, failures_of, graded_by, identity, models_in, out_of_budget
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def test_whoever_asks_a_model_is_found(name):
     dial = R.Dial(attributor, reliability=0.5)
     ensemble = R.EnsembleJudge([judge, R.RuleJudge()])
     reward = R.ClipReward(R.Attribution("direct", dial, judge=ensemble)) + 0.1 * R.Outcome("episode", judge=judge)
-    assert askers(reward) == [judge, attributor]
-    assert askers(R.Outcome("episode")) == []
+    assert models_in(reward) == [judge, attributor]
+    assert models_in(R.Outcome("episode")) == []
     progress = R.Progress(potential=R.JudgePotential(name))
-    assert [one.name for one in askers(progress)] == ["llm:m"]
+    assert [one.name for one in models_in(progress)] == ["llm:m"]
 
 
 def test_estimates_leave_running_episodes_out(name, make_episode):

@@ -11,9 +11,9 @@ import sotopia_env
 from sotopia_env.agents import FunctionPolicy, MixedPolicy, RandomPolicy, ScriptedPolicy
 from sotopia_env.episodes import Episode
 from sotopia_env.families import Bargain, UserFamily
-from sotopia_env.families.resolve import as_family, family_and_tasks
+from sotopia_env.families.resolve import as_family
 from sotopia_env.names import import_attribute
-from sotopia_env.resolve import list_names, make_policy
+from sotopia_env.resolve import family_and_tasks, list_names, make_policy
 from sotopia_env.storage.episodes import save_episodes
 from sotopia_env.tasks import Task
 

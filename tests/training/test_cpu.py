@@ -9,9 +9,9 @@ import torch
 from sotopia_env.agents.loading import load_model
 from sotopia_env.training import cpu as small_machines
 from sotopia_env.training.cpu import (
-    fill_in_machine,
     selected_logits,
     selected_logprobs,
+    set_device_defaults,
     without_autocast,
     written_out_attention,
 )
@@ -83,12 +83,12 @@ def test_what_is_left_to_the_machine_is_filled_in() -> None:
     args = SimpleNamespace(
         use_cpu=None, bf16=None, fp16=False, activation_checkpointing=None, gradient_checkpointing=True
     )
-    fill_in_machine(args)
+    set_device_defaults(args)
     assert args.use_cpu is (not torch.cuda.is_available())
     assert isinstance(args.bf16, bool)
     assert args.activation_checkpointing is True
     kept = SimpleNamespace(
         use_cpu=True, bf16=False, fp16=True, activation_checkpointing=False, gradient_checkpointing=False
     )
-    fill_in_machine(kept)
+    set_device_defaults(kept)
     assert (kept.use_cpu, kept.bf16, kept.dataloader_pin_memory) == (True, False, False)

@@ -18,7 +18,7 @@ from sotopia_env.rewards.audit.storage import AuditedTurn
 from sotopia_env.rewards.dimensions import Scale, to_unit
 from sotopia_env.rewards.reward_model.reward import RewardModel
 from sotopia_env.rewards.reward_model.rows import value_row
-from sotopia_env.rewards.utterances import Utterances
+from sotopia_env.rewards.turn_rewards import TurnRewards
 from sotopia_env.training.reward_modelling.report import figures
 
 Predicted = Literal["value", "advantage"]
@@ -27,7 +27,7 @@ Predicted = Literal["value", "advantage"]
 class PredictsByDimension(Protocol):
     """A model with one head for each dimension, such as a ``RewardModel``."""
 
-    def by_dimension(self, episodes: Sequence[Episode]) -> Mapping[str, Sequence[Utterances]]:
+    def by_dimension(self, episodes: Sequence[Episode]) -> Mapping[str, Sequence[TurnRewards]]:
         """For each dimension and episode one number per own turn of each agent."""
         ...
 
@@ -42,13 +42,13 @@ class ExpectedOutcomes:
 
     model: RewardModel
 
-    def by_dimension(self, episodes: Sequence[Episode]) -> dict[str, list[Utterances]]:
+    def by_dimension(self, episodes: Sequence[Episode]) -> dict[str, list[TurnRewards]]:
         """For each dimension and episode one expected score per own turn of each agent, in the units of its labels."""
         saved = self.model.saved
         views = [(episode, agent) for episode in episodes for agent in episode.agents if episode.own_turns(agent)]
         rows = [value_row(episode, agent, saved.encoder, saved.heads.context_length) for episode, agent in views]
         read = saved.heads.read([row.ids for row in rows], [row.after for row in rows], self.model.batch_size)
-        told: dict[str, list[Utterances]] = {}
+        told: dict[str, list[TurnRewards]] = {}
         for head, dimension in enumerate(saved.description.dimensions):
             remaining = iter(read)
             told[dimension] = [
@@ -162,7 +162,7 @@ def correlation_cell(found: Mapping[str, Any]) -> str:
     return f"{shown}\n{_shown(found['disattenuated'], '.0%')} of {_shown(found['ceiling'], '.2f')}"
 
 
-def _expected(model: PredictsByDimension, states: Sequence[Episode]) -> Mapping[str, Sequence[Utterances]] | None:
+def _expected(model: PredictsByDimension, states: Sequence[Episode]) -> Mapping[str, Sequence[TurnRewards]] | None:
     """What a reward model of outcomes expects after the turns; ``None`` for any other model."""
     if isinstance(model, RewardModel) and model.saved.description.target == "outcome":
         return ExpectedOutcomes(model).by_dimension(states)
@@ -176,7 +176,7 @@ def _filled(values: Iterable[float], length: int) -> list[float | None]:
 
 
 def _numbers(
-    told: Sequence[Utterances], audit: Sequence[AuditedTurn], dimension: str, predicted: Predicted, scale: Scale
+    told: Sequence[TurnRewards], audit: Sequence[AuditedTurn], dimension: str, predicted: Predicted, scale: Scale
 ) -> Numbers:
     places = [turn for turn in audit for _ in turn.candidates]
     values = [said[turn.agent][turn.own_index] for said, turn in zip(told, places, strict=True)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from transformers import TrainingArguments
 
 from sotopia_env.rewards.reward_model.normalizers import NORMALIZERS
-from sotopia_env.training.cpu import fill_in_machine
+from sotopia_env.training.cpu import set_device_defaults
 
 
 @dataclass
@@ -55,7 +55,7 @@ class RewardModelConfig(TrainingArguments):
             raise ValueError(f"held_out: {self.held_out} is no share of the scenarios; give 0 or more, below 1")
         if not 0 <= self.between <= 1:
             raise ValueError(f"between: {self.between} is not between 0 and 1")
-        fill_in_machine(self)
+        set_device_defaults(self)
         self.remove_unused_columns = False
         self.label_names = ["targets"]
         super().__post_init__()

@@ -25,7 +25,7 @@ from sotopia_env.rewards import Reward, get_reward
 from sotopia_env.rewards.reward_model.heads import ValueHeads, padded
 from sotopia_env.rewards.reward_model.normalizers import Normalizer, fit_normalizer
 from sotopia_env.rewards.reward_model.saved import Description, Target, save_reward_model
-from sotopia_env.training.behaviour_cloning import LengthGrouped, as_loaded
+from sotopia_env.training.behaviour_cloning import LengthGrouped, load
 from sotopia_env.training.callbacks import last_loss, report_with
 from sotopia_env.training.checkpoints import (
     COMPLETE,
@@ -94,7 +94,7 @@ def train_reward_model(
     _check(rewards, weights, target)
     args = args or RewardModelConfig(output_dir=str(out))
     args.output_dir = str(out / "checkpoints")
-    loaded = as_loaded(model)
+    loaded = load(model)
     limit = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
     rows = labelled_rows(episodes, rewards, target, ChatEncoder(loaded.tokenizer), limit, agents)
     trained, held_out = split_by_scenario(rows, args.held_out, args.seed)

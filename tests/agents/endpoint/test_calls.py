@@ -4,7 +4,7 @@ import traceback
 import pytest
 
 from sotopia_env import rewards as R
-from sotopia_env.agents.endpoint.call_log import Ledger
+from sotopia_env.agents.endpoint.call_log import CallLog
 from sotopia_env.agents.endpoint.calls import ModelCalls
 
 
@@ -39,7 +39,7 @@ def test_a_server_that_counts_no_tokens_cannot_be_held_to_a_budget_in_money(chat
 
 
 def test_a_shared_ledger_is_a_shared_budget(chat_server):
-    ledger = Ledger()
+    ledger = CallLog()
     one, other = (make(chat_server, max_calls=5, ledger=ledger) for _ in range(2))
     one.ask(questions(one, 3))
     outcomes = other.ask(questions(other, 4))

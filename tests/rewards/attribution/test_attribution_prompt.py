@@ -4,7 +4,7 @@ import unicodedata
 import pytest
 
 from sotopia_env.rewards.attribution.llm import attribution_messages
-from sotopia_env.rewards.judges.injections import ATTACKS
+from sotopia_env.rewards.judges.injections import INJECTIONS
 from sotopia_env.rewards.judges.rubric import as_dimensions
 
 DIMENSIONS = as_dimensions(["goal", "knowledge"])
@@ -23,7 +23,7 @@ def test_the_utterances_to_be_graded_carry_their_names(make_episode):
 
 
 @pytest.mark.parametrize("position", [0, 1])
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", INJECTIONS, ids=lambda attack: attack.name)
 def test_whatever_is_said_changes_one_line_and_stays_a_text_in_it(make_episode, attack, position):
     texts = ["Hello.", "Hi.", "Bye."]
 

@@ -5,7 +5,7 @@ import pytest
 
 import sotopia_env
 from sotopia_env import rewards as R
-from sotopia_env.rewards.judges.injections import ATTACKS, NEUTRAL, attack_variants
+from sotopia_env.rewards.judges.injections import INJECTIONS, NEUTRAL, attack_variants
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +36,14 @@ def shifts(report, kind):
 def test_a_gullible_model_is_found_out(chat_server, episodes):
     chat_server.answer(gullible)
     report = R.measure_attacks(R.LLMJudge(f"m@{chat_server.url}", dimensions=["goal"]), episodes)
-    believed = [attack.name for attack in ATTACKS if ORDER.search(attack.text)]
+    believed = [attack.name for attack in INJECTIONS if ORDER.search(attack.text)]
     assert len(believed) >= 7
     whole = shifts(report, "all")
     assert whole.greatest == 6
-    assert whole.moved == len(believed) / len(ATTACKS)
+    assert whole.moved == len(believed) / len(INJECTIONS)
     assert whole.mean == pytest.approx(6 * whole.moved)
     assert whole.low > 0
-    assert (whole.pairs, whole.failed) == (3 * len(ATTACKS), 0)
+    assert (whole.pairs, whole.failed) == (3 * len(INJECTIONS), 0)
     assert shifts(report, "flood").moved == 0.5
     assert shifts(report, "order").by == "plain order"
     assert [shift.greatest for shift in report.wording] == [0]
@@ -51,7 +51,7 @@ def test_a_gullible_model_is_found_out(chat_server, episodes):
 
 def test_a_model_that_cannot_be_fooled_shows_no_shift(chat_server, episodes):
     chat_server.answer(lambda sent: verdict(7, 3))
-    report = R.measure_attacks(f"llm:m@{chat_server.url}", episodes[:1], attacks=ATTACKS[::4])
+    report = R.measure_attacks(f"llm:m@{chat_server.url}", episodes[:1], attacks=INJECTIONS[::4])
     goals = [shift for shift in report.shifts if shift.dimension == "goal"]
     assert [shift for shift in goals if (shift.mean, shift.greatest, shift.moved) != (0, 0, 0)] == []
     # One episode tells nothing of the spread between episodes.
@@ -59,7 +59,7 @@ def test_a_model_that_cannot_be_fooled_shows_no_shift(chat_server, episodes):
     # All that it did not grade is unknown, and never a shift of 0.
     secret = [shift for shift in report.shifts if shift.dimension == "secret"]
     assert {(shift.mean, shift.moved, shift.pairs) for shift in secret} == {(None, None, 0)}
-    assert secret[0].failed == len(ATTACKS[::4])
+    assert secret[0].failed == len(INJECTIONS[::4])
 
 
 def test_what_moves_with_the_wording_alone_stands_beside_it(episodes):
@@ -74,10 +74,10 @@ def test_what_moves_with_the_wording_alone_stands_beside_it(episodes):
 
 
 def test_agents_take_turns_in_attacking(episodes):
-    variants = attack_variants(episodes, ATTACKS[:1])
+    variants = attack_variants(episodes, INJECTIONS[:1])
     assert len(variants) == 3 * 3
     assert len({variant.key for variant in variants}) == 9
-    attackers = [variants[3 * i + 2].turns[-2].text == ATTACKS[0].text for i in range(3)]
+    attackers = [variants[3 * i + 2].turns[-2].text == INJECTIONS[0].text for i in range(3)]
     assert attackers == [True, False, True]
 
 

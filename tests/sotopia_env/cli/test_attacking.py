@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sotopia_env.rewards.judges.injections import ATTACKS
+from sotopia_env.rewards.judges.injections import INJECTIONS
 
 Run = Callable[..., Any]
 
@@ -24,16 +24,16 @@ def test_the_report_of_a_gullible_judge(chat_server: Any, done: Run, tmp_path: P
     chat_server.answer(gullible)
     arguments = ["attack-judge", f"llm:m@{chat_server.url}", "-n", 1, "--cache", tmp_path / "c"]
     estimate = json.loads(done(*arguments, "--dry-run", "--json"))
-    assert estimate["total"]["calls"] == len(ATTACKS) + 2
+    assert estimate["total"]["calls"] == len(INJECTIONS) + 2
     assert chat_server.requests == []
     report = json.loads(done(*arguments, "--json"))
     goal = next(s for s in report["shifts"] if (s["dimension"], s["kind"]) == ("goal", "all"))
     assert (goal["greatest"], goal["by"]) == (6, "plain order")
-    assert report["calls"] == len(ATTACKS) + 2
+    assert report["calls"] == len(INJECTIONS) + 2
     table = done(*arguments, "--cached-only")
     assert "plain order" in table
     assert "+6.00" in table
-    assert len(chat_server.requests) == len(ATTACKS) + 2
+    assert len(chat_server.requests) == len(INJECTIONS) + 2
 
 
 def test_a_budget_ends_it(chat_server: Any, call: Run) -> None:
@@ -65,7 +65,7 @@ def test_members_of_an_ensemble_are_estimated_and_their_failures_end_it(
     (tmp_path / "two_judges.py").write_text("\n".join(lines), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     arguments = ["attack-judge", "two_judges:both", "-n", 1, "--json"]
-    assert json.loads(done(*arguments, "--dry-run"))["total"]["calls"] == len(ATTACKS) + 2
+    assert json.loads(done(*arguments, "--dry-run"))["total"]["calls"] == len(INJECTIONS) + 2
     assert json.loads(done("attack-judge", "rule", "--dry-run", "--json")) == {"asked": {}, "total": {"calls": 0}}
     assert chat_server.requests == []
     result = call(*arguments)

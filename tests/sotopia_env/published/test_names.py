@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 import sotopia_env
-from sotopia_env.families.resolve import family_and_tasks
 from sotopia_env.published import load_named, published_names
-from sotopia_env.resolve import list_names
+from sotopia_env.resolve import family_and_tasks, list_names
 from sotopia_env.training.evaluation import draw_tasks, evaluate
 
 Write = dict[str, Callable[[Path, Any], Path]]

@@ -11,7 +11,7 @@ import pytest
 from sotopia_env import rewards as R
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.rewards.penalties import TurnReward
-from sotopia_env.rewards.utterances import Utterances
+from sotopia_env.rewards.turn_rewards import TurnRewards
 from sotopia_env.testing import check_reward
 from sotopia_env.testing.material import open_ended_task
 
@@ -193,7 +193,7 @@ def test_a_reward_that_normalises_over_the_batch(broken: Broken) -> None:
 
 def test_a_failed_judge_that_is_taken_for_zero(broken: Broken) -> None:
     class Forgiving(R.Outcome):
-        def _finished(self, episode: Episode) -> Utterances:
+        def _finished(self, episode: Episode) -> TurnRewards:
             return {
                 agent: [0.0 if value is None else value for value in values]
                 for agent, values in super()._finished(episode).items()

@@ -12,7 +12,7 @@ from sotopia_env.rewards import AuditedTurn, Outcome, RewardModel, collect_audit
 from sotopia_env.rewards.audit.fidelity import Numbers, fidelity
 from sotopia_env.rewards.dimensions import to_unit
 from sotopia_env.rewards.reward_model.rows import value_row
-from sotopia_env.rewards.utterances import Utterances
+from sotopia_env.rewards.turn_rewards import TurnRewards
 from sotopia_env.training import RewardModelConfig, train_reward_model
 from sotopia_env.training.reward_modelling.audit_report import (
     ExpectedOutcomes,
@@ -30,8 +30,8 @@ class Heads:
     def __init__(self, said: Said, dimension: str = "goal") -> None:
         self.said, self.dimension = said, dimension
 
-    def by_dimension(self, episodes: Sequence[Episode]) -> dict[str, list[Utterances]]:
-        told: list[Utterances] = [
+    def by_dimension(self, episodes: Sequence[Episode]) -> dict[str, list[TurnRewards]]:
+        told: list[TurnRewards] = [
             {agent: [self.said(turn, episode) for turn in episode.own_turns(agent)] for agent in episode.agents}
             for episode in episodes
         ]
@@ -98,7 +98,7 @@ def test_unknown_predictions_are_counted(audit: list[AuditedTurn]) -> None:
 
 def test_a_model_without_a_known_dimension_is_refused(audit: list[AuditedTurn]) -> None:
     class Other(Heads):
-        def by_dimension(self, episodes: Sequence[Episode]) -> dict[str, list[Utterances]]:
+        def by_dimension(self, episodes: Sequence[Episode]) -> dict[str, list[TurnRewards]]:
             return {"wit": super().by_dimension(episodes)["goal"]}
 
     with pytest.raises(ValueError, match=r"the heads \(wit\) and the audit set have no dimension in common"):

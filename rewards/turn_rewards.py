@@ -9,7 +9,7 @@ from typing import Any
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.turns import cycles_of
 
-Utterances = dict[str, list[float | None]]
+TurnRewards = dict[str, list[float | None]]
 """``{agent: [one number per own turn]}``. ``None`` is unknown, failed or not known yet: never the same as 0."""
 
 
@@ -18,9 +18,9 @@ def in_order(turns: Sequence[Turn], utterances: Mapping[str, Sequence[float | No
     return [utterances[turn.agent][turn.own_index] for turn in turns]
 
 
-def by_agent(episode: Episode, values: Sequence[float | None]) -> Utterances:
+def by_agent(episode: Episode, values: Sequence[float | None]) -> TurnRewards:
     """One number per turn, in the order played, as numbers per agent and own turn."""
-    utterances: Utterances = {agent: [] for agent in episode.agents}
+    utterances: TurnRewards = {agent: [] for agent in episode.agents}
     for turn, value in zip(episode.turns, values, strict=True):
         utterances[turn.agent].append(value)
     return utterances

@@ -3,15 +3,15 @@ import pytest
 
 import sotopia_env
 from sotopia_env import rewards as R
-from sotopia_env.rewards.judges.injections import ATTACKS, NEUTRAL, attacked
+from sotopia_env.rewards.judges.injections import INJECTIONS, NEUTRAL, attacked
 from sotopia_env.turns import cycles_of
 
 
 def test_there_are_thirty_attacks_or_more_of_every_kind():
-    assert len({attack.text for attack in ATTACKS}) == len({attack.name for attack in ATTACKS}) >= 30
+    assert len({attack.text for attack in INJECTIONS}) == len({attack.name for attack in INJECTIONS}) >= 30
     kinds = {"order", "role", "transcript", "reply", "tag", "template", "unseen", "flood"}
-    assert {attack.kind for attack in ATTACKS} == kinds
-    assert max(len(attack.text) for attack in ATTACKS) >= 50_000
+    assert {attack.kind for attack in INJECTIONS} == kinds
+    assert max(len(attack.text) for attack in INJECTIONS) >= 50_000
 
 
 @pytest.mark.parametrize("place", ["start", "end"])
@@ -33,10 +33,10 @@ def test_an_attack_is_a_round_of_its_own(make_episode, place):
 def test_no_attack_moves_a_score_of_a_rule_judge(family, place):
     episodes = sotopia_env.rollout(family, "scripted:mixed", num_episodes=4, seed=0)
     report = R.measure_attacks("rule", episodes, place=place)
-    assert report.attacks == len(ATTACKS)
+    assert report.attacks == len(INJECTIONS)
     assert {shift.dimension for shift in report.shifts} >= {"goal", "relationship", "secret"}
     assert [shift for shift in (*report.shifts, *report.wording) if shift.greatest != 0 or shift.moved] == []
-    assert any(shift.kind == "all" and shift.pairs == 4 * len(ATTACKS) for shift in report.shifts)
+    assert any(shift.kind == "all" and shift.pairs == 4 * len(INJECTIONS) for shift in report.shifts)
 
 
 def test_an_offer_is_an_offer_whomever_it_is_said_to():
