@@ -1,0 +1,27 @@
+"""The layers and rooms of the package: what imports what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grimp
+import networkx
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def imports() -> networkx.DiGraph:
+    """An edge from each module to each that it imports, inside functions too."""
+    found = networkx.DiGraph()
+    modules = grimp.build_graph("sotopia_env", cache_dir=None)
+    for module in modules.modules:
+        found.add_edges_from((module, other) for other in modules.find_modules_directly_imported_by(module))
+    return found
+
+
+def test_no_files_import_each_other_in_a_circle(imports: networkx.DiGraph) -> None:
+    circles = [sorted(files) for files in networkx.strongly_connected_components(imports) if len(files) > 1]
+    assert not circles
+    assert imports.number_of_edges() > 1000
