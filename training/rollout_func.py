@@ -178,7 +178,8 @@ class RolloutFunc:
 
     Example:
         >>> rollout_func = make_rollout_func(env, "scripted:firm")  # doctest: +SKIP
-        >>> trl.GRPOTrainer(model, dialogue_return, train_dataset=group_dataset(64), rollout_func=rollout_func, ...)
+        >>> data = group_dataset(64)  # doctest: +SKIP
+        >>> trl.GRPOTrainer(model, dialogue_return, train_dataset=data, rollout_func=rollout_func)  # doctest: +SKIP
     """
 
     def __init__(

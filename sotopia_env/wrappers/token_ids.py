@@ -54,7 +54,8 @@ class TokenIds(ParallelWrapper):
         max_new_tokens: ids of an action.
 
     Example:
-        >>> env = TokenIds(sotopia_env.parallel_env("bargain"), AutoTokenizer.from_pretrained(DIRECTORY))
+        >>> from transformers import AutoTokenizer  # doctest: +SKIP
+        >>> env = TokenIds(sotopia_env.parallel_env("bargain"), AutoTokenizer.from_pretrained(FOLDER))  # doctest: +SKIP
     """
 
     def __init__(self, env: Any, tokenizer: Tokenizer, *, max_length: int = 1024, max_new_tokens: int = 64) -> None:
