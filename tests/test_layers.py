@@ -25,3 +25,10 @@ def test_no_files_import_each_other_in_a_circle(imports: networkx.DiGraph) -> No
     circles = [sorted(files) for files in networkx.strongly_connected_components(imports) if len(files) > 1]
     assert not circles
     assert imports.number_of_edges() > 1000
+
+
+def test_contributing_names_every_folder() -> None:
+    told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for top in ("sotopia_env", "agents", "rewards", "training"):
+        for folder in {path.parent for path in (ROOT / top).glob("**/*.py")}:
+            assert f"| `{folder.relative_to(ROOT)}/` |" in told
