@@ -32,6 +32,9 @@ class Recorder:
         self.fail_at = fail_at
         self.error = error
 
+    def describe(self) -> dict[str, Any]:
+        return {"name": self.name}
+
     def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
         self.batches.append(len(observations))
         self.asked += len(observations)
@@ -173,13 +176,14 @@ def test_a_second_run_plays_only_what_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"policies": "scripted:firm"}, 'policies.agent_0.name is "scripted:warm", not "scripted:firm"'),
-        ({"max_cycles": 9}, "rules.max_cycles is null, not 9"),
-        ({"reward": "episode"}, 'rewards is null, not {"name": "episode"'),
-        ({"tasks": "bargain:test"}, 'tasks.split is "train", not "test"'),
-        ({"tasks": sotopia_env.Bargain(coupling=0.5)}, "tasks.fingerprint is "),
+        ({"policies": "scripted:firm"}, 'policies.agent_0.name ("scripted:warm", not "scripted:firm")'),
+        ({"max_cycles": 9}, "rules.max_cycles (null, not 9)"),
+        ({"reward": "episode"}, 'reward (null, not {"type": "Outcome", "name": "episode"'),
+        ({"tasks": "bargain:test"}, 'tasks.split ("train", not "test")'),
+        ({"tasks": sotopia_env.Bargain(coupling=0.5)}, "family.coupling.manners (1.0, not 0.5)"),
+        ({"tasks": sotopia_env.Bargain(judge_bank="training")}, 'judge_bank ("evaluation", not "training")'),
         ({"seed": 1}, "it holds episode '0-0'; those of this run are '1-0'"),
-        ({"traces": True}, "traces is false, not true"),
+        ({"traces": True}, "traces (false, not true)"),
     ],
 )
 def test_episodes_of_another_run_are_not_taken_for_this_one(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -187,9 +191,7 @@ def test_episodes_of_another_run_are_not_taken_for_this_one(tmp_path: Path, chan
     arguments: dict[str, Any] = {"tasks": "bargain", "policies": "scripted:warm", "num_episodes": 2, "out": path}
     rollout(**arguments)
     before = {entry: entry.read_bytes() for entry in tmp_path.iterdir()}
-    what = next(iter(change))
-    what = {"max_cycles": "rules", "reward": "rewards"}.get(what, what)
-    with pytest.raises(ValueError, match=rf"e\.jsonl was played with other {what} .*; give another file") as refused:
+    with pytest.raises(ValueError, match=r"e\.jsonl was played with other .*; give another file") as refused:
         rollout(**{**arguments, **change})
     assert said in str(refused.value)
     assert {entry: entry.read_bytes() for entry in tmp_path.iterdir()} == before
