@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-
 Description = dict[str, Any]
 
 HOW = frozenset({"batch_size", "device", "cache_bytes", "env"})
@@ -137,7 +136,10 @@ def _described(value: Any, depth: int) -> Any:
     if isinstance(value, Path):
         return value.name
     if isinstance(value, np.ndarray):
-        return {"digest": hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:16], "shape": [*value.shape]}
+        return {
+            "digest": hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:16],
+            "shape": [*value.shape],
+        }
     if depth > _DEEPEST:
         return _path(type(value))
     if isinstance(value, Mapping):

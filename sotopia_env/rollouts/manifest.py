@@ -11,7 +11,8 @@ import shlex
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,13 @@ class Manifest:
         with self._locks.writing():
             manifest = self._checked(run)
             if manifest is None:
+                if self.episodes.exists() and self.episodes.stat().st_size:
+                    warnings.warn(
+                        f"{self.episodes} has no {self.path.name} beside it: that the same weights, sampling and "
+                        "settings made its episodes is taken on trust",
+                        DataWarning,
+                        stacklevel=4,
+                    )
                 manifest = {"format_version": FORMAT_VERSION, "run": run, "episodes": {"asked": 0}, "sessions": []}
             manifest["episodes"]["asked"] = max(num_episodes, manifest["episodes"].get("asked", 0))
             manifest["sessions"].append(
@@ -189,6 +197,28 @@ class Manifest:
                 "invalid_turns": sum(turn.invalid is not None for episode in episodes for turn in episode.turns),
             }
             self._write(manifest)
+
+    @contextmanager
+    def session(self, run: Mapping[str, Any], num_episodes: int, command: Sequence[str] = ()) -> Iterator[None]:
+        """Within, a session of a run that :meth:`close` ends; what fails is noted in it.
+
+        Args:
+            run: what the run is.
+            num_episodes: how many are asked for.
+            command: what the user typed, where that is known.
+        """
+        self.open(run, num_episodes, command)
+        try:
+            yield
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            outcome = "interrupted" if interrupted else f"failed: {type(error).__name__}: {error}"
+            with self._locks.writing():
+                manifest = self._read()
+                if manifest is not None and self._session is not None:
+                    manifest["sessions"][self._session] |= {"ended": _now(), "outcome": redacted(outcome)}
+                    self._write(manifest)
+            raise
 
     def _checked(self, run: Mapping[str, Any]) -> dict[str, Any] | None:
         manifest = self._read()

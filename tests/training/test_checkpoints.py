@@ -43,7 +43,9 @@ def test_the_newest_complete_checkpoint_counts_and_half_written_ones_go(tmp_path
 
 def test_a_checkpoint_of_another_run_is_an_error(tmp_path: Path) -> None:
     checkpoint(tmp_path, 3, B)
-    with pytest.raises(ValueError, match=r'checkpoint-3 was written by a run with other start.weights \("b", not "a"\)'):
+    with pytest.raises(
+        ValueError, match=r'checkpoint-3 was written by a run with other start.weights \("b", not "a"\)'
+    ):
         latest_checkpoint(tmp_path, A)
 
 
