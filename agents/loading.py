@@ -6,7 +6,7 @@ Weights are read from safetensors or GGUF only, and code that comes with a model
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,9 @@ from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
+
+from sotopia_env.agents.digests import describe_model, describe_tokenizer
+from sotopia_env.describe import Description
 
 PLAIN_CHAT_TEMPLATE = (
     "{{ bos_token or '' }}"
@@ -53,6 +56,16 @@ class LoadedModel:
         configured = getattr(self.model.generation_config, "eos_token_id", None)
         ids = configured if isinstance(configured, list) else [configured]
         return frozenset(int(index) for index in (*ids, self.tokenizer.eos_token_id) if index is not None)
+
+    def describe(self, adapters: Collection[str] | None = None) -> Description:
+        """What the model is, wherever it was loaded from: digests of weights, configuration and tokenizer.
+
+        Args:
+            adapters: see :func:`~sotopia_env.agents.digests.describe_model`.
+        """
+        tokenizer = None if self.tokenizer is None else describe_tokenizer(self.tokenizer)
+        stops = None if self.tokenizer is None else sorted(self.stop_ids)
+        return {**describe_model(self.model, adapters), "tokenizer": tokenizer, "stop_ids": stops}
 
     def save(self, directory: str | Path) -> None:
         """Write model (of a ``PeftModel`` its adapters alone) and tokenizer, for :func:`load_model` to read."""

@@ -18,6 +18,7 @@ from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.decoding import Continuation, Decoder, Sampling
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.scripted.policy import generator
+from sotopia_env.describe import Description, typed
 from sotopia_env.policies import Context, Decision, Observation, TokenTrace
 from sotopia_env.rendering import messages, output_text, parse_output
 
@@ -108,6 +109,12 @@ class LocalLM:
             own = sum(message["role"] == "assistant" for message in messages(observation))
             context = Context("", str(observation["agent"]), own, generator(observation))
         return self.act([observation], [context])[0].action
+
+    def describe(self) -> Description:
+        """What decides its turns: sampling, and the model by digests of what it is rather than by its folder."""
+        adapters = None if self.adapter is None else [self.adapter]
+        model = LoadedModel(self.model, self.tokenizer).describe(adapters)
+        return typed(self, sampling=asdict(self.sampling), model=model)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its arguments: weights stay in their files, and memories behind.

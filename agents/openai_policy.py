@@ -83,10 +83,9 @@ class OpenAIPolicy:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What decides its turns, as plain data for a manifest. It holds no key."""
+        """What decides its turns, as plain data for a manifest. It holds no key and no address."""
         return {
             "model": self.endpoint.model,
-            "base_url": self.endpoint.base_url,
             "parameters": dict(self.endpoint.parameters),
             "send_seed": self.send_seed,
             "instruction": self.instruction,

@@ -1,4 +1,4 @@
-"""The models that a reward asks: put in its place by name, found again, estimated, and told from others."""
+"""The models that a reward asks: put in its place by name, found again, and estimated."""
 
 from __future__ import annotations
 
@@ -19,12 +19,6 @@ from sotopia_env.rewards.judges.base import Judge, judged
 from sotopia_env.rewards.judges.ensemble import EnsembleJudge
 from sotopia_env.rewards.judges.llm import LLMJudge
 from sotopia_env.rewards.reward import Reward, weighted_sum
-
-_HOW = frozenset(
-    "cache cached_only max_calls max_cost price_in price_out api_key_env concurrency timeout retries first_wait "
-    "longest_wait ledger".split()
-)
-"""Arguments of a model that say how it is reached and paid, and not what it says."""
 
 
 def graded_by(
@@ -105,21 +99,6 @@ def out_of_budget(reward: Reward) -> set[str]:
     return {failure.episode for one in models_in(reward) for failure in one.failures if failure.kind == "budget"}
 
 
-def identity(reward: Reward) -> dict[str, Any]:
-    """What has to be the same for two rewards to give the same numbers, as plain data.
-
-    The address of a server, its key, the cache, the ledger, the budget and how calls are repeated are no part of it;
-    the model, its sampling, the rubric and the wording of the question are.
-    """
-    versions = {f"{type(one).__name__} {one.name}": one.version for one in models_in(reward)}
-    try:
-        spec = _without_how(reward.spec())
-    except ValueError:
-        # A function of the user's own has a name alone.
-        spec = None
-    return {"name": reward.name, "spec": spec, "versions": versions}
-
-
 def _changed(part: Reward, changes: Mapping[str, Any]) -> Reward:
     names = _fields(part)
     mine = {name: value for name, value in changes.items() if name in names}
@@ -186,15 +165,3 @@ def _attributions(reward: Reward) -> list[tuple[Attributor, list[str]]]:
         if isinstance(attributor, Attributor):
             found.append((attributor, list(getattr(part, "dimensions", ()))))
     return found
-
-
-def _without_how(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_without_how(item) for item in value]
-    if not isinstance(value, Mapping):
-        return value
-    asked = next((name for name in ("judge", "attributor") if str(value.get(name, "")).startswith("llm:")), None)
-    if asked is None:
-        return {name: _without_how(item) for name, item in value.items()}
-    kept = {name: _without_how(item) for name, item in value.items() if name not in _HOW}
-    return {**kept, asked: value[asked].rpartition("@")[0]}

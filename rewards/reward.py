@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from sotopia_env.describe import Description
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families.base import Family
 from sotopia_env.names import import_attribute, public_path
@@ -220,6 +221,10 @@ class Sum(Reward):
     def spec(self) -> dict[str, Any]:
         """Weights and specs of the parts."""
         return {"type": public_path(Sum), "terms": [[weight, part.spec()] for weight, part in self.terms]}
+
+    def describe(self) -> Description:
+        """What it is, part by part under their names."""
+        return {"type": type(self).__name__, "parts": {p.name: {"times": w, "reward": p} for w, p in self.terms}}
 
     def _shared(self, flag: str) -> Any:
         values = {getattr(part, flag) for _, part in self.terms}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,16 +19,17 @@ from trl import SFTConfig, SFTTrainer
 
 from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.loading import LoadedModel, load_model
+from sotopia_env.describe import digest
 from sotopia_env.episodes import Episode
 from sotopia_env.training.batches import Row, text_row
 from sotopia_env.training.callbacks import last_loss, report_with
 from sotopia_env.training.checkpoints import (
     COMPLETE,
     MarkComplete,
-    fingerprint,
+    described_run,
     finished_run,
     latest_checkpoint,
-    settings,
+    remove_checkpoints,
     write_json,
 )
 from sotopia_env.training.cpu import on_cpu, selected_logits, set_device_defaults
@@ -111,7 +111,8 @@ def clone(
     args = args or CloningConfig()
     args.output_dir = str(out / "checkpoints")
     rows = cloning_rows(episodes, loaded, agents)
-    run = fingerprint(settings(args), [row.ids for row in rows], None if peft_config is None else peft_config.to_dict())
+    data = digest([[row.ids, row.own_mask] for row in rows])
+    run = described_run(args, start=loaded, data=data, adapter=None if peft_config is None else peft_config.to_dict())
     if finished_run(out, run) is not None:
         return out
     checkpoint = latest_checkpoint(args.output_dir, run)
@@ -138,7 +139,7 @@ def clone(
             "seconds": time.perf_counter() - started,
         }
         write_json(out / COMPLETE, summary)
-        shutil.rmtree(args.output_dir, ignore_errors=True)
+        remove_checkpoints(args.output_dir)
     trainer.accelerator.wait_for_everyone()
     return out
 

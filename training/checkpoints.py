@@ -1,72 +1,114 @@
 """Checkpoints that survive a kill: only complete ones count, and a run goes on only with its own.
 
 ``transformers`` writes a checkpoint file by file into its final folder, so one that a kill interrupted looks like any
-other. Here a file is added last, by an atomic rename, and a checkpoint without it is removed.
+other. Here a mark of the run is put there first (``run.json``) and another one last (``complete.json``), by an atomic
+rename: a checkpoint with the first alone was cut short and is removed, and one with neither is somebody else's and is
+never touched.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from sotopia_env.describe import Description, differences, told
+from sotopia_env.rollouts.manifest import as_stored
 from sotopia_env.training.data_parallel import wait_for_everyone
 
 COMPLETE = "complete.json"
-"""The file that stands in every complete checkpoint, and in the folder of a finished run."""
+"""The file that stands in every complete checkpoint, and in the folder of a finished run; ``run`` says what was run."""
+
+BEGUN = "run.json"
+"""The file that stands in every checkpoint of ours from the moment that it is begun."""
 
 
 class MarkComplete(TrainerCallback):
-    """Marks each checkpoint once all its files are written.
+    """Marks each checkpoint as one of this run before it is written, and as complete once all its files are.
 
     Args:
-        run: the fingerprint of the run it belongs to.
+        run: what the run is, as :func:`described_run` makes it.
     """
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: Mapping[str, Any]) -> None:
         self.run = run
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Called by the trainer before a checkpoint, once it is decided that there will be one."""
+        self._begin(args, state, control)
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Called by the trainer before a checkpoint at the end of an epoch."""
+        self._begin(args, state, control)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Called by the trainer after a checkpoint, of which each process has written a part."""
         wait_for_everyone()
         if state.is_world_process_zero:
-            folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-            write_json(folder / COMPLETE, {"run": self.run, "step": state.global_step})
+            write_json(_checkpoint(args, state) / COMPLETE, {"run": self.run, "step": state.global_step})
+
+    def _begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+        if control.should_save and state.is_world_process_zero:
+            _checkpoint(args, state).mkdir(parents=True, exist_ok=True)
+            write_json(_checkpoint(args, state) / BEGUN, {"step": state.global_step})
 
 
-def latest_checkpoint(folder: str | Path, run: str) -> Path | None:
-    """The newest complete checkpoint of a run; half-written ones are removed.
+def _checkpoint(args: TrainingArguments, state: TrainerState) -> Path:
+    return Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+
+
+def latest_checkpoint(folder: str | Path, run: Mapping[str, Any]) -> Path | None:
+    """Returns the newest complete checkpoint of a run; half-written ones of ours are removed.
 
     Args:
         folder: where the trainer saves its checkpoints.
-        run: fingerprint of the run that wants to go on.
+        run: what wants to go on.
 
     Raises:
-        ValueError: the checkpoints belong to a run with other data or settings.
+        ValueError: the checkpoints belong to another run; the error says what differs. Or one is not of this package:
+            a trainer would count it among its own, and remove it sooner or later.
     """
     complete = []
-    for path in Path(folder).glob("checkpoint-*"):
-        if not (path / COMPLETE).is_file():
+    for path in sorted(Path(folder).glob("checkpoint-*")):
+        if (path / COMPLETE).is_file():
+            record = json.loads((path / COMPLETE).read_text(encoding="utf-8"))
+            check_run(record, run, path)
+            complete.append((int(record["step"]), path))
+        elif (path / BEGUN).is_file():
             # Another process may be at it.
             shutil.rmtree(path, ignore_errors=True)
-            continue
-        record = json.loads((path / COMPLETE).read_text(encoding="utf-8"))
-        check_run(record, run, path)
-        complete.append((int(record["step"]), path))
+        elif path.is_dir():
+            raise ValueError(
+                f"{path} is no checkpoint that this package has written or finished; give another output folder, or "
+                "move it away"
+            )
     return max(complete)[1] if complete else None
 
 
-def finished_run(folder: str | Path, run: str) -> dict[str, Any] | None:
-    """What a finished run wrote last, or ``None`` where it is not finished.
+def remove_checkpoints(folder: str | Path) -> None:
+    """Remove the checkpoints of a finished run, and the folder where nothing else is left in it, such as logs."""
+    for path in Path(folder).glob("checkpoint-*"):
+        if (path / COMPLETE).is_file():
+            shutil.rmtree(path, ignore_errors=True)
+    # TRL's card of a model that stands elsewhere now.
+    (Path(folder) / "README.md").unlink(missing_ok=True)
+    with suppress(OSError):
+        Path(folder).rmdir()
+
+
+def finished_run(folder: str | Path, run: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns what a finished run wrote last, or ``None`` where it is not finished.
 
     Raises:
-        ValueError: the folder holds the result of a run with other data or settings.
+        ValueError: the folder holds the result of another run; the error says what differs.
     """
     path = Path(folder) / COMPLETE
     if not path.is_file():
@@ -76,26 +118,28 @@ def finished_run(folder: str | Path, run: str) -> dict[str, Any] | None:
     return record
 
 
-def check_run(record: Mapping[str, Any], run: str, folder: Path) -> None:
+def check_run(record: Mapping[str, Any], run: Mapping[str, Any], folder: Path) -> None:
     """Raise ``ValueError`` where a folder was written by another run than the one at hand."""
-    if record.get("run") != run:
+    remedy = "give another output folder, or remove this one to start anew"
+    before = record.get("run")
+    if not isinstance(before, Mapping):
         raise ValueError(
-            f"{folder} was written by a run with other data or settings (the number of processes is one of them); "
-            "give another output folder, or remove this one to start anew"
+            f"{folder} was written by an earlier version, which did not say of which start model, data and settings it "
+            f"was made: it cannot be gone on with; {remedy}"
         )
+    if found := differences(before, run):
+        raise ValueError(f"{folder} was written by a run with other {told(found)}; {remedy}")
 
 
-def fingerprint(*parts: Any) -> str:
-    """A short hash of JSON-able data: equal for equal runs, in any process."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(json.dumps(part, sort_keys=True, default=_name).encode())
-    return digest.hexdigest()[:16]
+def described_run(args: TrainingArguments, besides: Iterable[str] = (), **parts: Any) -> Description:
+    """Returns what a training run is: its settings, the number of processes, and whatever else decides what is learnt.
 
-
-def _name(value: Any) -> str:
-    """What stands for a function or an object in a fingerprint: never its address in memory."""
-    return f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', type(value).__name__)}"
+    Args:
+        args: of the trainer.
+        besides: further arguments to leave out.
+        parts: start model, data, ...: plain data, or objects that describe themselves.
+    """
+    return as_stored({"settings": settings(args, besides), "processes": args.world_size, **parts})
 
 
 SETTINGS_OF_THE_MACHINE = frozenset(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,12 +20,13 @@ from rich.progress import Progress
 
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, agent_name
-from sotopia_env.families import family_of
+from sotopia_env.families import family_of, family_of_all
 from sotopia_env.families.base import Family
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import family_and_tasks, make_policy
 from sotopia_env.rewards.judges.base import Judge, as_judge, judged
 from sotopia_env.rollouts.lockstep import play
+from sotopia_env.rollouts.manifest import Manifest, as_stored
 from sotopia_env.storage.episodes import EpisodeWriter, save_episodes
 from sotopia_env.tasks import Task
 from sotopia_env.training.results import Evaluation, result_of
@@ -80,12 +81,14 @@ def evaluate(
         judge: a judge in any form ``as_judge`` takes.
         family: of the tasks, where it is not one the package ships.
         allow_train: evaluate on tasks of the training split all the same; the result then says so.
-        out: a JSON-lines file that takes each episode as it finishes; what it holds already is not played again.
+        out: a JSON-lines file that takes each episode as it finishes, with a manifest beside it; what it holds
+            already is not played again. More tasks and seats may be asked for later, and another judge.
         progress: show a progress bar on stderr.
         env_options: of the environment, such as ``max_cycles``.
 
     Raises:
-        ValueError: a task of the training split, an id used twice, or ``out`` holds episodes of other policies.
+        ValueError: a task of the training split, an id used twice, or ``out`` holds episodes that were played with
+            other weights, sampling, partner, family, seed or rules; the error says what differs.
     """
     places = _places(tasks, seats)
     training = _training_episodes(places, allow_train)
@@ -98,9 +101,19 @@ def evaluate(
     with (
         EpisodeWriter(out) if out is not None else nullcontext() as writer,
         Progress(console=Console(stderr=True), disable=not progress) as bar,
+        ExitStack() as session,
     ):
+        manifest = None
         if writer is not None:
+            manifest = Manifest(writer.path, writer.locks, made="evaluated")
+            env = _environment(places[0][0], family, 0, env_options)
+            run = as_stored(
+                {"seed": seed, "family": family or family_of_all(tasks), "policy": made, "partner": other,
+                 "rules": env.config}
+            )  # fmt: skip
+            manifest.check(run)
             found = _resumed(writer, keys, seated, [task for task, _ in places], family, env_options)
+            session.enter_context(manifest.session(run, len(keys)))
         shown = bar.add_task(name or made.name, total=len(places), completed=len(found))
 
         def finished(episode: Episode) -> None:
@@ -114,6 +127,8 @@ def evaluate(
             batch = todo[start : start + batch_size]
             envs = [_environment(places[i][0], family, _seed(keys[i]), env_options) for i in batch]
             _play(envs, [seated[i] for i in batch], [keys[i] for i in batch], finished)
+        if manifest is not None:
+            manifest.close("complete", len(todo), [found[key] for key in keys])
     episodes = _judged([found[key] for key in keys], judging, family)
     if out is not None:
         save_episodes(episodes, out)

@@ -28,15 +28,16 @@ from transformers.trainer_utils import TrainOutput
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
+from sotopia_env.rollouts.manifest import describe_world
 from sotopia_env.training.advantages import group_advantages
 from sotopia_env.training.behaviour_cloning import load
 from sotopia_env.training.callbacks import EvaluateEvery, report_with
 from sotopia_env.training.checkpoints import (
     COMPLETE,
     MarkComplete,
-    fingerprint,
+    described_run,
+    finished_run,
     latest_checkpoint,
-    settings,
     write_json,
 )
 from sotopia_env.training.cpu import on_cpu, selected_logits, without_autocast
@@ -52,7 +53,6 @@ from sotopia_env.training.rollout_func import (
     dialogue_return,
     group_dataset,
     learner_of,
-    paying_wrapper,
 )
 
 RUNNING_BASELINE = "running_baseline_{rank}.json"
@@ -118,8 +118,15 @@ class GRPOTrainer(trl.GRPOTrainer):
         )
         self.estimator = estimator or get_estimator(args.estimator, **(args.estimator_options or {}))
         self.running = RunningBaseline()
-        played = [env.unwrapped.family.version, env.unwrapped.config, paying_wrapper(env).reward.name, policy.name]
-        self.run = fingerprint(settings(args), played, estimator)
+        self.run = described_run(
+            args,
+            start=loaded,
+            reference=self.reference,
+            partner=policy,
+            estimator=estimator,
+            adapter=None if options.get("peft_config") is None else options["peft_config"].to_dict(),
+            **describe_world(env),
+        )
         self._scored: Tensor | None = None
         # The reference is ours: TRL would build it from a checkpoint's name, and not at all without beta.
         beta, args.beta = args.beta, 0.0
@@ -150,7 +157,10 @@ class GRPOTrainer(trl.GRPOTrainer):
         self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, ignore_keys_for_eval: Any = None
     ) -> TrainOutput:
         """Train, from the newest checkpoint where there is one; ``resume_from_checkpoint=False`` starts anew."""
-        found = latest_checkpoint(self._folder, self.run) if resume_from_checkpoint in (None, True) else None
+        found = None
+        if resume_from_checkpoint in (None, True):
+            finished_run(self._folder, self.run)
+            found = latest_checkpoint(self._folder, self.run)
         checkpoint = str(found) if found else resume_from_checkpoint or None
         if isinstance(checkpoint, str):
             path = Path(checkpoint) / RUNNING_BASELINE.format(rank=self.args.process_index)

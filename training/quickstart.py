@@ -24,6 +24,7 @@ from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.agents.scripted.traits import CLONED
+from sotopia_env.describe import differences, told
 from sotopia_env.episodes import Episode
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.make import parallel_env
@@ -434,10 +435,9 @@ class Run:
             write_json(path, mine)
             return
         found = json.loads(path.read_text(encoding="utf-8"))
-        if found != mine:
+        if other := differences(found, mine):
             raise ValueError(
-                f"{self.folder} holds a run with other settings or another seed (see {path}); "
-                "give another --out, or remove the folder"
+                f"{self.folder} holds a run with other {told(other)}; give another --out, or remove the folder"
             )
 
 

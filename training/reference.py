@@ -15,8 +15,10 @@ from peft import PeftModel
 from torch import Tensor
 
 from sotopia_env.agents.adapters import using_adapter
+from sotopia_env.agents.digests import describe_model
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
+from sotopia_env.describe import Description
 from sotopia_env.training.cpu import selected_logprobs
 
 PARTNER_ADAPTER = "partner"
@@ -36,6 +38,12 @@ class Reference:
     model: Any
     adapter: str | None = None
     switch: bool = False
+
+    def describe(self) -> Description:
+        """What it is: digests of its weights and configuration."""
+        if self.adapter is not None:
+            return describe_model(self.model, [self.adapter])
+        return describe_model(self.model, () if self.switch else None)
 
     @torch.no_grad()
     def logprobs(

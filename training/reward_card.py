@@ -260,12 +260,7 @@ def _cache(out: Path, tasks: Sequence[Task], policy: Policy, settings: CardSetti
     described = describe_run(env, {"agent_0": policy}, seed=settings.seed, traces=False)
     settled = {name: getattr(settings, name) for name in ("dimension", "candidates", "continuations", "labels")}
     attacks = [attack.description for attack in ATTACKS.values()]
-    # A model trained anew in the same folder is another policy of the same name.
-    model = Path(settings.policy.removeprefix("local:"))
-    files = (
-        [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(model.glob("*"))] if model.is_dir() else []
-    )
-    text = json.dumps([sotopia_env.__version__, described, settled, attacks, files], sort_keys=True, default=str)
+    text = json.dumps([sotopia_env.__version__, described, settled, attacks], sort_keys=True)
     folder = out / f"played-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -13,6 +13,7 @@ from typing import Any
 from sotopia_env.agents.endpoint.cache import ReplyCache, reply_key, storable
 from sotopia_env.agents.endpoint.call_log import Usage
 from sotopia_env.agents.endpoint.client import OPENAI_URL, Endpoint, Failure, Reply, Request
+from sotopia_env.describe import Description
 
 _ADDRESS = re.compile(r"@(?=https?://)")
 _HOPELESS = ("authentication", "not_found", "quota")
@@ -145,6 +146,11 @@ class ModelCalls:
     def cost(self) -> float | None:
         """What the tokens of the ledger cost; ``None`` without prices."""
         return self._cost(self.usage.prompt_tokens, self.usage.completion_tokens)
+
+    def describe(self) -> Description:
+        """What a reply follows from besides the chat: neither the server nor how and at what price it is asked."""
+        model, parameters, enforce_schema = self.version_inputs
+        return {"model": model, "parameters": parameters, "enforce_schema": enforce_schema}
 
     @property
     def version_inputs(self) -> list[Any]:

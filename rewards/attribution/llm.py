@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sotopia_env.agents.endpoint.call_log import Usage
 from sotopia_env.agents.endpoint.calls import CORRECTION, CallEstimate, ModelCalls
 from sotopia_env.agents.endpoint.client import Failure, Request
+from sotopia_env.describe import Description, typed
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards.attribution.attributors import Attributed, Attributor
 from sotopia_env.rewards.attribution.replies import ParsedAttribution, parse_attributions
@@ -89,6 +90,11 @@ class LLMAttributor(Attributor):
             "name": self.name,
             **self.calls.spec(),
         }
+
+    def describe(self) -> Description:
+        """What its importances follow from: the model and its sampling, and a digest of all it is asked and told."""
+        fields = {"levels": self.levels, "per_dimension": self.per_dimension, "version": self.version}
+        return typed(self, calls=self.calls, **fields)
 
     def importances(self, episodes: Sequence[Episode], dimensions: Sequence[str]) -> list[Attributed]:
         """What the model says of the turns of every agent that had any.

@@ -104,11 +104,7 @@ def collect_audit(
     auditor = _Auditor(env.family, seated, dimensions, candidates, continuations, label_continuations, seed, batch_size)
     described = describe_run(env, seated, seed=seed, traces=False)
     settings = {
-        **described["rules"],
-        "family": [env.family.name, env.family.version],
-        "tasks": described["tasks"]["fingerprint"],
-        "split": described["tasks"]["split"],
-        "policies": described["policies"],
+        **{name: described[name] for name in ("family", "tasks", "rules", "policies")},
         "dimensions": None if dimensions is None else list(dimensions),
         "seed": seed,
         "candidates": candidates,

@@ -11,6 +11,7 @@ from typing import Any, Self
 import pydantic_core
 from pydantic import BaseModel, ConfigDict
 
+from sotopia_env.describe import differences, told
 from sotopia_env.episodes import Episode, Judgement, Turn, plain_json
 from sotopia_env.errors import RecordError
 from sotopia_env.rewards.judges.base import RuleJudge
@@ -104,12 +105,14 @@ class AuditFile:
         try:
             for line in self._journal.unread():
                 turn, found = _read(line, self.path)
-                for name, value in self.settings.items():
-                    if found.get(name) != value:
-                        raise ValueError(
-                            f"{self.path} was collected with {name} {found.get(name)!r:.80}, not {value!r:.80}; "
-                            "give another file, or remove this one"
-                        )
+                remedy = "give another file, or remove this one"
+                if isinstance(found.get("family"), list):
+                    raise ValueError(
+                        f"{self.path} was collected by an earlier version, which did not say with which weights, "
+                        f"sampling and settings: it cannot be gone on with; {remedy}"
+                    )
+                if other := differences(found, self.settings):
+                    raise ValueError(f"{self.path} was collected with other {told(other)}; {remedy}")
                 self.finished[turn.key] = turn
         except BaseException:
             self._locks.close()

@@ -7,11 +7,12 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from sotopia_env.describe import HOW, Description, typed
 from sotopia_env.episodes import Episode
 from sotopia_env.families.base import Family
 from sotopia_env.policies import Policy
@@ -89,6 +90,11 @@ class ContinuationReward(ScoredReward):
         object.__setattr__(bound, "family", family)
         object.__setattr__(bound, "judge", self.judge.for_family(family))
         return bound
+
+    def describe(self) -> Description:
+        """What it is, its policies as they were made of their names."""
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in HOW}
+        return typed(self, **{**own, "policies": self._players})  # type: ignore[attr-defined]
 
     def seated(self, task: Task) -> dict[str, Policy]:
         """Who plays each seat of a task.

@@ -11,6 +11,7 @@ from typing import Any
 from sotopia_env.agents.endpoint.call_log import Usage
 from sotopia_env.agents.endpoint.calls import CORRECTION, CallEstimate, ModelCalls
 from sotopia_env.agents.endpoint.client import Failure, Request
+from sotopia_env.describe import Description, typed
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.rewards.judges.base import GradeFailure, Judge
 from sotopia_env.rewards.judges.prompt import QUESTION, SYSTEM, judge_messages, reply_schema
@@ -69,6 +70,10 @@ class LLMJudge(Judge):
         """Plain JSON-able data of which :func:`~sotopia_env.rewards.judges.as_judge` makes an equal judge."""
         dimensions = [d.name if RUBRIC.get(d.name) == d else asdict(d) for d in self.dimensions]
         return {"judge": self.calls.address, "dimensions": dimensions, "name": self.name, **self.calls.spec()}
+
+    def describe(self) -> Description:
+        """What its scores follow from: the model and its sampling, and a digest of all it is asked and told."""
+        return typed(self, calls=self.calls, dimensions=[d.name for d in self.dimensions], version=self.version)
 
     def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """Grade episodes.

@@ -13,6 +13,7 @@ import numpy as np
 from sotopia_env.agents.endpoint.call_log import Usage
 from sotopia_env.agents.endpoint.calls import CORRECTION, CallEstimate, ModelCalls
 from sotopia_env.agents.endpoint.client import Failure, Request
+from sotopia_env.describe import Description, typed
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.families.base import Family
 from sotopia_env.rewards.designs import at_the_end
@@ -115,6 +116,10 @@ class RelativeJudge(Judge):
             "name": self.name,
             **self.calls.spec(),
         }
+
+    def describe(self) -> Description:
+        """What its ranks follow from: the model and its sampling, and a digest of all it is asked and told."""
+        return typed(self, calls=self.calls, dimension=self.dimension.name, seed=self.seed, version=self.version)
 
     def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
         """Refuse to be paid by an environment."""

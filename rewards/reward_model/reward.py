@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sotopia_env.describe import Description, typed
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards.designs import Kind, Timing, at_the_end
 from sotopia_env.rewards.reward import Reward
@@ -211,6 +212,10 @@ class RewardModel(Reward):
         if self._of_episodes:
             return [self._combined(said) for said in self._read_ends(whole)]
         return [self._combined(turns[0]) for turns in self._read_rows(rows)]
+
+    def describe(self) -> Description:
+        """What it is, wherever it lies: the model by digests, and how its numbers are put together."""
+        return typed(self, dimensions=self.dimensions, model=self.saved)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its arguments: weights stay in their files."""

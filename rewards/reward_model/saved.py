@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sotopia_env.agents.chat_encoding import ChatEncoder
+from sotopia_env.agents.digests import describe_model, describe_tokenizer
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.rewards.reward_model.heads import ValueHeads
 from sotopia_env.rewards.reward_model.normalizers import Normalizer
@@ -78,6 +79,17 @@ class SavedRewardModel:
     heads: ValueHeads
     encoder: ChatEncoder
     description: Description
+
+    def describe(self) -> dict[str, Any]:
+        """What decides its numbers: digests of language model, tokenizer and heads, and how labels were normalised."""
+        return {
+            **describe_model(self.heads.language_model),
+            "tokenizer": describe_tokenizer(self.encoder.tokenizer),
+            "heads": {name: tensor.cpu().numpy() for name, tensor in _head_state(self.heads).items()},
+            "dimensions": list(self.description.dimensions),
+            "target": self.description.target,
+            "normalizers": self.description.normalizers,
+        }
 
 
 def save_reward_model(folder: str | Path, loaded: LoadedModel, heads: ValueHeads, described: Description) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -121,7 +120,8 @@ class _Job:
         locks = locks_beside(self.out)
         with EpisodeWriter(self.out, locks=locks) as writer:
             _check_resumable(self.reward, self.episodes, writer)
-            with _session(self, locks, writer) as manifest:
+            manifest, run = _manifest(self, locks, writer)
+            with manifest.session(run, len(self.episodes), sys.argv):
                 missing = [episode for episode in self.episodes if episode.key not in writer.finished]
                 models.print_estimates(estimates(self.reward, missing))
                 done = len(self.episodes) - len(missing)
@@ -169,14 +169,12 @@ class _Job:
         return len(missing) - written
 
 
-@contextmanager
-def _session(job: _Job, locks: ProcessLocks, writer: EpisodeWriter) -> Iterator[Manifest]:
-    """The manifest beside the file, which tells whether it is the same reward that goes on."""
-    from sotopia_env.rewards.model_usage import identity
+def _manifest(job: _Job, locks: ProcessLocks, writer: EpisodeWriter) -> tuple[Manifest, dict[str, Any]]:
+    """The manifest beside the file, and what has to be the same for it to go on."""
     from sotopia_env.rollouts.manifest import Manifest, as_stored
 
     manifest = Manifest(job.out, locks, made="paid")
-    run = as_stored({"reward": identity(job.reward), "cached_only": job.cached_only})
+    run = as_stored({"reward": job.reward, "cached_only": job.cached_only})
     try:
         manifest.check(run)
     except ValueError:
@@ -184,14 +182,7 @@ def _session(job: _Job, locks: ProcessLocks, writer: EpisodeWriter) -> Iterator[
             raise
         # Of a command that failed before it wrote anything.
         manifest.path.unlink()
-    manifest.open(run, len(job.episodes), sys.argv)
-    try:
-        yield manifest
-    except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        outcome = "interrupted" if interrupted else f"failed: {type(error).__name__}: {error}"
-        manifest.close(outcome, 0, writer.finished.values())
-        raise
+    return manifest, run
 
 
 def _check_paths(source: Path, out: Path, batch_size: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sotopia_env.describe import Description, attributes, describe, typed
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.tasks import Task
 
@@ -45,6 +46,10 @@ class Family:
     def ending(self, progress: Any) -> Ending | None:
         """Why the episode is over, or ``None`` while it is not."""
         return None
+
+    def describe(self) -> Description:
+        """What the family is, with all its configuration: by default its version and public attributes."""
+        return {**typed(self, version=self.version), **attributes(self)}
 
 
 class UserFamily(Family):
@@ -92,6 +97,12 @@ class UserFamily(Family):
         """The object's own fold, where it has one."""
         source_advance = getattr(self.source, "advance", None)
         return source_advance(progress, turn) if source_advance else progress
+
+    def describe(self) -> Description:
+        """What the object says of itself, or its public attributes."""
+        own = callable(getattr(self.source, "describe", None))
+        said = describe(self.source) if own else {**typed(self.source), **attributes(self.source)}
+        return {"name": self.name, "version": self.version, **said}
 
 
 class OpenEnded(Family):

@@ -11,13 +11,15 @@ import shlex
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sotopia_env.describe import arguments, describe, differences, told, typed
 from sotopia_env.episodes import Episode, plain_json
 from sotopia_env.errors import DataWarning
 from sotopia_env.policies import Policy
@@ -25,7 +27,8 @@ from sotopia_env.storage.journal import replace_file
 from sotopia_env.storage.locks import ProcessLocks
 from sotopia_env.tasks import Task
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Format 1 knew policies and rewards by their names: its runs cannot be told apart, and are not gone on with."""
 
 _LIBRARIES = ("gymnasium", "pettingzoo", "numpy", "pydantic")
 _OPTIONAL_LIBRARIES = ("torch", "transformers", "trl", "peft", "openai", "pyarrow")
@@ -47,37 +50,48 @@ def manifest_path(episodes: str | Path) -> Path:
 
 
 def describe_run(env: Any, policies: Mapping[str, Policy], *, seed: int, traces: bool) -> dict[str, Any]:
-    """What has to be the same for two calls to be one run, as plain data.
+    """What has to be the same for two calls to be one run, as plain data (:mod:`sotopia_env.describe`).
 
     Args:
         env: the environment, wrapped or bare.
-        policies: of every agent. One with a ``config`` (plain data) is described by it as well.
+        policies: of every agent.
         seed: of the run.
         traces: whether token traces are stored.
     """
+    return as_stored({"seed": seed, **describe_world(env), "policies": policies, "traces": traces})
+
+
+def describe_world(env: Any) -> dict[str, Any]:
+    """What an environment is: family, tasks, rules, reward and the wrappers around it.
+
+    Args:
+        env: wrapped or bare.
+    """
     bare = env.unwrapped
-    reward = getattr(env, "reward", None)
     drawn = (bare.family.generate(np.random.default_rng(i), bare.split) for i in range(_FINGERPRINTED))
-    described = {
-        "seed": seed,
-        "tasks": {
-            "family": bare.family.name,
-            "version": bare.family.version,
-            "split": "" if bare.tasks else bare.split,
-            "number": len(bare.tasks) if bare.tasks else None,
-            "fingerprint": fingerprint(bare.tasks or drawn),
-        },
-        "policies": {agent: _policy(policy) for agent, policy in policies.items()},
-        "rules": bare.config,
-        "rewards": None if reward is None else _reward(reward),
-        "traces": traces,
-    }
-    return as_stored(described)
+    wrappers = []
+    while env is not bare:
+        wrappers.append(env)
+        env = env.env
+    paying = next((wrapper for wrapper in wrappers if "reward" in vars(wrapper)), None)
+    return as_stored(
+        {
+            "family": bare.family,
+            "tasks": {
+                "split": "" if bare.tasks else bare.split,
+                "number": len(bare.tasks) if bare.tasks else None,
+                "fingerprint": fingerprint(bare.tasks or drawn),
+            },
+            "rules": bare.config,
+            "reward": None if paying is None else paying.reward,
+            "wrappers": [typed(wrapper, **arguments(wrapper)) for wrapper in wrappers if wrapper is not paying],
+        }
+    )
 
 
 def as_stored(described: Mapping[str, Any]) -> dict[str, Any]:
-    """A description as it will be read again: tuples become lists, and secrets are left out."""
-    return _without_secrets(json.loads(json.dumps(described, default=lambda value: type(value).__name__)))
+    """A description as it will be read again: plain JSON data without secrets."""
+    return _without_secrets(json.loads(json.dumps(describe(described))))
 
 
 def fingerprint(tasks: Iterable[Task]) -> str:
@@ -140,6 +154,13 @@ class Manifest:
         with self._locks.writing():
             manifest = self._checked(run)
             if manifest is None:
+                if self.episodes.exists() and self.episodes.stat().st_size:
+                    warnings.warn(
+                        f"{self.episodes} has no {self.path.name} beside it: that the same weights, sampling and "
+                        "settings made its episodes is taken on trust",
+                        DataWarning,
+                        stacklevel=4,
+                    )
                 manifest = {"format_version": FORMAT_VERSION, "run": run, "episodes": {"asked": 0}, "sessions": []}
             manifest["episodes"]["asked"] = max(num_episodes, manifest["episodes"].get("asked", 0))
             manifest["sessions"].append(
@@ -177,13 +198,37 @@ class Manifest:
             }
             self._write(manifest)
 
+    @contextmanager
+    def session(self, run: Mapping[str, Any], num_episodes: int, command: Sequence[str] = ()) -> Iterator[None]:
+        """Within, a session of a run that :meth:`close` ends; what fails is noted in it.
+
+        Args:
+            run: what the run is.
+            num_episodes: how many are asked for.
+            command: what the user typed, where that is known.
+        """
+        self.open(run, num_episodes, command)
+        try:
+            yield
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            outcome = "interrupted" if interrupted else f"failed: {type(error).__name__}: {error}"
+            with self._locks.writing():
+                manifest = self._read()
+                if manifest is not None and self._session is not None:
+                    manifest["sessions"][self._session] |= {"ended": _now(), "outcome": redacted(outcome)}
+                    self._write(manifest)
+            raise
+
     def _checked(self, run: Mapping[str, Any]) -> dict[str, Any] | None:
         manifest = self._read()
         if manifest is None:
             return None
-        different = [name for name in run if manifest["run"].get(name) != run[name]]
-        if different:
-            raise ValueError(self._refusal(different, manifest["run"], run))
+        if found := differences(manifest["run"], run):
+            raise ValueError(
+                f"{self.episodes} was {self.made} with other {told(found)}; give another file, or remove this one and "
+                f"{self.path.name}"
+            )
         old = {session.get("versions", {}).get("sotopia-env") for session in manifest["sessions"]} - {None}
         new = versions()["sotopia-env"]
         if old - {new}:
@@ -202,6 +247,12 @@ class Manifest:
             return None
         except ValueError as error:
             raise ValueError(f"{self.path} is no manifest ({error}); remove it, and the run goes on") from error
+        if isinstance(manifest, dict) and manifest.get("format_version") == 1:
+            raise ValueError(
+                f"{self.episodes} was {self.made} by an earlier version, and {self.path.name} does not say with which "
+                f"weights, sampling and settings: it cannot be gone on with; give another file, or remove this one and "
+                f"{self.path.name}"
+            )
         parts = {"run": dict, "episodes": dict, "sessions": list}
         if (
             not isinstance(manifest, dict)
@@ -213,18 +264,6 @@ class Manifest:
 
     def _write(self, manifest: Mapping[str, Any]) -> None:
         replace_file(self.path, [json.dumps(manifest, indent=1, ensure_ascii=False).encode(), b"\n"])
-
-    def _refusal(self, different: Sequence[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-        found = "; ".join(
-            f"{where} is {_short(before)}, not {_short(now)}"
-            for name in different
-            for where, before, now in _differences(name, old.get(name), new[name])
-        )
-        what = " and ".join(different)
-        return (
-            f"{self.episodes} was {self.made} with other {what} ({found}); give another file, or remove this one and "
-            f"{self.path.name}"
-        )
 
 
 def versions() -> dict[str, str]:
@@ -247,19 +286,6 @@ def redacted(text: str) -> str:
     return text.replace(str(Path.home()), "~") if len(str(Path.home())) > 1 else text
 
 
-def _policy(policy: Policy) -> dict[str, Any]:
-    config = getattr(policy, "config", None)
-    return {"name": policy.name, **({"config": dict(config)} if isinstance(config, Mapping) else {})}
-
-
-def _reward(reward: Any) -> Any:
-    try:
-        return {"name": reward.name, "spec": reward.spec()}
-    except ValueError:
-        # A function of the user's own has a name alone.
-        return {"name": reward.name}
-
-
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, str):
         return redacted(value)
@@ -273,20 +299,6 @@ def _without_secrets(value: Any) -> Any:
             for name, item in value.items()
         }
     return value
-
-
-def _differences(where: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        names = dict.fromkeys([*old, *new])
-        return [
-            difference for name in names for difference in _differences(f"{where}.{name}", old.get(name), new.get(name))
-        ]
-    return [] if old == new else [(where, old, new)]
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _now() -> str:

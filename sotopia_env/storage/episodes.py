@@ -75,8 +75,8 @@ class EpisodeWriter:
         """Read what the file already holds."""
         self.path = Path(path)
         self.finished: dict[str, Episode] = {}
-        self._locks = locks or locks_beside(self.path)
-        self._journal = Journal(self.path, self._locks)
+        self.locks = locks or locks_beside(self.path)
+        self._journal = Journal(self.path, self.locks)
         try:
             self.refresh()
         except BaseException:
@@ -101,7 +101,7 @@ class EpisodeWriter:
 
     def put_in_order(self, order: Callable[[str], Any]) -> None:
         """Sort the lines by the keys of their episodes and keep one of each; the lines themselves stay as they are."""
-        with self._locks.writing():
+        with self.locks.writing():
             lines: dict[str, bytes] = {}
             standing = []
             with self.path.open("rb") as file:
@@ -115,7 +115,7 @@ class EpisodeWriter:
 
     def close(self) -> None:
         """Let the file go."""
-        self._locks.close()
+        self.locks.close()
 
     def __enter__(self) -> Self:
         """Use as a context manager."""

@@ -1,7 +1,8 @@
 import pytest
 
 from sotopia_env import rewards as R
-from sotopia_env.rewards.model_usage import estimates, failures_of, graded_by, identity, models_in, out_of_budget
+from sotopia_env.describe import describe, differences
+from sotopia_env.rewards.model_usage import estimates, failures_of, graded_by, models_in, out_of_budget
 
 
 @pytest.fixture
@@ -50,15 +51,18 @@ def test_failures_are_counted_by_kind(chat_server, name, make_episode):
 def test_what_makes_two_rewards_the_same(chat_server, name):
     def of(model="m", url=chat_server.url, design="direct", **options):
         judge = {"judge": f"llm:{model}@{url}", **options}
-        return identity(R.Attribution(design, {"attributor": f"llm:{model}@{url}", **options}, judge=judge))
+        return describe(R.Attribution(design, {"attributor": f"llm:{model}@{url}", **options}, judge=judge))
 
     plain = of()
     assert of(url="http://127.0.0.1:9/v1", concurrency=3, max_calls=5, timeout=9.0, retries=1) == plain
     for other in ({"model": "n"}, {"design": "scaled"}, {"temperature": 1.0}, {"max_tokens": 5}, {"name": "x"}):
         assert of(**other) != plain
-    assert plain["versions"].keys() == {"LLMJudge llm:m", "LLMAttributor llm:m"}
+    assert plain["judge"]["calls"] == {
+        "model": "m", "parameters": {"temperature": 0.0, "max_tokens": 2048}, "enforce_schema": False,
+    }  # fmt: skip
     assert "127.0.0.1" not in str(plain)
-    assert identity(R.get_reward(lambda episodes: []))["spec"] is None
+    (found,) = differences(plain, of(temperature=1.0))[:1]
+    assert found[0].endswith("parameters.temperature")
 
 
 def test_other_dimensions_are_those_of_the_standing_offer_too():

@@ -66,10 +66,15 @@ def test_a_finished_run_is_not_repeated(cloned: Path, episodes: list[Episode], t
 
 
 def test_another_run_does_not_overwrite_it(cloned: Path, episodes: list[Episode], tiny_directory: Path) -> None:
-    with pytest.raises(ValueError, match="other data or settings"):
+    with pytest.raises(ValueError, match=r"other settings\.learning_rate \(0\.01, not 0\.001\)"):
         clone(episodes, tiny_directory, out=cloned, args=settings(learning_rate=1e-3))
-    with pytest.raises(ValueError, match="other data or settings"):
+    with pytest.raises(ValueError, match=r"written by a run with other data \("):
         clone(episodes[:-1], tiny_directory, out=cloned, args=settings())
+    other = load_model(tiny_directory)
+    with torch.no_grad():
+        next(iter(other.model.parameters())).view(-1)[7] += 1.0
+    with pytest.raises(ValueError, match=r"written by a run with other start\.weights \("):
+        clone(episodes, other, out=cloned, args=settings())
 
 
 def test_a_killed_run_ends_as_if_it_had_not_been(

@@ -8,7 +8,9 @@ import pytest
 
 from sotopia_env import make_policy
 from sotopia_env.actions import Action, do, leave, speak
+from sotopia_env.agents import ScriptedPolicy, Traits
 from sotopia_env.episodes import Judgement
+from sotopia_env.errors import DataWarning
 from sotopia_env.families import Bargain
 from sotopia_env.policies import Decision
 from sotopia_env.rewards.dimensions import DIMENSIONS
@@ -186,18 +188,35 @@ def test_finished_episodes_are_not_played_again(tmp_path):
     path.write_text("".join(line for line in path.read_text().splitlines(keepends=True)[:5]))
     partner = Offers(3)
     partner.name = "scripted:soft"
-    again = evaluate("scripted:firm", partner, tasks, out=path)
+    # Without a manifest it is told by the names alone.
+    path.with_suffix(".manifest.json").unlink()
+    with pytest.warns(DataWarning, match="is taken on trust"):
+        again = evaluate("scripted:firm", partner, tasks, out=path)
     assert again.results[:5] == whole.results[:5]
     assert len({draw[0] for draw in partner.draws}) == 3
     assert len(load_episodes(path)) == 8
 
 
-@pytest.mark.parametrize("change", [{"policy": "scripted:warm"}, {"max_cycles": 6}])
-def test_a_file_of_another_row_is_refused(tmp_path, change):
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"policy": "scripted:warm"}, r'policy\.name \("scripted:firm", not "scripted:warm"\)'),
+        (
+            {"policy": ScriptedPolicy(Traits(rate=0.9), name="scripted:firm")},
+            r"policy\.traits\.rate \(0\.3, not 0\.9\)",
+        ),
+        ({"partner": "scripted:warm"}, r"partner\.name"),
+        ({"max_cycles": 6}, r"rules\.max_cycles \(null, not 6\)"),
+        ({"family": Bargain(judge_bank="training")}, r"family\.judge_bank"),
+    ],
+)
+def test_a_file_of_another_row_is_refused(tmp_path, change, what):
     tasks, path = draw_tasks("bargain:test", 2), tmp_path / "rows.jsonl"
-    evaluate("scripted:firm", "scripted:soft", tasks, out=path)
-    with pytest.raises(ValueError, match="a file of its own"):
-        evaluate(change.pop("policy", "scripted:firm"), "scripted:soft", tasks, out=path, **change)
+    given = {"policy": "scripted:firm", "partner": "scripted:soft", "tasks": tasks, "out": path}
+    evaluate(**given)
+    with pytest.raises(ValueError, match=f"rows.jsonl was evaluated with other {what}"):
+        evaluate(**{**given, **change})
+    assert len(evaluate(**{**given, "tasks": draw_tasks("bargain:test", 3)}).results) == 6
 
 
 def test_rows_are_played_on_the_same_tasks(tmp_path):

@@ -221,7 +221,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
 
 def test_a_run_goes_on_only_as_itself(tiny_directory: Path, tmp_path: Path) -> None:
     trainer_for(str(tiny_directory), settings(tmp_path, max_steps=1)).train()
-    with pytest.raises(ValueError, match="other data or settings"):
+    with pytest.raises(ValueError, match=r"other settings\.beta \(0\.0, not 0\.5\)"):
         trainer_for(str(tiny_directory), settings(tmp_path, max_steps=1, beta=0.5)).train()
 
 

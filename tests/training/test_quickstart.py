@@ -68,8 +68,12 @@ def test_a_folder_refuses_another_seed_and_other_settings(tmp_path: Path) -> Non
     Run(tmp_path / "run", 0, TINY)
     Run(tmp_path / "run", 0, TINY)
     before = (tmp_path / "run" / "run.json").read_bytes()
-    for seed, settings in ((1, TINY), (0, replace(TINY, tasks=3)), (0, PRESETS["small"])):
-        with pytest.raises(ValueError, match="holds a run with other settings or another seed"):
+    for seed, settings, what in (
+        (1, TINY, r"seed \(0, not 1\)"),
+        (0, replace(TINY, tasks=3), r"settings\.tasks \(2, not 3\)"),
+        (0, PRESETS["small"], r"settings\.variant|settings\.expert_episodes"),
+    ):
+        with pytest.raises(ValueError, match=f"holds a run with other ({what})"):
             Run(tmp_path / "run", seed, settings)
     assert (tmp_path / "run" / "run.json").read_bytes() == before
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from transformers import Trainer
 
 from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.loading import LoadedModel
+from sotopia_env.describe import digest
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards import Reward, get_reward
 from sotopia_env.rewards.reward_model.heads import ValueHeads, padded
@@ -30,10 +30,10 @@ from sotopia_env.training.callbacks import last_loss, report_with
 from sotopia_env.training.checkpoints import (
     COMPLETE,
     MarkComplete,
-    fingerprint,
+    described_run,
     finished_run,
     latest_checkpoint,
-    settings,
+    remove_checkpoints,
     write_json,
 )
 from sotopia_env.training.cpu import fast_attention
@@ -99,11 +99,14 @@ def train_reward_model(
     rows = labelled_rows(episodes, rewards, target, ChatEncoder(loaded.tokenizer), limit, agents)
     trained, held_out = split_by_scenario(rows, args.held_out, args.seed)
     described = _describe(loaded, episodes, rewards, trained, target, weights, args.normalizer)
-    run = fingerprint(
-        settings(args),
-        [[row.ids, row.places, np.nan_to_num(row.targets_PD, nan=-1e9).tolist()] for row in rows],
-        [target, described.labels, dict(described.dimensions)],
-        None if peft_config is None else peft_config.to_dict(),
+    run = described_run(
+        args,
+        start=loaded,
+        data=digest([[row.ids, row.places, row.targets_PD] for row in rows]),
+        target=target,
+        labels=rewards,
+        dimensions=described.dimensions,
+        adapter=None if peft_config is None else peft_config.to_dict(),
     )
     if finished_run(out, run) is not None:
         return out
@@ -130,7 +133,7 @@ def train_reward_model(
             "seconds": time.perf_counter() - started,
         }
         write_json(out / COMPLETE, summary)
-        shutil.rmtree(args.output_dir, ignore_errors=True)
+        remove_checkpoints(args.output_dir)
     trainer.accelerator.wait_for_everyone()
     return out
 

@@ -113,7 +113,7 @@ def test_a_collection_cut_off_goes_on(collect: Collect, tmp_path: Path) -> None:
     with pytest.warns(DataWarning, match="cut short"):
         assert collect(out=cut) == audit
     assert cut.read_bytes() == whole.read_bytes()
-    with pytest.raises(ValueError, match=r"collected with continuations 16, not 8; give another file"):
+    with pytest.raises(ValueError, match=r"collected with other continuations \(16, not 8\); give another file"):
         collect(out=cut, continuations=8)
     assert len(collect(out=cut, num_turns=7)) == 7  # more turns of the same
 
@@ -126,7 +126,9 @@ def test_a_file_of_other_dimensions_rules_or_tasks_is_refused(
     asked = {"num_turns": 1, "continuations": 2, "family": family, "max_cycles": 4, "out": tmp_path / "a.jsonl"}
     collect_audit(tasks, FunctionPolicy(voter), **asked)
     given = tasks[: changed.pop("tasks", 3)]
-    with pytest.raises(ValueError, match=r"collected with (dimensions|max_cycles|tasks) .*give another file"):
+    with pytest.raises(
+        ValueError, match=r"collected with other (dimensions|rules\.max_cycles|tasks\.number) .*give another file"
+    ):
         collect_audit(given, FunctionPolicy(voter), **{**asked, **changed})
 
 

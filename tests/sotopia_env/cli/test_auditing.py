@@ -29,7 +29,7 @@ def test_an_audit_set_is_collected_and_gone_on_with(audit: Path, done: Run, refu
     summary = json.loads(collect(done, audit, "--json"))
     assert summary["turns"] == 4 and set(summary["ceilings"]["goal"]) >= {"siblings", "pooled", "clear_pairs"}
     assert audit.read_bytes() == before
-    assert "was collected with seed 0, not 1" in refused(
+    assert "was collected with other seed (0, not 1)" in refused(
         "audit", "bargain:test", "--policy", "scripted:mixed", "--candidates", 2, "--continuations", 6,
         "--label-continuations", 2, "--out", audit, "--seed", 1,
     )  # fmt: skip

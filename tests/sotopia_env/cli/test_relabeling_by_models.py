@@ -147,7 +147,7 @@ def test_cached_only_makes_no_call_wants_no_key_and_counts_what_is_missing(
     assert len(server.requests) == sent
     # Labels with gaps are not passed off as what a run with calls would give.
     line = refused(*command(source, server, out="cached.jsonl"))
-    assert "cached_only is true, not false" in line
+    assert "cached_only (true, not false)" in line
     # Neither the estimate nor the labels want a key, at OpenAI's address either.
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     at_openai = [str(part).replace(f"@{server.url}", "") for part in command(source, server, "--json", out="o.jsonl")]

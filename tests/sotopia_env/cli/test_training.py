@@ -58,7 +58,7 @@ def test_a_clone_and_a_learner_are_trained_and_evaluated(
     weights = (clone / "model.safetensors").read_bytes()
     done(*command, "--max_steps", 2)
     assert (clone / "model.safetensors").read_bytes() == weights
-    assert "written by a run with other data or settings" in refused(*command, "--max_steps", 3)
+    assert "written by a run with other settings.max_steps (2, not 3)" in refused(*command, "--max_steps", 3)
 
     sizes = ("--max_steps", 2, "--per_device_train_batch_size", 4, "--num_generations", 2, "--max_turn_tokens", 4)
     trained = call("train", "grpo", clone, "--out", learner, "--tasks", "bargain:train", *sizes, "--seats", "[0]")

@@ -41,12 +41,13 @@ def test_a_finished_run_is_told_of(tmp_path: Path) -> None:
     manifest = read(path)
     run = manifest["run"]
     assert run["seed"] == 5
-    assert run["policies"] == {"agent_0": {"name": "scripted:warm"}, "agent_1": {"name": "random"}}
-    assert {key: run["tasks"][key] for key in ("family", "split", "number")} == {
-        "family": "bargain", "split": "validation", "number": None,
-    }  # fmt: skip
+    assert run["policies"]["agent_1"] == {"type": "RandomPolicy", "name": "random"}
+    assert run["policies"]["agent_0"]["traits"]["warmth"] == 0.8
+    assert run["family"]["version"] == "2"
+    assert run["family"]["zones"] == {"wide": 0.6, "narrow": 0.3, "empty": 0.1}
+    assert {key: run["tasks"][key] for key in ("split", "number")} == {"split": "validation", "number": None}
     assert run["rules"] == episodes[0].config
-    assert run["rewards"]["name"] == "uniform"
+    assert run["reward"]["name"] == "uniform"
     assert manifest["episodes"]["asked"] == manifest["episodes"]["finished"] == 3
     assert sum(manifest["episodes"]["endings"].values()) == 3
     (session,) = manifest["sessions"]
@@ -79,10 +80,10 @@ def test_the_configuration_of_a_policy_is_part_of_the_run(tmp_path: Path) -> Non
     path = tmp_path / "e.jsonl"
     rollout("bargain", [Configured(1.0)], num_episodes=1, out=path)
     assert read(path)["run"]["policies"]["agent_0"]["config"] == {
-        "temperature": 1.0, "api_key": "***", "base_url": "https://***@host/v1", "f": "builtin_function_or_method",
+        "temperature": 1.0, "api_key": "***", "base_url": "https://***@host/v1", "f": "builtins:print",
     }  # fmt: skip
     rollout("bargain", [Configured(1.0)], num_episodes=1, out=path)
-    with pytest.raises(ValueError, match=r"policies\.agent_0\.config\.temperature is 1\.0, not 0\.5"):
+    with pytest.raises(ValueError, match=r"other policies\.agent_0\.config\.temperature \(1\.0, not 0\.5\)"):
         rollout("bargain", [Configured(0.5)], num_episodes=1, out=path)
 
 
@@ -94,7 +95,9 @@ def test_a_reward_of_ones_own_has_a_name(tmp_path: Path) -> None:
         return "word"
 
     rollout("bargain", word, num_episodes=1, out=tmp_path / "e.jsonl", reward=silence, max_cycles=2)
-    assert read(tmp_path / "e.jsonl")["run"]["rewards"] == {"name": "silence"}
+    run = read(tmp_path / "e.jsonl")["run"]
+    assert run["reward"]["function"].endswith("test_a_reward_of_ones_own_has_a_name.<locals>.silence")
+    assert run["policies"]["agent_0"]["function"].endswith("<locals>.word")
 
 
 def test_fixed_tasks_are_known_by_their_fingerprint(make_task: Callable[..., Task]) -> None:
@@ -105,9 +108,8 @@ def test_fixed_tasks_are_known_by_their_fingerprint(make_task: Callable[..., Tas
         len({fingerprint(given) for given in (tasks, tasks[::-1], tasks[:1], [make_task(id="a", max_cycles=3)])}) == 4
     )
     described = describe_run(sotopia_env.parallel_env(tasks), {}, seed=0, traces=False)
-    assert described["tasks"] == {
-        "family": "sotopia", "version": "1", "split": "", "number": 2, "fingerprint": fingerprint(tasks),
-    }  # fmt: skip
+    assert described["tasks"] == {"split": "", "number": 2, "fingerprint": fingerprint(tasks)}
+    assert described["family"] == {"type": "OpenEnded", "name": "sotopia", "version": "1"}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_a_run_of_another_version_of_the_package_is_warned_of(tmp_path: Path, mo
         rollout("bargain", num_episodes=2, **arguments)
 
 
-@pytest.mark.parametrize("damaged", ["{", "[]", '{"format_version": 1}', '{"format_version": 7}'])
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"format_version": 2}', '{"format_version": 7}'])
 def test_a_damaged_manifest_is_named_and_may_be_removed(tmp_path: Path, damaged: str) -> None:
     path = tmp_path / "e.jsonl"
     played = rollout("bargain", "random", num_episodes=2, out=path)
@@ -144,5 +146,16 @@ def test_a_damaged_manifest_is_named_and_may_be_removed(tmp_path: Path, damaged:
     with pytest.raises(ValueError, match=r"e\.manifest\.json is no manifest .*; remove it, and the run goes on"):
         rollout("bargain", "random", num_episodes=2, out=path)
     manifest_path(path).unlink()
-    assert rollout("bargain", "random", num_episodes=2, out=path) == played
+    with pytest.warns(DataWarning, match="is taken on trust"):
+        assert rollout("bargain", "random", num_episodes=2, out=path) == played
     assert read(path)["episodes"]["finished"] == 2
+
+
+def test_a_manifest_of_an_earlier_version_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    rollout("bargain", "random", num_episodes=2, out=path)
+    manifest = read(path)
+    older = {"seed": 0, "policies": {"agent_0": {"name": "random"}, "agent_1": {"name": "random"}}}
+    manifest_path(path).write_text(json.dumps({**manifest, "format_version": 1, "run": older}))
+    with pytest.raises(ValueError, match="was played by an earlier version, and e.manifest.json does not say"):
+        rollout("bargain", "random", num_episodes=2, out=path)

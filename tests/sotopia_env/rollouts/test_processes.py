@@ -40,6 +40,9 @@ class Logged:
     def __init__(self, folder, kill_at):
         self.folder, self.kill_at, self.asked = Path(folder), kill_at, 0
 
+    def describe(self):
+        return {"name": self.name}
+
     def act(self, observations, contexts):
         self.asked += 1
         if self.asked == self.kill_at and not (self.folder / "killed").exists():
@@ -211,7 +214,7 @@ def test_what_fails_in_a_process_is_raised_where_it_was_called(tmp_path: Path) -
         rollout("bargain", local, num_episodes=2, processes=2)
     out = tmp_path / "e.jsonl"
     rollout("bargain", "random", num_episodes=2, out=out)
-    with pytest.raises(ValueError, match=r"was played with other policies .* give another file"):
+    with pytest.raises(ValueError, match=r"was played with other policies\..* give another file"):
         rollout("bargain", "scripted:warm", num_episodes=2, out=out, processes=2)
 
 
