@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sotopia_env.agents.chat_encoding import ChatEncoder
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.agents.embedded import MAX_PRICE, build_embedded_model, build_tokenizer, price_embeddings
 from sotopia_env.agents.loading import LoadedModel, load_model
 

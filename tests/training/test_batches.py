@@ -8,12 +8,13 @@ import torch
 
 from sotopia_env import rendering
 from sotopia_env.actions import Action
-from sotopia_env.agents.chat_encoding import ChatEncoder
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.agents.loading import load_model
 from sotopia_env.episodes import Episode
 from sotopia_env.policies import TokenTrace
-from sotopia_env.rendering import chat_of
+from sotopia_env.rendering import chat
 from sotopia_env.training.batches import Row, collate, text_row, traced_row
+from sotopia_env.views import view
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +24,10 @@ def encoder(tiny_directory: Path) -> ChatEncoder:
 
 def traces_of(episode: Episode, agent: str, encoder: ChatEncoder) -> list[TokenTrace]:
     """What a model would have read and written, had it said what was said."""
-    chat = chat_of(episode, agent)
+    messages = chat(view(episode, agent))
     traces = []
-    for position in [i for i, message in enumerate(chat) if message["role"] == "assistant"]:
-        row = encoder.encode(chat[: position + 1], add_generation_prompt=False)
+    for position in [i for i, message in enumerate(messages) if message["role"] == "assistant"]:
+        row = encoder.encode(messages[: position + 1], add_generation_prompt=False)
         start = row.own_index.index(len(traces))
         stop = start + row.own_index.count(len(traces))
         ids = tuple(row.ids[start:stop])

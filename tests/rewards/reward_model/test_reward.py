@@ -16,7 +16,7 @@ import torch
 
 import sotopia_env
 from sotopia_env import rendering, views
-from sotopia_env.agents.chat_encoding import ChatEncoder
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.episodes import Episode, Turn, seat_of

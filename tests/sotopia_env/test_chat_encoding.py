@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sotopia_env.agents.chat_encoding import ChatEncoder, ChatTemplateError
+from sotopia_env.chat_encoding import ChatEncoder, ChatTemplateError
 from sotopia_env.agents.embedded import build_tokenizer
 from sotopia_env.agents.loading import PLAIN_CHAT_TEMPLATE
 
