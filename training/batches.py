@@ -213,8 +213,5 @@ def _padded(rows: Sequence[Sequence[float]], value: float) -> Tensor:
 def corpus(episodes: Sequence[Episode]) -> list[str]:
     """What the models of all seats read and write in some episodes."""
     return [
-        message["content"]
-        for episode in episodes
-        for agent in episode.agents
-        for message in chat(view(episode, agent))
+        message["content"] for episode in episodes for agent in episode.agents for message in chat(view(episode, agent))
     ]

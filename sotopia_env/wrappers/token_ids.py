@@ -45,8 +45,9 @@ class TokenIds(ParallelWrapper):
 
     Observations: ``Box(0, vocabulary - 1, (max_length,), int64)``, the seat's chat and padding. Where the tokenizer has
     a chat template, the ids are those that a local model reads, so that no utterance can smuggle in a control token;
-    else they are those of the chat as plain text. Where the chat is too long, its oldest turns drop out whole. Actions: ``MultiDiscrete``, ``max_new_tokens`` ids; padding alone is silence. Infos: ``length`` (ids before
-    the padding) and ``cut`` (whether turns dropped out), besides those of the environment below.
+    else they are those of the chat as plain text. Where the chat is too long, its oldest turns drop out whole. Actions:
+    ``MultiDiscrete``, ``max_new_tokens`` ids; padding alone is silence. Infos: ``length`` (ids before the padding) and
+    ``cut`` (whether turns dropped out), besides those of the environment below.
 
     Args:
         env: a parallel environment of this package with the dict interface, with or without other wrappers.
