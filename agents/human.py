@@ -79,7 +79,7 @@ class HumanPolicy:
         episode = "" if context is None else context.episode
         dialogue = (episode, *(str(observation[name]) for name in ("agent", "situation", "background", "goal")))
         entries = parse_transcript(observation["transcript"])
-        last = entries[-1].index if entries else -1
+        last = max((entry.index for entry in entries), default=-1)
         if dialogue != self._dialogue or last < self._seen:
             self._dialogue, self._seen = dialogue, -1
             self._console.print(brief(observation))

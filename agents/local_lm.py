@@ -14,10 +14,10 @@ import numpy as np
 
 from sotopia_env.actions import Action
 from sotopia_env.agents.adapters import using_adapter
-from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.decoding import Continuation, Decoder, Sampling
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.scripted.policy import generator
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.describe import Description, typed
 from sotopia_env.policies import Context, Decision, Observation, TokenTrace
 from sotopia_env.rendering import messages, output_text, parse_output

@@ -41,7 +41,9 @@ class Dialogue:
         idle: how many of each seat's own last turns in a row were ``none``.
         present: seats that have not left, ascending.
         progress: the family's own fold of the turns.
-        heard: where messages may be private, for each seat the turns it sees as text, in a window; else ``None``.
+        heard: where messages may be private or seats act at the same time, for each seat the turns it sees as text, in
+            a window and in the order of :func:`~sotopia_env.views.seen_by`; else ``None``.
+        first_heard: there, for each seat the global index of the first turn in it before anything dropped out.
         turns: every turn so far.
         cycle: cycles played.
         first_of_cycle: global index of the first turn of the last cycle.
@@ -58,6 +60,7 @@ class Dialogue:
     present: list[int]
     progress: Any
     heard: list[str] | None = None
+    first_heard: list[int | None] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     cycle: int = 0
     first_of_cycle: int = 0
@@ -71,8 +74,9 @@ class Dialogue:
     ) -> Dialogue:
         """A task before its first turn."""
         seats = range(task.num_seats)
-        heard = [""] * len(seats) if rules.private_messages else None
-        dialogue = cls(task, family, static, [0] * len(seats), [0] * len(seats), list(seats), family.begin(task), heard)
+        dialogue = cls(task, family, static, [0] * len(seats), [0] * len(seats), list(seats), family.begin(task))
+        if rules.private_messages or rules.action_order == "simultaneous":
+            dialogue.heard, dialogue.first_heard = [""] * len(seats), [None] * len(seats)
         dialogue.acting = acting_seats(rules.action_order, None, dialogue.present, rng)
         return dialogue
 
@@ -114,6 +118,8 @@ class Dialogue:
         self.first_of_cycle = len(self.turns)
         for turn in turns:
             self._take(turn, rules.max_stale)
+        if self.heard is not None:
+            self._hear(self.heard, turns)
         self.cycle += 1
         if self.ending is None and self.cycle >= rules.limit(self.task):
             self.ending = Ending("max_cycles", truncated=True)
@@ -171,7 +177,7 @@ class Dialogue:
         twin = copy.copy(self)
         twin.turns, twin.own_turns = list(self.turns), list(self.own_turns)
         twin.idle, twin.present = list(self.idle), list(self.present)
-        twin.heard = None if self.heard is None else list(self.heard)
+        twin.heard, twin.first_heard = None if self.heard is None else list(self.heard), list(self.first_heard)
         return twin
 
     def _take(self, turn: Turn, max_stale: int) -> None:
@@ -181,12 +187,7 @@ class Dialogue:
         self.idle[seat] = self.idle[seat] + 1 if kind == "none" else 0
         if kind == "leave":
             self.present.remove(seat)
-        entry = views.entry_text(turn)
-        self.transcript = views.with_entry(self.transcript, entry)
-        if self.heard is not None:
-            for other, text in enumerate(self.heard):
-                if views.sees(other, turn):
-                    self.heard[other] = views.with_entry(text, entry)
+        self.transcript = views.extend_transcript(self.transcript, turn)
         self.progress = self.family.advance(self.progress, turn)
         if self.ending is None:
             self.ending = self.family.ending(self.progress) or talk_ending(turn, self.idle, self.present, max_stale)
@@ -197,10 +198,17 @@ class Dialogue:
         others = [acts and other != seat and other in self.present for other in range(len(self.own_turns))]
         return np.array(others, dtype=np.int8)
 
+    def _hear(self, heard: list[str], cycle: Sequence[Turn]) -> None:
+        for seat in range(len(heard)):
+            for turn in views.seen_by(seat, cycle):
+                heard[seat] = views.extend_transcript(heard[seat], turn)
+                if self.first_heard[seat] is None:
+                    self.first_heard[seat] = turn.global_index
+
     def _is_cut(self, seat: int, heard: str) -> bool:
         """Whether the first turn a seat has seen has dropped out of what it has heard."""
-        first = next((turn for turn in self.turns if views.sees(seat, turn)), None)
-        return first is not None and not heard.startswith(f"#{first.global_index} ")
+        first = self.first_heard[seat]
+        return first is not None and not heard.startswith(f"#{first} ")
 
 
 @lru_cache

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sotopia_env import rendering, views
 from sotopia_env.actions import ACTION_TYPES, NONE, Action, read_action
-from sotopia_env.episodes import Episode, Turn, seat_of
+from sotopia_env.episodes import seat_of
 from sotopia_env.policies import Observation
 from sotopia_env.sotopia_style import UNKNOWN, Opening, biography, opening_text, turn_text
-from sotopia_env.turns import cycles_of
-from sotopia_env.views import Entry, View, indented, parse_transcript
+from sotopia_env.views import Entry, View, entry_of, indented, parse_transcript
 
 STYLES = ("native", "sotopia")
 
@@ -57,7 +56,7 @@ def render(view: View, style: str = "native") -> str:
         style: ``"native"``, or ``"sotopia"`` for the published text.
     """
     if style == "native":
-        return as_text(view.observation())
+        return chat_text(chat(view.window()))
     if style == "sotopia":
         return "\n".join([_opening(view), *(_turn_text(view, cycle) for cycle in range(len(view.cycles)))])
     raise ValueError(f"render: style {style!r} is none of {', '.join(STYLES)}")
@@ -102,40 +101,85 @@ def system_prompt(observation: Observation) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def messages(observation: Observation) -> list[Message]:
+def chat(view: View, *, to_act: bool = False) -> list[Message]:
     """The chat of one seat, from its own point of view.
 
+    The chat of an earlier moment begins that of a later one, in every order of turns: what others said at the same time
+    as an own turn stands behind it.
+
     Args:
-        observation: an observation of the dict interface; without ``action_types`` it is nobody's turn.
+        view: of the seat, at one moment.
+        to_act: whether it is the seat's turn now.
 
     Returns:
         A system message, then user messages (what the others did since) and assistant messages (own turns, in the
         format :func:`parse_output` reads). A user message always comes first and last, unless the agent has just acted.
     """
-    names = labels(observation["participants"])
-    chat: list[Message] = [{"role": "system", "content": system_prompt(observation)}]
-    others: list[str] = []
-    for entry in parse_transcript(observation["transcript"]):
-        if entry.agent == observation["agent"]:
-            chat.append(_user(others, first=len(chat) == 1))
-            chat.append({"role": "assistant", "content": own_output(entry, names)})
-            others = []
+    return _chat(view.texts, map(entry_of, view.turns), to_act)
+
+
+def messages(observation: Observation) -> list[Message]:
+    """:func:`chat` of what an observation shows.
+
+    Args:
+        observation: an observation of the dict interface; without ``action_types`` it is nobody's turn.
+    """
+    to_act = any(observation.get("action_types", ())[1:])
+    return _chat(observation, parse_transcript(observation["transcript"]), to_act)
+
+
+def _chat(texts: Mapping[str, Any], entries: Iterable[Entry], to_act: bool) -> list[Message]:
+    talk, others = talked(entries, texts["agent"], labels(texts["participants"]))
+    if others or not talk or to_act:
+        talk.append(user_message(others, first=not talk))
+    return [{"role": "system", "content": system_prompt(texts)}, *talk]
+
+
+def talked(
+    entries: Iterable[Entry], agent: str, names: Mapping[str, str], others: Sequence[str] = (), *, first: bool = True
+) -> tuple[list[Message], list[str]]:
+    """Turns as they stand in a seat's chat.
+
+    Args:
+        entries: turns that the seat has seen, in the order in which it came to know them.
+        agent: the seat.
+        names: what each agent is called; see :func:`labels`.
+        others: what others did since its last own turn before these.
+        first: whether there was none.
+
+    Returns:
+        The messages up to its last own turn, and what others did since, one text each.
+    """
+    talk: list[Message] = []
+    others = list(others)
+    for entry in entries:
+        if entry.agent == agent:
+            talk.append(user_message(others, first=first))
+            talk.append({"role": "assistant", "content": own_output(entry, names)})
+            others, first = [], False
         else:
             others.append(heard(entry, names))
-    to_act = any(observation.get("action_types", ())[1:])
-    if others or len(chat) == 1 or to_act:
-        chat.append(_user(others, first=len(chat) == 1))
-    return chat
+    return talk, others
+
+
+def user_message(others: Sequence[str], *, first: bool) -> Message:
+    """What a seat is told before its turn: what others did since its last one, in their words alone."""
+    return {"role": "user", "content": "\n".join(others) or (OPENING if first else CONTINUATION)}
 
 
 def as_text(observation: Observation) -> str:
-    """An observation as one text: the chat's contents with their roles, ending where the agent is to answer."""
-    lines = [system_prompt(observation), ""]
-    lines += [
-        message["content"] if message["role"] == "user" else f"You: {indented(message['content'])}"
-        for message in messages(observation)[1:]
-    ]
-    return "\n".join([*lines, "You:"])
+    """An observation as one text; see :func:`chat_text`."""
+    return chat_text(messages(observation))
+
+
+def chat_text(chat: Sequence[Message]) -> str:
+    """A chat as one text: its contents with their roles, ending where the agent is to answer."""
+    return "\n".join([chat[0]["content"], "", *map(message_text, chat[1:]), "You:"])
+
+
+def message_text(message: Message) -> str:
+    """One message of a chat, behind the system message, as it stands in a text."""
+    return message["content"] if message["role"] == "user" else f"You: {indented(message['content'])}"
 
 
 def output_text(action: Action) -> str:
@@ -203,25 +247,21 @@ def _turn_text(view: View, cycle: int) -> str:
     return turn_text(cycle, acts)
 
 
-def heard(entry: Entry, names: dict[str, str]) -> str:
+def heard(entry: Entry, names: Mapping[str, str]) -> str:
     """Somebody else's turn as it stands in a user message."""
     kind = "" if entry.type == "speak" else f" [{entry.type}]"
     to = "" if entry.to is None else f" {_to(entry.to, names)}"
     return f"{names.get(entry.agent, entry.agent)}{kind}{to}: {indented(entry.text)}".rstrip(" ")
 
 
-def own_output(entry: Entry, names: dict[str, str]) -> str:
+def own_output(entry: Entry, names: Mapping[str, str]) -> str:
     """An own turn as it stands in an assistant message."""
     output = output_text(Action(entry.type, entry.text))
     return output if entry.to is None else f"{_to(entry.to, names)} {output}"
 
 
-def _to(agents: tuple[str, ...], names: dict[str, str]) -> str:
+def _to(agents: tuple[str, ...], names: Mapping[str, str]) -> str:
     return f"[to {', '.join(names.get(agent, agent) for agent in agents) or 'nobody'}]"
-
-
-def _user(others: list[str], *, first: bool) -> Message:
-    return {"role": "user", "content": "\n".join(others) or (OPENING if first else CONTINUATION)}
 
 
 def labels(participants: str) -> dict[str, str]:
@@ -236,41 +276,3 @@ def labels(participants: str) -> dict[str, str]:
         else:
             found[agent] = name if name and names.count(name) == 1 else f"{name} ({agent})".strip()
     return found
-
-
-def chat_of(episode: Episode, agent: str) -> list[rendering.Message]:
-    """The whole chat of one seat, what others said after its last turn included.
-
-    Raises:
-        ValueError: the episode is longer than the transcript of an observation, so that its first turns are lost.
-    """
-    observation = {
-        **views.static_observation(episode.task, seat_of(agent)),
-        "transcript": views.transcript(episode.turns, seat_of(agent)),
-    }
-    chat = rendering.messages(observation)
-    if sum(message["role"] == "assistant" for message in chat) != len(episode.own_turns(agent)):
-        raise ValueError(
-            f"episode {episode.key!r}: its text does not fit into the transcript of an observation; "
-            "leave it out, or train on episodes with a smaller max_cycles"
-        )
-    return chat
-
-
-def own_chat(episode: Episode, agent: str) -> list[rendering.Message]:
-    """The chat of one seat, up to its last own turn, however long."""
-    chat = _chat(episode, agent)
-    while chat and chat[-1]["role"] != "assistant":
-        chat.pop()
-    return chat
-
-
-def _chat(episode: Episode, agent: str) -> list[rendering.Message]:
-    """The chat of one seat as far as it went."""
-    seat = seat_of(agent)
-    seen: list[Turn] = []
-    for cycle in cycles_of(episode.turns, episode.config.get("action_order", "round-robin")):
-        # Those who act at the same time have not seen each other's turns.
-        seen += sorted((turn for turn in cycle if views.sees(seat, turn)), key=lambda turn: turn.seat != seat)
-    transcript = "\n".join(views.entry_text(turn) for turn in seen)
-    return rendering.messages({**views.static_observation(episode.task, seat), "transcript": transcript})

@@ -51,8 +51,8 @@ class View:
     Args:
         agent: whose view it is.
         texts: what does not change during an episode, as in an observation.
-        cycles: the turns it has seen, one tuple for each turn of the table. What models wrote behind the actions of
-            others is left out.
+        cycles: the turns it has seen, one tuple for each turn of the table, by seats. What models wrote behind the
+            actions of others is left out.
         characters: one per seat: its own whole, of the others what it may know; a name is no secret.
         relationship: between the characters.
     """
@@ -65,12 +65,23 @@ class View:
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """The turns it has seen."""
-        return tuple(turn for cycle in self.cycles for turn in cycle)
+        """The turns it has seen, in the order in which it came to know them; see :func:`seen_by`."""
+        seat = seat_of(self.agent)
+        return tuple(turn for cycle in self.cycles for turn in seen_by(seat, cycle))
 
     def observation(self) -> dict[str, Any]:
         """The view as far as it is text: an observation of the dict interface that tells no legal types."""
         return {**self.texts, "transcript": transcript(self.turns)}
+
+    def window(self) -> View:
+        """The view as far as an observation shows it: itself, or without the oldest turns where they do not fit."""
+        turns = self.turns
+        # Lines inside an utterance are indented, so that each of these begins a turn.
+        kept = transcript(turns).count("\n#") + 1
+        if kept >= len(turns):
+            return self
+        shown = set(turns[-kept:])
+        return replace(self, cycles=tuple(tuple(turn for turn in cycle if turn in shown) for cycle in self.cycles))
 
 
 def view(episode: Episode, agent: str, turn: int | None = None) -> View:
@@ -98,6 +109,13 @@ def sees(seat: int, turn: Turn) -> bool:
     return turn.recipients is None or seat == turn.seat or seat in turn.recipients
 
 
+def seen_by(seat: int, cycle: Sequence[Turn]) -> Sequence[Turn]:
+    """The turns of one cycle that a seat sees, its own first: what was said at the same time it heard afterwards."""
+    if len(cycle) == 1:
+        return cycle if sees(seat, cycle[0]) else ()
+    return sorted((turn for turn in cycle if sees(seat, turn)), key=lambda turn: turn.seat != seat)
+
+
 def indented(text: str) -> str:
     """A text with every line but the first indented, so that none can pass for somebody else's."""
     # Most utterances are one printable line.
@@ -114,6 +132,12 @@ def _outdented(text: str) -> str:
         for character in _BREAKS:
             text = text.replace(character + _INDENT, character)
     return text
+
+
+def entry_of(turn: Turn) -> Entry:
+    """One turn as an entry of a transcript."""
+    to = None if turn.recipients is None else tuple(map(agent_name, turn.recipients))
+    return Entry(turn.global_index, turn.agent, turn.type, turn.text, to)
 
 
 def entry_text(turn: Turn) -> str:
@@ -144,12 +168,11 @@ def with_entry(transcript: str, entry: str) -> str:
     return f"{transcript}\n{entry}"
 
 
-def transcript(turns: Iterable[Turn], seat: int | None = None) -> str:
-    """The transcript of many turns: of all of them, or of those that one seat sees."""
+def transcript(turns: Iterable[Turn]) -> str:
+    """The transcript of many turns."""
     text = ""
     for turn in turns:
-        if seat is None or sees(seat, turn):
-            text = extend_transcript(text, turn)
+        text = extend_transcript(text, turn)
     return text
 
 

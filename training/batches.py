@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
-from sotopia_env.agents.chat_encoding import ChatEncoder
-from sotopia_env.episodes import Episode
+from sotopia_env.chat_encoding import ChatEncoder
+from sotopia_env.episodes import Episode, Turn
 from sotopia_env.policies import TokenTrace
-from sotopia_env.rendering import chat_of
+from sotopia_env.rendering import chat
+from sotopia_env.views import view
 
 Traces = Mapping[tuple[str, str], Sequence[TokenTrace]]
 """Token traces beside the episodes: ``{(episode key, agent): [one per own turn]}``, as ``rollout`` fills them."""
@@ -131,20 +132,20 @@ def text_row(episode: Episode, agent: str, encoder: ChatEncoder) -> Row:
     """One agent's dialogue from its text. Turns that were invalid are read, but not counted as its own words.
 
     Raises:
-        ValueError: the agent has no seat, or the episode is longer than the transcript of an observation.
+        ValueError: the agent has no seat, or what it had read at its last turn is longer than the transcript of an
+            observation, so that no model has read it as one sequence.
     """
-    num_turns = len(_own_turns(episode, agent))
-    chat = chat_of(episode, agent)
-    while num_turns and chat[-1]["role"] != "assistant":
-        chat.pop()
-    encoded = encoder.encode(chat, add_generation_prompt=num_turns == 0)
-    invalid = {turn.own_index for turn in episode.own_turns(agent) if turn.invalid is not None}
+    turns = _own_turns(episode, agent)
+    read = view(episode, agent, turns[-1].global_index if turns else None)
+    if read.window() is not read:
+        raise ValueError(
+            f"episode {episode.key!r}: its text does not fit into the transcript of an observation; "
+            "leave it out, or train on episodes with a smaller max_cycles"
+        )
+    encoded = encoder.encode_turns(chat(view(episode, agent)))
+    invalid = {turn.own_index for turn in turns if turn.invalid is not None}
     own_mask = [int(own and i not in invalid) for own, i in zip(encoded.own_mask, encoded.own_index, strict=True)]
-    # What a template writes behind the last own turn is nobody's.
-    length = len(encoded.ids)
-    while num_turns and encoded.own_index[length - 1] < 0:
-        length -= 1
-    return Row(encoded.ids[:length], own_mask[:length], encoded.own_index[:length], num_turns)
+    return Row(encoded.ids, own_mask, encoded.own_index, len(turns))
 
 
 def traced_row(episode: Episode, agent: str, traces: Sequence[TokenTrace]) -> Row:
@@ -185,12 +186,10 @@ def tokenizer_for(episodes: Sequence[Episode]) -> PreTrainedTokenizerBase:
     """The embedded model's tokenizer, made for the words of some episodes."""
     from sotopia_env.agents.embedded import build_tokenizer
 
-    return build_tokenizer(
-        message["content"] for episode in episodes for name in episode.agents for message in chat_of(episode, name)
-    )
+    return build_tokenizer(corpus(episodes))
 
 
-def _own_turns(episode: Episode, agent: str) -> Sequence[object]:
+def _own_turns(episode: Episode, agent: str) -> Sequence[Turn]:
     if agent not in episode.agents:
         raise ValueError(f"episode {episode.key!r}: no {agent!r}; its agents are {', '.join(episode.agents)}")
     return episode.own_turns(agent)
@@ -214,5 +213,5 @@ def _padded(rows: Sequence[Sequence[float]], value: float) -> Tensor:
 def corpus(episodes: Sequence[Episode]) -> list[str]:
     """What the models of all seats read and write in some episodes."""
     return [
-        message["content"] for episode in episodes for agent in episode.agents for message in chat_of(episode, agent)
+        message["content"] for episode in episodes for agent in episode.agents for message in chat(view(episode, agent))
     ]

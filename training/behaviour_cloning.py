@@ -17,8 +17,8 @@ from torch.utils.data import Sampler
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
-from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.loading import LoadedModel, load_model
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.describe import digest
 from sotopia_env.episodes import Episode
 from sotopia_env.training.batches import Row, text_row

@@ -316,10 +316,12 @@ def check_context(env: Any, loaded: LoadedModel, max_new_tokens: int, samples: i
     for index in range(min(samples, len(fixed)) if fixed else samples):
         _, infos = twin.reset(seed=index, options={"task": fixed[index]} if fixed else None)
         bare = twin.unwrapped
+        at_once = len(bare.possible_agents) if bare.rules.action_order == "simultaneous" else 1
+        turns = at_once * bare.rules.limit(bare.episode.task)
         for agent in bare.possible_agents:
             prompt = len(policy.encoder.encode(bare.messages(agent)).ids)
             # A name and the template's own tokens come with each turn.
-            longest = prompt + bare.rules.limit(bare.episode.task) * (max_new_tokens + 8)
+            longest = prompt + turns * (max_new_tokens + 8)
             if longest > limit:
                 raise ValueError(
                     f"task {infos[agent]['task']!r}: a dialogue may take {longest} tokens ({prompt} before it begins), "

@@ -190,25 +190,19 @@ class RewardModel(Reward):
         Raises:
             ValueError: a chat without an own turn.
         """
-        from sotopia_env.rewards.reward_model.rows import row_of
+        from sotopia_env.rewards.reward_model.rows import end_of, row_of
 
         rows = []
         whole: list[tuple[list[int], list[int]]] = []
+        encoder, limit = self.saved.encoder, self.saved.heads.context_length
         for chat in chats:
-            kept = list(chat)
-            if self._of_episodes and any(message["role"] == "assistant" for message in kept):
-                ids = self.saved.encoder.encode(kept, add_generation_prompt=kept[-1]["role"] != "assistant").ids
-                limit = self.saved.heads.context_length
-                whole.append((ids, [len(ids) - 1]) if limit is None or len(ids) <= limit else ([], []))
-                continue
-            while kept and kept[-1]["role"] != "assistant":
-                kept.pop()
-            if not kept:
+            num_turns = sum(message["role"] == "assistant" for message in chat)
+            if not num_turns:
                 raise ValueError("a chat without a message of the role assistant has no turn to be scored")
-            encoded = self.saved.encoder.encode(kept, add_generation_prompt=False)
-            row = row_of(encoded.ids, encoded.own_index, self.saved.heads.context_length)
-            num_turns = sum(message["role"] == "assistant" for message in kept)
-            rows.append((row, num_turns - 1, num_turns))
+            if self._of_episodes:
+                whole.append(end_of(chat, encoder, limit))
+            else:
+                rows.append((row_of(encoder.encode_turns(chat), limit), num_turns - 1, num_turns))
         if self._of_episodes:
             return [self._combined(said) for said in self._read_ends(whole)]
         return [self._combined(turns[0]) for turns in self._read_rows(rows)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sotopia_env import rendering
-from sotopia_env.agents.chat_encoding import ChatEncoder
+from sotopia_env.chat_encoding import ChatEncoder, Encoded
 from sotopia_env.episodes import Episode
-from sotopia_env.rendering import _chat, own_chat
+from sotopia_env.views import view
 
 _PROBE = {
     "agent": "agent_0",
@@ -63,8 +63,7 @@ def value_row(episode: Episode, agent: str, encoder: ChatEncoder, limit: int | N
         encoder: of the model's tokenizer.
         limit: the most tokens the model reads; own turns that end beyond it are left out.
     """
-    encoded = encoder.encode(own_chat(episode, agent), add_generation_prompt=False)
-    return row_of(encoded.ids, encoded.own_index, limit)
+    return row_of(encoder.encode_turns(rendering.chat(view(episode, agent))), limit)
 
 
 def latest_row(
@@ -85,19 +84,22 @@ def latest_row(
     Returns:
         Token ids and the place of the last of them; nothing at all beyond the limit.
     """
-    chat = _chat(episode, agent)
-    if chat[-1]["role"] == "assistant":
-        ids = value_row(episode, agent, encoder).ids
-    else:
-        ids = encoder.encode(chat).ids
+    return end_of(rendering.chat(view(episode, agent)), encoder, limit)
+
+
+def end_of(
+    chat: Sequence[Mapping[str, str]], encoder: ChatEncoder, limit: int | None = None
+) -> tuple[list[int], list[int]]:
+    """A whole chat; see :func:`latest_row`."""
+    ids = (encoder.encode_turns(chat) if chat[-1]["role"] == "assistant" else encoder.encode(chat)).ids
     return (ids, [len(ids) - 1]) if limit is None or len(ids) <= limit else ([], [])
 
 
-def row_of(ids: list[int], own_index: Sequence[int], limit: int | None = None) -> ValueRow:
+def row_of(encoded: Encoded, limit: int | None = None) -> ValueRow:
     """A row from an encoded chat; see :func:`value_row`."""
     before: list[int] = []
     after: list[int] = []
-    for place, turn in enumerate(own_index):
+    for place, turn in enumerate(encoded.own_index):
         if turn == len(after):
             before.append(place - 1)
             after.append(place)
@@ -105,7 +107,7 @@ def row_of(ids: list[int], own_index: Sequence[int], limit: int | None = None) -
             after[turn] = place
     if limit is not None:
         after = [place for place in after if place < limit]
-    return ValueRow(ids[: after[-1] + 1] if after else [], before[: len(after)], after)
+    return ValueRow(encoded.ids[: after[-1] + 1] if after else [], before[: len(after)], after)
 
 
 def rendering_fingerprint(encoder: ChatEncoder) -> str:

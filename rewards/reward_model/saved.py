@@ -13,9 +13,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.digests import describe_model, describe_tokenizer
 from sotopia_env.agents.loading import LoadedModel, load_model
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.rewards.reward_model.heads import ValueHeads
 from sotopia_env.rewards.reward_model.normalizers import Normalizer
 from sotopia_env.rewards.reward_model.rows import rendering_fingerprint

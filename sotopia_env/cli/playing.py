@@ -176,12 +176,13 @@ def _played(
 def _show_end(human: Any, console: Console, episode: Episode, seat: int) -> None:
     """What the others did last, how it ended, and what the judge says of it, with its evidence."""
     from sotopia_env.agents.human import speaker_names, visible
-    from sotopia_env.views import parse_transcript, static_observation, transcript
+    from sotopia_env.views import entry_of, view
 
-    participants = static_observation(episode.task, seat)["participants"]
-    own = episode.own_turns(agent_name(seat))
-    last = own[-1].global_index if own and human.turns_taken else -1
-    human.show([e for e in parse_transcript(transcript(episode.turns, seat)) if e.index > last], participants)
+    seen = view(episode, agent_name(seat))
+    participants, turns = seen.texts["participants"], seen.turns
+    own = [place for place, turn in enumerate(turns) if turn.seat == seat]
+    start = own[-1] + 1 if own and human.turns_taken else 0
+    human.show(map(entry_of, turns[start:]), participants)
     ending = episode.ending
     detail = ", ".join(f"{name} {value}" for name, value in ending.detail.items()) if ending else ""
     how = "" if ending is None else ending.reason.replace("_", " ") + (f" ({detail})" if detail else "")

@@ -19,10 +19,10 @@ from sotopia_env.errors import RecordError
 from sotopia_env.published.files import local_path
 from sotopia_env.published.json_records import read_records
 from sotopia_env.published.report import Report
-from sotopia_env.rendering import PROMPT, STYLES, json_output, output_text, prompt, render
+from sotopia_env.rendering import PROMPT, STYLES, chat, chat_text, json_output, labels, own_output, prompt
 from sotopia_env.schema import check_record
 from sotopia_env.storage.journal import replace_file
-from sotopia_env.views import view
+from sotopia_env.views import entry_of, view
 
 
 def _number(given: object) -> float | None:
@@ -127,7 +127,7 @@ def save_pairs(pairs: Iterable[Pair], path: str | Path) -> int:
 
 def _pair(episode: Episode, turn: Turn, style: str, template: str, value: float | None) -> Pair:
     seen = view(episode, turn.agent, turn.global_index)
-    action = Action(turn.type, turn.text)
     if style == "native":
-        return Pair(render(seen), output_text(action), value)
-    return Pair(prompt(seen, template), json_output(action), value)
+        output = own_output(entry_of(turn), labels(seen.texts["participants"]))
+        return Pair(chat_text(chat(seen.window(), to_act=True)), output, value)
+    return Pair(prompt(seen, template), json_output(Action(turn.type, turn.text)), value)

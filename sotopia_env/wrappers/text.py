@@ -30,7 +30,7 @@ from sotopia_env.environment import StepResult
 from sotopia_env.episodes import seat_of
 from sotopia_env.policies import Decision, Observation
 from sotopia_env.spaces import MAX_PROFILE, MAX_TRANSCRIPT, UnicodeText
-from sotopia_env.views import indented, parse_transcript
+from sotopia_env.views import parse_transcript
 from sotopia_env.wrappers.base import ParallelWrapper
 
 MAX_PROMPT = 6 * MAX_PROFILE + 16 * MAX_TRANSCRIPT
@@ -146,11 +146,11 @@ class RunningPrompt:
         self._texts: tuple[str, ...] = ()
         self._names: dict[str, str] = {}
         self._transcript = ""
-        self._own = False
-        """Whether an own turn was read: the first is answered differently."""
+        self._first = True
+        """Whether no own turn was read yet."""
         self._body = ""
         """Everything up to the last own turn."""
-        self._others: tuple[str, ...] = ()
+        self._others: list[str] = []
         """What others did since."""
 
     def text(self, observation: Observation) -> str:
@@ -160,15 +160,13 @@ class RunningPrompt:
             observation: of the dict interface.
         """
         entries = parse_transcript(self._not_read(observation))
-        for entry in entries:
-            if entry.agent != observation["agent"]:
-                self._others = (*self._others, rendering.heard(entry, self._names))
-                continue
-            own = indented(rendering.own_output(entry, self._names))
-            self._body = f"{self._body}\n{self._news()}\nYou: {own}"
-            self._others, self._own = (), True
-        asked = self._others or not self._own or any(observation["action_types"][1:])
-        return f"{self._body}\n{self._news()}\nYou:" if asked else f"{self._body}\nYou:"
+        agent, first = observation["agent"], self._first
+        talk, self._others = rendering.talked(entries, agent, self._names, self._others, first=first)
+        self._first = first and not talk
+        self._body = "\n".join([self._body, *map(rendering.message_text, talk)])
+        asked = self._others or self._first or any(observation["action_types"][1:])
+        news = [rendering.user_message(self._others, first=self._first)["content"]] if asked else []
+        return "\n".join([self._body, *news, "You:"])
 
     def _not_read(self, observation: Observation) -> str:
         """The part of the transcript that is not rendered yet; all of it where it is not the one read before."""
@@ -183,11 +181,8 @@ class RunningPrompt:
         self._names = rendering.labels(observation["participants"])
         private = f"\n{PRIVATE_INSTRUCTION}" if "recipients" in observation else ""
         self._body = f"{rendering.system_prompt(observation)}{private}\n"
-        self._own, self._others = False, ()
+        self._first, self._others = True, []
         return str(now)
-
-    def _news(self) -> str:
-        return "\n".join(self._others) or (rendering.CONTINUATION if self._own else rendering.OPENING)
 
 
 def parse_addressed(raw: str, observation: Observation) -> tuple[Action, str | None]:

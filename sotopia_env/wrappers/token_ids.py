@@ -15,6 +15,7 @@ from gymnasium import spaces
 
 from sotopia_env import rendering
 from sotopia_env.actions import NONE
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.environment import StepResult
 from sotopia_env.policies import Decision, Observation
 from sotopia_env.wrappers.base import ParallelWrapper
@@ -42,10 +43,11 @@ class Tokenizer(Protocol):
 class TokenIds(ParallelWrapper):
     """Observations and actions become token ids of fixed length.
 
-    Observations: ``Box(0, vocabulary - 1, (max_length,), int64)``, the seat's chat (through the tokenizer's chat
-    template where it has one, else as plain text) and padding. Where the chat is too long, its oldest turns drop out
-    whole. Actions: ``MultiDiscrete``, ``max_new_tokens`` ids; padding alone is silence. Infos: ``length`` (ids before
-    the padding) and ``cut`` (whether turns dropped out), besides those of the environment below.
+    Observations: ``Box(0, vocabulary - 1, (max_length,), int64)``, the seat's chat and padding. Where the tokenizer has
+    a chat template, the ids are those that a local model reads, so that no utterance can smuggle in a control token;
+    else they are those of the chat as plain text. Where the chat is too long, its oldest turns drop out whole. Actions:
+    ``MultiDiscrete``, ``max_new_tokens`` ids; padding alone is silence. Infos: ``length`` (ids before the padding) and
+    ``cut`` (whether turns dropped out), besides those of the environment below.
 
     Args:
         env: a parallel environment of this package with the dict interface, with or without other wrappers.
@@ -68,6 +70,9 @@ class TokenIds(ParallelWrapper):
         self.max_length = max_length
         self.max_new_tokens = max_new_tokens
         self.pad_id = _padding(tokenizer)
+        # Each observation is a whole chat of its own, so that a template may rewrite earlier messages.
+        has_template = getattr(tokenizer, "chat_template", None) is not None
+        self._encoder = ChatEncoder(tokenizer, append_only=False) if has_template else None
         vocabulary = len(tokenizer)
         self.observation_spaces = {
             agent: spaces.Box(0, vocabulary - 1, (max_length,), np.int64) for agent in env.possible_agents
@@ -151,12 +156,9 @@ class TokenIds(ParallelWrapper):
         return twins
 
     def _rendered(self, observation: Observation) -> list[int]:
-        template = getattr(self.tokenizer, "chat_template", None)
-        if template is None:
+        if self._encoder is None:
             return self.tokenizer.encode(rendering.as_text(observation), add_special_tokens=True)
-        apply: Any = getattr(self.tokenizer, "apply_chat_template")  # noqa: B009
-        text = apply(rendering.messages(observation), tokenize=False, add_generation_prompt=True)
-        return self.tokenizer.encode(text, add_special_tokens=False)
+        return self._encoder.encode(rendering.messages(observation)).ids
 
     def _shown(self, observations: Mapping[str, Observation], infos: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         shown = {}

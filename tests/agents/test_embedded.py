@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.embedded import MAX_PRICE, build_embedded_model, build_tokenizer, price_embeddings
 from sotopia_env.agents.loading import LoadedModel, load_model
+from sotopia_env.chat_encoding import ChatEncoder
 
 CORPUS = ["I can offer $85 for the bike.", "Would $90 work for you? Thanks!", "Let us say $142."] * 2
 TOKENIZER = build_tokenizer(CORPUS)

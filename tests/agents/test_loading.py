@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sotopia_env.agents.adapters import add_lora
-from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.loading import LoadedModel, ModelLoadError, load_model
+from sotopia_env.chat_encoding import ChatEncoder
 
 
 @pytest.fixture

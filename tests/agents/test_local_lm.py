@@ -14,10 +14,10 @@ import torch
 
 import sotopia_env
 from sotopia_env.agents.adapters import add_lora
-from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import ContextOverflow, LocalLM
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.policies import Context, TokenTrace
 from sotopia_env.rendering import output_text, parse_output
 

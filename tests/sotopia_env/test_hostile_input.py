@@ -24,7 +24,7 @@ from sotopia_env.rendering import CONTINUATION, OPENING, messages, parse_output
 from sotopia_env.tasks import Character, Scenario, Task
 from sotopia_env.testing.judges import check_judgement
 from sotopia_env.testing.material import HOSTILE_TEXTS, open_ended_task
-from sotopia_env.turns import ACTION_ORDERS
+from sotopia_env.turns import ACTION_ORDERS, cycles_of
 from sotopia_env.wrappers.single_agent import SotopiaEnv
 
 INTERFACES = ("dict", "text", "menu")
@@ -225,7 +225,8 @@ def check_episode(world: World) -> None:
     assert sum(turn.invalid is not None for turn in episode.turns) == world.reported, world.name
     for seat, agent in enumerate(bare.possible_agents):
         observation = bare.observe(agent)
-        visible = [turn for turn in episode.turns if views.sees(seat, turn)]
+        cycles = cycles_of(episode.turns, episode.config["action_order"])
+        visible = [turn for cycle in cycles for turn in views.seen_by(seat, cycle)]
         expected = [
             views.Entry(turn.global_index, turn.agent, turn.type, turn.text, addressees(turn.recipients))
             for turn in visible

@@ -86,11 +86,15 @@ def test_nobody_reads_more_than_is_for_it_in_any_order(open_env: MakeEnv, order:
             actions[agent] = to(*chosen, text=f"TEXT-{number}.", of=seats)
             number += 1
         env.step(actions)
+    at_once = seats if order == "simultaneous" else 1
     for seat, agent in enumerate(env.possible_agents):
-        seen = [t.text for t in env.episode.turns if t.recipients is None or seat in (t.seat, *t.recipients)]
+        turns = [t for t in env.episode.turns if t.recipients is None or seat in (t.seat, *t.recipients)]
+        # What was said at the same time as an own turn comes after it.
+        turns.sort(key=lambda turn: (turn.global_index // at_once, turn.seat != seat, turn.global_index))
+        seen = [turn.text for turn in turns]
         assert [entry.text for entry in views.parse_transcript(env.observe(agent)["transcript"])] == seen
         assert [turn.text for turn in env.view(agent).turns] == seen
-        assert views.transcript(env.episode.turns, seat) == env.observe(agent)["transcript"]
+        assert views.transcript(turns) == env.observe(agent)["transcript"]
         assert env.observe(agent) in env.observation_space(agent)
     assert len(views.parse_transcript(env.state()["transcript"])) == number
 
@@ -170,7 +174,9 @@ def test_a_view_before_a_turn_holds_nothing_of_it_and_no_raw_text_of_others(open
     env.step(dict.fromkeys(env.acting, "later"))
     episode = env.episode
     assert views.view(episode, "agent_0", 0).turns == views.view(episode, "agent_0", 2).turns == ()
-    assert [turn.text for turn in views.view(episode, "agent_2", 3).turns] == ["hi", "ho"]
+    known = views.view(episode, "agent_2", 3)
+    assert [[turn.text for turn in cycle] for cycle in known.cycles] == [["hi", "ho"]]
+    assert [turn.text for turn in known.turns] == ["ho", "hi"]
     assert [turn.raw for turn in views.view(episode, "agent_0", 3).turns] == ["(I think of a trap) hi", None, None]
     assert "trap" not in str(views.view(episode, "agent_1"))
 

@@ -6,14 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from sotopia_env import rendering
+import sotopia_env
+from sotopia_env import rendering, speak
 from sotopia_env.actions import Action
-from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.loading import load_model
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.episodes import Episode
 from sotopia_env.policies import TokenTrace
-from sotopia_env.rendering import chat_of
+from sotopia_env.rendering import chat
+from sotopia_env.rewards.reward_model.rows import value_row
+from sotopia_env.testing.material import open_ended_task
 from sotopia_env.training.batches import Row, collate, text_row, traced_row
+from sotopia_env.turns import ACTION_ORDERS
+from sotopia_env.views import view
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +28,10 @@ def encoder(tiny_directory: Path) -> ChatEncoder:
 
 def traces_of(episode: Episode, agent: str, encoder: ChatEncoder) -> list[TokenTrace]:
     """What a model would have read and written, had it said what was said."""
-    chat = chat_of(episode, agent)
+    messages = chat(view(episode, agent))
     traces = []
-    for position in [i for i, message in enumerate(chat) if message["role"] == "assistant"]:
-        row = encoder.encode(chat[: position + 1], add_generation_prompt=False)
+    for position in [i for i, message in enumerate(messages) if message["role"] == "assistant"]:
+        row = encoder.encode(messages[: position + 1], add_generation_prompt=False)
         start = row.own_index.index(len(traces))
         stop = start + row.own_index.count(len(traces))
         ids = tuple(row.ids[start:stop])
@@ -52,6 +57,41 @@ def test_text_and_traces_give_the_same_row(episodes: list[Episode], encoder: Cha
         assert replace(from_traces, logprobs=None) == from_text
         own = [value for value in from_traces.logprobs or [] if value == value]
         assert own == [-0.5] * sum(from_text.own_mask)
+
+
+@pytest.mark.parametrize("private", [False, True], ids=["public", "private"])
+@pytest.mark.parametrize("order", ACTION_ORDERS)
+def test_rows_hold_what_a_model_would_have_read_in_play(encoder: ChatEncoder, order: str, private: bool) -> None:
+    env = sotopia_env.parallel_env([open_ended_task(3)], action_order=order, private_messages=private, max_cycles=9)
+    env.reset(seed=0)
+    bare, prompts, number = env.unwrapped, {agent: [] for agent in env.possible_agents}, 0
+    while env.agents:
+        actions = {}
+        for agent in bare.acting:
+            prompts[agent].append(encoder.encode(bare.messages(agent)).ids)
+            actions[agent] = speak(f"Word {number}.", to=["agent_2"] if private and number % 2 else ())
+            number += 1
+        env.step(actions)
+    for agent, read in prompts.items():
+        batch = collate([bare.episode], agent, encoder.tokenizer)
+        ids, turns = batch.input_ids[0].tolist(), batch.utterance_index[0].tolist()
+        value = value_row(bare.episode, agent, encoder)
+        assert value.ids == ids
+        for turn, prompt in enumerate(read):
+            assert ids[: turns.index(turn)] == prompt
+            assert value.before[turn] == len(prompt) - 1
+        assert batch.alive_BT.sum() == len(read) > 0
+
+
+def test_a_dialogue_that_outgrew_the_transcript_is_refused(encoder: ChatEncoder) -> None:
+    env = sotopia_env.parallel_env("bargain", max_cycles=20)
+    env.reset(seed=0)
+    for _ in range(18):
+        env.step(dict.fromkeys(env.unwrapped.acting, "word " * 800))
+    # What was said after its last turn need not fit.
+    assert text_row(env.unwrapped.episode, "agent_0", encoder).num_turns == 9
+    with pytest.raises(ValueError, match="does not fit into the transcript"):
+        text_row(env.unwrapped.episode, "agent_1", encoder)
 
 
 def test_what_follows_the_last_own_turn_is_cut(episodes: list[Episode], encoder: ChatEncoder) -> None:

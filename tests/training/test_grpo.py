@@ -19,13 +19,15 @@ from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.episodes import Episode
 from sotopia_env.policies import Context
+from sotopia_env.rendering import chat
 from sotopia_env.rewards import FunctionReward, LengthPenalty, Outcome, RewardWrapper
 from sotopia_env.training.advantages import group_advantages
 from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.checkpoints import finished_run
 from sotopia_env.training.grpo import GRPOTrainer
 from sotopia_env.training.grpo_config import GRPOConfig
-from sotopia_env.training.rollout_func import Dialogue, Group, make_rollout_func, play_groups
+from sotopia_env.training.rollout_func import Dialogue, Group, check_context, make_rollout_func, play_groups
+from sotopia_env.views import view
 
 
 def per_word(episodes: Sequence[Episode]) -> list[dict[str, list[float | None]]]:
@@ -98,6 +100,29 @@ def test_rewards_are_what_step_paid_part_by_part(tiny_directory: Path) -> None:
         assert list(dialogue.parts) == ["episode", "length"]
         words = [len(turn.text.split()) for turn in dialogue.episode.own_turns(dialogue.agent)]
         assert list(dialogue.parts["length"].rewards) == pytest.approx([-0.2 * max(0, n - 1) for n in words])
+
+
+@pytest.mark.parametrize("order", ["simultaneous", "random"])
+@pytest.mark.parametrize("seat", [0, 1])
+def test_a_learners_row_is_what_it_read_and_wrote_in_every_order(tiny_directory: Path, order: str, seat: int) -> None:
+    model = LocalLM(tiny_directory, max_new_tokens=6)
+    members = [(Group(3, index, seat), member) for index in range(2) for member in range(2)]
+    for dialogue in play_groups(environment(action_order=order, max_cycles=5), members, model, model):
+        row, messages = dialogue.row, chat(view(dialogue.episode, dialogue.agent))
+        own = [[i for i, turn in zip(row.ids, row.own_index, strict=True) if turn == k] for k in range(row.num_turns)]
+        assert len(own) == sum(message["role"] == "assistant" for message in messages)
+        read = model.encoder.encode(messages, own, add_generation_prompt=False)
+        assert (row.ids, row.own_index) == (read.ids[: len(row.ids)], read.own_index[: len(row.ids)])
+
+
+def test_the_seat_that_acts_second_at_the_same_time_learns(tiny_directory: Path, tmp_path: Path) -> None:
+    args = settings(tmp_path, seats=(1,), max_steps=2, save_strategy="no")
+    trainer = trainer_for(str(tiny_directory), args, environment(action_order="simultaneous"))
+    trainer.train()
+    assert not torch.allclose(parameters(load_model(tiny_directory).model), parameters(load_model(tmp_path).model))
+    with pytest.raises(ValueError, match=r"a dialogue may take \d+ tokens"):
+        check_context(environment(action_order="simultaneous"), load_model(tiny_directory), 300)
+    check_context(environment(), load_model(tiny_directory), 300)
 
 
 def test_tokens_get_the_advantage_of_their_turn(tiny_directory: Path, tmp_path: Path) -> None:

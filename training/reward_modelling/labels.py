@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sotopia_env.agents.chat_encoding import ChatEncoder
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards import ATTRIBUTION_DESIGNS, DESIGNS, Attribution, Outcome, Reward
 from sotopia_env.rewards.attribution.attributors import Attributor, FunctionAttributor, as_attributor

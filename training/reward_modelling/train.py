@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from transformers import Trainer
 
-from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.loading import LoadedModel
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.describe import digest
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards import Reward, get_reward

@@ -16,10 +16,10 @@ import torch
 
 import sotopia_env
 from sotopia_env import rendering, views
-from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel, load_model
-from sotopia_env.episodes import Episode, Turn, seat_of
+from sotopia_env.chat_encoding import ChatEncoder
+from sotopia_env.episodes import Episode, Turn
 from sotopia_env.rewards import (
     Progress,
     RewardModel,
@@ -235,8 +235,7 @@ def test_dimensions_are_normalised_and_weighted(folder: Path, model: RewardModel
 
 
 def whole_chat(episode: Episode, agent: str) -> list[Any]:
-    seen = views.transcript([turn for turn in episode.turns if views.sees(seat_of(agent), turn)])
-    return rendering.messages({**views.static_observation(episode.task, seat_of(agent)), "transcript": seen})
+    return rendering.chat(views.view(episode, agent))
 
 
 def test_a_model_of_episodes_reads_them_to_the_end_and_pays_the_last_turn(

@@ -12,8 +12,8 @@ import torch
 from peft import LoraConfig
 
 import sotopia_env
-from sotopia_env.agents.chat_encoding import ChatEncoder
 from sotopia_env.agents.loading import load_model
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards import Attribution, FunctionReward, LengthPenalty, Outcome, RewardModel, relabel
 from sotopia_env.rewards.reward_model.saved import read_description

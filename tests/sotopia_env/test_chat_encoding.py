@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sotopia_env.agents.chat_encoding import ChatEncoder, ChatTemplateError
 from sotopia_env.agents.embedded import build_tokenizer
 from sotopia_env.agents.loading import PLAIN_CHAT_TEMPLATE
+from sotopia_env.chat_encoding import ChatEncoder, ChatTemplateError
 
 CORPUS = ["You sell the bike. I can offer $85, hello there.", "deal", "Begin."] * 2
 

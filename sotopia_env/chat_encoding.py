@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Any
 
 from jinja2 import TemplateError
-from transformers import PreTrainedTokenizerBase
 
 _SENTINEL = re.compile("\ue000(\\d+)\ue001")
 
@@ -50,12 +49,16 @@ class ChatEncoder:
     Args:
         tokenizer: any ``transformers`` tokenizer with a chat template.
         template_options: passed to the template, such as ``{"enable_thinking": False}``.
+        append_only: refuse a template that rewrites earlier messages, so that the tokens of one turn begin those of the
+            next; ``False`` takes it as it is.
 
     Raises:
         ChatTemplateError: there is no template, it cannot be rendered, or it names no end of a turn.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, template_options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, tokenizer: Any, template_options: Mapping[str, Any] | None = None, *, append_only: bool = True
+    ) -> None:
         if not tokenizer.chat_template:
             raise ChatTemplateError(
                 f"the tokenizer {tokenizer.name_or_path!r} has no chat template; load it with load_model, which adds "
@@ -63,6 +66,7 @@ class ChatEncoder:
             )
         self.tokenizer = tokenizer
         self._options = dict(template_options or {})
+        self._append_only = append_only
         self._control_ids, self._control_pattern = self._find_control_tokens()
         self.has_system_role = self._places_system_first()
         self.end_of_turn_id = self._find_end_of_turn()
@@ -118,6 +122,20 @@ class ChatEncoder:
             own_index[start:stop] = [index] * (stop - start)
         return Encoded(ids, own_mask, own_index)
 
+    def encode_turns(self, messages: Sequence[Mapping[str, str]]) -> Encoded:
+        """The tokens of a chat up to the end of its last own turn; without one, up to where the first would begin.
+
+        Args:
+            messages: as :meth:`encode` takes them.
+        """
+        last = max((i for i, message in enumerate(messages) if message["role"] == "assistant"), default=None)
+        if last is None:
+            return self.encode(messages)
+        encoded = self.encode(messages[: last + 1], add_generation_prompt=False)
+        # What a template writes behind the last own turn is nobody's.
+        length = len(encoded.ids) - encoded.own_mask[::-1].index(1)
+        return Encoded(encoded.ids[:length], encoded.own_mask[:length], encoded.own_index[:length])
+
     def _apply_template(self, chat: list[dict[str, str]], add_generation_prompt: bool) -> str:
         try:
             text = self.tokenizer.apply_chat_template(
@@ -149,13 +167,15 @@ class ChatEncoder:
         rendered = self._render(roles, add_generation_prompt)
         own = [index for index, role in enumerate(roles) if role == "assistant"]
         multi_turn = bool(own) and (own[0] < len(roles) - 1 or add_generation_prompt)
-        if multi_turn:
+        if multi_turn and self._append_only:
             self._check_keeps_contents()
         pieces = list(rendered)
         for index in own:
             *earlier, prompt = self._render(roles[:index], True)
             if multi_turn and (earlier != rendered[:index] or prompt.strip() != rendered[index].strip()):
-                raise ChatTemplateError(self._rewriting("changes its text around earlier messages"))
+                if self._append_only:
+                    raise ChatTemplateError(self._rewriting("changes its text around earlier messages"))
+                continue
             # Some templates write a space before a stored turn, but none where a turn is to be generated. What the
             # model saw when it wrote the turn is what counts.
             pieces[index] = prompt
