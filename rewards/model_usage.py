@@ -146,10 +146,11 @@ def _states(reward: Reward, episodes: Sequence[Episode]) -> list[tuple[Judge, li
         if isinstance(part, JudgeScores) and models_of(part.judge):
             replace(part, judge=listener).rewards(ready)
             found.append((part.judge, listener.asked))
-        potential = part.potential if isinstance(part, Progress) else None
-        if isinstance(potential, JudgePotential | StandingOffer) and models_of(potential.judge):
-            replace(part, judge=listener, potential=replace(potential, judge=listener)).rewards(ready)  # type: ignore[call-arg]
-            found.append((potential.judge, listener.asked))
+        if isinstance(part, Progress) and isinstance(part.potential, JudgePotential | StandingOffer):
+            asking = part.potential.judge
+            if models_of(asking):
+                replace(part, judge=listener, potential=replace(part.potential, judge=listener)).rewards(ready)
+                found.append((asking, listener.asked))
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.rewards.designs import DESIGNS, Timing
+from sotopia_env.rewards.designs import DESIGNS, Timing, check_design
 from sotopia_env.rewards.dimensions import Scale, check_weights, suffix, weighted_score
 from sotopia_env.rewards.judges.base import Judge, as_judge, scores_of
 from sotopia_env.rewards.reward import Reward
@@ -70,8 +70,7 @@ class Outcome(ScoredReward):
 
     def __post_init__(self) -> None:
         """Check the arguments and fill in what the design decides."""
-        if self.design not in DESIGNS:
-            raise ValueError(f"design: {self.design!r} is none of {', '.join(DESIGNS)}")
+        check_design(self.design, DESIGNS)
         check_weights(self.dimensions, self.scale)
         kinds = DESIGNS[self.design].kinds
         if self.kind is None:

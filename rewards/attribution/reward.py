@@ -9,7 +9,7 @@ from typing import Any
 from sotopia_env.episodes import Episode
 from sotopia_env.families.base import Family
 from sotopia_env.rewards.attribution.attributors import as_attributor
-from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, Timing
+from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, Timing, check_design
 from sotopia_env.rewards.dimensions import DIMENSIONS, Scale, check_weights, suffix, to_unit, weighted_score
 from sotopia_env.rewards.judges.base import as_judge, judged, scores_of
 from sotopia_env.rewards.outcome import ScoredReward
@@ -67,8 +67,7 @@ class Attribution(ScoredReward):
 
     def __post_init__(self) -> None:
         """Check the arguments and fill in what the design decides."""
-        if self.design not in ATTRIBUTION_DESIGNS:
-            raise ValueError(f"design: {self.design!r} is none of {', '.join(ATTRIBUTION_DESIGNS)}")
+        check_design(self.design, ATTRIBUTION_DESIGNS)
         check_weights(self.dimensions, self.scale)
         kinds = ATTRIBUTION_DESIGNS[self.design].kinds
         if self.kind is None:

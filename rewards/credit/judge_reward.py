@@ -33,7 +33,7 @@ class JudgeScores(Reward):
     grades single utterances in one call is an attributor: see :class:`~sotopia_env.rewards.Attribution`.
 
     Args:
-        judge: see :class:`~sotopia_env.rewards.Outcome`.
+        judge: one that can judge running episodes; see :class:`~sotopia_env.rewards.Outcome` for its forms.
         every: n, in own turns; ``None`` reads the whole episode alone, which is ``Outcome("episode")``.
         dimensions: ``{dimension: weight}``.
         scale: ``"unit"`` or ``"native"``.
