@@ -20,14 +20,12 @@ def import_attribute(text: str) -> Any:
     """
     module, _, attribute = text.partition(":")
     try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
+        return getattr(importlib.import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
         if module.startswith("sotopia_env.") and (public := _public_module(attribute)):
             return getattr(importlib.import_module(public), attribute)
-        raise ValueError(f"{text!r}: no module {error.name!r}; is it on the Python path?") from error
-    try:
-        return getattr(found, attribute)
-    except AttributeError as error:
+        if isinstance(error, ModuleNotFoundError):
+            raise ValueError(f"{text!r}: no module {error.name!r}; is it on the Python path?") from error
         raise ValueError(f"{text!r}: module {module!r} has no attribute {attribute!r}") from error
 
 
