@@ -6,7 +6,7 @@ Nothing is known of single turns here; designs that weigh turns by their importa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -150,6 +150,27 @@ ATTRIBUTION_DESIGNS = MappingProxyType(
     }
 )
 """The designs that need the score and an importance of every own turn."""
+
+
+def check_design(design: str, known: Mapping[str, Design]) -> None:
+    """Refuses a design that is not among those a reward knows, and says where another reward has it.
+
+    Args:
+        design: its name.
+        known: :data:`DESIGNS` or :data:`ATTRIBUTION_DESIGNS`.
+
+    Raises:
+        ValueError: it is not known.
+    """
+    if design in known:
+        return
+    where = ""
+    if design in DESIGNS:
+        where = f"; it needs no importances: take Outcome({design!r}), in play RewardWrapper(env, {design!r})"
+        where += " or EpisodeReward(env)" if design == "episode" else ""
+    elif design in ATTRIBUTION_DESIGNS:
+        where = f"; it needs importances: take Attribution({design!r}), in play AttributionReward(env, {design!r})"
+    raise ValueError(f"design: {design!r} is none of {', '.join(known)}{where}")
 
 
 def importances_of_credit(credit: Importances, levels: float = 3.0) -> list[float | None]:

@@ -58,6 +58,11 @@ def weighted_score(
     return total / sum(weights.values())
 
 
+def suffix(weights: Mapping[str, float]) -> str:
+    """Returns what the name of a reward says of its dimensions: nothing of the goal alone."""
+    return "" if set(weights) == {"goal"} else f":{','.join(weights)}"
+
+
 def read_weights(text: str) -> dict[str, float]:
     """``goal=2,knowledge`` as ``{"goal": 2.0, "knowledge": 1.0}``.
 

@@ -9,14 +9,13 @@ from typing import Any
 
 from sotopia_env.agents.endpoint.calls import CallEstimate
 from sotopia_env.episodes import Episode, Judgement
-from sotopia_env.rewards.attribution.attributors import Attributor
 from sotopia_env.rewards.attribution.llm import LLMAttributor
-from sotopia_env.rewards.attribution.measured import Dial
+from sotopia_env.rewards.attribution.reward import Attribution
+from sotopia_env.rewards.components import Component
 from sotopia_env.rewards.credit.judge_reward import JudgeScores
 from sotopia_env.rewards.credit.potentials import JudgePotential, StandingOffer
 from sotopia_env.rewards.credit.progress import Progress
 from sotopia_env.rewards.judges.base import Judge, judged
-from sotopia_env.rewards.judges.ensemble import EnsembleJudge
 from sotopia_env.rewards.judges.llm import LLMJudge
 from sotopia_env.rewards.reward import Reward, weighted_sum
 
@@ -49,25 +48,14 @@ def graded_by(
 
 
 def models_in(reward: Reward) -> list[LLMJudge | LLMAttributor]:
-    """The judges and attributors of a reward that ask a model, each once."""
-    found: list[LLMJudge | LLMAttributor] = []
-    for judge in reward.judges():
-        found += models_of(judge)
-    for part in _bottom(reward):
-        # What is asked of running episodes (a potential) is no judgement of the reward.
-        estimating = getattr(getattr(part, "potential", None), "judge", None)
-        found += models_of(estimating) if isinstance(estimating, Judge) else []
-    for attributor, _ in _attributions(reward):
-        if isinstance(attributor, LLMAttributor):
-            found.append(attributor)
-    return list({id(one): one for one in found}.values())
+    """Returns the judges and attributors of a reward that ask a model, each once, judges first."""
+    attributors = [one for one in reward.walk() if isinstance(one, LLMAttributor)]
+    return [*models_of(reward), *attributors]
 
 
-def models_of(judge: Any) -> list[LLMJudge]:
-    """The judges that ask a model in a judge: itself, or members of an ensemble."""
-    if isinstance(judge, EnsembleJudge):
-        return [found for member in judge.members for found in models_of(member)]
-    return [judge] if isinstance(judge, LLMJudge) else []
+def models_of(component: Component) -> list[LLMJudge]:
+    """Returns the judges that ask a model in a judge or reward: itself, or those it is made of, each once."""
+    return [one for one in component.walk() if isinstance(one, LLMJudge)]
 
 
 def estimates(reward: Reward, episodes: Sequence[Episode]) -> dict[str, CallEstimate]:
@@ -84,8 +72,7 @@ def estimates(reward: Reward, episodes: Sequence[Episode]) -> dict[str, CallEsti
             read.setdefault(id(model), (model, f"states by {model.name}", []))[2].extend(states)
     found = {what: model.estimate(asked) for model, what, asked in read.values()}
     for attributor, dimensions in _attributions(reward):
-        if isinstance(attributor, LLMAttributor):
-            found[f"importances by {attributor.name}"] = attributor.estimate(finished, dimensions)
+        found[f"importances by {attributor.name}"] = attributor.estimate(finished, dimensions)
     return found
 
 
@@ -133,35 +120,35 @@ def _states(reward: Reward, episodes: Sequence[Episode]) -> list[tuple[Judge, li
     found: list[tuple[Judge, list[Episode]]] = []
     # Whole episodes are scored apart: here they are judged already.
     ready = judged(episodes, [_Listener()])
-    for part in _bottom(reward):
+    for part in _paying(reward):
         listener = _Listener()
-        potential: Any = getattr(part, "potential", None)
         if isinstance(part, JudgeScores) and models_of(part.judge):
             replace(part, judge=listener).rewards(ready)
             found.append((part.judge, listener.asked))
-        shipped = isinstance(potential, JudgePotential | StandingOffer)
-        if isinstance(part, Progress) and shipped and models_of(potential.judge):
-            replace(part, judge=listener, potential=replace(potential, judge=listener)).rewards(ready)
-            found.append((potential.judge, listener.asked))
+        if isinstance(part, Progress) and isinstance(part.potential, JudgePotential | StandingOffer):
+            asking = part.potential.judge
+            if models_of(asking):
+                replace(part, judge=listener, potential=replace(part.potential, judge=listener)).rewards(ready)
+                found.append((asking, listener.asked))
     return found
 
 
-def _bottom(reward: Reward) -> list[Reward]:
-    """The parts of a reward, and below them those that they are made from."""
-    found = []
+def _paying(reward: Reward) -> list[Reward]:
+    """The parts of a reward, and below them the rewards they are made from."""
+    found: list[Reward] = []
     for _, part in reward.parts():
-        inner = getattr(part, "reward", None)
-        found += [part, *(_bottom(inner) if isinstance(inner, Reward) else [])]
+        # What stands for a potential is asked what states are worth, and pays nothing.
+        below = [] if isinstance(part, Progress) else [one for one in part.children() if isinstance(one, Reward)]
+        found += [part, *(deeper for one in below for deeper in _paying(one))]
     return found
 
 
-def _attributions(reward: Reward) -> list[tuple[Attributor, list[str]]]:
-    """The attributors at the bottom of the parts of a reward, and the dimensions that each is asked about."""
-    found = []
-    for part in _bottom(reward):
-        attributor = getattr(part, "attributor", None)
-        while isinstance(attributor, Dial):
-            attributor = attributor.truth
-        if isinstance(attributor, Attributor):
-            found.append((attributor, list(getattr(part, "dimensions", ()))))
-    return found
+def _attributions(reward: Reward) -> list[tuple[LLMAttributor, list[str]]]:
+    """The attributors that ask a model, and the dimensions that each is asked about."""
+    return [
+        (one, list(part.dimensions))
+        for part in _paying(reward)
+        if isinstance(part, Attribution)
+        for one in part.attributor.walk()
+        if isinstance(one, LLMAttributor)
+    ]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.families.base import Family
-from sotopia_env.rewards.designs import DESIGNS, Timing
-from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
+from sotopia_env.rewards.designs import DESIGNS, Timing, check_design
+from sotopia_env.rewards.dimensions import Scale, check_weights, suffix, weighted_score
 from sotopia_env.rewards.judges.base import Judge, as_judge, scores_of
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import TurnRewards, first_open_turn
@@ -26,6 +25,10 @@ class ScoredReward(Reward):
         """G of one agent in a finished, judged episode."""
         judgement = self.judge.judgement_of(episode)
         return weighted_score(scores_of(judgement, episode.agents.index(agent)), self.dimensions, self.scale)
+
+    def judges(self) -> tuple[Judge, ...]:
+        """Its judge."""
+        return (self.judge,)
 
     def outcome(self, episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
         """G, and 0 for an agent that never had a turn."""
@@ -67,8 +70,7 @@ class Outcome(ScoredReward):
 
     def __post_init__(self) -> None:
         """Check the arguments and fill in what the design decides."""
-        if self.design not in DESIGNS:
-            raise ValueError(f"design: {self.design!r} is none of {', '.join(DESIGNS)}")
+        check_design(self.design, DESIGNS)
         check_weights(self.dimensions, self.scale)
         kinds = DESIGNS[self.design].kinds
         if self.kind is None:
@@ -79,8 +81,7 @@ class Outcome(ScoredReward):
             raise ValueError(f"gamma: {self.gamma} is not between 0 and 1")
         object.__setattr__(self, "judge", as_judge(self.judge))
         if not self.name:
-            dimensions = "" if set(self.dimensions) == {"goal"} else f":{','.join(self.dimensions)}"
-            object.__setattr__(self, "name", f"{self.design}{dimensions}")
+            object.__setattr__(self, "name", f"{self.design}{suffix(self.dimensions)}")
 
     @property
     def timing(self) -> Timing:  # type: ignore[override]
@@ -99,15 +100,6 @@ class Outcome(ScoredReward):
     def of_turn(self, turn: Turn, replied: bool) -> float | None:
         """0 for a turn that was not the last one."""
         return 0.0 if replied else None
-
-    def judges(self) -> tuple[Judge, ...]:
-        """Its judge."""
-        return (self.judge,)
-
-    def for_family(self, family: Family) -> Outcome:
-        """The same with the judge for this family."""
-        judge = self.judge.for_family(family)
-        return self if judge is self.judge else replace(self, judge=judge)
 
     def _finished(self, episode: Episode) -> TurnRewards:
         formula = DESIGNS[self.design].formula

@@ -6,17 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sotopia_env.names import from_table, import_attribute
+from sotopia_env.names import Table, import_attribute
 from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, DESIGNS
 from sotopia_env.rewards.reward import Reward, as_reward, from_spec
 
-BY_NAME = {
-    "progress": "sotopia_env.rewards:Progress",
-    "length": "sotopia_env.rewards:LengthPenalty",
-    "format": "sotopia_env.rewards:FormatPenalty",
-    "repetition": "sotopia_env.rewards:RepetitionPenalty",
-    "secret": "sotopia_env.rewards:SecretPenalty",
-}
+BY_NAME = Table(
+    {
+        "progress": "sotopia_env.rewards:Progress",
+        "length": "sotopia_env.rewards:LengthPenalty",
+        "format": "sotopia_env.rewards:FormatPenalty",
+        "repetition": "sotopia_env.rewards:RepetitionPenalty",
+        "secret": "sotopia_env.rewards:SecretPenalty",
+    }
+)
 """Rewards that need nothing but their name."""
 
 WITH_ARGUMENT = {
@@ -63,11 +65,11 @@ def get_reward(given: Any) -> Reward:
         if given in ATTRIBUTION_DESIGNS:
             return import_attribute(_ATTRIBUTION)(given)
         if given == _PAPER:
-            return from_table(BY_NAME, "progress")(paper=True)
+            return BY_NAME["progress"](paper=True)
         if (terms := _terms(given)) is not None:
             return sum(terms[1:], terms[0])
         if given in BY_NAME:
-            return as_reward(from_table(BY_NAME, given)())
+            return as_reward(BY_NAME[given]())
         kind, _, argument = given.partition(":")
         if kind in WITH_ARGUMENT:
             path, what, needed = WITH_ARGUMENT[kind]

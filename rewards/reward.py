@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sotopia_env.describe import Description
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.families.base import Family
-from sotopia_env.names import import_attribute, public_path
+from sotopia_env.names import import_attribute
+from sotopia_env.rewards.components import Component, name_function
 from sotopia_env.rewards.designs import Kind, Timing
-from sotopia_env.rewards.judges.base import Judge, RuleJudge, judged
+from sotopia_env.rewards.judges.base import Judge, judged
 from sotopia_env.rewards.turn_rewards import TurnRewards, combine, in_order, number_or_none
-from sotopia_env.tasks import Task
 
 Flags = tuple[Kind, Timing]
 
 
-class Reward(ABC):
+class Reward(Component):
     """Maps episodes to one number per own turn and agent. No environment inside, no state, nothing random.
 
     A subclass defines :meth:`rewards`, ``name`` and the two flags. ``a + 0.1 * b`` is a reward too.
@@ -31,10 +30,8 @@ class Reward(ABC):
     * ``turnwise``: whether :meth:`of_turn` tells the numbers of a running episode, at no cost that grows with it.
     """
 
-    name: str
     kind: Kind
     timing: Timing
-    needs: ClassVar[tuple[str, ...]] = ()
     turnwise: ClassVar[bool] = False
 
     def __call__(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
@@ -89,14 +86,9 @@ class Reward(ABC):
         """The judges whose judgements :meth:`rewards` reads."""
         return ()
 
-    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Raise ``ValueError`` where the reward can never be computed for these tasks."""
-        for judge in self.judges():
-            judge.check(family, tasks)
-
-    def for_family(self, family: Family) -> Reward:
-        """The same reward with a family at hand that cannot be found again by its name."""
-        return self
+    def children(self) -> tuple[Component, ...]:
+        """Returns the rewards, judges, attributors and potentials among its fields; without any, its judges."""
+        return super().children() or self.judges()
 
     def parts(self) -> tuple[tuple[float, Reward], ...]:
         """The rewards it is the weighted sum of, each with its own flags."""
@@ -108,12 +100,6 @@ class Reward(ABC):
         for weight, part in self.parts():
             groups.setdefault((part.kind, part.timing), []).append((weight, part))
         return {flags: weighted_sum(parts) for flags, parts in groups.items()}
-
-    def spec(self) -> dict[str, Any]:
-        """Plain JSON-able data from which :func:`get_reward` makes an equal reward."""
-        record: Any = self  # a dataclass, or spec() is overridden
-        values = {field.name: _plain(getattr(self, field.name), field.name) for field in fields(record)}
-        return {"type": _plain(type(self), "type"), **values}
 
     def __add__(self, other: Any) -> Reward:
         return weighted_sum([*self.parts(), *as_reward(other).parts()])
@@ -205,22 +191,9 @@ class Sum(Reward):
             found += [judge for judge in part.judges() if judge not in found]
         return tuple(found)
 
-    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Check every part."""
-        for _, part in self.terms:
-            part.check(family, tasks)
-
-    def for_family(self, family: Family) -> Reward:
-        """The sum of the parts with the family at hand."""
-        return Sum(tuple((weight, part.for_family(family)) for weight, part in self.terms))
-
     def parts(self) -> tuple[tuple[float, Reward], ...]:
         """The terms."""
         return self.terms
-
-    def spec(self) -> dict[str, Any]:
-        """Weights and specs of the parts."""
-        return {"type": public_path(Sum), "terms": [[weight, part.spec()] for weight, part in self.terms]}
 
     def describe(self) -> Description:
         """What it is, part by part under their names."""
@@ -251,14 +224,11 @@ class FunctionReward(Reward):
 
     def __post_init__(self) -> None:
         """Take the function's name where none was given, and the function behind the path that a spec holds."""
-        if isinstance(self.function, str):
-            object.__setattr__(self, "function", import_attribute(self.function))
         if (self.kind, self.timing) == ("credit", "hindsight"):
             raise ValueError(
                 "a credit known in hindsight must say what step pays at the end: subclass Reward and define outcome()"
             )
-        if not self.name:
-            object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
+        name_function(self)
 
     def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """What the function returns, checked; of a running episode ``None`` where it needs the end.
@@ -297,25 +267,6 @@ def as_reward(given: Any) -> Reward:
 def weighted_sum(parts: Sequence[tuple[float, Reward]]) -> Reward:
     """The sum of weighted rewards; a single one of weight 1 stays what it is."""
     return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else Sum(tuple(parts))
-
-
-def _plain(value: Any, field: str) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Reward):
-        return value.spec()
-    if isinstance(value, RuleJudge):
-        return value.name
-    if isinstance(value, Judge) and callable(spec := getattr(value, "spec", None)):
-        return _plain(spec(), field)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, field) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, field) for item in value]
-    path = public_path(value)
-    if path is None:
-        raise ValueError(f"{field}: {value!r:.80} cannot be written as text; give it by name or module:attribute")
-    return path
 
 
 def from_spec(spec: Mapping[str, Any]) -> Reward:

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.families.base import Family
 from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.judges.base import Judge
 from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.reward import Reward, weighted_sum
 from sotopia_env.rewards.turn_rewards import TurnRewards, combine
 from sotopia_env.rewards.wrappers.api import pay
-from sotopia_env.tasks import Task
 
 
 def _paid(below: Reward | None, transform: str) -> Reward:
@@ -155,14 +153,6 @@ class ClipReward(Reward):
     def judges(self) -> tuple[Judge, ...]:
         """Those of the reward."""
         return self.reward.judges()
-
-    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Check the reward."""
-        self.reward.check(family, tasks)
-
-    def for_family(self, family: Family) -> Reward:
-        """The same of the reward with the family at hand."""
-        return replace(self, reward=self.reward.for_family(family))
 
     def _clip(self, value: float | None) -> float | None:
         return None if value is None else min(max(value, self.low), self.high)

@@ -1,7 +1,7 @@
-"""What a run *is*, as plain data: families, tasks, rewards, policies and models described by what decides their numbers.
+"""What a run *is*, as plain data: families, tasks, rewards, policies and models, by what decides their numbers.
 
 Every manifest and every fingerprint is made of :func:`describe`, and every refusal to go on with another run of
-:func:`differences` and :func:`told`. A description holds no key, no address of a server, no absolute path and nothing of
+:func:`differences` and :func:`told`. A description holds no key, no address of a server, no absolute path, nothing of
 the machine: a run whose folder has moved is the same run, and one with other weights under the same name is not.
 """
 

@@ -21,14 +21,12 @@ def import_attribute(text: str) -> Any:
     """
     module, _, attribute = text.partition(":")
     try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
+        return getattr(importlib.import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
         if module.startswith("sotopia_env.") and (public := _public_module(attribute)):
             return getattr(importlib.import_module(public), attribute)
-        raise ValueError(f"{text!r}: no module {error.name!r}; is it on the Python path?") from error
-    try:
-        return getattr(found, attribute)
-    except AttributeError as error:
+        if isinstance(error, ModuleNotFoundError):
+            raise ValueError(f"{text!r}: no module {error.name!r}; is it on the Python path?") from error
         raise ValueError(f"{text!r}: module {module!r} has no attribute {attribute!r}") from error
 
 
@@ -86,14 +84,6 @@ def exports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         return value
 
     return get
-
-
-def from_table(table: Mapping[str, str], name: str) -> Any:
-    """Returns what a table of names holds under ``name``; the table's values are ``module:attribute``.
-
-    Nothing is imported before it is asked for, so that a table may name what stands above it.
-    """
-    return import_attribute(table[name])
 
 
 def _public_module(name: str, value: Any = None) -> str | None:

@@ -9,17 +9,19 @@ from typing import Any
 from sotopia_env import published
 from sotopia_env.families import FAMILIES, PUBLISHED, SPLITS, Family, family_of_all
 from sotopia_env.families.resolve import as_family
-from sotopia_env.names import from_table
+from sotopia_env.names import Table
 from sotopia_env.policies import Policy
 from sotopia_env.tasks import Task
 
-ABOVE = {
-    "policy": "sotopia_env.agents.resolve:make_policy",
-    "policies": "sotopia_env.agents.resolve:policy_names",
-    "rewards": "sotopia_env.rewards:reward_names",
-    "judges": "sotopia_env.rewards.judges:judge_names",
-    "wrapper": "sotopia_env.rewards:RewardWrapper",
-}
+ABOVE = Table(
+    {
+        "policy": "sotopia_env.agents.resolve:make_policy",
+        "policies": "sotopia_env.agents.resolve:policy_names",
+        "rewards": "sotopia_env.rewards:reward_names",
+        "judges": "sotopia_env.rewards.judges:judge_names",
+        "wrapper": "sotopia_env.rewards:RewardWrapper",
+    }
+)
 """Imported when it is first asked for: the core knows nothing of the layers above it but these names."""
 
 
@@ -67,7 +69,7 @@ def make_policy(given: Any, **options: Any) -> Policy:
         given: see above; a function takes ``(observation, rng)`` and returns an action or a ``str``.
         options: passed to the policy's constructor.
     """
-    return from_table(ABOVE, "policy")(given, **options)
+    return ABOVE["policy"](given, **options)
 
 
 def list_names() -> dict[str, Callable[[], list[str]]]:
@@ -75,10 +77,10 @@ def list_names() -> dict[str, Callable[[], list[str]]]:
     generated = [name for name in FAMILIES if name not in PUBLISHED]
     return {
         "tasks": lambda: [*(f"{name}:{split}" for name in generated for split in SPLITS), *published.published_names()],
-        **{kind: from_table(ABOVE, kind) for kind in ("policies", "rewards", "judges")},
+        **{kind: ABOVE[kind] for kind in ("policies", "rewards", "judges")},
     }
 
 
 def wrap_reward(env: Any, reward: Any) -> Any:
     """An environment whose ``step`` pays ``reward``."""
-    return from_table(ABOVE, "wrapper")(env, reward)
+    return ABOVE["wrapper"](env, reward)

@@ -364,8 +364,9 @@ def _continuations(reward: Reward) -> int | None:
     """Continuations a turn; ``None`` where a reward plays on in a way of its own."""
     total = 0
     for _, part in reward.parts():
-        attributor = getattr(part, "attributor", None)
-        credit = attributor.credit if isinstance(attributor, MonteCarloAttributor) else part
+        credit = part
+        if isinstance(part, Attribution) and isinstance(part.attributor, MonteCarloAttributor):
+            credit = part.attributor.credit
         if isinstance(credit, MonteCarlo):
             total += credit.k
         elif part.needs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,6 @@ from sotopia_env.rewards.audit.numbers import AuditTable, Numbers, numbers_of
 from sotopia_env.rewards.credit.continuations import ContinuationReward
 from sotopia_env.rewards.reward import FunctionReward, Reward, weighted_sum
 from sotopia_env.statistics import bounds, correlation, finite_or_none, pair_sums
-
-_INNER = frozenset({"reward", "attributor", "credit", "truth", "potential"})
-"""Arguments of rewards and attributors that may play on themselves."""
 
 
 def length_only() -> Reward:
@@ -70,11 +67,7 @@ def _reseeded(part: Any) -> Any:
     """A reward, or what it is made of, that plays on with another seed; itself where nothing in it plays on."""
     if isinstance(part, ContinuationReward):
         return replace(part, seed=part.seed + 1)
-    if not is_dataclass(part) or isinstance(part, type):
-        return part
-    inner = {f.name: getattr(part, f.name) for f in fields(part) if f.name in _INNER}
-    changed = {name: new for name, old in inner.items() if (new := _reseeded(old)) is not old}
-    return replace(part, **changed) if changed else part
+    return part.with_children(_reseeded)
 
 
 def _some(numbers: Numbers, wanted: slice) -> Numbers:

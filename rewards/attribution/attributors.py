@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families import language
 from sotopia_env.families.bargain.moves import read_move
-from sotopia_env.families.base import Family
-from sotopia_env.names import from_table, import_attribute, public_path
+from sotopia_env.names import Table, import_attribute
+from sotopia_env.rewards.components import Component, name_function
 from sotopia_env.rewards.designs import Importances
 from sotopia_env.rewards.turn_rewards import number_or_none
 
@@ -22,32 +22,19 @@ Attributed = dict[str, dict[str, list[float | None]]]
 """``{agent: {dimension: [one importance per own turn]}}``."""
 
 
-class Attributor(ABC):
+class Attributor(Component):
     """Tells the importance of turns. Deterministic, so that labels made later are those of play.
 
     * ``name``: what the names of rewards and reports call it.
     * ``levels``: s, the importance of a decisive turn; 0 is that of a turn without effect.
-    * ``needs``: what it takes besides the episode, such as ``"continuations"``.
     """
 
-    name: str
     levels: float
-    needs: ClassVar[tuple[str, ...]] = ()
+    SPEC_KEY: ClassVar[str] = "attributor"
 
     @abstractmethod
     def importances(self, episodes: Sequence[Episode], dimensions: Sequence[str]) -> list[Attributed]:
         """Importances in 0..s of a batch of finished episodes, for each dimension. What failed is ``None``."""
-
-    def for_family(self, family: Family) -> Attributor:
-        """The attributor for tasks of a family that cannot be found again by its name."""
-        return self
-
-    def spec(self) -> dict[str, Any]:
-        """The class and its arguments, from which :func:`as_attributor` makes an equal one."""
-        record: Any = self  # a dataclass, or spec() is overridden
-        values = {field.name: getattr(self, field.name) for field in fields(record)}
-        values = {name: value.spec() if isinstance(value, Attributor) else value for name, value in values.items()}
-        return {"attributor": public_path(type(self)), **values}
 
 
 @dataclass(frozen=True)
@@ -154,10 +141,7 @@ class FunctionAttributor(Attributor):
 
     def __post_init__(self) -> None:
         """Take the function's name where none was given, and the function behind the path that a spec holds."""
-        if isinstance(self.function, str):
-            object.__setattr__(self, "function", import_attribute(self.function))
-        if not self.name:
-            object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
+        name_function(self)
 
     def importances(self, episodes: Sequence[Episode], dimensions: Sequence[str]) -> list[Attributed]:
         """What the function says, checked."""
@@ -267,9 +251,9 @@ def as_attributor(given: Any, levels: float | None = None) -> Attributor:
     return given
 
 
-BY_MODELS = {"llm": "sotopia_env.rewards:LLMAttributor"}
+BY_MODELS = Table({"llm": "sotopia_env.rewards:LLMAttributor"})
 """Attributors that ask models."""
 
 
 def _llm_attributor(model: str, options: dict[str, Any], levels: float | None) -> Attributor:
-    return from_table(BY_MODELS, "llm")(model, **{**({} if levels is None else {"levels": levels}), **options})
+    return BY_MODELS["llm"](model, **{**({} if levels is None else {"levels": levels}), **options})

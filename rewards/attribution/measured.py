@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sotopia_env.episodes import Episode
-from sotopia_env.families.base import Family
 from sotopia_env.rewards.attribution.attributors import Attributed, Attributor, as_attributor
 from sotopia_env.rewards.credit.monte_carlo import MonteCarlo
 from sotopia_env.rewards.designs import importances_of_credit
@@ -46,11 +45,6 @@ class MonteCarloAttributor(Attributor):
             {a: {d: importances_of_credit(credit, self.levels) for d in dimensions} for a, credit in by_agent.items()}
             for by_agent in self.credit(episodes)
         ]
-
-    def for_family(self, family: Family) -> MonteCarloAttributor:
-        """The same, playing on in this family."""
-        credit = self.credit.for_family(family)
-        return self if credit is self.credit else replace(self, credit=credit)
 
 
 @dataclass(frozen=True)
@@ -101,11 +95,6 @@ class Dial(Attributor):
             }
             for episode, by_agent in zip(episodes, self.truth.importances(episodes, dimensions), strict=True)
         ]
-
-    def for_family(self, family: Family) -> Dial:
-        """The same of the truth for this family."""
-        truth = self.truth.for_family(family)
-        return self if truth is self.truth else replace(self, truth=truth)
 
     def _corrupted(
         self, values: Sequence[float | None], episode: Episode, agent: str, dimension: str

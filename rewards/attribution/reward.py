@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from sotopia_env.episodes import Episode
 from sotopia_env.families.base import Family
 from sotopia_env.rewards.attribution.attributors import as_attributor
-from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, Timing
-from sotopia_env.rewards.dimensions import DIMENSIONS, Scale, check_weights, to_unit, weighted_score
-from sotopia_env.rewards.judges.base import Judge, as_judge, judged, scores_of
-from sotopia_env.rewards.reward import Reward
+from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, Timing, check_design
+from sotopia_env.rewards.dimensions import DIMENSIONS, Scale, check_weights, suffix, to_unit, weighted_score
+from sotopia_env.rewards.judges.base import as_judge, judged, scores_of
+from sotopia_env.rewards.outcome import ScoredReward
 from sotopia_env.rewards.turn_rewards import TurnRewards, combine
 from sotopia_env.tasks import Task
 
@@ -22,7 +21,7 @@ Baseline = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
 @dataclass(frozen=True)
-class Attribution(Reward):
+class Attribution(ScoredReward):
     """G, the judge's score of the whole episode, spread by the importance a_t of the agent's own turns.
 
     Each dimension is spread on its own, by its own importances; the numbers are weighted means over the dimensions.
@@ -68,8 +67,7 @@ class Attribution(Reward):
 
     def __post_init__(self) -> None:
         """Check the arguments and fill in what the design decides."""
-        if self.design not in ATTRIBUTION_DESIGNS:
-            raise ValueError(f"design: {self.design!r} is none of {', '.join(ATTRIBUTION_DESIGNS)}")
+        check_design(self.design, ATTRIBUTION_DESIGNS)
         check_weights(self.dimensions, self.scale)
         kinds = ATTRIBUTION_DESIGNS[self.design].kinds
         if self.kind is None:
@@ -83,9 +81,8 @@ class Attribution(Reward):
         object.__setattr__(self, "attributor", attributor)
         object.__setattr__(self, "levels", attributor.levels)
         if not self.name:
-            dimensions = "" if set(self.dimensions) == {"goal"} else f":{','.join(self.dimensions)}"
             source = "" if attributor.name == "rule" else f"@{attributor.name}"
-            object.__setattr__(self, "name", f"{self.design}{dimensions}{source}")
+            object.__setattr__(self, "name", f"{self.design}{suffix(self.dimensions)}{source}")
 
     @property
     def timing(self) -> Timing:  # type: ignore[override]
@@ -107,46 +104,19 @@ class Attribution(Reward):
             numbers[i] = {agent: self._spread(episodes[i], agent, importances[agent]) for agent in episodes[i].agents}
         return numbers
 
-    def outcome(self, episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
-        """G, and 0 for an agent that never had a turn."""
-        return [
-            {a: weighted_score(self._scores(e, a), self.dimensions, self.scale) if e.own_turns(a) else 0.0
-             for a in e.agents}
-            for e in episodes
-        ]  # fmt: skip
-
-    def judges(self) -> tuple[Judge, ...]:
-        """Its judge."""
-        return (self.judge,)
-
     def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Check the judge, and whether the baseline knows the family."""
+        """Check judge and attributor, and whether the baseline knows the family."""
         super().check(family, tasks)
         if isinstance(self.baseline, Mapping):
             for name in {task.family for task in tasks} if tasks else {family.name}:
                 if name not in self.baseline:
                     raise ValueError(f"baseline: nothing for the family {name!r}; measure it with mean_scores")
 
-    def for_family(self, family: Family) -> Attribution:
-        """The same with judge and attributor for this family."""
-        judge, attributor = self.judge.for_family(family), self.attributor.for_family(family)
-        if judge is self.judge and attributor is self.attributor:
-            return self
-        return replace(self, judge=judge, attributor=attributor)
-
-    def spec(self) -> dict[str, Any]:
-        """As of every reward, with the spec of the attributor."""
-        plain = copy.copy(self)
-        object.__setattr__(plain, "attributor", self.attributor.spec())
-        return Reward.spec(plain)
-
-    def _scores(self, episode: Episode, agent: str) -> dict[str, float | None]:
-        return scores_of(self.judge.judgement_of(episode), episode.agents.index(agent))
-
     def _spread(
         self, episode: Episode, agent: str, importances: Mapping[str, Sequence[float | None]]
     ) -> list[float | None]:
-        scores, total = self._scores(episode, agent), sum(self.dimensions.values())
+        scores = scores_of(self.judge.judgement_of(episode), episode.agents.index(agent))
+        total = sum(self.dimensions.values())
         formula = ATTRIBUTION_DESIGNS[self.design].formula
         by_dimension = [
             formula(

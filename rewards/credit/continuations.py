@@ -18,7 +18,7 @@ from sotopia_env.families.base import Family
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rewards.dimensions import Scale, check_weights
-from sotopia_env.rewards.judges.base import Judge, as_judge, is_shipped, judged
+from sotopia_env.rewards.judges.base import as_judge, is_shipped, judged
 from sotopia_env.rewards.outcome import ScoredReward
 from sotopia_env.rollouts.lockstep import continue_episodes
 from sotopia_env.tasks import Task
@@ -70,10 +70,6 @@ class ContinuationReward(ScoredReward):
         object.__setattr__(self, "_players", tuple(made))
         judge = as_judge(self.judge)
         object.__setattr__(self, "judge", judge if self.family is None else judge.for_family(self.family))
-
-    def judges(self) -> tuple[Judge, ...]:
-        """Its judge."""
-        return (self.judge,)
 
     def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
         """Check judge and seats."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sotopia_env.episodes import Episode, Judgement
-from sotopia_env.families.base import Family
 from sotopia_env.rewards.credit.progress import spans_of, values_at
 from sotopia_env.rewards.designs import Kind, Timing
-from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
+from sotopia_env.rewards.dimensions import Scale, check_weights, suffix, weighted_score
 from sotopia_env.rewards.judges.base import Judge, as_judge, scores_of
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent
@@ -34,7 +33,7 @@ class JudgeScores(Reward):
     grades single utterances in one call is an attributor: see :class:`~sotopia_env.rewards.Attribution`.
 
     Args:
-        judge: see :class:`~sotopia_env.rewards.Outcome`.
+        judge: one that can judge running episodes; see :class:`~sotopia_env.rewards.Outcome` for its forms.
         every: n, in own turns; ``None`` reads the whole episode alone, which is ``Outcome("episode")``.
         dimensions: ``{dimension: weight}``.
         scale: ``"unit"`` or ``"native"``.
@@ -58,9 +57,8 @@ class JudgeScores(Reward):
             raise ValueError(f"every: {self.every} is not a positive number of own turns; None reads the end alone")
         object.__setattr__(self, "judge", as_judge(self.judge))
         if not self.name:
-            dimensions = "" if set(self.dimensions) == {"goal"} else f":{','.join(self.dimensions)}"
             often = {None: "/end", 1: ""}.get(self.every, f"/{self.every}")
-            object.__setattr__(self, "name", f"judge@{self.judge.name}{often}{dimensions}")
+            object.__setattr__(self, "name", f"judge@{self.judge.name}{often}{suffix(self.dimensions)}")
 
     def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The changes at every own turn; of a running episode at those that were replied to."""
@@ -93,11 +91,6 @@ class JudgeScores(Reward):
     def judges(self) -> tuple[Judge, ...]:
         """Its judge."""
         return (self.judge,)
-
-    def for_family(self, family: Family) -> JudgeScores:
-        """The same with the judge for this family."""
-        judge = self.judge.for_family(family)
-        return self if judge is self.judge else replace(self, judge=judge)
 
     def _readings(self, episode: Episode) -> dict[int, tuple[int, int]]:
         """For each turn that was replied to the states between which it is paid; 0 and 0 where nothing is read."""

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from sotopia_env.episodes import Ending, Episode, Turn
 from sotopia_env.families import family_of
 from sotopia_env.families.base import Family
 from sotopia_env.names import import_attribute, public_path
+from sotopia_env.rewards.components import Component, name_function
 from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
 from sotopia_env.rewards.judges.base import as_judge, is_shipped, scores_of
+from sotopia_env.rewards.judges.llm import LLMJudge
 from sotopia_env.rewards.judges.rubric import RUBRIC, Dimension
 from sotopia_env.rewards.reward import from_spec
 from sotopia_env.rewards.turn_rewards import number_or_none
-from sotopia_env.tasks import Task
 
 Values = dict[str, float | None]
 """``{agent: Φ}``; ``None`` is unknown."""
 
 
-class Potential(ABC):
+class Potential(Component):
     """Says what episodes are worth as they stand. ``name`` tells potentials apart in the names of rewards.
 
     ``needs`` is what it takes besides the episode, as of a reward. Numbers are on the scale of the outcome they stand
@@ -31,26 +32,19 @@ class Potential(ABC):
     :class:`~sotopia_env.rewards.MonteCarlo`.
     """
 
-    name: str
-    needs: ClassVar[tuple[str, ...]] = ()
+    SPEC_KEY: ClassVar[str] = "potential"
 
     @abstractmethod
     def values(self, episodes: Sequence[Episode]) -> Sequence[Mapping[str, float | None]]:
         """Φ of the latest state of each episode, for every agent; mostly of running episodes."""
 
-    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Raise ``ValueError`` where it can never be computed for these tasks."""
-        return None
 
-    def for_family(self, family: Family) -> Potential:
-        """The same with a family at hand that cannot be found again by its name."""
-        return self
+@runtime_checkable
+class HasValues(Protocol):
+    """Whatever says what episodes are worth, such as a potential or a reward that measures states."""
 
-    def spec(self) -> dict[str, Any]:
-        """Its type and arguments: with judges and functions written down, :func:`as_potential` makes an equal one."""
-        record: Any = self  # a dataclass, or spec() is overridden
-        values = {item.name: getattr(self, item.name) for item in fields(record) if item.name != "family"}
-        return {"potential": public_path(type(self)), **values}
+    def values(self, episodes: Sequence[Episode]) -> Sequence[Mapping[str, float | None]]:
+        """Φ of the latest state of each episode, for every agent."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +86,15 @@ class StandingOffer(Potential):
             for episode, judgement in zip(ended, judgements, strict=True)
         ]
 
-    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Check the judge."""
-        self.judge.check(family, tasks)
-
-    def for_family(self, family: Family) -> StandingOffer:
+    def for_family(self, family: Family) -> Self:
         """The same with family and judge."""
         if is_shipped(family) or self.family is not None:
             return self
         return replace(self, judge=self.judge.for_family(family), family=family)
+
+    def spec(self) -> Any:
+        """Returns its type and arguments. A family of one's own is given anew by an environment made from it."""
+        return {self.SPEC_KEY: public_path(type(self)), **self._arguments(without="family")}
 
     def _ended(self, episode: Episode) -> Episode:
         family = self.family or family_of(episode.task)
@@ -160,8 +154,7 @@ class JudgePotential(Potential):
         if isinstance(judge, Mapping) and str(judge.get("judge")).startswith("llm:"):
             judge = {"dimensions": [asdict(dimension)], **judge}
         judge = as_judge(judge)
-        asked = getattr(judge, "dimensions", None)
-        if asked is not None and dimension.name not in [one.name for one in asked]:
+        if isinstance(judge, LLMJudge) and dimension.name not in [one.name for one in judge.dimensions]:
             raise ValueError(f"judge: {judge.name!r} is not asked for {dimension.name!r}; add it to its dimensions")
         object.__setattr__(self, "judge", judge)
         object.__setattr__(self, "name", self.name or judge.name)
@@ -181,18 +174,10 @@ class JudgePotential(Potential):
             )
         return found
 
-    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Check the judge."""
-        self.judge.check(family, tasks)
-
-    def for_family(self, family: Family) -> JudgePotential:
-        """The same with the judge for this family."""
-        judge = self.judge.for_family(family)
-        return self if judge is self.judge else replace(self, judge=judge)
-
     def spec(self) -> dict[str, Any]:
-        """Its arguments."""
-        return {**super().spec(), "dimension": asdict(self.dimension)}
+        """Returns its type and arguments."""
+        arguments = {**self._arguments(without="dimension"), "dimension": asdict(self.dimension)}
+        return {self.SPEC_KEY: public_path(type(self)), **arguments}
 
 
 @dataclass(frozen=True)
@@ -209,22 +194,56 @@ class FunctionPotential(Potential):
 
     def __post_init__(self) -> None:
         """Take the function's name where none was given, and the function behind the path that a spec holds."""
-        if isinstance(self.function, str):
-            object.__setattr__(self, "function", import_attribute(self.function))
-        if not self.name:
-            object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
+        name_function(self)
 
     def values(self, episodes: Sequence[Episode]) -> list[Values]:
         """What the function says."""
         return [{agent: number_or_none(self.function(e, agent)) for agent in e.agents} for e in episodes]
 
 
-def as_potential(given: Any) -> Any:
+@dataclass(frozen=True)
+class ObjectPotential(Potential):
+    """An object of another class that has ``values(episodes)`` as a potential.
+
+    Args:
+        object: says what episodes are worth. Where it has a ``name``, ``needs`` or ``spec()``, they are the
+            potential's.
+    """
+
+    object: Any
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The object's, or that of its class."""
+        return str(getattr(self.object, "name", type(self.object).__name__))
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What the object needs."""
+        return tuple(getattr(self.object, "needs", ()))
+
+    def values(self, episodes: Sequence[Episode]) -> Sequence[Mapping[str, float | None]]:
+        """What the object says."""
+        said: Sequence[Mapping[str, float | None]] = self.object.values(episodes)
+        return said
+
+    def spec(self) -> Any:
+        """Returns what the object's own ``spec()`` does."""
+        spec = getattr(self.object, "spec", None)
+        if not callable(spec):
+            raise ValueError(f"potential: {self.object!r:.80} has no spec() and cannot be written as text")
+        return spec()
+
+
+def as_potential(given: Any) -> Component:
     """A potential from whatever stands for one.
 
     Args:
         given: ``module:attribute``, an object with ``values(episodes)``, a function ``(episode, agent) -> number``, or
             what the ``spec`` of a potential or of a reward returned.
+
+    Returns:
+        A component with ``values(episodes)``: a potential, or a reward that is one too.
 
     Raises:
         ValueError: no potential of that name.
@@ -241,8 +260,8 @@ def as_potential(given: Any) -> Any:
         given = from_spec(given)
     if inspect.isclass(given):
         given = given()
-    if callable(getattr(given, "values", None)) and not isinstance(given, Mapping):
-        return given
+    if isinstance(given, HasValues) and not isinstance(given, Mapping):
+        return given if isinstance(given, Component) else ObjectPotential(given)
     if callable(given):
         return FunctionPotential(given)
     raise TypeError(f"{given!r:.80} is no potential: no function, and no values(episodes)")

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sotopia_env.episodes import Episode
-from sotopia_env.families.base import Family
 from sotopia_env.rewards.credit.potentials import StandingOffer, as_potential
 from sotopia_env.rewards.designs import Kind, Timing
-from sotopia_env.rewards.dimensions import Scale, check_weights
-from sotopia_env.rewards.judges.base import Judge, as_judge
+from sotopia_env.rewards.dimensions import Scale, check_weights, suffix
+from sotopia_env.rewards.judges.base import as_judge
 from sotopia_env.rewards.outcome import ScoredReward
-from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent, number_or_none
-from sotopia_env.tasks import Task
 from sotopia_env.turns import cycles_of
 
 
 @dataclass(frozen=True)
 class _OwnOffer(StandingOffer):
     """The standing offer that was asked for by name: its arguments are those of the progress that holds it."""
+
+    def spec(self) -> str:
+        """Returns the name."""
+        return self.name
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,13 @@ class Progress(ScoredReward):
         potential = self.potential
         if potential == StandingOffer.name or isinstance(potential, _OwnOffer):
             # Made anew, since one that was copied with the other arguments is of their dimensions, judge and scale.
-            family = getattr(potential, "family", None)
+            family = potential.family if isinstance(potential, _OwnOffer) else None
             potential = _OwnOffer(self.dimensions, self.judge, "unit" if self.paper else self.scale, family)
         object.__setattr__(self, "potential", as_potential(potential))
         if not self.name:
-            dimensions = "" if set(self.dimensions) == {"goal"} else f":{','.join(self.dimensions)}"
-            called = getattr(self.potential, "name", type(self.potential).__name__)
-            source = "" if called == StandingOffer.name else f"@{called}"
-            object.__setattr__(self, "name", f"progress{'-paper' if self.paper else ''}{dimensions}{source}")
+            source = "" if self.potential.name == StandingOffer.name else f"@{self.potential.name}"
+            design = "progress-paper" if self.paper else "progress"
+            object.__setattr__(self, "name", f"{design}{suffix(self.dimensions)}{source}")
 
     @property
     def kind(self) -> Kind:  # type: ignore[override]
@@ -100,7 +99,7 @@ class Progress(ScoredReward):
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
         """What the potential needs."""
-        return tuple(getattr(self.potential, "needs", ()))
+        return tuple(self.potential.needs)
 
     def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The progress of every own turn; of a running episode what was replied to."""
@@ -131,35 +130,6 @@ class Progress(ScoredReward):
             ]
             for i, episode in enumerate(episodes)
         ]
-
-    def judges(self) -> tuple[Judge, ...]:
-        """The judge of the outcome."""
-        return (self.judge,)
-
-    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Check judge and potential."""
-        super().check(family, tasks)
-        if callable(check := getattr(self.potential, "check", None)):
-            check(family, tasks)
-
-    def for_family(self, family: Family) -> Progress:
-        """The same with judge and potential for this family."""
-        judge, potential = self.judge.for_family(family), self.potential
-        if callable(bind := getattr(potential, "for_family", None)):
-            potential = bind(family)
-        if judge is self.judge and potential is self.potential:
-            return self
-        return replace(self, judge=judge, potential=potential)
-
-    def spec(self) -> dict[str, Any]:
-        """As of every reward, with the spec of the potential."""
-        spec = getattr(self.potential, "spec", None)
-        if not callable(spec):
-            raise ValueError(f"potential: {self.potential!r:.80} has no spec() and cannot be written as text")
-        written = copy.copy(self)
-        own = isinstance(self.potential, _OwnOffer)
-        object.__setattr__(written, "potential", StandingOffer.name if own else spec())
-        return Reward.spec(written)
 
     def _shaped(
         self, episode: Episode, agent: str, span: tuple[int, int], potentials: Mapping[int, Mapping[str, float | None]]

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.families import FAMILIES, family_of
 from sotopia_env.families.base import Family, OpenEnded
 from sotopia_env.families.resolve import as_family
-from sotopia_env.names import from_table, import_attribute
+from sotopia_env.names import Table, import_attribute
+from sotopia_env.rewards.components import Component, name_function
 from sotopia_env.rewards.turn_rewards import number_or_none
 from sotopia_env.tasks import Task
 
 
-class Judge(ABC):
+class Judge(Component):
     """Scores episodes. ``name`` stands in every judgement it makes."""
 
-    name: str
+    SPEC_KEY: ClassVar[str] = "judge"
 
     @abstractmethod
     def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """Judge a batch of episodes, in one go. What the judge cannot know is ``None``."""
-
-    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Raise ``ValueError`` where the judge can never score tasks of this family."""
-        return None
-
-    def for_family(self, family: Family) -> Judge:
-        """The judge for tasks of a family that cannot be found again by its name."""
-        return self
 
     def judgement_of(self, episode: Episode) -> Judgement:
         """This judge's latest judgement among those an episode holds.
@@ -77,9 +70,13 @@ class RuleJudge(Judge):
                 "Give another judge: Outcome(judge=...) takes an object or function with (episode, agent) -> scores"
             )
 
-    def for_family(self, family: Family) -> RuleJudge:
+    def for_family(self, family: Family) -> Self:
         """The same judge with the family at hand, where its name alone would not lead to it."""
         return self if is_shipped(family) or self.family is not None else replace(self, family=family)
+
+    def spec(self) -> str:
+        """Returns its name. A family of one's own is given anew by an environment made from it."""
+        return self.name
 
 
 @dataclass(frozen=True)
@@ -129,9 +126,8 @@ class FunctionJudge(Judge):
     version: str = ""
 
     def __post_init__(self) -> None:
-        """Take the function's name where none was given."""
-        if not self.name:
-            object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
+        """Take the function's name where none was given, and the function behind the path that a spec holds."""
+        name_function(self)
 
     def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """The function's scores, dimension by dimension."""
@@ -184,11 +180,13 @@ def as_judge(given: Any) -> Judge:
     raise TypeError(f"{given!r:.80} is no judge: it is no function and has no score(episode, agent)")
 
 
-WITH_OPTIONS = {
-    "llm": "sotopia_env.rewards:LLMJudge",
-    "relative": "sotopia_env.rewards:RelativeJudge",
-    "ensemble": "sotopia_env.rewards:EnsembleJudge",
-}
+WITH_OPTIONS = Table(
+    {
+        "llm": "sotopia_env.rewards:LLMJudge",
+        "relative": "sotopia_env.rewards:RelativeJudge",
+        "ensemble": "sotopia_env.rewards:EnsembleJudge",
+    }
+)
 """Judges that ask models; each is made with options."""
 
 
@@ -198,12 +196,23 @@ def judge_names() -> list[str]:
 
 
 def _judge_with(judge: str = "", **options: Any) -> Judge:
+    """The judge of a name or path with options.
+
+    Raises:
+        ValueError: it takes none.
+        TypeError: what the path leads to is no judge.
+    """
     kind, _, model = judge.partition(":")
     if judge == "ensemble":
-        return from_table(WITH_OPTIONS, kind)(**options)
+        return WITH_OPTIONS[kind](**options)
     if kind in ("llm", "relative"):
-        return from_table(WITH_OPTIONS, kind)(model, **options)
-    raise ValueError(f"judge: {judge!r} takes no options; 'llm:MODEL@URL' and 'ensemble' do")
+        return WITH_OPTIONS[kind](model, **options)
+    if not model:
+        raise ValueError(f"judge: {judge!r} takes no options; 'llm:MODEL@URL' and 'ensemble' do")
+    found = import_attribute(judge)
+    if not (isinstance(found, type) and issubclass(found, Judge)):
+        raise TypeError(f"judge: {judge!r} is no class of judges, and takes no options")
+    return found(**options)
 
 
 def judged(episodes: Sequence[Episode], judges: Iterable[Judge]) -> list[Episode]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sotopia_env.episodes import Episode, Judgement
-from sotopia_env.families.base import Family
 from sotopia_env.rewards.judges.base import Judge, as_judge
-from sotopia_env.tasks import Task
 
 _MIDDLES: dict[str, Callable[[Sequence[float]], float]] = {"mean": statistics.fmean, "median": statistics.median}
 
@@ -58,20 +56,9 @@ class EnsembleJudge(Judge):
         by_member = [member.judge(episodes) for member in self.members]
         return [self._combined(episode, said) for episode, *said in zip(episodes, *by_member, strict=True)]
 
-    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Raise ``ValueError`` where one of the members can never score such tasks."""
-        for member in self.members:
-            member.check(family, tasks)
-
-    def for_family(self, family: Family) -> EnsembleJudge:
-        """The same with members for this family."""
-        members = tuple(member.for_family(family) for member in self.members)
-        changed = any(new is not old for new, old in zip(members, self.members, strict=True))
-        return replace(self, members=members) if changed else self
-
     def spec(self) -> dict[str, Any]:
-        """The fields of which :func:`~sotopia_env.rewards.judges.as_judge` makes an equal judge."""
-        return {"judge": "ensemble", **{name: getattr(self, name) for name in self.__dataclass_fields__}}
+        """Returns the fields of which :func:`~sotopia_env.rewards.judges.as_judge` makes an equal judge."""
+        return {**super().spec(), "judge": "ensemble"}
 
     def _combined(self, episode: Episode, judgements: Sequence[Judgement]) -> Judgement:
         version_inputs = [self.middle, str(self.quorum), *(f"{said.judge} {said.version}" for said in judgements)]

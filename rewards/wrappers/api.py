@@ -10,7 +10,7 @@ import gymnasium
 
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.wrappers.base import OnFailure, RewardWrapper
+from sotopia_env.rewards.wrappers.base import RewardWrapper
 
 
 def over_parallel(env: Any, wrap: Callable[[Any], Any]) -> Any:
@@ -58,43 +58,19 @@ def pay(env: Any, change: Callable[[Reward | None], Reward]) -> Any:
             below = vars(below).get("env")
         if below is None:
             return RewardWrapper(parallel, change(None))
-        return RewardWrapper(_unpaid(parallel), change(below.reward), on_failure=below.on_failure)
+        return RewardWrapper(unpaid(parallel), change(below.reward), on_failure=below.on_failure)
 
     return over_parallel(env, wrap)
 
 
-class SourceWrapper(RewardWrapper):
-    """A reward wrapper that goes around an environment of any face, and replaces whatever pays below.
-
-    Args:
-        env: whatever :func:`over_parallel` takes. Around another face than the parallel one, the face is returned.
-        reward: see :class:`RewardWrapper`.
-        on_failure: see :class:`RewardWrapper`.
-
-    Raises:
-        ValueError: a wrapper in between changes what is paid, and would be passed over.
-    """
-
-    def __new__(cls, env: Any = None, *arguments: Any, **options: Any) -> Any:
-        """The wrapper, or the face of ``env`` over it."""
-        # Copies and pickles are made without an environment, which they are given afterwards.
-        if env is None or isinstance(getattr(env, "unwrapped", None), SotopiaParallelEnv):
-            return super().__new__(cls)
-        return over_parallel(env, lambda parallel: cls(parallel, *arguments, **options))
-
-    def __init__(self, env: Any, reward: Any, *, on_failure: OnFailure = "nan") -> None:
-        """Wrap ``env``."""
-        super().__init__(_unpaid(env), reward, on_failure=on_failure)
-
-
-def _unpaid(env: Any) -> Any:
+def unpaid(env: Any) -> Any:
     """The environment without the reward wrappers in it: what they pay would be thrown away, and may cost calls."""
     if isinstance(env, RewardWrapper):
-        return _unpaid(env.env)
+        return unpaid(env.env)
     _check_passable(env)
     # PettingZoo's wrappers forward unknown names to the bare environment: only their own env will do.
     below = vars(env).get("env")
-    inner = None if below is None else _unpaid(below)
+    inner = None if below is None else unpaid(below)
     if inner is below:
         return env
     twin = copy.copy(env)

@@ -12,7 +12,6 @@ from sotopia_env.agents import FunctionPolicy, MixedPolicy, RandomPolicy, Script
 from sotopia_env.episodes import Episode
 from sotopia_env.families import Bargain, UserFamily
 from sotopia_env.families.resolve import as_family
-from sotopia_env.names import import_attribute
 from sotopia_env.resolve import family_and_tasks, list_names, make_policy
 from sotopia_env.storage.episodes import save_episodes
 from sotopia_env.tasks import Task
@@ -148,12 +147,6 @@ def test_a_policy_is_found_by_name_class_function_or_path(given: Any, kind: type
 def test_what_is_no_policy_is_a_clear_error(given: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make_policy(given)
-
-
-def test_an_attribute_is_imported_or_the_error_says_why() -> None:
-    assert import_attribute("math:pi") > 3
-    with pytest.raises(ValueError, match="is it on the Python path"):
-        import_attribute("not.there:x")
 
 
 def test_every_listed_name_is_taken() -> None:

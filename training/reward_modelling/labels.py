@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.episodes import Episode
-from sotopia_env.rewards import ATTRIBUTION_DESIGNS, DESIGNS, Attribution, Outcome, Reward
+from sotopia_env.rewards import ATTRIBUTION_DESIGNS, DESIGNS, Attribution, JudgeScores, Outcome, Reward
 from sotopia_env.rewards.attribution.attributors import Attributor, FunctionAttributor, as_attributor
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.rewards.judges.base import Judge, as_judge, judged
+from sotopia_env.rewards.outcome import ScoredReward
 from sotopia_env.rewards.reward_model.rows import latest_row, value_row
 from sotopia_env.rewards.reward_model.saved import Target
 
@@ -145,7 +146,7 @@ def split_by_scenario(
 
 def limits_of(reward: Reward, dimension: str) -> tuple[float, float]:
     """The lowest and highest number of a dimension's labels, as far as its reward's scale says."""
-    native = getattr(reward, "scale", "unit") == "native"
+    native = isinstance(reward, ScoredReward | JudgeScores) and reward.scale == "native"
     return DIMENSIONS[dimension] if native and dimension in DIMENSIONS else (0.0, 1.0)
 
 

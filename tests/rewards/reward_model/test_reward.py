@@ -480,3 +480,20 @@ def test_trl_s_trainer_is_paid_by_it(embedded: LoadedModel, model: RewardModel, 
     trainer.train()
     logged = [line for line in trainer.state.log_history if "rewards/reward-model/mean" in line]
     assert len(logged) == 1 and np.isfinite(logged[0]["rewards/reward-model/mean"])
+
+
+def test_a_model_whose_labels_an_earlier_version_described_is_loaded(
+    folder: Path, model: RewardModel, episodes: list[Episode], tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    record = json.loads((old / DESCRIPTION).read_text())
+    labels = {"type": "sotopia_env.rewards.attribution:Attribution", "design": "direct", "judge": "rule"}
+    labels["attributor"] = {"attributor": "sotopia_env.rewards.attributors:RuleAttributor"}
+    (old / DESCRIPTION).write_text(json.dumps({**record, "labels": {"goal": labels}}))
+    spec = {"type": "sotopia_env.rewards.reward_model:RewardModel", "path": str(old)}
+    again = get_reward(spec)
+    assert isinstance(again, RewardModel)
+    assert again(episodes[:2]) == model(episodes[:2])
+    assert again.spec()["type"] == "sotopia_env.rewards:RewardModel"
+    assert get_reward(again.saved.description.labels["goal"]) == get_reward("direct")

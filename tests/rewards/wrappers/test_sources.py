@@ -1,4 +1,7 @@
 import copy
+import dataclasses
+import inspect
+import json
 import pickle
 
 import gymnasium
@@ -100,3 +103,78 @@ def test_penalties_lie_over_sources_in_any_face():
     env = R.LengthPenalty(R.JudgeReward(FACES["aec"](), goal_of_three), target_words=1, weight=0.1)
     # Two turns of two words.
     assert paid_to_agent_0("aec", env) == pytest.approx(0.4 - 0.2)
+
+
+def names_of(reward):
+    return [field.name for field in dataclasses.fields(reward)]
+
+
+DERIVED = {
+    R.EpisodeReward: (R.Outcome, ["dimensions", "judge", "scale", "name"]),
+    R.AttributionReward: (R.Attribution, names_of(R.Attribution)),
+    R.ProgressReward: (R.Progress, names_of(R.Progress)),
+    R.JudgeReward: (R.JudgeScores, names_of(R.JudgeScores)),
+    R.RewardModelReward: (R.RewardModel, names_of(R.RewardModel)),
+}
+
+
+@pytest.mark.parametrize("wrapper", DERIVED)
+def test_a_wrapper_takes_and_documents_the_arguments_of_its_reward(wrapper):
+    reward, names = DERIVED[wrapper]
+    parameters, own = inspect.signature(wrapper).parameters, inspect.signature(reward).parameters
+    assert list(parameters) == ["env", *names, "on_failure"]
+    assert parameters["on_failure"].default == "nan"
+    for name in names:
+        assert parameters[name].kind == own[name].kind
+        made = name == "dimensions" and wrapper is not R.RewardModelReward
+        assert parameters[name].default == ({"goal": 1.0} if made else own[name].default)
+    said = inspect.getdoc(wrapper)
+    first, of_reward = said.partition("\n")[0], inspect.getdoc(reward)
+    assert f"{reward.__name__}(" in first and len(first) <= 120
+    for name in names:
+        (line,) = [line for line in said.splitlines() if line.startswith(f"    {name}: ")]
+        assert line in of_reward.splitlines()
+    assert (
+        said.count("Args:") == said.count("    env: ") == said.count("    on_failure: ") == said.count("Example:") == 1
+    )
+    assert (wrapper.__module__, wrapper.__init__.__qualname__) == (
+        "sotopia_env.rewards.wrappers.sources",
+        f"{wrapper.__name__}.__init__",
+    )
+
+
+@pytest.mark.parametrize("source", ["episode", "attribution"])
+def test_a_wrapper_is_made_again_from_what_it_wrote(source):
+    env = {
+        "episode": lambda bare: R.EpisodeReward(bare, dimensions={"goal": 2, "knowledge": 1}, name="mine"),
+        "attribution": lambda bare: R.AttributionReward(bare, "singular", paper=True, on_failure="raise"),
+    }[source](FACES["parallel"]())
+    written = json.loads(json.dumps(env.wrapper_spec()))
+    again = R.RewardWrapper(FACES["parallel"](), **written)
+    assert (again.reward, again.on_failure) == (env.reward, env.on_failure)
+
+
+def test_no_dimensions_are_the_goal():
+    assert R.EpisodeReward(FACES["parallel"](), dimensions=None).reward == R.Outcome()
+    assert R.EpisodeReward(FACES["parallel"]()).reward == R.Outcome("episode")
+
+
+def test_arguments_that_a_wrapper_does_not_take_are_refused():
+    for options in ({"design": "uniform"}, {"kind": "credit"}, {"gamma": 0.5}, {"jugde": "rule"}):
+        with pytest.raises(
+            TypeError, match=f"EpisodeReward: got an unexpected keyword argument '{next(iter(options))}'"
+        ):
+            R.EpisodeReward(FACES["parallel"](), **options)
+    with pytest.raises(TypeError, match="JudgeReward: missing a required argument: 'judge'"):
+        R.JudgeReward(FACES["parallel"]())
+
+
+def test_a_design_of_another_reward_is_refused_with_its_place():
+    with pytest.raises(ValueError, match=r"'uniform' is none of scaled, .*Outcome\('uniform'\), in play RewardWrapper"):
+        R.AttributionReward(FACES["parallel"](), design="uniform")
+    with pytest.raises(ValueError, match=r"or EpisodeReward\(env\)"):
+        R.Attribution("episode")
+    with pytest.raises(ValueError, match=r"take Attribution\('scaled'\), in play AttributionReward\(env, 'scaled'\)"):
+        R.Outcome("scaled")
+    with pytest.raises(ValueError, match="'hope' is none of episode, uniform, broadcast, discounted$"):
+        R.Outcome("hope")
