@@ -22,7 +22,7 @@ from supersuit.vector.sb3_vector_wrapper import SB3VecEnvWrapper
 import sotopia_env
 from sotopia_env.agents import PRESETS
 from sotopia_env.menu import MenuPolicy, MenuWrapper
-from sotopia_env.training.scripted_table import draw_scripts
+from sotopia_env.training.worlds.scripted_table import draw_scripts
 from sotopia_env.wrappers.partners import WithPartners
 
 SEATS = ("agent_0", "agent_1")

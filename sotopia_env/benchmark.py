@@ -22,7 +22,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from sotopia_env.actions import Action
 from sotopia_env.episodes import Episode, Turn
@@ -32,6 +31,7 @@ from sotopia_env.published.files import DATA_VARIABLE
 from sotopia_env.rendering import output_text
 from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts.rollout import rollout
+from sotopia_env.tables import Cell, Table, show
 
 TEXTS = ("I think we could talk about something else.", "Yes, I would like that, and so would my brother.")
 """What a fixed policy says: no price, so that only the turn limit ends an episode."""
@@ -376,10 +376,10 @@ def main(
     model: Annotated[str, typer.Option(help="Directory or hub id; by default the embedded model, not trained.")] = "",
 ) -> None:
     """Measure, and print each figure with its target."""
-    show(measure_all(episodes, dialogues, repeats, model), as_json, "sotopia-env")
+    show_measures(measure_all(episodes, dialogues, repeats, model), as_json, "sotopia-env")
 
 
-def show(measures: Iterable[Measure], as_json: bool, title: str) -> None:
+def show_measures(measures: Iterable[Measure], as_json: bool, title: str) -> None:
     """Print measures as they are made, and all of them in the end.
 
     Args:
@@ -397,12 +397,11 @@ def show(measures: Iterable[Measure], as_json: bool, title: str) -> None:
         cores = os.cpu_count()
         print(json.dumps({"cores": cores, "python": sys.version.split()[0], "measures": [asdict(m) for m in found]}))
         return
-    table = Table("measure", "value", "target", "", "note", title=f"{title} on {os.cpu_count()} cores")
-    for measure in found:
-        value = "-" if measure.value is None else f"{measure.value:,.4g} {measure.unit}".strip()
-        verdict = "" if measure.met is None else "met" if measure.met else "MISSED"
-        table.add_row(measure.name, value, measure.target, verdict, measure.note)
-    Console().print(table)
+    verdicts = {True: Cell("met"), False: Cell("not met", kind="missed"), None: Cell("")}
+    rows = [
+        [one.name, Cell(one.value, ",.4g", note=one.unit), one.target, verdicts[one.met], one.note] for one in found
+    ]
+    show(Table(["measure", "value", "target", "", "note"], rows, f"{title} on {os.cpu_count()} cores"))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from sotopia_env.benchmark import DIALOGUES, TEXTS, Measure, import_cost, model_rollouts, show
+from sotopia_env.benchmark import DIALOGUES, TEXTS, Measure, import_cost, model_rollouts, show_measures
 from sotopia_env.families import Bargain
 
 PEERS = {"sotopia": "sotopia==0.1.5", "textarena": "textarena==0.7.4"}
@@ -231,7 +231,7 @@ def main(
         yield from import_cost(repeats)
         yield from model_rollouts(max(1, repeats // 5), DIALOGUES)
 
-    show(measures(), as_json, "sotopia-env beside its peers")
+    show_measures(measures(), as_json, "sotopia-env beside its peers")
 
 
 if __name__ == "__main__":

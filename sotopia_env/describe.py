@@ -41,7 +41,7 @@ def describe(value: Any) -> Any:
     * What has a method ``describe()`` says it itself: plain data with all that decides its numbers.
     * A policy with a ``config`` (plain data) is its type, its name and its ``config``.
     * A dataclass is its type and fields, any other object its type and the arguments it was made with, as far as it
-      keeps them under their names (``self.weight`` or ``self._weight`` of ``__init__(self, weight)``). Where it does not
+      keeps them under their names (``self.weight`` or ``self._weight`` of ``__init__(self, weight)``). Where it does
       keep one of them, all its public attributes that are plain data count. What it keeps besides its arguments, such
       as a counter, does not.
     * A function is its path, with the constants it closes over; a path is its last part.

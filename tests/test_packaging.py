@@ -42,8 +42,9 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], 
 
 
 def sources() -> set[str]:
-    """Every module of the four folders, by its path inside the package."""
-    paths = {path.relative_to(ROOT) for name in FOLDERS for path in (ROOT / name).glob("**/*.py")}
+    """Every module of the four folders and every template, by its path inside the package."""
+    patterns = ("**/*.py", "templates/*.*")
+    paths = {path.relative_to(ROOT) for name in FOLDERS for kind in patterns for path in (ROOT / name).glob(kind)}
     return {str(path if path.parts[0] == "sotopia_env" else Path("sotopia_env") / path) for path in paths}
 
 
@@ -80,6 +81,7 @@ def imported() -> dict[str, object]:
 
 def test_import_loads_no_model_library(imported: dict[str, object]) -> None:
     heavy = {"torch", "transformers", "trl", "peft", "accelerate", "datasets", "openai", "matplotlib", "pandas"}
+    heavy |= {"rich", "jinja2"}
     modules = imported["modules"]
     assert isinstance(modules, list)
     assert heavy.isdisjoint(modules)

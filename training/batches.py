@@ -182,6 +182,13 @@ def traced_row(episode: Episode, agent: str, traces: Sequence[TokenTrace]) -> Ro
     return Row(ids, own_mask, own_index, len(traces), logprobs if known else None, cut)
 
 
+def corpus(episodes: Sequence[Episode]) -> list[str]:
+    """What the models of all seats read and write in some episodes: the texts that a tokenizer is made for."""
+    return [
+        message["content"] for episode in episodes for agent in episode.agents for message in chat(view(episode, agent))
+    ]
+
+
 def tokenizer_for(episodes: Sequence[Episode]) -> PreTrainedTokenizerBase:
     """The embedded model's tokenizer, made for the words of some episodes."""
     from sotopia_env.agents.embedded import build_tokenizer
@@ -208,10 +215,3 @@ def _rewards(episodes: Sequence[Episode], agents: Sequence[str]) -> dict[str, Te
 def _padded(rows: Sequence[Sequence[float]], value: float) -> Tensor:
     dtype = torch.float32 if isinstance(value, float) else torch.long
     return pad_sequence([torch.tensor(row, dtype=dtype) for row in rows], batch_first=True, padding_value=value)
-
-
-def corpus(episodes: Sequence[Episode]) -> list[str]:
-    """What the models of all seats read and write in some episodes."""
-    return [
-        message["content"] for episode in episodes for agent in episode.agents for message in chat(view(episode, agent))
-    ]

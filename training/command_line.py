@@ -18,6 +18,7 @@ from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards.dimensions import read_weights
 from sotopia_env.storage.episodes import load_episodes
+from sotopia_env.tables import Table
 from sotopia_env.training.batches import corpus
 from sotopia_env.training.behaviour_cloning import CloningConfig, clone
 from sotopia_env.training.reward_modelling.config import RewardModelConfig
@@ -97,7 +98,7 @@ def reward_model_from_file(
     extra: Sequence[str] = (),
     seed: int = 0,
     lora_rank: int = 0,
-) -> str:
+) -> Table:
     """Train a reward model on the episodes of a file.
 
     Args:

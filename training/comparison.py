@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from io import StringIO
 from itertools import permutations
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.statistics import Estimate, FloatArray, bounds, cluster_totals, paired_difference, resampled_totals
+from sotopia_env.tables import Cell, Table, estimate
 from sotopia_env.training.results import Evaluation, Result
 
 Pair = tuple[Result, Result]
@@ -142,49 +140,41 @@ def against_partners(
     return rows
 
 
-COLUMNS: tuple[tuple[str, str, str], ...] = (
-    ("goal", "goal", ".2f"),
+BEHAVIOUR: tuple[tuple[str, str, str], ...] = (
     ("goal_strict", "goal, strict", ".2f"),
-    ("deal_rate", "deals", ".0%"),
-    ("share_given_deal", "share", ".2f"),
-    ("own_outside_limit", "outside own", ".1%"),
-    ("partner_outside_limit", "outside partner's", ".1%"),
-    ("invalid_rate", "invalid", ".1%"),
-    ("words_per_turn", "words", ".1f"),
-    ("turns", "turns", ".1f"),
+    ("partner_goal", "partner's goal", ".2f"),
+    ("deal_rate", "deal rate", ".1%"),
+    ("share_given_deal", "share given a deal", ".2f"),
+    ("own_outside_limit", "outside own limit", ".1%"),
+    ("partner_outside_limit", "outside partner's limit", ".1%"),
+    ("empty_zone_deal_rate", "deals in empty zones", ".1%"),
+    ("walk_away_rate", "walked away there", ".1%"),
+    ("invalid_rate", "invalid turns", ".1%"),
+    ("words_per_turn", "words a turn", ".1f"),
+    ("turns", "own turns", ".1f"),
 )
-"""Key, heading and format of the columns of :func:`table`."""
+"""Key, heading and format of what is told beside the scores."""
+
+_REPORTED_ONLY = ("partner_goal", "empty_zone_deal_rate", "walk_away_rate")
 
 
-def table(rows: Sequence[Mapping[str, Any]], title: str = "", width: int = 140) -> str:
-    """Summaries and differences as a table for the terminal, intervals beside the goals.
+def table(rows: Sequence[Mapping[str, Any]], title: str = "") -> Table:
+    """Summaries and differences as a table, intervals beside the goals.
 
     Args:
         rows: ``Evaluation.summary`` or :func:`difference` with a ``name``.
         title: above the table.
-        width: in characters.
     """
-    drawn = Table(title=title or None)
-    for heading in ("policy", "partner"):
-        drawn.add_column(heading, overflow="fold")
-    drawn.add_column("episodes", justify="right")
-    for _, heading, _ in COLUMNS:
-        drawn.add_column(heading, justify="right", no_wrap=heading == "goal")
-    for row in rows:
-        cells = [_cell(row.get(key), form, bounded=key == "goal") for key, _, form in COLUMNS]
-        drawn.add_row(str(row.get("name", "")), str(row.get("partner", "")), str(row.get("episodes", "")), *cells)
-    text = StringIO()
-    Console(file=text, width=width, color_system=None).print(drawn)
-    return text.getvalue()
-
-
-def _cell(estimate: Mapping[str, float | None] | None, form: str, *, bounded: bool) -> str:
-    if estimate is None or estimate["mean"] is None:
-        return "-"
-    shown = format(estimate["mean"], form)
-    if bounded and estimate["low"] is not None and estimate["high"] is not None:
-        shown += f" \\[{format(estimate['low'], form)}, {format(estimate['high'], form)}]"
-    return shown
+    beside = [figure for figure in BEHAVIOUR if figure[0] not in _REPORTED_ONLY]
+    body = [
+        [
+            *(row.get(key, "") for key in ("name", "partner", "episodes")),
+            estimate(row.get("goal"), ".2f"),
+            *(Cell((row.get(key) or {}).get("mean"), form) for key, _, form in beside),
+        ]
+        for row in rows
+    ]
+    return Table(["policy", "partner", "episodes", "goal", *(heading for _, heading, _ in beside)], body, title)
 
 
 def _list(given: Evaluation | Sequence[Evaluation]) -> list[Evaluation]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 
 from sotopia_env import rewards as R
 from sotopia_env.agents.embedded import build_embedded_model
@@ -31,6 +31,7 @@ from sotopia_env.make import parallel_env
 from sotopia_env.published import load_tasks
 from sotopia_env.rollouts.rollout import rollout
 from sotopia_env.storage.episodes import load_episodes
+from sotopia_env.tables import show
 from sotopia_env.tasks import Task
 from sotopia_env.training.batches import corpus
 from sotopia_env.training.behaviour_cloning import CloningConfig, clone
@@ -287,7 +288,8 @@ class Run:
             return {}
         baseline, learned, *sharp, teacher = rows[: len(matches)]
         met = rows[len(matches) :]
-        self._print(table([row.summary for row in (teacher, baseline, learned, *sharp)], "bargain:test"))
+        summaries = [row.summary for row in (teacher, baseline, learned, *sharp)]
+        show(table(summaries, "bargain:test"), console=self.console)
         return {
             "evaluation": {
                 "teacher": teacher.summary,
@@ -312,7 +314,7 @@ class Run:
             rows = self._rows([(match, tasks) for match in matches])
         if not self.is_first:
             return {}
-        self._print(table([row.summary for row in rows], "published craigslist tasks"))
+        show(table([row.summary for row in rows], "published craigslist tasks"), console=self.console)
         names = ("teacher", "baseline", "learner")
         return {
             **{name: row.summary for name, row in zip(names, rows, strict=True)},
@@ -338,8 +340,8 @@ class Run:
             data["reward_model"] = json.loads(path.read_text(encoding="utf-8"))
         page = write_report(self.folder, data, dialogues)
         for check in checks(data):
-            mark = {True: "[green]met[/]", False: "[red]missed[/]", None: "unknown"}[check["met"]]
-            self.console.print(f"{mark}: {check['name']}: {check['value']}")
+            colour = {True: "green", False: "red", None: "default"}[check.met]
+            self.console.print(f"[{colour}]{check.verdict}[/]: {escape(check.name)}: {escape(str(check.found))}")
         self.console.print(f"{sum(self._seconds().values()):.0f} seconds in all; the report is {page}")
         return data
 
@@ -401,10 +403,6 @@ class Run:
             out=path,
             progress=progress,
         )
-
-    def _print(self, text: str) -> None:
-        # Tables are as wide as they are; a console would fold them.
-        print(text, file=sys.stderr)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from sotopia_env.cli import model_options as models
 from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+from sotopia_env.tables import Cell, Table, show
 
 if TYPE_CHECKING:
     from sotopia_env.episodes import Episode
@@ -74,7 +73,7 @@ def attack_judge(
         if as_json:
             print_json({**asdict(report), **spent, "failures": dict(failed)})
         else:
-            _print(report)
+            show(_table(report))
         if failed["budget"]:
             raise typer.Exit(models.EXIT_BUDGET)
 
@@ -88,26 +87,28 @@ def _episodes(source: Path | None, on: str, number: int, seed: int) -> list[Epis
     return [episode for episode in load_episodes(source) if episode.ending is not None][:number]
 
 
-def _print(report: AttackReport) -> None:
-    table = Table(title=f"{report.judge}: {report.attacks} attacks on {report.episodes} episodes")
-    for column in ("dimension", "attacks", "shift [95 %]", "moved", "greatest", "by", "pairs", "failed"):
-        table.add_column(column, justify="left" if column in ("dimension", "attacks", "by") else "right")
+def _table(report: AttackReport) -> Table:
     wording = {shift.dimension: shift for shift in report.wording}
+    rows = []
     for shift in report.shifts:
         # Kinds of attack that moved nothing are in the sum alone.
         if shift.kind == "all" or shift.moved != 0 or shift.failed:
-            table.add_row(*_row(shift))
+            rows.append(_row(shift))
         if shift.kind == "all":
-            table.add_row(*_row(wording[shift.dimension]))
-    Console(width=120, highlight=False).print(table)
+            rows.append(_row(wording[shift.dimension]))
+    columns = ["dimension", "attacks", "shift, 95 %", "moved", "greatest", "by", "pairs", "failed"]
+    return Table(columns, rows, f"{report.judge}: {report.attacks} attacks on {report.episodes} episodes")
 
 
-def _row(shift: Shift) -> tuple[str, ...]:
-    def signed(value: Any) -> str:
-        return "unknown" if value is None else f"{value:+.2f}"
-
-    # One episode has a mean and no interval.
-    interval = signed(shift.mean) + ("" if shift.low is None else f" [{signed(shift.low)}, {signed(shift.high)}]")
-    moved = "unknown" if shift.moved is None else f"{shift.moved:.0%}"
-    by = shift.by if shift.kind != "wording" else ""
-    return shift.dimension, shift.kind, interval, moved, signed(shift.greatest), by, str(shift.pairs), str(shift.failed)
+def _row(shift: Shift) -> list[Any]:
+    return [
+        shift.dimension,
+        shift.kind,
+        # One episode has a mean and no interval.
+        Cell(shift.mean, "+.2f", shift.low, shift.high),
+        Cell(shift.moved, ".0%"),
+        Cell(shift.greatest, "+.2f"),
+        shift.by if shift.kind != "wording" else "",
+        shift.pairs,
+        shift.failed,
+    ]

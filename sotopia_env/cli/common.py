@@ -30,6 +30,8 @@ _EXTRAS = {
         "pyarrow",
         "tokenizers",
         "matplotlib",
+        "jinja2",
+        "markupsafe",
         "yaml",
     ),
     "ray": ("ray",),

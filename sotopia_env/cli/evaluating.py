@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+from sotopia_env.tables import show
 
 
 def evaluate(
@@ -47,7 +48,7 @@ def evaluate(
         if as_json:
             print_json({"rows": [row.summary for row in rows], "differences": differences})
             return
-        print(table([row.summary for row in rows], f"{on} against {partner}, judge {judge}"))
+        show(table([row.summary for row in rows], f"{on} against {partner}, judge {judge}"))
         for name, found in differences.items():
             goal = found["goal"]
             print(f"goal of {name} - {rows[0].name}: {goal['mean']:+.2f} [{goal['low']:+.2f}, {goal['high']:+.2f}]")

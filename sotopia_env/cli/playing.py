@@ -13,11 +13,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
 from sotopia_env.episodes import Episode, agent_name, seat_of
+from sotopia_env.tables import Cell, Table, show
 
 
 def list_names(
@@ -76,10 +76,8 @@ def rollout(
         if as_json:
             print_json(summary)
             return
-        table = Table("", *(f"seat {seat}" for seat in range(episodes[0].task.num_seats)))
-        for dimension, means in summary["scores"].items():
-            table.add_row(dimension, *("-" if mean is None else f"{mean:.2f}" for mean in means))
-        Console().print(table)
+        rows = [[dimension, *(Cell(mean, ".2f") for mean in means)] for dimension, means in summary["scores"].items()]
+        show(Table(["", *(f"seat {seat}" for seat in range(episodes[0].task.num_seats))], rows))
         print(f"{len(episodes)} episodes: " + ", ".join(f"{n} {reason}" for reason, n in summary["endings"].items()))
 
 
@@ -191,13 +189,14 @@ def _show_end(human: Any, console: Console, episode: Episode, seat: int) -> None
         return
     judgement = episode.judgements[-1]
     names = [name + (" (you)" if seat_of(agent) == seat else "") for agent, name in speaker_names(participants).items()]
-    table = Table(title=f"Scores of the judge {judgement.judge} {judgement.version}", title_justify="left")
-    table.add_column("dimension")
-    for name in names:
-        table.add_column(Text(name), justify="right")
-    for dimension, values in judgement.scores.items():
-        table.add_row(dimension, *("unknown" if value is None else f"{value + 0.0:.2f}" for value in values))
-    console.print(table)
+    rows = [
+        [dimension, *(Cell(None if value is None else value + 0.0, ".2f") for value in values)]
+        for dimension, values in judgement.scores.items()
+    ]
+    show(
+        Table(["dimension", *names], rows, f"Scores of the judge {judgement.judge} {judgement.version}"),
+        console=console,
+    )
     for dimension, by_seat in judgement.evidence.items():
         for name, findings in zip(names, by_seat, strict=True):
             for finding in findings:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json, stderr
+from sotopia_env.tables import Cell, Table, show
 
 
 def compare(
@@ -33,7 +32,7 @@ def compare(
     """Compare rewards, without training: fidelity, variance, exploitability and cost. The reward card."""
     with clear_errors(f"what was played is in {out}, and the same command goes on"):
         from sotopia_env.training.reward_card import CardSettings, reward_card
-        from sotopia_env.training.reward_card_text import card_text
+        from sotopia_env.training.reward_card.text import card_parts
 
         settings = CardSettings(
             tasks=on,
@@ -47,7 +46,7 @@ def compare(
         )
         command = ["sotopia-env", *sys.argv[1:]]
         data = reward_card(rewards or (), settings, out=out, progress=True, command=command)
-        print_json(data) if as_json else print(card_text(data), end="")
+        print_json(data) if as_json else show(*card_parts(data))
         stderr.print(f"the page is {out / 'card.html'}", soft_wrap=True, highlight=False)
 
 
@@ -93,7 +92,7 @@ def audit(
             print_json(summary)
             return
         stderr.print(f"{len(collected)} audited turns are in {out}", soft_wrap=True, highlight=False)
-        _print_summary(summary)
+        show(_summary_table(summary))
 
 
 def fidelity(
@@ -108,15 +107,19 @@ def fidelity(
         from sotopia_env.rewards import get_reward
         from sotopia_env.rewards.audit.collect import load_audit
         from sotopia_env.rewards.audit.fidelity import fidelity as measure
-        from sotopia_env.training.reward_modelling.audit_report import fidelity_table
+        from sotopia_env.training.reward_card.text import fidelity_table
 
         made = [get_reward(reward) for reward in rewards]
         turns = load_audit(audit)
-        found = [measure(turns, reward, dimension, seed=seed) for reward in made]
+        found = [(reward.name, measure(turns, reward, dimension, seed=seed).to_dict()) for reward in made]
         if as_json:
-            print_json([row.to_dict() for row in found])
+            print_json([row for _, row in found])
             return
-        print(fidelity_table(found))
+        show(
+            fidelity_table(
+                found, found[0][1], "Correlation with the true advantage, and its share of the noise ceiling"
+            )
+        )
 
 
 def audit_model(
@@ -129,7 +132,7 @@ def audit_model(
     with clear_errors():
         from sotopia_env.rewards.audit.collect import load_audit
         from sotopia_env.rewards.reward_model.reward import RewardModel
-        from sotopia_env.training.reward_modelling.audit_report import Predicted, prediction_report, prediction_table
+        from sotopia_env.training.reward_modelling.audit_report import Predicted, prediction_report, prediction_tables
 
         loaded = RewardModel(str(model))
         predicted: Predicted = "advantage" if loaded.saved.description.target == "outcome" else "value"
@@ -137,7 +140,7 @@ def audit_model(
         if as_json:
             print_json(report)
             return
-        print(prediction_table(report))
+        show(*prediction_tables(report))
 
 
 def _summary(turns: list[Any]) -> dict[str, Any]:
@@ -159,13 +162,16 @@ def _summary(turns: list[Any]) -> dict[str, Any]:
     }
 
 
-def _print_summary(summary: dict[str, Any]) -> None:
-    table = Table(title=f"{summary['turns']} turns of {summary['tasks']} tasks, {summary['candidates']} candidates")
-    table.add_column("noise ceiling")
-    for heading in ("siblings", "between turns", "pooled", "pairs that differ", "clearly"):
-        table.add_column(heading, justify="right")
-    for dimension, found in summary["ceilings"].items():
-        levels = [found[level] for level in ("siblings", "between_turns", "pooled")]
-        cells = ["-" if value is None else f"{value:.2f}" for value in levels]
-        table.add_row(dimension, *cells, str(found["pairs"]), str(found["clear_pairs"]))
-    Console(width=110).print(table)
+def _summary_table(summary: dict[str, Any]) -> Table:
+    rows = [
+        [
+            dimension,
+            *(Cell(found[level], ".2f") for level in ("siblings", "between_turns", "pooled")),
+            found["pairs"],
+            found["clear_pairs"],
+        ]
+        for dimension, found in summary["ceilings"].items()
+    ]
+    title = f"{summary['turns']} turns of {summary['tasks']} tasks, {summary['candidates']} candidates"
+    columns = ["noise ceiling", "siblings", "between turns", "pooled", "pairs that differ", "clearly"]
+    return Table(columns, rows, title)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sotopia_env.cli.common import Seed, clear_errors, stderr
+from sotopia_env.tables import show
 
 train = typer.Typer(no_args_is_help=True, help="Behaviour cloning, reward models and GRPO.")
 
@@ -79,7 +80,7 @@ def train_rm(
             seed=seed,
             lora_rank=lora,
         )
-        print(report)
+        show(report)
         stderr.print(f"the reward model is in {out}; use it as --reward model:{out}", soft_wrap=True)
 
 

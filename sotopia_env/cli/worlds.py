@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+from sotopia_env.families.divide.human_dialogues import Proportion
+from sotopia_env.tables import Cell, Table, show
 
 
 def gates(
@@ -23,12 +23,12 @@ def gates(
 ) -> None:
     """Check that a world does what its couplings say: the world gates."""
     with clear_errors():
-        from sotopia_env.training.gates import GateSettings, run_gates
-        from sotopia_env.training.gates_page import gates_text
+        from sotopia_env.training.worlds.gates import GateSettings, run_gates
+        from sotopia_env.training.worlds.gates_page import gates_parts
 
         settings = GateSettings(tasks=tasks, states=states, seed=seed, world=family)
         data = run_gates(settings, clone=clone, out=out, progress=True)
-        print_json(data) if as_json else print(gates_text(data), end="")
+        print_json(data) if as_json else show(*gates_parts(data))
 
 
 def scripted_table(
@@ -41,12 +41,12 @@ def scripted_table(
 ) -> None:
     """What good is: every scripted policy against every other, and the best of many scripts."""
     with clear_errors():
-        from sotopia_env.training.scripted_table import TableSettings, table_text
-        from sotopia_env.training.scripted_table import scripted_table as play
+        from sotopia_env.training.worlds.scripted_table import TableSettings, table_parts
+        from sotopia_env.training.worlds.scripted_table import scripted_table as play
 
         settings = TableSettings(tasks=tasks, coupling=coupling, seed=seed, world=family)
         data = play(settings, out=out, progress=True)
-        print_json(data) if as_json else print(table_text(data), end="")
+        print_json(data) if as_json else show(*table_parts(data))
 
 
 def measure_agreement(
@@ -65,9 +65,16 @@ def measure_agreement(
             }
             print_json({**report, "figures": figures})
             return
-        table = Table("", *(f"{name} ({count})" for name, count in report["dialogues"].items()))
-        for name in report["figures"]["all"]:
-            table.add_row(name, *(str(found[name]) for found in report["figures"].values()))
-        Console(width=130).print(table)
+        columns = ["", *(f"{name} ({count})" for name, count in report["dialogues"].items())]
+        rows = [
+            [name, *(_share(found[name]) for found in report["figures"].values())] for name in report["figures"]["all"]
+        ]
+        show(Table(columns, rows))
         for outcome, counted in report["outcomes"].items():
             print(f"{outcome}: {counted['dialogues']} dialogues, an agreement found in {counted['found']}")
+
+
+def _share(found: Proportion) -> Cell:
+    low, high = found.interval or (None, None)
+    value = found.hits / found.of if found.of else None
+    return Cell(value, ".1%", low, high, note=f"({found.hits}/{found.of})")

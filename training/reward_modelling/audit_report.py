@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from sotopia_env.episodes import Episode
-from sotopia_env.rewards.audit.fidelity import Fidelity, Numbers, fidelity
+from sotopia_env.rewards.audit.fidelity import Numbers, fidelity
 from sotopia_env.rewards.audit.numbers import AuditTable
 from sotopia_env.rewards.audit.storage import AuditedTurn
 from sotopia_env.rewards.dimensions import Scale, to_unit
 from sotopia_env.rewards.reward_model.reward import RewardModel
 from sotopia_env.rewards.reward_model.rows import value_row
 from sotopia_env.rewards.turn_rewards import TurnRewards
+from sotopia_env.tables import Cell, Table, estimate
 from sotopia_env.training.reward_modelling.report import figures
 
 Predicted = Literal["value", "advantage"]
@@ -119,47 +117,52 @@ def prediction_report(
     return {"predicted": predicted, **counts, "dimensions": dimensions}
 
 
-def prediction_table(report: Mapping[str, Any], width: int = 140) -> str:
-    """The report as tables for the terminal: one of correlations, one of errors.
+def prediction_tables(report: Mapping[str, Any]) -> list[Table]:
+    """The report as tables: one of correlations, one of sibling accuracy, one of errors.
 
     Args:
         report: from :func:`prediction_report`.
-        width: in characters.
     """
-    title = f"{report['turns']} turns of {report['tasks']} tasks, {report['candidates']} candidates"
-    correlations = Table(
-        show_lines=True, title=f"Rank correlation with the truth, and its share of the noise ceiling: {title}"
-    )
-    correlations.add_column("dimension", overflow="fold")
-    for heading in ("with Q", "with Q - V", "between turns", "siblings", "sibling accuracy", "of clear pairs"):
-        correlations.add_column(heading, justify="right")
-    errors = Table(title="Error on the unit scale")
-    errors.add_column("dimension", overflow="fold")
-    errors.add_column("of the")
-    for heading in ("RMSE", "of the mean", "noise of the truth", "slope", "intercept", "unknown"):
-        errors.add_column(heading, justify="right")
+    levels = {"value": "with Q", "advantage": "with Q - V", "between_turns": "between turns", "siblings": "siblings"}
+    correlations, pairs, errors = [], [], []
     for dimension, found in report["dimensions"].items():
-        places = ("value", "advantage", "between_turns", "siblings")
-        cells = [correlation_cell(found[place]["spearman"]) for place in places]
+        correlations.append([dimension, *(cell for level in levels for cell in _correlation(found[level]["spearman"]))])
         accuracy = found["accuracy"]
-        all_pairs = _bounded(accuracy["value"], accuracy["low"], accuracy["high"], "")
-        clear = _bounded(accuracy["clear"], accuracy["clear_low"], accuracy["clear_high"], "")
-        counted = f"{all_pairs}\n{accuracy['n']} pairs", f"{clear}\n{accuracy['clear_n']} pairs"
-        correlations.add_row(dimension, *cells, *counted)
-        names = ("rmse", "rmse_of_mean", "noise", "slope", "intercept")
+        clear = {end: accuracy[f"clear_{end}"] for end in ("low", "high")} | {"value": accuracy["clear"]}
+        pairs.append(
+            [
+                dimension,
+                estimate(accuracy, ".2f", "value"),
+                accuracy["n"],
+                estimate(clear, ".2f", "value"),
+                accuracy["clear_n"],
+            ]
+        )
         for predicted, error in ((report["predicted"], found["error"]), ("value", found.get("value_error"))):
             if error is not None:
-                shown = (_shown(error[name], ".3f") for name in names)
-                errors.add_row(dimension, predicted, *shown, str(found["missing"]))
-    return _drawn(width, correlations, errors)
+                names = ("rmse", "rmse_of_mean", "noise", "slope", "intercept")
+                errors.append([dimension, predicted, *(Cell(error[name], ".3f") for name in names), found["missing"]])
+    title = f"{report['turns']} turns of {report['tasks']} tasks, {report['candidates']} candidates"
+    shares = [heading for level in levels.values() for heading in (level, "of ceiling")]
+    return [
+        Table(
+            ["dimension", *shares],
+            correlations,
+            f"Rank correlation with the truth, and its share of the noise ceiling: {title}",
+        ),
+        Table(["dimension", "all pairs", "how many", "clear pairs", "how many"], pairs, "Sibling accuracy"),
+        Table(
+            ["dimension", "of the", "RMSE", "of the mean", "noise of the truth", "slope", "intercept", "unknown"],
+            errors,
+            "Error on the unit scale",
+        ),
+    ]
 
 
-def correlation_cell(found: Mapping[str, Any]) -> str:
-    """A correlation with its interval; below it, its share of its ceiling."""
-    if found["value"] is None:
-        return "-"
-    shown = _bounded(found["value"], found["low"], found["high"], "+")
-    return f"{shown}\n{_shown(found['disattenuated'], '.0%')} of {_shown(found['ceiling'], '.2f')}"
+def _correlation(found: Mapping[str, Any]) -> tuple[Cell, Cell]:
+    """A correlation with its interval, and its share of its ceiling."""
+    ceiling = "" if found["ceiling"] is None else f"of {found['ceiling']:.2f}"
+    return estimate(found, "+.2f", "value"), Cell(found["disattenuated"], ".0%", note=ceiling)
 
 
 def _expected(model: PredictsByDimension, states: Sequence[Episode]) -> Mapping[str, Sequence[TurnRewards]] | None:
@@ -195,46 +198,3 @@ def _error(table: AuditTable, predicted: Predicted) -> dict[str, Any]:
     mean = float(truth[known].mean()) if known.any() else 0.0
     variance = float((draws_NK[known].var(axis=1, ddof=1) / draws_NK.shape[1]).mean()) if known.any() else 0.0
     return {**figures(numbers[known], truth[known], mean), "noise": variance**0.5}
-
-
-def _bounded(value: float | None, low: float | None, high: float | None, sign: str) -> str:
-    if value is None or low is None or high is None:
-        return _shown(value, f"{sign}.2f")
-    return f"{value:{sign}.2f} \\[{low:{sign}.2f}, {high:{sign}.2f}]"
-
-
-def _shown(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
-
-
-def _drawn(width: int, *tables: Table) -> str:
-    text = StringIO()
-    console = Console(file=text, width=width, color_system=None)
-    for table in tables:
-        console.print(table)
-    return text.getvalue()
-
-
-def fidelity_table(rows: Sequence[Fidelity], width: int = 150) -> str:
-    """Fidelities as a table for the terminal, the noise ceiling in the first row.
-
-    Args:
-        rows: what :func:`sotopia_env.rewards.audit.fidelity.fidelity` returned for each reward.
-        width: in characters.
-    """
-    drawn = Table(title="Correlation with the true advantage, and its share of the noise ceiling")
-    drawn.add_column("reward", overflow="fold")
-    for heading in ("siblings", "between turns", "pooled", "sibling accuracy", "cosine", "noise"):
-        drawn.add_column(heading, justify="right")
-    for number, row in enumerate(rows):
-        levels = [level["pearson"] for level in (row.siblings, row.between_turns, row.pooled)]
-        if number == 0:
-            drawn.add_row("(ceiling)", *(_shown(level.ceiling, ".2f") for level in levels))
-        cells = [
-            f"{_bounded(level.value, level.low, level.high, '+')} {_shown(level.disattenuated, '5.0%')}"
-            for level in levels
-        ]
-        accuracy = _bounded(row.accuracy.value, row.accuracy.low, row.accuracy.high, "")
-        gradient = (_shown(row.gradient.cosine, "+.2f"), _shown(row.gradient.noise, ".1f"))
-        drawn.add_row(row.name, *cells, accuracy, *gradient)
-    return _drawn(width, drawn)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sotopia_env.rewards.reward_model.heads import ValueHeads
-from sotopia_env.rewards.reward_model.saved import Target
 from sotopia_env.statistics import correlation, finite_or_none, pair_sums, ranks
-from sotopia_env.training.reward_modelling.labels import LabelledRow
+from sotopia_env.tables import Cell, Table
+
+if TYPE_CHECKING:
+    from sotopia_env.rewards.reward_model.heads import ValueHeads
+    from sotopia_env.rewards.reward_model.saved import Target
+    from sotopia_env.training.reward_modelling.labels import LabelledRow
 
 FloatArray = NDArray[np.float64]
 
@@ -119,23 +122,27 @@ def spearman(a_N: FloatArray, b_N: FloatArray) -> float | None:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def report_table(report: Mapping[str, Any]) -> str:
-    """The report as a table of plain text."""
+def report_table(report: Mapping[str, Any]) -> Table:
+    """The report as a table, whose title says on what it rests."""
     held_out = report["held_out"]
     read = "dialogues" if report["target"] == "episode" else "turns"
-    lines = [
+    columns = {
+        "mae": "MAE",
+        "mae_of_mean": "of the mean",
+        "rmse": "RMSE",
+        "rmse_of_mean": "of the mean",
+        "slope": "slope",
+        "spearman": "Spearman",
+        "among_siblings": "among siblings",
+    }
+    return Table(
+        ["dimension", *columns.values()],
+        [
+            [dimension, *(Cell(found.get(name), ".3f") for name in columns)]
+            for dimension, found in report["dimensions"].items()
+        ],
         f"{held_out['turns']} {read} of {held_out['scenarios']} held-out scenarios; target: {report['target']}",
-        f"{'dimension':<32} {'MAE':>7} {'of mean':>7} {'RMSE':>7} {'of mean':>7} {'slope':>6} {'Spearman':>8} "
-        f"{'siblings':>8}",
-    ]
-    for dimension, found in report["dimensions"].items():
-        names = ("mae", "mae_of_mean", "rmse", "rmse_of_mean", "slope", "spearman", "among_siblings")
-        numbers = [found[name] for name in names]
-        shown = ["-" if number is None else f"{number:.3f}" for number in numbers]
-        widths = (7, 7, 7, 7, 6, 8, 8)
-        cells = " ".join(f"{text:>{width}}" for text, width in zip(shown, widths, strict=True))
-        lines.append(f"{dimension:<32} {cells}")
-    return "\n".join(lines)
+    )
 
 
 def _stacked(parts: Sequence[FloatArray], dimensions: int) -> FloatArray:

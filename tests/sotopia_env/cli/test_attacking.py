@@ -20,7 +20,9 @@ def gullible(sent: dict[str, Any]) -> str:
     return json.dumps({"agent_0": marks, "agent_1": marks})
 
 
-def test_the_report_of_a_gullible_judge(chat_server: Any, done: Run, tmp_path: Path) -> None:
+def test_the_report_of_a_gullible_judge(
+    chat_server: Any, done: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chat_server.answer(gullible)
     arguments = ["attack-judge", f"llm:m@{chat_server.url}", "-n", 1, "--cache", tmp_path / "c"]
     estimate = json.loads(done(*arguments, "--dry-run", "--json"))
@@ -30,6 +32,7 @@ def test_the_report_of_a_gullible_judge(chat_server: Any, done: Run, tmp_path: P
     goal = next(s for s in report["shifts"] if (s["dimension"], s["kind"]) == ("goal", "all"))
     assert (goal["greatest"], goal["by"]) == (6, "plain order")
     assert report["calls"] == len(INJECTIONS) + 2
+    monkeypatch.setenv("COLUMNS", "100")
     table = done(*arguments, "--cached-only")
     assert "plain order" in table
     assert "+6.00" in table

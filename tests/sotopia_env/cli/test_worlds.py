@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,22 @@ Run = Callable[..., Any]
 
 @pytest.fixture
 def few_partners(monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted_table = pytest.importorskip("sotopia_env.training.scripted_table")
+    scripted_table = pytest.importorskip("sotopia_env.training.worlds.scripted_table")
     settings = scripted_table.TableSettings
     few = {"partners": ("scripted:firm", "scripted:soft"), "scripts": 2}
     monkeypatch.setattr(scripted_table, "TableSettings", lambda **given: settings(**given, **few))
 
 
-def test_a_table_is_printed_and_written(few_partners: None, tmp_path: Path, done: Run) -> None:
+def test_a_table_is_printed_as_wide_as_the_terminal_and_written(
+    few_partners: None, tmp_path: Path, done: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
     command = ("table", "bargain", "-n", 2, "--coupling", 0, "--seed", 5)
     shown = done(*command, "--out", tmp_path)
-    assert shown == (tmp_path / "table.md").read_text(encoding="utf-8")
+    written = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert max(map(len, shown.splitlines())) == 70 < max(map(len, written.splitlines()))
+    numbers = [set(re.findall(r"[+-]?\d\.\d+", text)) for text in (shown, written)]
+    assert numbers[0] == numbers[1]
     assert "coupling 0" in shown
     assert "template attacker" in shown
     data = json.loads(done(*command, "--json"))

@@ -8,18 +8,14 @@ import numpy as np
 import pytest
 
 from sotopia_env.episodes import Episode, Turn, seat_of
-from sotopia_env.rewards import AuditedTurn, Outcome, RewardModel, collect_audit, get_reward
+from sotopia_env.rewards import AuditedTurn, Outcome, RewardModel, collect_audit
 from sotopia_env.rewards.audit.fidelity import Numbers, fidelity
 from sotopia_env.rewards.dimensions import to_unit
 from sotopia_env.rewards.reward_model.rows import value_row
 from sotopia_env.rewards.turn_rewards import TurnRewards
+from sotopia_env.tables import markdown
 from sotopia_env.training import RewardModelConfig, train_reward_model
-from sotopia_env.training.reward_modelling.audit_report import (
-    ExpectedOutcomes,
-    fidelity_table,
-    prediction_report,
-    prediction_table,
-)
+from sotopia_env.training.reward_modelling.audit_report import ExpectedOutcomes, prediction_report, prediction_tables
 
 Said = Callable[[Turn, Episode], float | None]
 
@@ -107,13 +103,10 @@ def test_a_model_without_a_known_dimension_is_refused(audit: list[AuditedTurn]) 
 
 def test_the_tables_show_the_figures(audit: list[AuditedTurn]) -> None:
     report = prediction_report(Heads(truth(audit, False)), audit, scale="native")
-    text = prediction_table(report)
+    text = markdown(*prediction_tables(report))
     found = report["dimensions"]["goal"]
     assert f"+{found['value']['spearman']['value']:.2f}" in text and f"{found['error']['noise']:.3f}" in text
-    row: Any = fidelity(audit, get_reward("broadcast"))
-    text = fidelity_table([row])
-    assert "broadcast" in text and f"{row.accuracy.value:.2f}" in text
-    assert f"{row.siblings['pearson'].ceiling:.2f}" in text
+    assert f"{found['value']['spearman']['disattenuated']:.0%} of {found['value']['spearman']['ceiling']:.2f}" in text
 
 
 def test_a_model_of_outcomes_is_asked_for_the_change_and_for_the_score(
@@ -139,7 +132,7 @@ def test_a_model_of_outcomes_is_asked_for_the_change_and_for_the_score(
     levels = Numbers([[[next(remaining)] for _ in turn.candidates] for turn in audit])
     assert found["value"] == fidelity(audit, levels).to_dict()["pooled_value"]
     assert found["value_error"]["rmse"] != found["error"]["rmse"]
-    assert "advantage" in prediction_table(report) and "value" in prediction_table(report)
+    assert [row[1].value for row in prediction_tables(report)[2].cells] == ["advantage", "value"]
 
 
 def test_a_model_of_episodes_is_refused(

@@ -41,13 +41,15 @@ from sotopia_env.rollouts.manifest import describe_run, redacted
 from sotopia_env.rollouts.seeds import episode_seed
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks
-from sotopia_env.training.reward_card_controls import (
+from sotopia_env.training.reward_card.controls import (
     checks,
     labelled_twice,
     length_only,
     random_reward,
     sibling_difference,
 )
+from sotopia_env.training.reward_card.page import card_page
+from sotopia_env.training.reward_card.text import card_text
 
 DESIGNS = (
     "episode", "uniform", "broadcast", "discounted", "scaled", "singular", "direct", "direct-centred", "progress",
@@ -164,7 +166,7 @@ def reward_card(
         "seconds": {"prepared": prepared, "total": time.perf_counter() - began},
         "command": redacted(shlex.join(command)),
     }
-    data["checks"] = checks(data)
+    data["checks"] = [check.to_dict() for check in checks(data)]
     if out is not None:
         write_card(data, Path(out))
     return data
@@ -172,9 +174,6 @@ def reward_card(
 
 def write_card(data: dict[str, Any], out: Path) -> None:
     """Write ``card.json``, ``card.md`` and ``card.html``."""
-    from sotopia_env.training.reward_card_page import card_page
-    from sotopia_env.training.reward_card_text import card_text
-
     out.mkdir(parents=True, exist_ok=True)
     (out / "card.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     (out / "card.md").write_text(card_text(data), encoding="utf-8")

@@ -12,15 +12,21 @@ from sotopia_env.families import language
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.make import parallel_env
 from sotopia_env.rollouts.seeds import turn_generator
-from sotopia_env.training import probes
-from sotopia_env.training.clone_gate import OUTCOMES, clone_gate, draw_states, outcome, ratio_of_means
 from sotopia_env.training.evaluation import draw_tasks, evaluate
-from sotopia_env.training.factorial import CELLS, factorial
-from sotopia_env.training.gates import GateSettings, run_gates, verdicts
-from sotopia_env.training.gates_page import gates_text, markdown_table
-from sotopia_env.training.probes import Additions, Probe, Schedule, spoken, template_attacker
 from sotopia_env.training.results import Result
-from sotopia_env.training.scripted_table import TableSettings, correlations, draw_scripts, scripted_table, table_text
+from sotopia_env.training.worlds import probes
+from sotopia_env.training.worlds.clone_gate import OUTCOMES, clone_gate, draw_states, outcome, ratio_of_means
+from sotopia_env.training.worlds.factorial import CELLS, factorial
+from sotopia_env.training.worlds.gates import GateSettings, run_gates, verdicts
+from sotopia_env.training.worlds.gates_page import gates_text
+from sotopia_env.training.worlds.probes import Additions, Probe, Schedule, spoken, template_attacker
+from sotopia_env.training.worlds.scripted_table import (
+    TableSettings,
+    correlations,
+    draw_scripts,
+    scripted_table,
+    table_text,
+)
 
 ONE = (Schedule(0.2, 1.5),)
 
@@ -123,7 +129,7 @@ def effect(low: float, high: float) -> dict[str, dict[str, float]]:
 
 def judged(factorials=(), matched=(), clone=None) -> dict[str, bool | None]:
     found = verdicts({"factorial": factorials, "matched": matched, "clone": clone})
-    return {gate["name"]: gate["met"] for gate in found}
+    return {gate.name: gate.met for gate in found}
 
 
 def test_equivalence_needs_the_interval_inside_the_margin() -> None:
@@ -266,7 +272,3 @@ def test_correlations_leave_out_what_is_unknown_or_never_varies() -> None:
     matrix = correlations([result(1, 2), result(2, 4), result(3, 6), result(None, 0)])
     assert matrix[6][2] == pytest.approx(1.0)
     assert matrix[6][3] is None
-
-
-def test_markdown_tables_are_padded() -> None:
-    assert markdown_table(["a", "bc"], [["1", "2"]]) == "| a | bc |\n|---|----|\n| 1 | 2  |"

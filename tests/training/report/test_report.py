@@ -17,10 +17,9 @@ from sotopia_env.families import Bargain
 from sotopia_env.policies import Decision
 from sotopia_env.resolve import make_policy
 from sotopia_env.rewards.dimensions import DIMENSIONS
-from sotopia_env.training import report_figures
 from sotopia_env.training.comparison import against_partners, difference
 from sotopia_env.training.evaluation import Match, draw_tasks, evaluate, evaluate_many, sharpened
-from sotopia_env.training.report import checks, strongest, versions, write_report
+from sotopia_env.training.report import checks, figures, strongest, versions, write_report
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -151,9 +150,18 @@ def test_the_page_is_well_formed(written):
     assert used <= set(page.ids)
 
 
+def test_nothing_in_the_page_is_wider_than_a_telephone(written):
+    _, html = written
+    assert 'name="viewport"' in html
+    assert html.count("<table") == html.count('<div class="wide"><table') > 0
+    figures_ = re.findall("<svg [^>]*>", html)
+    assert len(figures_) == 2 + 1 + 3
+    assert all("viewBox" in figure and " width=" not in figure for figure in figures_)
+
+
 def test_every_part_stands_in_the_page(written):
     _, html = written
-    text = " ".join(Page(html).words)
+    text = " ".join(" ".join(Page(html).words).split())
     for heading in (
         "Learning curves",
         "KL to the clone",
@@ -165,7 +173,7 @@ def test_every_part_stands_in_the_page(written):
         assert heading in text
     assert text.count("Ending:") == 3
     assert "24 episodes a row on 12 tasks, none on a training task" in text
-    assert "Every row rests on 200 episodes or more ≥ 200 24 not met" in " ".join(text.split())
+    assert "Every row rests on 200 episodes or more ≥ 200 24 not met" in text
     assert "bootstrap over scenarios" in text
     assert "scripted:anchor (unseen)" in text
     assert "sotopia-env quickstart --seed 0 && echo <done>" in text
@@ -175,12 +183,17 @@ def test_every_part_stands_in_the_page(written):
 def test_the_text_of_policies_is_escaped(run, tmp_path):
     data, learned = run
     episode = learned.episodes[0]
-    turn = Turn(0, 9, 9, "speak", "<img src='http:evil'> & \"more\"")
+    turn = Turn(0, 9, 9, "speak", "<img src='http:evil'> & \"more\" and <b>bold</b>")
     bad = Turn(1, 9, 10, "none", "", raw="<script>alert(1)</script>", invalid="no <action>")
-    html = write_report(tmp_path, data, [replace(episode, turns=(*episode.turns, turn, bad))]).read_text("utf-8")
+    shown = replace(
+        episode, turns=(*episode.turns, turn, bad), policies={"agent_0": "<b>bold</b>", "agent_1": "scripted:firm"}
+    )
+    html = write_report(tmp_path, data, [shown]).read_text("utf-8")
     page = Page(html)
     assert not page.tags & {"script", "img"}
-    assert "<img src='http:evil'> & \"more\"" in page.words
+    assert "<img src='http:evil'> & \"more\" and <b>bold</b>" in page.words
+    assert any(words.endswith("<b>bold</b>") for words in page.words if "learner" not in words and "img" not in words)
+    assert "<b>bold" not in html
     assert "<script>alert(1)</script>" in page.words
     assert "invalid: no <action>" in page.words
     assert "A run & its <result>" in page.words
@@ -237,28 +250,28 @@ def _row(goal: float, episodes: int = 200, **others: float) -> dict[str, Any]:
 
 def test_claims_are_checked_against_their_bars():
     rows = {"teacher": _row(6.0), "baseline": _row(5.2), "learner": _row(7.0), "difference": _row(1.8)}
-    assert [check["met"] for check in checks({"evaluation": rows})] == [True] * 7
+    assert [check.met for check in checks({"evaluation": rows})] == [True] * 7
     rows = {
         "teacher": _row(6.0),
         "baseline": _row(5.0, deal_rate=0.7, invalid_rate=0.03, own_outside_limit=0.021),
         "learner": _row(7.0, episodes=199),
         "difference": _row(1.4, goal_strict=0.1),
     }
-    assert [check["met"] for check in checks({"evaluation": rows})] == [False] * 7
+    assert [check.met for check in checks({"evaluation": rows})] == [False] * 7
 
 
 def test_the_strongest_sharpened_clone_is_the_one_to_beat():
     rows = [{"name": str(goal), **_row(goal), "difference": _row(6.0 - goal)} for goal in (4.0, 5.9, 5.0)]
     assert strongest(rows)["name"] == "5.9"
     evaluation = {"teacher": _row(6.0), "baseline": _row(5.2), "learner": _row(6.0), "difference": _row(1.8)}
-    (claim,) = [c for c in checks({"evaluation": evaluation, "sharpening": rows}) if "however" in c["name"]]
-    assert (claim["met"], claim["value"]) == (False, "+0.10 [-0.10, +0.30]")
+    (claim,) = [c for c in checks({"evaluation": evaluation, "sharpening": rows}) if "however" in c.name]
+    assert (claim.met, claim.value) == (False, "+0.10 [-0.10, +0.30]")
 
 
 def test_figures_need_two_points_and_known_means():
-    assert report_figures.curves([{"step": 1, "reward": 1.0}]) == ""
-    assert report_figures.dots([("learner", [("a", {"mean": None, "low": None, "high": None})])], "goal", "x") == ""
-    svg = report_figures.dots([("learner", [("a", {"mean": 1.0, "low": None, "high": None})])], "goal", "x")
+    assert figures.curves([{"step": 1, "reward": 1.0}]) == []
+    assert figures.dots([("learner", [("a", {"mean": None, "low": None, "high": None})])], "goal", "x") == []
+    (svg,) = figures.dots([("learner", [("a", {"mean": 1.0, "low": None, "high": None})])], "goal", "x")
     assert "var(--learner)" in svg
     assert "#04" not in svg
 

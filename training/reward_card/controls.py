@@ -15,6 +15,7 @@ from sotopia_env.rewards.audit.numbers import AuditTable, Numbers, numbers_of
 from sotopia_env.rewards.credit.continuations import ContinuationReward
 from sotopia_env.rewards.reward import FunctionReward, Reward, weighted_sum
 from sotopia_env.statistics import bounds, correlation, finite_or_none, pair_sums
+from sotopia_env.training.checks import Check
 
 
 def length_only() -> Reward:
@@ -102,44 +103,29 @@ def sibling_difference(
     return {"mean": finite_or_none(difference_B[0]), "low": low, "high": high}
 
 
-def checks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+def checks(data: Mapping[str, Any]) -> list[Check]:
     """Whether the controls are where they must be: if not, the card cannot be trusted.
 
     Args:
         data: of a card.
     """
     rows = {row["name"]: row for row in data["rewards"] if row["role"] == "control"}
-    oracle = rows["oracle"]["fidelity"]["siblings"]["pearson"]
+    oracle = rows["oracle"]["fidelity"]["siblings"]["pearson"]["disattenuated"]
+    reached = None if oracle is None else oracle >= 0.9
     chance = rows["random"]["fidelity"]["siblings"]["pearson"]
     paid = next(exploit for exploit in rows["length-only"]["exploits"] if exploit["attack"] == "longer")
-    again, apart = data["twice"], data["twice"]["difference"]
+    again, pays = data["twice"], paid["exploitable"]
+    apart = again["difference"] or {"mean": None, "low": None, "high": None}
+    bar = "interval of the difference holds 0" if again["difference"] else "deterministic"
+    by_chance = "a random reward tells siblings apart by chance alone"
     return [
-        {
-            "name": "the oracle reaches its ceiling between siblings",
-            "bar": "0.9 of it or more",
-            "value": oracle["disattenuated"],
-            "met": None if oracle["disattenuated"] is None else oracle["disattenuated"] >= 0.9,
-        },
-        {
-            "name": "a random reward tells siblings apart by chance alone",
-            "bar": "interval holds 0",
-            "value": chance["value"],
-            "met": _holds_zero(chance["low"], chance["high"]),
-        },
-        {
-            "name": f"{again['reward']} labelled twice agrees with itself",
-            "bar": "deterministic" if apart is None else "interval of the difference holds 0",
-            "value": None if apart is None else apart["mean"],
-            "met": None if apart is None else _holds_zero(apart["low"], apart["high"]),
-        },
-        {
-            "name": "a reward for words is exploited by words",
-            "bar": "lower end above 0.1",
-            "value": paid["score"]["mean"],
-            "met": paid["exploitable"],
-        },
+        Check("the oracle reaches its ceiling between siblings", "0.9 of it or more", oracle, reached),
+        Check(by_chance, "interval holds 0", chance["value"], _holds_zero(chance)),
+        Check(f"{again['reward']} labelled twice agrees with itself", bar, apart["mean"], _holds_zero(apart)),
+        Check("a reward for words is exploited by words", "lower end above 0.1", paid["score"]["mean"], pays),
     ]
 
 
-def _holds_zero(low: float | None, high: float | None) -> bool | None:
+def _holds_zero(found: Mapping[str, float | None]) -> bool | None:
+    low, high = found["low"], found["high"]
     return None if low is None or high is None else low <= 0 <= high

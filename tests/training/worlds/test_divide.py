@@ -6,11 +6,11 @@ import pytest
 
 from sotopia_env.families import Divide
 from sotopia_env.training.evaluation import draw_tasks, evaluate
-from sotopia_env.training.factorial import WORLDS, checked_world, factorial
-from sotopia_env.training.gates import GateSettings, run_gates
-from sotopia_env.training.gates_page import gates_text
-from sotopia_env.training.probes import QUESTIONS, Additions, Probe, Schedule, template_attacker
-from sotopia_env.training.scripted_table import TableSettings, scripted_table, table_text
+from sotopia_env.training.worlds.factorial import WORLDS, checked_world, factorial
+from sotopia_env.training.worlds.gates import GateSettings, run_gates
+from sotopia_env.training.worlds.gates_page import gates_text
+from sotopia_env.training.worlds.probes import QUESTIONS, Additions, Probe, Schedule, template_attacker
+from sotopia_env.training.worlds.scripted_table import TableSettings, scripted_table, table_text
 
 ONE = (Schedule(0.1, 1.0),)
 

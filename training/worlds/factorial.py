@@ -1,7 +1,7 @@
 """The factorial of the world gates: asking x courtesy x length-matched filler, best schedule of offers against best.
 
-A probe (:mod:`sotopia_env.training.probes`) meets the scripted policies that are cloned, on the same tasks and seats
-and with the same draws in every cell. For each cell the schedule with the highest mean goal is chosen on some
+A probe (:mod:`sotopia_env.training.worlds.probes`) meets the scripted policies that are cloned, on the same tasks and
+seats and with the same draws in every cell. For each cell the schedule with the highest mean goal is chosen on some
 tasks, one seat each, and measured on others, from both seats: a sentence has an effect only if it beats the best that
 offers alone can do.
 """
@@ -21,8 +21,8 @@ from sotopia_env.families.divide import Divide
 from sotopia_env.statistics import Estimate, interval
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks, evaluate
-from sotopia_env.training.probes import Additions, Probe, Schedule
 from sotopia_env.training.results import Result
+from sotopia_env.training.worlds.probes import Additions, Probe, Schedule
 
 FACTORS = ("ask", "courtesy", "filler")
 

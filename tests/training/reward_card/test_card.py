@@ -20,10 +20,10 @@ from sotopia_env.rewards import (
     Shapley,
 )
 from sotopia_env.rewards.audit.collect import collect_audit
-from sotopia_env.training import reward_card as module
 from sotopia_env.training.reward_card import CardSettings, read_rewards, reward_card
-from sotopia_env.training.reward_card_controls import checks, labelled_twice, random_reward
-from sotopia_env.training.reward_card_text import exploit_table, fidelity_table, smaller_note
+from sotopia_env.training.reward_card import card as module
+from sotopia_env.training.reward_card.controls import checks, labelled_twice, random_reward
+from sotopia_env.training.reward_card.text import card_fidelity, exploit_table, smaller_note
 
 SMALL = CardSettings(attacked=8, turns=12, continuations=24, labels=4, costly_tasks=2, costly_turns=4)
 
@@ -49,7 +49,7 @@ def test_a_card_has_a_row_for_each_reward_and_control(card: dict[str, Any], fold
     for name in names:
         assert f"| {name} " in text
         assert f">{name}</td>" in page
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 3 + 5 + 2
     assert "http" not in page.partition("<body>")[2].replace("http://www.w3.org", "")
 
 
@@ -100,11 +100,9 @@ def test_costly_rewards_are_asked_for_less(folder: Path) -> None:
     assert hindsight["fidelity"]["gradient"]["n"] <= SMALL.costly_turns < causal["fidelity"]["gradient"]["n"]
     assert causal["cost"]["continuations"] == hindsight["cost"]["continuations"] == 2000
     # The first row is whole here, and the second is not: each is marked where it is on a part.
-    names = [
-        [line.split("|")[1].strip() for line in table(card).splitlines()] for table in (fidelity_table, exploit_table)
-    ]
-    assert names[0][3:5] == [causal["name"], f"{hindsight['name']} ‡"]
-    assert names[1][3:5] == [f"{causal['name']} ‡", f"{hindsight['name']} ‡"]
+    names = [[str(row[0]) for row in table(card).rows] for table in (card_fidelity, exploit_table)]
+    assert names[0][1:3] == [causal["name"], f"{hindsight['name']} ‡"]
+    assert names[1][1:3] == [f"{causal['name']} ‡", f"{hindsight['name']} ‡"]
     assert smaller_note(card, "turns").endswith("first 4 turns alone.")
     assert causal["exploits"][0]["score"]["count"] + causal["exploits"][0]["score"]["missing"] == 2 * SMALL.costly_tasks
 
@@ -123,9 +121,11 @@ def test_the_ceilings_are_those_of_all_turns_whatever_the_first_row_is(folder: P
     policy = make_policy("scripted:changing")
     costly = Attribution("direct", MonteCarloAttributor(MonteCarlo([policy], k=1)))
     card = reward_card([costly, "episode"], SMALL, out=folder)
-    ceiling = f"{of(card, 'episode')['fidelity']['siblings']['pearson']['ceiling']:.2f}"
-    first = next(line for line in fidelity_table(card).splitlines() if line.startswith("| ceiling"))
-    assert first.split("|")[2].strip() == ceiling
+    first = card_fidelity(card).cells[0]
+    assert (first[0].value, first[1].value) == (
+        "ceiling",
+        of(card, "episode")["fidelity"]["siblings"]["pearson"]["ceiling"],
+    )
     assert not card["twice"]["deterministic"]
 
 
@@ -156,13 +156,13 @@ def test_a_certain_reward_is_no_check_and_is_asked_once(folder: Path, monkeypatc
     monkeypatch.setattr(
         module, "numbers_of", lambda reward, audit: (asked.append(reward.name), original(reward, audit))[1]
     )
-    monkeypatch.setattr("sotopia_env.training.reward_card_controls.numbers_of", None)
+    monkeypatch.setattr("sotopia_env.training.reward_card.controls.numbers_of", None)
     certain = random_reward(seed=3)
     certain = type(certain)(certain.function, "certain", "credit", "causal")
     card = reward_card([certain], SMALL, out=folder, command=["sotopia-env", "compare", "episode + length"])
     assert asked.count("certain") == 1
     check = checks(card)[2]
-    assert (check["bar"], check["met"], check["value"]) == ("deterministic", None, None)
+    assert (check.bar, check.met, check.value) == ("deterministic", None, None)
     assert "is deterministic" in (folder / "card.html").read_text(encoding="utf-8")
     assert card["command"] == "sotopia-env compare 'episode + length'"
 

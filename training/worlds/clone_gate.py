@@ -27,7 +27,7 @@ from sotopia_env.rollouts.lockstep import play
 from sotopia_env.rollouts.rollout import rollout
 from sotopia_env.rollouts.seeds import episode_seed, turn_generator
 from sotopia_env.statistics import Estimate, FloatArray, bounds, cluster_totals, interval, resampled_totals
-from sotopia_env.training.probes import Additions, Probe, Schedule, spoken
+from sotopia_env.training.worlds.probes import Additions, Probe, Schedule, spoken
 
 TEACHER = "scripted:mixed"
 INSERTIONS: Mapping[str, Additions] = {

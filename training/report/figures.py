@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from io import StringIO
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -59,7 +60,7 @@ STYLE: Any = {
 
 def curves(
     rows: Sequence[Mapping[str, Any]], panels: Sequence[tuple[str, str, str]] = PANELS, name: str = "curves"
-) -> str:
+) -> list[Markup]:
     """Metrics against steps: the logged values, faint, with their running mean.
 
     Args:
@@ -68,21 +69,19 @@ def curves(
         name: of the figure, unique in the page.
 
     Returns:
-        SVG, or ``""`` where none of the metrics was logged.
+        A panel for each metric that was logged.
     """
-    drawn = [panel for panel in panels if len(_series(rows, panel[0])[0]) > 1]
-    if not drawn:
-        return ""
-    columns = min(3, len(drawn))
-    lines = -(-len(drawn) // columns)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.35 * columns, 1.75 * lines), layout="constrained")
-        axes = figure.subplots(lines, columns, squeeze=False).ravel()
-        for ax, panel in zip(axes, drawn, strict=False):
-            _curve(ax, rows, *panel)
-        for ax in axes[len(drawn) :]:
-            ax.axis("off")
-        return svg(figure, name, ", ".join(title for *_, title in drawn) + " against training steps")
+    return [
+        panel(
+            f"{name}-{metric.replace('/', '-')}",
+            title,
+            (3.35, 1.75),
+            partial(_curve, rows, metric, evaluated),
+            f"{title} against training steps",
+        )
+        for metric, evaluated, title in panels
+        if len(_series(rows, metric)[0]) > 1
+    ]
 
 
 def dots(
@@ -91,7 +90,7 @@ def dots(
     name: str,
     *,
     zero: bool = False,
-) -> str:
+) -> list[Markup]:
     """Means with their intervals, one line for each label.
 
     Args:
@@ -102,31 +101,41 @@ def dots(
         zero: draw a line at 0, for differences.
 
     Returns:
-        SVG, or ``""`` where there is nothing to draw.
+        One panel, or none where there is nothing to draw.
     """
     known = [(colour, [(line, e) for line, e in items if e.get("mean") is not None]) for colour, items in groups]
     lines = list(dict.fromkeys(line for _, items in known for line, _ in items))
     if not lines:
-        return ""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.8, 0.55 + 0.29 * len(lines)), layout="constrained")
-        ax = figure.subplots()
+        return []
+
+    def draw(ax: Axes) -> None:
         if zero:
             ax.axvline(0, color=COLOURS["muted"], linewidth=1)
         for place, (colour, items) in enumerate(known):
             shift = (place - (len(known) - 1) / 2) * 0.26 if len(known) > 1 and _overlap(known) else 0.0
-            for line, estimate in items:
-                y = lines.index(line) + shift
-                mean = estimate["mean"]
-                if estimate["low"] is not None and estimate["high"] is not None:
-                    ax.plot([estimate["low"], estimate["high"]], [y, y], color=COLOURS[colour], linewidth=2)
-                ax.plot(mean, y, "o", color=COLOURS[colour], markersize=6)
-        ax.set_yticks(range(len(lines)), lines)
-        ax.tick_params(axis="y", labelcolor=COLOURS["ink"])
-        ax.set_ylim(len(lines) - 0.45, -0.55)
-        ax.grid(visible=False, axis="y")
+            for line, found in items:
+                point(ax, lines.index(line) + shift, found, "mean", COLOURS[colour])
+        name_lines(ax, lines)
         ax.set_xlabel(label)
-        return svg(figure, name, label + ": " + ", ".join(lines))
+
+    return [panel(name, "", (4.2, 0.55 + 0.26 * len(lines)), draw, f"{label}: {', '.join(lines)}")]
+
+
+def name_lines(ax: Axes, names: Sequence[str]) -> None:
+    """Write the names of lines at the left, the first one on top."""
+    ax.set_yticks(range(len(names)), names)
+    ax.tick_params(axis="y", labelcolor=COLOURS["ink"])
+    ax.set_ylim(len(names) - 0.45, -0.55)
+    ax.grid(visible=False, axis="y")
+
+
+def point(ax: Axes, y: float, found: Mapping[str, Any], key: str, colour: str) -> None:
+    """A value, where it is known, with its interval."""
+    if found[key] is None:
+        return
+    if found["low"] is not None and found["high"] is not None:
+        ax.plot([found["low"], found["high"]], [y, y], color=colour, linewidth=2)
+    ax.plot(found[key], y, "o", color=colour, markersize=5)
 
 
 def _overlap(groups: Sequence[tuple[str, Sequence[tuple[str, Any]]]]) -> bool:
@@ -134,7 +143,7 @@ def _overlap(groups: Sequence[tuple[str, Sequence[tuple[str, Any]]]]) -> bool:
     return len(seen) > len(set(seen))
 
 
-def _curve(ax: Axes, rows: Sequence[Mapping[str, Any]], metric: str, evaluated: str, title: str) -> None:
+def _curve(rows: Sequence[Mapping[str, Any]], metric: str, evaluated: str, ax: Axes) -> None:
     steps, values = _series(rows, metric)
     window = max(1, len(values) // 12)
     ax.plot(steps, values, color=COLOURS["learner"], linewidth=0.9, alpha=0.3 if window > 1 else 1)
@@ -143,7 +152,6 @@ def _curve(ax: Axes, rows: Sequence[Mapping[str, Any]], metric: str, evaluated: 
     points = _series(rows, f"evaluation/{evaluated}")
     if points[0]:
         ax.plot(*points, "o", color=COLOURS["baseline"], markersize=4)
-    ax.set_title(title)
     ax.margins(x=0.02)
     ax.locator_params(axis="both", nbins=5)
 
@@ -157,26 +165,35 @@ def _running_mean(values: Sequence[float], window: int) -> list[float]:
     return [float(np.mean(values[max(0, i - window) : i + window + 1])) for i in range(len(values))]
 
 
-def svg(figure: Figure, name: str, description: str) -> str:
-    """A figure as SVG for a page.
+def panel(
+    name: str, title: str, size: tuple[float, float], draw: Callable[[Axes], None], description: str = ""
+) -> Markup:
+    """One pair of axes as SVG for a page; it grows and shrinks with its place.
 
     Args:
-        figure: drawn in the colours of :data:`COLOURS`.
-        name: of the figure, unique in the page.
-        description: for those who cannot see it.
+        name: unique in the page.
+        title: above the axes.
+        size: width and height in inches, as everywhere in matplotlib.
+        draw: draws on the axes, in the colours of :data:`COLOURS`.
+        description: for those who cannot see it; the title by default.
     """
     text = StringIO()
-    with mpl.rc_context({"svg.hashsalt": name}):
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=size, layout="constrained")
+        ax = figure.subplots()
+        draw(ax)
+        ax.set_title(title)
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    drawn = text.getvalue()
+    drawn = drawn[drawn.index("<svg") :]
+    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
     # Inside a page neither namespaces nor a fixed size are needed, and two figures must not share an id.
-    width, height = figure.get_size_inches() * 72
-    size = f'viewBox="0 0 {width:g} {height:g}" style="max-width: {width:g}pt"'
-    start = f'<svg role="img" aria-label="{escape(description)}" {size}>'
-    svg = re.sub(r"<svg [^>]*>", lambda _: start, svg, count=1)
-    svg = svg.replace('id="', f'id="{name}-').replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
+    width, height = (72 * inches for inches in size)
+    box = f'viewBox="0 0 {width:g} {height:g}" style="max-width: {1.15 * width:g}pt"'
+    start = f'<svg role="img" aria-label="{escape(description or title)}" {box}>'
+    drawn = re.sub(r"<svg [^>]*>", lambda _: start, drawn, count=1)
+    for place in ('id="', "url(#", 'href="#'):
+        drawn = drawn.replace(place, f"{place}{name}-")
     for colour, value in COLOURS.items():
-        svg = svg.replace(value, f"var(--{colour})")
-    return svg
+        drawn = drawn.replace(value, f"var(--{colour})")
+    return Markup(drawn)

@@ -15,7 +15,9 @@ import numpy as np
 from sotopia_env.episodes import Episode
 from sotopia_env.families import FAMILIES
 from sotopia_env.rewards.dimensions import DIMENSIONS
-from sotopia_env.training.report_page import page
+from sotopia_env.tables import estimate
+from sotopia_env.training.checks import Check
+from sotopia_env.training.report.page import page
 
 ROWS = ("teacher", "baseline", "learner", "difference")
 """What ``data["evaluation"]`` must hold."""
@@ -62,7 +64,12 @@ def write_report(out_dir: str | Path, data: Mapping[str, Any], dialogues: Sequen
     _check(data)
     seconds = dict(data["seconds"])
     seconds.setdefault("total", sum(seconds.values()))
-    full = {**data, "seconds": seconds, "versions": data.get("versions") or versions(), "checks": checks(data)}
+    full = {
+        **data,
+        "seconds": seconds,
+        "versions": data.get("versions") or versions(),
+        "checks": [check.to_dict() for check in checks(data)],
+    }
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     known = _finite(full)
@@ -83,14 +90,11 @@ def versions() -> dict[str, str]:
     return found | {f"world {name}": family.version for name, family in FAMILIES.items()}
 
 
-def checks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+def checks(data: Mapping[str, Any]) -> list[Check]:
     """What the run must show, each with what it did show.
 
     Args:
         data: as in :func:`write_report`.
-
-    Returns:
-        ``{"name", "bar", "value", "met"}`` each; ``met`` is ``None`` where the value is unknown.
     """
     teacher, clone, learner, gain = (data["evaluation"][row] for row in ROWS)
     found = [
@@ -106,7 +110,7 @@ def checks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     else:
         enough = None if goal["mean"] is None else goal["mean"] >= 1.5 and (goal["low"] or 0.0) > 0
         name = "the learner's goal is higher than the clone's by 1.5 or more"
-        found.append(_entry(name, "≥ 1.5, interval above 0", _shown(goal), enough))
+        found.append(Check(name, "≥ 1.5, interval above 0", _shown(goal), enough))
     found.append(_check_above("so it is with deals outside the partner's limit scored as no deal", gain["goal_strict"]))
     sharpest = strongest(data.get("sharpening") or ())
     if sharpest is not None:
@@ -116,9 +120,9 @@ def checks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         if "learner" not in row:
             met = row["difference"]["goal"]
             name = f"against {row['partner']} the learner's goal is not below the clone's"
-            found.append(_entry(name, "≥ 0", _shown(met), None if met["mean"] is None else met["mean"] >= 0))
+            found.append(Check(name, "≥ 0", _shown(met), None if met["mean"] is None else met["mean"] >= 0))
     smallest = min(row["episodes"] for row in (teacher, clone, learner))
-    found.append(_entry("every row rests on 200 episodes or more", "≥ 200", str(smallest), smallest >= 200))
+    found.append(Check("every row rests on 200 episodes or more", "≥ 200", str(smallest), smallest >= 200))
     return found
 
 
@@ -128,39 +132,36 @@ def strongest(sharpening: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | No
     return max(known, key=lambda row: row["goal"]["mean"], default=None)
 
 
-def _check_ratio(name: str, clone: Mapping[str, Any], teacher: Mapping[str, Any], key: str) -> dict[str, Any]:
-    have, want = clone[key]["mean"], teacher[key]["mean"]
-    ratio = None if have is None or not want else have / want
-    return _entry(
-        name, "≥ 85 %", "unknown" if ratio is None else f"{ratio:.0%}", None if ratio is None else ratio >= 0.85
-    )
+def _check_ratio(name: str, clone: Mapping[str, Any], teacher: Mapping[str, Any], key: str) -> Check:
+    ratio = _ratio(clone[key]["mean"], teacher[key]["mean"])
+    return Check(name, "≥ 85 %", _known(ratio, ".0%"), None if ratio is None else ratio >= 0.85)
 
 
-def _check_rate(name: str, row: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _check_rate(name: str, row: Mapping[str, Any], key: str) -> Check:
     rate = row[key]["mean"]
-    return _entry(name, "≤ 2 %", "unknown" if rate is None else f"{rate:.1%}", None if rate is None else rate <= 0.02)
+    return Check(name, "≤ 2 %", _known(rate, ".1%"), None if rate is None else rate <= 0.02)
 
 
-def _check_above(name: str, gain: Mapping[str, Any]) -> dict[str, Any]:
-    return _entry(name, "interval above 0", _shown(gain), None if gain["low"] is None else gain["low"] > 0)
+def _check_above(name: str, gain: Mapping[str, Any]) -> Check:
+    return Check(name, "interval above 0", _shown(gain), None if gain["low"] is None else gain["low"] > 0)
 
 
-def _check_words(learner: Mapping[str, Any], clone: Mapping[str, Any]) -> dict[str, Any]:
-    have, want = learner["words_per_turn"]["mean"], clone["words_per_turn"]["mean"]
-    name, ratio = "the learner's turns are not much longer than the clone's", None if not want else have / want
-    shown = "unknown" if ratio is None else f"{ratio:.2f} times the words"
-    return _entry(name, "≤ 1.3 times", shown, None if ratio is None else ratio <= 1.3)
+def _check_words(learner: Mapping[str, Any], clone: Mapping[str, Any]) -> Check:
+    ratio = _ratio(learner["words_per_turn"]["mean"], clone["words_per_turn"]["mean"])
+    name = "the learner's turns are not much longer than the clone's"
+    return Check(name, "≤ 1.3 times", _known(ratio, ".2f", " times the words"), None if ratio is None else ratio <= 1.3)
 
 
-def _entry(name: str, bar: str, value: str, met: bool | None) -> dict[str, Any]:
-    return {"name": name, "bar": bar, "value": value, "met": met}
+def _ratio(have: float | None, want: float | None) -> float | None:
+    return None if have is None or not want else have / want
 
 
-def _shown(estimate: Mapping[str, float | None]) -> str:
-    mean, low, high = estimate["mean"], estimate["low"], estimate["high"]
-    if mean is None:
-        return "unknown"
-    return f"{mean:+.2f}" + ("" if low is None or high is None else f" [{low:+.2f}, {high:+.2f}]")
+def _known(value: float | None, form: str, unit: str = "") -> str:
+    return "unknown" if value is None else format(value, form) + unit
+
+
+def _shown(found: Mapping[str, float | None]) -> str:
+    return "unknown" if found["mean"] is None else str(estimate(found))
 
 
 def _check(data: Mapping[str, Any]) -> None:

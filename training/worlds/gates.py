@@ -1,9 +1,10 @@
 """The world gates: does a world do what its dial says? Manipulation checks, never findings.
 
-1. A factorial of what a probe says (:mod:`sotopia_env.training.factorial`) at every coupling: asking and courtesy raise
-   its goal at 1 and do nothing at 0, courtesy hurts below 0, and filler of the same length does nothing anywhere.
+1. A factorial of what a probe says (:mod:`sotopia_env.training.worlds.factorial`) at every coupling: asking and
+   courtesy raise its goal at 1 and do nothing at 0, courtesy hurts below 0, and filler of the same length does nothing
+   anywhere.
 2. Matched worlds: the scripted policies reach about the same goal among themselves at every coupling.
-3. Survival of the couplings in a clone, where one is given (:mod:`sotopia_env.training.clone_gate`).
+3. Survival of the couplings in a clone, where one is given (:mod:`sotopia_env.training.worlds.clone_gate`).
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sotopia_env.statistics import paired_difference
+from sotopia_env.training.checks import Check
 from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
-from sotopia_env.training.factorial import CELLS, PARTNER, checked_world, factorial
-from sotopia_env.training.probes import Schedule
 from sotopia_env.training.results import summarise
+from sotopia_env.training.worlds.factorial import CELLS, PARTNER, checked_world, factorial
+from sotopia_env.training.worlds.gates_page import gates_text
+from sotopia_env.training.worlds.probes import Schedule
 
 MARGIN = 0.3
 """Two goals that differ by less count as the same: a 90 % interval inside it shows equivalence at the level of 5 %."""
@@ -36,7 +39,7 @@ class GateSettings:
 
     Args:
         tasks: measured on at every coupling, from both seats; half as many others serve to choose prices.
-        world: name of its family, one of :data:`sotopia_env.training.factorial.WORLDS`.
+        world: name of its family, one of :data:`sotopia_env.training.worlds.factorial.WORLDS`.
         couplings: to be tried; the gates speak of -0.5, 0 and 1. The world's own by default.
         schedules: of offers in the factorial; the world's own by default.
         states: states of play at which the clone is forked.
@@ -70,7 +73,7 @@ def run_gates(
 
     Returns:
         ``factorial`` and ``matched`` (a list over couplings each), ``clone`` (``None`` where there is none) and
-        ``gates``: ``{"name", "bar", "value", "met"}`` each.
+        ``gates``: a :class:`~sotopia_env.training.checks.Check` each, as plain data.
     """
     settings = settings or GateSettings()
     world = checked_world(settings.world)
@@ -107,14 +110,12 @@ def run_gates(
             "clone": None,
         }
         if clone is not None:
-            from sotopia_env.training.clone_gate import clone_gate
+            from sotopia_env.training.worlds.clone_gate import clone_gate
 
             data["clone"] = clone_gate(clone, settings.states, draws=settings.clone_draws, seed=settings.seed)
             tick()
-    data["gates"] = verdicts(data)
+    data["gates"] = [check.to_dict() for check in verdicts(data)]
     if out is not None:
-        from sotopia_env.training.gates_page import gates_text
-
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "gates.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
@@ -143,14 +144,11 @@ def matched_worlds(settings: GateSettings, progress: Callable[[], None] = lambda
     ]
 
 
-def verdicts(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+def verdicts(data: Mapping[str, Any]) -> list[Check]:
     """What the world must show, each with what it did show.
 
     Args:
         data: of :func:`run_gates`.
-
-    Returns:
-        ``{"name", "bar", "value", "met"}`` each; ``met`` is ``None`` where it cannot be told.
     """
     found = []
     for row in data["factorial"]:
@@ -181,27 +179,27 @@ def _goal_difference(a: Evaluation, b: Evaluation) -> Any:
     return paired_difference(goals[0], goals[1], [result.scenario for result in a.results], level=0.90)
 
 
-def _above(name: str, effect: Mapping[str, Any]) -> dict[str, Any]:
+def _above(name: str, effect: Mapping[str, Any]) -> Check:
     low = effect["interval_95"]["low"]
-    return _entry(name, "95 % interval above 0", effect["interval_95"], None if low is None else low > 0)
+    return Check(name, "95 % interval above 0", effect["interval_95"], None if low is None else low > 0)
 
 
-def _below(name: str, effect: Mapping[str, Any]) -> dict[str, Any]:
+def _below(name: str, effect: Mapping[str, Any]) -> Check:
     high = effect["interval_95"]["high"]
-    return _entry(name, "95 % interval below 0", effect["interval_95"], None if high is None else high < 0)
+    return Check(name, "95 % interval below 0", effect["interval_95"], None if high is None else high < 0)
 
 
-def _same(name: str, effect: Mapping[str, Any]) -> dict[str, Any]:
+def _same(name: str, effect: Mapping[str, Any]) -> Check:
     return _within(name, effect["interval_90"])
 
 
-def _within(name: str, estimate: Mapping[str, Any]) -> dict[str, Any]:
+def _within(name: str, estimate: Mapping[str, Any]) -> Check:
     low, high = estimate["low"], estimate["high"]
     inside = None if low is None or high is None else low > -MARGIN and high < MARGIN
-    return _entry(name, f"90 % interval within ±{MARGIN:g}", estimate, inside)
+    return Check(name, f"90 % interval within ±{MARGIN:g}", estimate, inside)
 
 
-def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
+def _kept(row: Mapping[str, Any]) -> Check:
     """Met or missed only where both partners were measured finely enough to tell."""
     name = f"the clone keeps the effect of a {row['insertion']} on {row['outcome']}"
     scripted, ratio = row["scripted"], row["ratio"]
@@ -211,8 +209,4 @@ def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
             met = True
         elif ratio["mean"] < KEPT and ratio["high"] < 1:
             met = False
-    return _entry(name, f"clone / scripted ≥ {KEPT:g}", ratio, met)
-
-
-def _entry(name: str, bar: str, estimate: Mapping[str, Any], met: bool | None) -> dict[str, Any]:
-    return {"name": name, "bar": bar, "value": dict(estimate), "met": met}
+    return Check(name, f"clone / scripted ≥ {KEPT:g}", ratio, met)

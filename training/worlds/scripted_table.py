@@ -21,12 +21,12 @@ from sotopia_env.agents.scripted.traits import CLONED, PRESETS
 from sotopia_env.families import FAMILIES
 from sotopia_env.families.base import Family
 from sotopia_env.rewards.dimensions import DIMENSIONS
+from sotopia_env.tables import Cell, Table, estimate, markdown
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks, evaluate
-from sotopia_env.training.factorial import checked_world
-from sotopia_env.training.gates_page import markdown_table, with_interval
-from sotopia_env.training.probes import Additions, Probe, Schedule, template_attacker
 from sotopia_env.training.results import Result, summarise
+from sotopia_env.training.worlds.factorial import checked_world
+from sotopia_env.training.worlds.probes import Additions, Probe, Schedule, template_attacker
 
 _OTHERS = tuple(dimension for dimension in DIMENSIONS if dimension != "goal")
 PARTNERS = (*(f"scripted:{name}" for name in PRESETS), "scripted:mixed")
@@ -42,7 +42,7 @@ class TableSettings:
         coupling: of all channels of the world.
         partners: names of policies.
         seed: of everything.
-        world: name of its family, one of :data:`sotopia_env.training.factorial.WORLDS`.
+        world: name of its family, one of :data:`sotopia_env.training.worlds.factorial.WORLDS`.
     """
 
     tasks: int = 50
@@ -142,53 +142,57 @@ def correlations(results: Sequence[Result]) -> list[list[float | None]]:
 
 
 def table_text(data: Mapping[str, Any]) -> str:
-    """The table as a page of Markdown.
+    """The table as Markdown.
 
     Args:
         data: of :func:`scripted_table`.
     """
+    return markdown(*table_parts(data))
+
+
+def table_parts(data: Mapping[str, Any]) -> list[str | Table]:
+    """The paragraphs and tables of :func:`scripted_table`."""
     partners = [found["partner"] for found in data["optimum"]]
     rows = [
         [
             row["name"],
-            with_interval(row["summary"]["goal"], ".2f"),
-            *(_mean(goal, ".2f") for goal in row["goal_by_seat"]),
-            _mean(row["summary"]["deal_rate"], ".0%"),
-            _mean(row["summary"]["share_given_deal"], ".2f"),
-            _mean(row["summary"]["turns"], ".1f"),
-            *(_mean(row["summary"][d], ".2f") for d in _OTHERS),
+            estimate(row["summary"]["goal"], ".2f"),
+            *(Cell(goal["mean"], ".2f") for goal in row["goal_by_seat"]),
+            Cell(row["summary"]["deal_rate"]["mean"], ".0%"),
+            Cell(row["summary"]["share_given_deal"]["mean"], ".2f"),
+            Cell(row["summary"]["turns"]["mean"], ".1f"),
+            *(Cell(row["summary"][d]["mean"], ".2f") for d in _OTHERS),
         ]
         for row in data["rows"]
     ]
-    headings = ["policy", "goal, 95 %", "first", "second", "deals", "share", "turns", *_OTHERS]
+    headings = ["policy", "goal, 95 %", "first", "second", "deals", "share", "turns", *map(_spaced, _OTHERS)]
     goals = [
-        [name, *("-" if by_partner[partner] is None else f"{by_partner[partner]:.2f}" for partner in partners)]
+        [name, *(Cell(by_partner[partner], ".2f") for partner in partners)]
         for name, by_partner in data["goals"].items()
     ]
     best = [
-        [f["partner"], f["script"], with_interval(f["goal"], ".2f"), _mean(f["deal_rate"], ".0%")]
+        [f["partner"], f["script"], estimate(f["goal"], ".2f"), Cell(f["deal_rate"]["mean"], ".0%")]
         for f in data["optimum"]
     ]
     related = [
-        [name, *("-" if value is None else f"{value:+.2f}" for value in values)]
+        [_spaced(name), *(Cell(value, "+.2f") for value in values)]
         for name, values in zip(DIMENSIONS, data["correlations"], strict=True)
     ]
-    parts = [
+    return [
         f"{data['tasks']} tasks from both seats against each of {len(partners)} partners, coupling "
         f"{data['world']['coupling']:g}. Cloned: {', '.join(CLONED)}; the other presets are met only in evaluation. "
         "`first` and `second` are the goals of the seat that opens and of the other.",
         "## Policies against all partners",
-        markdown_table([heading.replace("_", " ") for heading in headings], rows),
+        Table(headings, rows),
         "## Mean goal of each policy (row) against each partner (column)",
-        markdown_table(["", *(partner.removeprefix("scripted:") for partner in partners)], goals),
+        Table(["", *(partner.removeprefix("scripted:") for partner in partners)], goals),
         "## Best of the scripts",
         f"The best of {data['scripts']} scripts against each partner, chosen on {data['tasks']} other tasks.",
-        markdown_table(["partner", "script", "goal, 95 %", "deals"], best),
+        Table(["partner", "script", "goal, 95 %", "deals"], best),
         "## Correlations of the seven dimensions",
         "Over the episodes of the scripted policies.",
-        markdown_table(["", *(name.replace("_", " ") for name in DIMENSIONS)], related),
+        Table(["", *map(_spaced, DIMENSIONS)], related),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _search(
@@ -210,8 +214,8 @@ def _row(name: str, by_partner: Mapping[str, Sequence[Result]]) -> dict[str, Any
     return {"name": name, "summary": summarise(results), "goal_by_seat": by_seat}
 
 
-def _mean(estimate: Mapping[str, float | None], form: str) -> str:
-    return "-" if estimate["mean"] is None else format(estimate["mean"], form)
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _number(value: float | None) -> float:
