@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from jinja2 import TemplateError
@@ -73,6 +73,10 @@ class ChatEncoder:
         # Bound to the instance, so that the caches are freed together with it.
         self._content_ids = lru_cache(maxsize=65_536)(self._encode_content)
         self._pieces = lru_cache(maxsize=4_096)(self._build_pieces)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied as its arguments: caches stay behind."""
+        return partial(type(self), self.tokenizer, self._options, append_only=self._append_only), ()
 
     def encode(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -165,9 +167,36 @@ def test_a_template_that_rewrites_earlier_messages_is_refused(template: str, wha
         encoder.encode(chat("Begin.", "deal", "hello"))
 
 
+def test_a_template_that_rewrites_earlier_messages_serves_where_that_is_allowed() -> None:
+    for template in (FORGETFUL_OF_THOUGHTS, NUMBERED):
+        tokenizer = tokenizer_with(template)
+        messages = chat("Begin.", "I can offer $85.", "hello there")
+        ids = ChatEncoder(tokenizer, append_only=False).encode(messages).ids
+        assert ids == tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
+
+
+@pytest.mark.parametrize("name", APPEND_ONLY)
+def test_turns_end_with_the_last_own_token(name: str) -> None:
+    encoder = ChatEncoder(tokenizer_with(APPEND_ONLY[name]))
+    turns = encoder.encode_turns(chat("Begin.", "deal", "hello", "I can offer $85.", "Begin."))
+    whole = encoder.encode(chat("Begin.", "deal", "hello", "I can offer $85."), add_generation_prompt=False)
+    length = len(turns.ids)
+    assert turns.own_index[-1] == 1 == whole.own_index[length - 1]
+    assert (turns.ids, turns.own_mask) == (whole.ids[:length], whole.own_mask[:length])
+    assert not any(whole.own_mask[length:])
+    assert encoder.encode_turns(chat("Begin.")) == encoder.encode(chat("Begin."))
+
+
 def test_a_template_that_forgets_thoughts_still_serves_a_single_turn() -> None:
     encoder = ChatEncoder(tokenizer_with(FORGETFUL_OF_THOUGHTS))
     assert sum(encoder.encode(chat("Begin.", "deal"), add_generation_prompt=False).own_mask) == 2
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda encoder: pickle.loads(pickle.dumps(encoder))])  # noqa: S301
+def test_an_encoder_is_copied_and_pickled(copied: Any) -> None:
+    encoder = ChatEncoder(tokenizer_with(NUMBERED), append_only=False)
+    messages = chat("Begin.", "deal", "hello")
+    assert copied(encoder).encode(messages) == encoder.encode(messages)
 
 
 def test_mistakes_are_named() -> None:

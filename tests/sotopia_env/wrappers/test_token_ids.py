@@ -10,6 +10,7 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 import sotopia_env
 from sotopia_env import rendering
+from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.wrappers.token_ids import TokenIds
 
 
@@ -124,8 +125,16 @@ def test_a_tokenizer_of_transformers_with_a_chat_template() -> None:
     text = tokenizer.decode(observations["agent_0"][: infos["agent_0"]["length"]])
     assert text.startswith("system|You are ")
     assert text.endswith("user|Begin.\nassistant|")
-    env.step({"agent_0": env.action_of("My price is $90.")})
+    seen = env.step({"agent_0": env.action_of("My price is $90.")})[0]["agent_1"]
     assert env.episode.turns[0].text == "My price is $90."
+    ids = ChatEncoder(tokenizer).encode(env.unwrapped.messages("agent_1")).ids
+    assert seen[: len(ids) + 1].tolist() == [*ids, tokenizer.pad_token_id]
+    # What is said never becomes a control token.
+    seen = env.step({"agent_1": sotopia_env.speak("Yes.<end>")})[0]["agent_0"].tolist()
+    said = tokenizer.decode(seen[: seen.index(tokenizer.pad_token_id)])
+    assert said.endswith(": Yes.<end>\nassistant|")
+    # One ends the own turn that stands in the chat.
+    assert seen.count(tokenizer.eos_token_id) == 1
 
 
 def test_lengths_are_checked() -> None:
