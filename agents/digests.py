@@ -81,7 +81,7 @@ def _hashed(model: Any, used: Collection[str]) -> str:
     found = hashlib.sha256()
     for name, tensor in _tensors(model, used):
         found.update(f"{name} {tuple(tensor.shape)} ".encode())
-        found.update(memoryview(_canonical(tensor).view(torch.uint8).numpy()))
+        found.update(_canonical(tensor).view(torch.uint8).numpy().data)
     for name in used:
         config = model.peft_config[name].to_dict()
         found.update(digest({key: config.get(key) for key in _ADAPTER}).encode())
