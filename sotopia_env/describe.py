@@ -1,8 +1,8 @@
-"""What a run *is*, as plain data: families, tasks, rewards, policies and models, by what decides their numbers.
+"""What a run *is*, as plain data: families, rewards, policies and models, described by what decides their numbers.
 
 Every manifest and every fingerprint is made of :func:`describe`, and every refusal to go on with another run of
-:func:`differences` and :func:`told`. A description holds no key, no address of a server, no absolute path, nothing of
-the machine: a run whose folder has moved is the same run, and one with other weights under the same name is not.
+:func:`differences` and :func:`told`. A description holds no key, no address of a server, no absolute path and nothing
+of the machine: a run whose folder has moved is the same run, and one with other weights under the same name is not.
 """
 
 from __future__ import annotations
@@ -41,20 +41,15 @@ def describe(value: Any) -> Any:
     * What has a method ``describe()`` says it itself: plain data with all that decides its numbers.
     * A policy with a ``config`` (plain data) is its type, its name and its ``config``.
     * A dataclass is its type and fields, any other object its type and the arguments it was made with, as far as it
-      keeps them under their names (``self.weight`` or ``self._weight`` of ``__init__(self, weight)``). Where it does
-      keep one of them, all its public attributes that are plain data count. What it keeps besides its arguments, such
-      as a counter, does not.
+      keeps them under their names (``self.weight`` or ``self._weight`` of ``__init__(self, weight)``). Where it keeps
+      one of them otherwise, its public attributes that are plain data count too. What it keeps besides its arguments,
+      such as a counter, does not.
     * A function is its path, with the constants it closes over; a path is its last part.
 
     Args:
         value: a policy, family, reward, judge, or whatever they are made of.
     """
     return _described(value, 0)
-
-
-def attributes(value: Any) -> Description:
-    """Returns the public attributes of an object that are plain data or described by themselves."""
-    return {name: _described(item, 1) for name, item in vars(value).items() if not name.startswith("_")}
 
 
 def arguments(value: Any) -> Description:
@@ -76,7 +71,7 @@ def arguments(value: Any) -> Description:
     return {name: item for name, item in kept.items() if name not in HOW}
 
 
-def typed(value: Any, **fields: Any) -> Description:
+def typed(value: Any, /, **fields: Any) -> Description:
     """Returns a description of an object: its type, its name, and fields of its own.
 
     Args:

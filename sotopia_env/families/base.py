@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sotopia_env.describe import Description, attributes, describe, typed
+from sotopia_env.describe import Description, arguments, describe, typed
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.tasks import Task
 
@@ -48,8 +48,8 @@ class Family:
         return None
 
     def describe(self) -> Description:
-        """What the family is, with all its configuration: by default its version and public attributes."""
-        return {**typed(self, version=self.version), **attributes(self)}
+        """What the family is, with all its configuration: by default its version and the arguments it was made with."""
+        return typed(self, **{"version": self.version, **arguments(self)})
 
 
 class UserFamily(Family):
@@ -99,10 +99,8 @@ class UserFamily(Family):
         return source_advance(progress, turn) if source_advance else progress
 
     def describe(self) -> Description:
-        """What the object says of itself, or its public attributes."""
-        own = callable(getattr(self.source, "describe", None))
-        said = describe(self.source) if own else {**typed(self.source), **attributes(self.source)}
-        return {"name": self.name, "version": self.version, **said}
+        """What the object says of itself, or the arguments it was made with."""
+        return {"name": self.name, "version": self.version, **describe(self.source)}
 
 
 class OpenEnded(Family):
