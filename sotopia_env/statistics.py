@@ -1,4 +1,4 @@
-"""Means with intervals: bootstrap over scenarios for one policy, paired over the same episodes for two.
+"""Means, shares and correlations with intervals: mostly by a bootstrap over scenarios, paired where two are compared.
 
 Episodes of one scenario are not independent, so whole scenarios are drawn, never single episodes. Over training runs
 the unit is the seed instead, and these intervals say nothing of how another run would have come out.
@@ -10,19 +10,30 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+MeanAndError = tuple[float | None, float | None]
+"""A mean of independent values and its standard error; ``None`` where unknown."""
+
+LEVEL = 0.95
+"""How often an interval is to hold the truth."""
 
 RESAMPLES = 4000
-"""Bootstrap samples behind every interval."""
+"""Bootstrap samples of sums over clusters: behind the interval of a mean or a ratio."""
 
 WEIGHTED_RESAMPLES = 2000
-"""Bootstrap samples behind the interval of a correlation or a share."""
+"""Bootstrap samples of cluster weights: behind the interval of what is computed from many columns at once."""
 
 _CHUNK = 4_000_000
+
+_TINY = 1e-12
+"""A variance below this is that of equal numbers, but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +59,42 @@ class Estimate:
         return {"mean": self.mean, "low": self.low, "high": self.high}
 
 
+@dataclass(frozen=True)
+class Proportion:
+    """A share of counted cases, each independent of the others, with its interval (Wilson, 1927)."""
+
+    hits: int
+    of: int
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Lower and upper end; ``None`` without cases."""
+        if not self.of:
+            return None
+        z, share = NormalDist().inv_cdf((1 + LEVEL) / 2), self.hits / self.of
+        middle = share + z * z / (2 * self.of)
+        spread = math.sqrt(share * (1 - share) / self.of + z * z / (4 * self.of**2))
+        scale = 1 + z * z / self.of
+        return (middle - z * spread) / scale, (middle + z * spread) / scale
+
+    def __str__(self) -> str:
+        """``91.4 % [87.0, 94.5] (192/210)``."""
+        ends = self.interval
+        if ends is None:
+            return "- (0/0)"
+        return f"{self.hits / self.of:.1%} [{ends[0]:.1%}, {ends[1]:.1%}] ({self.hits}/{self.of})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able data."""
+        ends = self.interval or (None, None)
+        return {"hits": self.hits, "of": self.of, "low": ends[0], "high": ends[1]}
+
+
 def interval(
     values: Sequence[float | None],
     clusters: Sequence[Hashable] | None = None,
     seed: int = 0,
-    level: float = 0.95,
+    level: float = LEVEL,
     *,
     weights: Sequence[float] | None = None,
 ) -> Estimate:
@@ -78,8 +120,7 @@ def interval(
     columns = np.stack([numbers * sizes, sizes], axis=1)[used]
     totals_CK = cluster_totals(columns, [name for name, keep in zip(names, used, strict=True) if keep])
     mean = float(totals_CK[:, 0].sum() / totals_CK[:, 1].sum())
-    samples_BK = resampled_totals(totals_CK, seed)
-    low, high = bounds(samples_BK[:, 0] / samples_BK[:, 1], len(totals_CK), level)
+    low, high = _ratio_bounds(totals_CK, seed, level)
     return Estimate(mean, low, high, int(used.sum()), missing)
 
 
@@ -88,7 +129,7 @@ def paired_difference(
     b: Sequence[float | None],
     clusters: Sequence[Hashable] | None = None,
     seed: int = 0,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> Estimate:
     """The mean of ``a - b`` over pairs, with a bootstrap interval over their clusters.
 
@@ -105,6 +146,34 @@ def paired_difference(
     return interval([None if x is None or y is None else x - y for x, y in pairs], clusters, seed, level)
 
 
+def ratio_of_means(a: FloatArray, b: FloatArray, clusters: Sequence[Hashable]) -> Estimate:
+    """The mean of ``a`` over the mean of ``b``, with a bootstrap interval over clusters; unknown where ``b`` is 0."""
+    totals_CK = cluster_totals(np.stack([a, b], axis=1), clusters)
+    above, below = totals_CK.sum(axis=0)
+    if below == 0:
+        return Estimate(None, None, None, 0, len(a))
+    low, high = _ratio_bounds(totals_CK)
+    return Estimate(float(above / below), low, high, len(a))
+
+
+def _ratio_bounds(totals_CK: FloatArray, seed: int = 0, level: float = LEVEL) -> tuple[float | None, float | None]:
+    """The interval of the first column's sum over that of the second."""
+    samples_BK = resampled_totals(totals_CK, seed)
+    known = samples_BK[:, 1] != 0
+    return bounds(samples_BK[known, 0] / samples_BK[known, 1], len(totals_CK), level)
+
+
+def mean_and_error(values: Sequence[float | None]) -> MeanAndError:
+    """The mean of independent values and its standard error, unknown where one of them is."""
+    known = [value for value in values if value is not None]
+    # What is left out of a mean is seldom left out at random: one unknown value makes the mean unknown.
+    if len(known) < len(values):
+        return None, None
+    if len(known) == 1:
+        return known[0], None
+    return float(np.mean(known)), float(np.std(known, ddof=1) / math.sqrt(len(known)))
+
+
 def cluster_totals(values_NK: FloatArray, clusters: Sequence[Hashable]) -> FloatArray:
     """The sums of N rows by cluster: (C, K), in the order in which clusters first appear."""
     places = {name: place for place, name in enumerate(dict.fromkeys(clusters))}
@@ -112,7 +181,10 @@ def cluster_totals(values_NK: FloatArray, clusters: Sequence[Hashable]) -> Float
 
 
 def resampled_totals(totals_CK: FloatArray, seed: int = 0, resamples: int = RESAMPLES) -> FloatArray:
-    """Sums over C clusters drawn with replacement: (B, K), whatever is to be computed from them afterwards."""
+    """Sums over C clusters drawn with replacement: (B, K), whatever is to be computed from them afterwards.
+
+    The draws are not those of :func:`cluster_weights`: sums never need all weights at once, however many the clusters.
+    """
     clusters, columns = totals_CK.shape
     generator = np.random.default_rng(seed)
     chunk = max(1, _CHUNK // max(clusters * columns, 1))
@@ -121,13 +193,6 @@ def resampled_totals(totals_CK: FloatArray, seed: int = 0, resamples: int = RESA
         drawn = generator.integers(clusters, size=(min(chunk, resamples - start), clusters))
         parts.append(totals_CK[drawn].sum(axis=1))
     return np.concatenate(parts)
-
-
-IntArray = NDArray[np.int64]
-
-
-_TINY = 1e-12
-"""A variance below this is that of equal numbers, but for rounding."""
 
 
 def cluster_weights(num_clusters: int, seed: int = 0, resamples: int = WEIGHTED_RESAMPLES) -> FloatArray:
@@ -144,7 +209,7 @@ def cluster_sums(values_NK: FloatArray, clusters_N: IntArray, num_clusters: int)
     return sums_CK
 
 
-def bounds(samples_B: FloatArray, num_clusters: int, level: float = 0.95) -> tuple[float | None, float | None]:
+def bounds(samples_B: FloatArray, num_clusters: int, level: float = LEVEL) -> tuple[float | None, float | None]:
     """The expanded percentile interval of bootstrap samples (Hesterberg 2014, arXiv:1411.5279).
 
     Args:

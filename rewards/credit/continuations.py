@@ -5,12 +5,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
-
-import numpy as np
 
 from sotopia_env.describe import HOW, Description, typed
 from sotopia_env.episodes import Episode
@@ -22,9 +19,6 @@ from sotopia_env.rewards.judges.base import as_judge, is_shipped, judged
 from sotopia_env.rewards.outcome import ScoredReward
 from sotopia_env.rollouts.lockstep import continue_episodes
 from sotopia_env.tasks import Task
-
-Estimate = tuple[float | None, float | None]
-"""A mean and its standard error; ``None`` where unknown."""
 
 
 @dataclass(frozen=True)
@@ -140,14 +134,3 @@ def state_numbers(episode: Episode, seed: int) -> list[int]:
         running.update(json.dumps([turn.seat, turn.type, turn.text, turn.recipients]).encode())
         states.append(int.from_bytes(running.digest(), "big"))
     return states
-
-
-def mean(scores: Sequence[float | None]) -> Estimate:
-    """The mean of independent scores and its standard error, unknown where one of them is."""
-    known = [score for score in scores if score is not None]
-    # What is left out of a mean is seldom left out at random: one unknown score makes the value unknown.
-    if len(known) < len(scores):
-        return None, None
-    if len(known) == 1:
-        return known[0], None
-    return float(np.mean(known)), float(np.std(known, ddof=1) / math.sqrt(len(known)))

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from sotopia_env.episodes import Episode
-from sotopia_env.rewards.credit.continuations import ContinuationReward, Estimate, mean, state_numbers
+from sotopia_env.rewards.credit.continuations import ContinuationReward, state_numbers
 from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.judges.base import judged
 from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent
 from sotopia_env.rollouts.seeds import episode_seed
+from sotopia_env.statistics import MeanAndError, mean_and_error
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class StateValues:
     policies: Mapping[str, str]
     k: int
 
-    def credit(self, agent: str, turn: int) -> Estimate:
+    def credit(self, agent: str, turn: int) -> MeanAndError:
         """V after a turn minus V before it, for one agent.
 
         Args:
@@ -121,7 +122,7 @@ class MonteCarlo(ContinuationReward):
             results.append(StateValues(first, values, stderr, names, self.k))
         return results
 
-    def _play_on(self, prefixes: Mapping[int, Episode]) -> dict[int, dict[str, Estimate]]:
+    def _play_on(self, prefixes: Mapping[int, Episode]) -> dict[int, dict[str, MeanAndError]]:
         jobs = [(state, episode_seed(state, j)) for state in prefixes for j in range(self.k)]
         begun = [prefixes[state] for state, _ in jobs]
         seated = [self.seated(episode.task) for episode in begun]
@@ -132,4 +133,4 @@ class MonteCarlo(ContinuationReward):
         for (state, _), by_seat in zip(jobs, scores, strict=True):
             for agent, score in by_seat.items():
                 found[state][agent].append(score)
-        return {state: {agent: mean(g) for agent, g in by_seat.items()} for state, by_seat in found.items()}
+        return {state: {agent: mean_and_error(g) for agent, g in by_seat.items()} for state, by_seat in found.items()}

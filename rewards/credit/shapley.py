@@ -18,11 +18,12 @@ import numpy as np
 from sotopia_env.actions import Action
 from sotopia_env.episodes import Episode, Turn, seat_of
 from sotopia_env.policies import Context, Decision, Observation, Policy
-from sotopia_env.rewards.credit.continuations import ContinuationReward, Estimate, mean, state_numbers
+from sotopia_env.rewards.credit.continuations import ContinuationReward, state_numbers
 from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.judges.base import judged
 from sotopia_env.rewards.turn_rewards import TurnRewards
 from sotopia_env.rollouts.seeds import episode_seed
+from sotopia_env.statistics import MeanAndError, mean_and_error
 
 Coalition = frozenset[int]
 """Own indices of the turns that are said verbatim."""
@@ -45,15 +46,15 @@ class ShapleyValues:
 
     credit: tuple[float | None, ...]
     stderr: tuple[float | None, ...]
-    empty: Estimate
-    full: Estimate
+    empty: MeanAndError
+    full: MeanAndError
     outcome: float | None
     exact: bool
     policies: Mapping[str, str]
     k: int
 
     @property
-    def residual(self) -> Estimate:
+    def residual(self) -> MeanAndError:
         """The partner's luck, G - v(N), with its standard error: no own turn earned it."""
         worth, error = self.full
         return (None, None) if worth is None or self.outcome is None else (self.outcome - worth, error)
@@ -138,13 +139,13 @@ class Shapley(ContinuationReward):
                     shapley_values(num_turns, worth) if sampled is None else values_along(sampled, worth)
                     for sampled, worth in zip(orders.get((i, agent), ()), worths, strict=True)
                 ]
-                turns = [mean([s[t] for s in samples]) if samples else (None, None) for t in range(num_turns)]
+                turns = [mean_and_error([s[t] for s in samples]) if samples else (None, None) for t in range(num_turns)]
                 everything = frozenset(range(num_turns))
                 results[i][agent] = ShapleyValues(
                     credit=tuple(value for value, _ in turns),
                     stderr=tuple(error for _, error in turns),
-                    empty=mean([worth[frozenset()] for worth in worths]) if worths else (None, None),
-                    full=mean([worth[everything] for worth in worths]) if worths else (None, None),
+                    empty=mean_and_error([worth[frozenset()] for worth in worths]) if worths else (None, None),
+                    full=mean_and_error([worth[everything] for worth in worths]) if worths else (None, None),
                     outcome=outcome,
                     exact=num_turns <= self.exact_up_to,
                     policies=names,

@@ -5,7 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from sotopia_env.statistics import bounds, cluster_totals, interval, paired_difference, resampled_totals
+from sotopia_env.statistics import (
+    Proportion,
+    bounds,
+    cluster_totals,
+    cluster_weights,
+    correlation,
+    interval,
+    mean_and_error,
+    pair_sums,
+    paired_difference,
+    ranks,
+    ratio_of_means,
+    resampled_totals,
+)
 
 
 def test_unknown_values_are_left_out_and_counted():
@@ -105,3 +118,51 @@ def test_large_inputs_are_resampled_in_parts():
 def test_bounds_of_many_clusters_are_the_percentiles():
     low, high = bounds(np.linspace(0, 1, 100_001), 10_000)
     assert (low, high) == (pytest.approx(0.025, abs=1e-4), pytest.approx(0.975, abs=1e-4))
+
+
+def test_a_ratio_has_an_interval_of_its_own():
+    generator = np.random.default_rng(0)
+    b = 1 + generator.normal(size=300)
+    ratio = ratio_of_means(0.5 * b + 0.1 * generator.normal(size=300), b, [str(i) for i in range(300)])
+    assert ratio.mean == pytest.approx(0.5, abs=0.03)
+    assert 0.4 < ratio.low < 0.5 < ratio.high < 0.6
+    assert ratio_of_means(b, np.zeros(300), ["a"] * 300).mean is None
+
+
+def test_a_proportion_has_a_wilson_interval():
+    low, high = Proportion(8, 10).interval or (0, 0)
+    assert low == pytest.approx(0.4902, abs=1e-4)
+    assert high == pytest.approx(0.9433, abs=1e-4)
+    assert Proportion(0, 0).interval is None
+    assert str(Proportion(1, 2)) == "50.0% [9.5%, 90.5%] (1/2)"
+
+
+def test_a_mean_has_a_standard_error_where_all_is_known():
+    mean, error = mean_and_error([1.0, 2.0, 4.0, 5.0])
+    assert (mean, error) == (3.0, pytest.approx(math.sqrt(10 / 3) / 2))
+    assert mean_and_error([7.0]) == (7.0, None)
+    assert mean_and_error([1.0, None]) == (None, None)
+
+
+def test_weights_and_sums_of_clusters_say_the_same():
+    """Two ways of drawing, one interval: sums are drawn in parts, weights serve many statistics at once."""
+    totals = np.random.default_rng(6).normal(1.0, 2.0, size=(60, 1))
+    weights = cluster_weights(60, seed=1)
+    assert weights.shape == (2001, 60)
+    assert (weights[0] == 1).all()
+    assert (weights.sum(axis=1) == 60).all()
+    by_weights = bounds((weights @ totals)[1:, 0] / 60, 60)
+    by_sums = bounds(resampled_totals(totals, seed=1)[:, 0] / 60, 60)
+    assert by_weights == (pytest.approx(by_sums[0], abs=0.05), pytest.approx(by_sums[1], abs=0.05))
+
+
+def test_a_correlation_is_taken_within_groups_and_knows_what_does_not_vary():
+    x, y = np.array([1.0, 2, 3, 11, 12, 13]), np.array([1.0, 2, 3, -1, 0, 1])
+    groups, clusters = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
+    within = pair_sums(x, y, groups, clusters, 2).sum(axis=0)
+    assert correlation(within) == pytest.approx(1.0)
+    together = pair_sums(x, y, None, clusters, 2).sum(axis=0)
+    assert correlation(together) == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert correlation(pair_sums(np.ones(6), y, None, clusters, 2).sum(axis=0)) == 0
+    assert math.isnan(correlation(pair_sums(x, np.ones(6), None, clusters, 2).sum(axis=0)))
+    assert ranks(np.array([3.0, 1, 3, 2]), np.zeros(4, dtype=np.int64)).tolist() == [2.5, 0, 2.5, 1]

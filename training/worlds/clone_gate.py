@@ -26,7 +26,7 @@ from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts.lockstep import play
 from sotopia_env.rollouts.rollout import rollout
 from sotopia_env.rollouts.seeds import episode_seed, turn_generator
-from sotopia_env.statistics import Estimate, FloatArray, bounds, cluster_totals, interval, resampled_totals
+from sotopia_env.statistics import FloatArray, interval, ratio_of_means
 from sotopia_env.training.worlds.probes import Additions, Probe, Schedule, spoken
 
 TEACHER = "scripted:mixed"
@@ -140,18 +140,6 @@ def draw_states(family: Bargain, number: int, seed: int, split: str = "test") ->
         if start > 20:
             raise RuntimeError(f"draw_states: only {len(states)} of {number} states after {start * number} episodes")
     return states[:number]
-
-
-def ratio_of_means(a: FloatArray, b: FloatArray, clusters: Sequence[str]) -> Estimate:
-    """The mean of ``a`` over the mean of ``b``, with a bootstrap interval over clusters; unknown where ``b`` is 0."""
-    totals_CK = cluster_totals(np.stack([a, b], axis=1), clusters)
-    above, below = totals_CK.sum(axis=0)
-    if below == 0:
-        return Estimate(None, None, None, 0, len(a))
-    samples_BK = resampled_totals(totals_CK)
-    known = samples_BK[:, 1] != 0
-    low, high = bounds(samples_BK[known, 0] / samples_BK[known, 1], len(totals_CK))
-    return Estimate(float(above / below), low, high, len(a))
 
 
 def outcome(turns: Sequence[Turn], cut: int, seat: int, hidden: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:

@@ -12,13 +12,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 from sotopia_env.families.divide.agreement import Division, DivisionAgreement, opening, update
 from sotopia_env.families.divide.items import ItemKind, Items
+from sotopia_env.statistics import Proportion
 
 ITEMS = (("book", ()), ("hat", ()), ("ball", ("basketball",)))
 """The kinds of the data set in the order of its files, with other words the players' screen has for them."""
@@ -53,36 +52,6 @@ class HumanDialogue:
         for index, (seat, text) in enumerate(self.turns):
             table = update(table, seat, index, "speak", text)
         return table.agreement
-
-
-@dataclass(frozen=True)
-class Proportion:
-    """A share of counted cases with its 95 % interval (Wilson, 1927)."""
-
-    hits: int
-    of: int
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Lower and upper end; ``None`` without cases."""
-        if not self.of:
-            return None
-        z, share = NormalDist().inv_cdf(0.975), self.hits / self.of
-        middle, spread = share + z * z / (2 * self.of), sqrt(share * (1 - share) / self.of + z * z / (4 * self.of**2))
-        scale = 1 + z * z / self.of
-        return (middle - z * spread) / scale, (middle + z * spread) / scale
-
-    def __str__(self) -> str:
-        """``91.4 % [87.0, 94.5] (192/210)``."""
-        ends = self.interval
-        if ends is None:
-            return "- (0/0)"
-        return f"{self.hits / self.of:.1%} [{ends[0]:.1%}, {ends[1]:.1%}] ({self.hits}/{self.of})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-able data."""
-        ends = self.interval or (None, None)
-        return {"hits": self.hits, "of": self.of, "low": ends[0], "high": ends[1]}
 
 
 def load_human_dialogues(path: str | Path) -> list[HumanDialogue]:

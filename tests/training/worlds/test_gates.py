@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 
 from sotopia_env.actions import speak
@@ -15,7 +14,7 @@ from sotopia_env.rollouts.seeds import turn_generator
 from sotopia_env.training.evaluation import draw_tasks, evaluate
 from sotopia_env.training.results import Result
 from sotopia_env.training.worlds import probes
-from sotopia_env.training.worlds.clone_gate import OUTCOMES, clone_gate, draw_states, outcome, ratio_of_means
+from sotopia_env.training.worlds.clone_gate import OUTCOMES, clone_gate, draw_states, outcome
 from sotopia_env.training.worlds.factorial import CELLS, factorial
 from sotopia_env.training.worlds.gates import GateSettings, run_gates, verdicts
 from sotopia_env.training.worlds.gates_page import gates_text
@@ -221,15 +220,6 @@ def test_a_model_can_be_the_clone(tiny_directory) -> None:
     found = clone_gate(tiny_directory, 2, draws=1)
     assert found["states"] == 2
     assert all(row["clone"]["mean"] is not None for row in found["effects"])
-
-
-def test_a_ratio_has_an_interval_of_its_own() -> None:
-    generator = np.random.default_rng(0)
-    b = 1 + generator.normal(size=300)
-    ratio = ratio_of_means(0.5 * b + 0.1 * generator.normal(size=300), b, [str(i) for i in range(300)])
-    assert ratio.mean == pytest.approx(0.5, abs=0.03)
-    assert 0.4 < ratio.low < 0.5 < ratio.high < 0.6
-    assert ratio_of_means(b, np.zeros(300), ["a"] * 300).mean is None
 
 
 # The commands

@@ -8,7 +8,6 @@ from typer.testing import CliRunner
 
 from sotopia_env.cli import app
 from sotopia_env.families.divide.human_dialogues import (
-    Proportion,
     agreement_report,
     load_human_dialogues,
     measure_agreement,
@@ -78,14 +77,6 @@ def test_figures_are_counted(file: Path) -> None:
     assert (figures["exact division"].hits, figures["exact division"].of) == (1, 2)
     assert (figures["abstention"].hits, figures["abstention"].of) == (2, 3)
     assert (figures["precision, certain"].hits, figures["precision, certain"].of) == (1, 1)
-
-
-def test_a_proportion_has_a_wilson_interval() -> None:
-    low, high = Proportion(8, 10).interval or (0, 0)
-    assert low == pytest.approx(0.4902, abs=1e-4)
-    assert high == pytest.approx(0.9433, abs=1e-4)
-    assert Proportion(0, 0).interval is None
-    assert str(Proportion(1, 2)) == "50.0% [9.5%, 90.5%] (1/2)"
 
 
 def test_a_broken_line_is_named(file: Path) -> None:
