@@ -102,6 +102,10 @@ class Dial(Attributor):
             for episode, by_agent in zip(episodes, self.truth.importances(episodes, dimensions), strict=True)
         ]
 
+    def check(self, family: Family, dimensions: Sequence[str]) -> None:
+        """Check the truth."""
+        self.truth.check(family, dimensions)
+
     def for_family(self, family: Family) -> Dial:
         """The same of the truth for this family."""
         truth = self.truth.for_family(family)

@@ -120,8 +120,9 @@ class Attribution(Reward):
         return (self.judge,)
 
     def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Check the judge, and whether the baseline knows the family."""
+        """Check the judge and the attributor, and whether the baseline knows the family."""
         super().check(family, tasks)
+        self.attributor.check(family, tuple(self.dimensions))
         if isinstance(self.baseline, Mapping):
             for name in {task.family for task in tasks} if tasks else {family.name}:
                 if name not in self.baseline:
