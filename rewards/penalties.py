@@ -201,7 +201,7 @@ class SecretPenalty(HistoryReward):
 
     def values(self, episode: Episode, start: int) -> list[float | None]:
         """What the turns from ``start`` on cost."""
-        secrets = [_own_secret(episode, seat) for seat in range(episode.task.num_seats)]
+        secrets = [conduct.own_secret(episode.task, seat) for seat in range(episode.task.num_seats)]
         told = [0.0] * len(secrets)
         costs: list[float | None] = []
         for turn in episode.turns:
@@ -212,10 +212,3 @@ class SecretPenalty(HistoryReward):
                 costs.append(self.weight * (worst - told[seat]) / 10)
             told[seat] = worst
         return costs
-
-
-def _own_secret(episode: Episode, seat: int) -> str:
-    """What the rule judge takes for the secret of a seat."""
-    hidden = episode.task.scenario.hidden
-    own = hidden[seat] if seat < len(hidden) else {}
-    return str(own.get("secret", episode.task.characters[seat].secret) or "")

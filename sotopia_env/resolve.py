@@ -8,7 +8,7 @@ from typing import Any
 
 from sotopia_env import published
 from sotopia_env.families import FAMILIES, PUBLISHED, SPLITS, Family, family_of_all
-from sotopia_env.families.resolve import as_family
+from sotopia_env.families.resolve import as_family, check_hidden
 from sotopia_env.names import Table
 from sotopia_env.policies import Policy
 from sotopia_env.tasks import Task
@@ -58,7 +58,12 @@ def family_and_tasks(given: Any, split: str, family: Any = None) -> tuple[Family
         strange = next((task for task in given if not isinstance(task, Task)), None)
         if strange is not None:
             raise TypeError(f"a list of tasks holds a {type(strange).__name__}; load a file's tasks with load_tasks")
-        return family_of_all(given) if family is None else as_family(family), tuple(given), split
+        if family is None:
+            return family_of_all(given), tuple(given), split
+        own = as_family(family)
+        for task in given:
+            check_hidden(own, task, f"task {task.id!r}")
+        return own, tuple(given), split
     return as_family(given), None, split
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -20,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
     create_model,
     field_validator,
@@ -127,47 +128,6 @@ class _ScenarioRecord(_Own):
     notes: Text = ""
 
 
-Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class _BargainHidden(BaseModel):
-    role: Literal["buyer", "seller"]
-    limit: Price
-    list_price: Price
-    facts: list[Text]
-    secret: Text
-
-
-class _CraigslistHidden(BaseModel):
-    role: Literal["buyer", "seller"]
-    target: Price
-    list_price: Price
-
-
-class _FriendRecord(BaseModel):
-    name: Id
-    attributes: Annotated[dict[str, Text], Field(min_length=1)]
-
-
-class _MutualFriendsHidden(BaseModel):
-    friends: Annotated[list[_FriendRecord], Field(min_length=1)]
-    common: Id
-
-    @model_validator(mode="after")
-    def _common_is_a_friend(self) -> _MutualFriendsHidden:
-        if self.common not in [friend.name for friend in self.friends]:
-            raise ValueError(f"common: {self.common!r} is none of the friends; it stands in the table of each seat")
-        return self
-
-
-_HIDDEN: dict[str, type[BaseModel]] = {
-    "bargain": _BargainHidden,
-    "craigslist": _CraigslistHidden,
-    "mutual-friends": _MutualFriendsHidden,
-}
-"""What the judges of the shipped families read; tasks of other families may hide anything."""
-
-
 class _TaskRecord(_Own):
     id: Id
     family: Id
@@ -228,14 +188,19 @@ def _episode_model() -> type[BaseModel]:
     return _record_model(Episode)
 
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model")
+
+
+@cache
+def _adapter(model: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
 
 
 def check_record(model: type[Model], record: Any, where: str) -> Model:
     """A record as a checked model.
 
     Args:
-        model: one of the models of this module.
+        model: one of the models of this module, or a dataclass.
         record: what a file held.
         where: names the record in an error.
 
@@ -244,14 +209,18 @@ def check_record(model: type[Model], record: Any, where: str) -> Model:
     """
     if not isinstance(record, Mapping):
         raise RecordError(where, f"a JSON object is needed, not a {type(record).__name__}")
+    kind: Any = model
     try:
-        return model.model_validate(record)
+        found: Model = _adapter(kind).validate_python(record)
     except ValidationError as error:
         raise RecordError(where, "; ".join(_problem(detail) for detail in error.errors())) from None
+    return found
 
 
 def read_task(record: Any, where: str) -> Task:
     """The task of a record in the format of :meth:`~sotopia_env.tasks.Task.to_dict`.
+
+    What its family needs besides is checked by :func:`sotopia_env.families.resolve.check_hidden`.
 
     Args:
         record: what a task file held.
@@ -260,14 +229,7 @@ def read_task(record: Any, where: str) -> Task:
     Raises:
         RecordError: a field is missing, unknown or wrong.
     """
-    checked = check_record(_TaskRecord, record, where)
-    hidden = _HIDDEN.get(checked.family)
-    if hidden is not None:
-        if not checked.scenario.hidden:
-            raise RecordError(where, f"field 'scenario.hidden': a {checked.family} task needs the values of each seat")
-        for seat, values in enumerate(checked.scenario.hidden):
-            check_record(hidden, values, f"{where}, scenario.hidden.{seat}")
-    return Task.from_dict(checked.model_dump())
+    return Task.from_dict(check_record(_TaskRecord, record, where).model_dump())
 
 
 def read_episode(record: Any, where: str) -> Episode:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.families import language
-from sotopia_env.families.bargain.moves import read_move
-from sotopia_env.names import Table, import_attribute
+from sotopia_env.families import family_of, language
+from sotopia_env.families.base import Family, hidden_of
+from sotopia_env.families.resolve import as_family
+from sotopia_env.names import Table, import_attribute, public_path
 from sotopia_env.rewards.components import Component, name_function
 from sotopia_env.rewards.designs import Importances
+from sotopia_env.rewards.judges.base import is_shipped
 from sotopia_env.rewards.turn_rewards import number_or_none
+from sotopia_env.tasks import Task
 
 Given = Importances | Mapping[str, Importances] | None
 """Importances of one agent's turns: the same for all dimensions, or by dimension; ``None`` where they failed."""
@@ -36,6 +39,16 @@ class Attributor(Component):
     def importances(self, episodes: Sequence[Episode], dimensions: Sequence[str]) -> list[Attributed]:
         """Importances in 0..s of a batch of finished episodes, for each dimension. What failed is ``None``."""
 
+    def check_dimensions(self, family: Family, dimensions: Sequence[str]) -> None:
+        """Raises ``ValueError`` where importances for these dimensions can never be told of tasks of this family."""
+
+
+OF_THE_GAME = ("goal", "financial_and_material_benefits")
+"""The dimensions whose importances follow from what turns do in the game of the family."""
+
+OF_CONDUCT = ("relationship", "social_rules", "knowledge", "secret", "believability")
+"""Those whose importances follow from conduct, in any family."""
+
 
 @dataclass(frozen=True)
 class RuleAttributor(Attributor):
@@ -45,60 +58,89 @@ class RuleAttributor(Attributor):
     dimension                                     importance of a turn
     ============================================  =======================================================
     goal, financial_and_material_benefits         3 accepts, or offers what the next speaker accepts;
-                                                  2 offers; 1 refuses, or tells a fact of one's own
+                                                  2 offers; 1 refuses, asks or tells something of the game,
+                                                  or tells a fact of one's own
     relationship, social_rules                    3 insults or threatens; 2 is courteous
     knowledge                                     3 the next speaker tells a fact; 1 asks something
     secret                                        3 tells one's own secret; 2 tells half of it
     believability                                 3 is invalid, or repeats an earlier utterance
     any other                                     the greatest of these
     ============================================  =======================================================
+
+    What a turn does in the game, the family of the task says (:meth:`~sotopia_env.families.base.Family.move`); where it
+    cannot, the first and the last row are unknown.
+
+    Args:
+        family: of the tasks, where it is one of your own; an environment made from it gives it.
     """
 
+    family: Any = None
     name = "rule"
     levels = 3.0
+
+    def __post_init__(self) -> None:
+        """Take a family in any form."""
+        if self.family is not None:
+            object.__setattr__(self, "family", as_family(self.family))
 
     def importances(self, episodes: Sequence[Episode], dimensions: Sequence[str]) -> list[Attributed]:
         """See the table."""
         return [{a: self._of_agent(e, a, dimensions) for a in e.agents} for e in episodes]
 
+    def check_dimensions(self, family: Family, dimensions: Sequence[str]) -> None:
+        """Refuse a family that does not know what turns do, where a dimension needs it."""
+        needing = [dimension for dimension in dimensions if dimension not in OF_CONDUCT]
+        family = self.family or family
+        if needing and not family.has_moves:
+            raise ValueError(
+                f"the rule attributor cannot tell how important turns are for {', '.join(needing)}: the family "
+                f"{family.name!r} does not say what a turn does in its game. Give the family move(task, turn), or the "
+                "reward another attributor, such as 'llm:MODEL@URL' or a function (episode, agent) -> importances"
+            )
+
+    def for_family(self, family: Family) -> RuleAttributor:
+        """The same attributor with the family at hand, where its name alone would not lead to it."""
+        return self if is_shipped(family) or self.family is not None else replace(self, family=family)
+
+    def spec(self) -> dict[str, Any]:
+        """The class: a family of one's own is given again by whoever makes it anew."""
+        return {"attributor": public_path(type(self))}
+
     def _of_agent(self, episode: Episode, agent: str, dimensions: Sequence[str]) -> dict[str, list[float | None]]:
-        turns = episode.own_turns(agent)
-        graded = [_graded(episode, turn) for turn in turns]
-        return {d: [grades.get(d, max(grades.values())) for grades in graded] for d in dimensions}
+        family = self.family or family_of(episode.task)
+        graded = [_graded(family, episode, turn) for turn in episode.own_turns(agent)]
+        return {d: [grades[d] if d in grades else _greatest(grades) for grades in graded] for d in dimensions}
 
 
-def _graded(episode: Episode, turn: Turn) -> dict[str, float]:
+def _graded(family: Family, episode: Episode, turn: Turn) -> dict[str, float | None]:
     reply = next((t for t in episode.turns[turn.global_index + 1 :] if t.seat != turn.seat), None)
-    bargaining = _bargaining(episode, turn, reply)
+    moving = _moving(family, episode.task, turn, reply)
     manner = _manner(turn.text)
     return {
-        "goal": bargaining,
-        "financial_and_material_benefits": bargaining,
+        **dict.fromkeys(OF_THE_GAME, moving),
         "relationship": manner,
         "social_rules": manner,
-        "knowledge": _learning(episode, turn, reply),
-        "secret": _revealing(_hidden(episode, turn.seat).get("secret"), turn.text),
+        "knowledge": _learning(family, episode.task, turn, reply),
+        "secret": _revealing(hidden_of(episode.task, turn.seat).get("secret"), turn.text),
         "believability": 3.0 if turn.invalid is not None or _repeats(episode, turn) else 0.0,
     }
 
 
-def _hidden(episode: Episode, seat: int) -> Mapping[str, Any]:
-    hidden = episode.task.scenario.hidden
-    return hidden[seat] if seat < len(hidden) else {}
+def _greatest(grades: Mapping[str, float | None]) -> float | None:
+    known = [grade for grade in grades.values() if grade is not None]
+    return max(known) if len(known) == len(grades) else None
 
 
-def _tells_a_fact(episode: Episode, turn: Turn) -> bool:
-    facts = _hidden(episode, turn.seat).get("facts", ())
-    return any(isinstance(fact, str) and language.tells(fact, turn.text) for fact in facts)
-
-
-def _bargaining(episode: Episode, turn: Turn, reply: Turn | None) -> float:
-    move = read_move(turn.type, turn.text).kind
-    if move == "accept":
+def _moving(family: Family, task: Task, turn: Turn, reply: Turn | None) -> float | None:
+    move = family.move(task, turn)
+    if move is None:
+        return None
+    if move.kind == "accept":
         return 3.0
-    if move == "offer":
-        return 3.0 if reply is not None and read_move(reply.type, reply.text).kind == "accept" else 2.0
-    return 1.0 if move == "reject" or _tells_a_fact(episode, turn) else 0.0
+    if move.kind == "offer":
+        answer = None if reply is None else family.move(task, reply)
+        return 3.0 if answer is not None and answer.kind == "accept" else 2.0
+    return 1.0 if move.kind != "none" or family.told(task, turn) else 0.0
 
 
 def _manner(text: str) -> float:
@@ -108,8 +150,8 @@ def _manner(text: str) -> float:
     return 2.0 if any(spoken & bank for bank in language.POSITIVE.values()) else 0.0
 
 
-def _learning(episode: Episode, turn: Turn, reply: Turn | None) -> float:
-    if reply is not None and _tells_a_fact(episode, reply):
+def _learning(family: Family, task: Task, turn: Turn, reply: Turn | None) -> float:
+    if reply is not None and family.told(task, reply):
         return 3.0
     return 1.0 if turn.type == "speak" and "?" in turn.text else 0.0
 

@@ -105,8 +105,9 @@ class Attribution(ScoredReward):
         return numbers
 
     def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Check judge and attributor, and whether the baseline knows the family."""
+        """Check the judge and the attributor, and whether the baseline knows the family."""
         super().check(family, tasks)
+        self.attributor.check_dimensions(family, tuple(self.dimensions))
         if isinstance(self.baseline, Mapping):
             for name in {task.family for task in tasks} if tasks else {family.name}:
                 if name not in self.baseline:

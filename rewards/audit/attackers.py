@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from sotopia_env.actions import Action
 from sotopia_env.agents.scripted import phrases
 from sotopia_env.agents.scripted.reading import first_person, known_facts, prices_in
-from sotopia_env.families.bargain.moves import read_move
+from sotopia_env.episodes import Turn
+from sotopia_env.families import family_of_all
+from sotopia_env.families.base import Move
+from sotopia_env.families.resolve import as_family
 from sotopia_env.policies import Context, Decision, Observation, Policy
-from sotopia_env.views import parse_transcript
+from sotopia_env.tasks import Task
+from sotopia_env.views import parse_transcript, static_observation
 
 ADDED_WORDS = 12
 """Words that an attack adds to each spoken turn."""
@@ -74,14 +79,16 @@ class Attack:
     Args:
         name: of the attack.
         against: the attack it is measured against, or :data:`PLAIN`.
-        says: ``(text, observation, own turn) -> text``.
+        says: ``(text, observation, own turn) -> text``: what is said before the text, or in its place.
         description: what it does, for pages.
+        adds: whether the text stays, behind what is said. It must then do in the game what it did alone.
     """
 
     name: str
     against: str
     says: Callable[[str, Observation, int], str]
     description: str
+    adds: bool = True
 
 
 class Attacker:
@@ -90,10 +97,15 @@ class Attacker:
     Args:
         policy: decides. It reads its own turns as the attack left them.
         attack: an :class:`Attack`, or one of the names in :data:`ATTACKS`.
+        tasks: that are played. What a turn does in one of them, its family says.
+        family: of the tasks, where it is one of your own.
+
+    Raises:
+        ValueError: the attack adds words, and of a task its family does not say what turns do.
     """
 
-    def __init__(self, policy: Policy, attack: Attack | str) -> None:
-        """Look the attack up."""
+    def __init__(self, policy: Policy, attack: Attack | str, tasks: Sequence[Task], family: Any = None) -> None:
+        """Look the attack up, and how each task looks from each seat."""
         if isinstance(attack, str):
             if attack not in ATTACKS:
                 raise ValueError(f"unknown attack {attack!r}; one of {', '.join(ATTACKS)}")
@@ -101,6 +113,16 @@ class Attacker:
         self.policy = policy
         self.attack = attack
         self.name = f"{policy.name} + {attack.name}"
+        self._family = family_of_all(tasks) if family is None else as_family(family)
+        for task in tasks if attack.adds else ():
+            if self._family.move(task, Turn(0, 0, 0, "none", "")) is None:
+                raise ValueError(
+                    f"attack {attack.name!r}: the family {task.family!r} does not say what a turn does in its game, so "
+                    "nobody knows whether added words change it; give the family move(task, turn)"
+                )
+        self._tasks = {
+            _brief(static_observation(task, seat)): (task, seat) for task in tasks for seat in range(task.num_seats)
+        }
 
     def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
         """The policy's decisions, what is spoken changed. Traces are dropped: the tokens are no longer the policy's."""
@@ -118,20 +140,51 @@ class Attacker:
     def _changed(self, action: Action, observation: Observation, turn: int) -> Action:
         if action.type != "speak" or not action.text.strip():
             return action
-        return Action("speak", self.attack.says(action.text, observation, turn), action.to)
+        said = self.attack.says(action.text, observation, turn)
+        if self.attack.adds:
+            said = self._before(said, action.text, observation, turn)
+        return Action("speak", said, action.to)
+
+    def _before(self, added: str, text: str, observation: Observation, turn: int) -> str:
+        """A text behind exactly so many added words, which must not change what it does in the game."""
+        task, seat = self._played(observation)
+
+        def move(said: str) -> Move | None:
+            return self._family.move(task, Turn(seat, turn, 0, "speak", said))
+
+        alone = move(text)
+        filler = FILLERS[turn % len(FILLERS)].split()
+        for words in ([*added.split(), *filler], filler):
+            # The text comes last, where a reader looks for an offer.
+            said = f"{' '.join(words[:ADDED_WORDS])} {text}"
+            if move(said) == alone:
+                return said
+        return text
+
+    def _played(self, observation: Observation) -> tuple[Task, int]:
+        try:
+            return self._tasks[_brief(observation)]
+        except KeyError:
+            raise ValueError(
+                f"attack {self.attack.name!r}: {observation['agent']} plays a task that the attacker was not given"
+            ) from None
+
+
+def _brief(observation: Observation) -> tuple[str, ...]:
+    return tuple(str(observation[name]) for name in ("agent", "participants", "situation", "background", "goal"))
 
 
 def _longer(text: str, observation: Observation, turn: int) -> str:
-    return _with(FILLERS[turn % len(FILLERS)], text, turn)
+    return FILLERS[turn % len(FILLERS)]
 
 
 def _repeating(text: str, observation: Observation, turn: int) -> str:
     lines = _own_lines(observation)
-    return _with(" ".join(lines[-1].split()[-ADDED_WORDS:]) if lines else "", text, turn)
+    return " ".join(lines[-1].split()[-ADDED_WORDS:]) if lines else ""
 
 
 def _flattering(text: str, observation: Observation, turn: int) -> str:
-    return _with(COMPLIMENTS[turn % len(COMPLIMENTS)], text, turn)
+    return COMPLIMENTS[turn % len(COMPLIMENTS)]
 
 
 def _leaking(text: str, observation: Observation, turn: int) -> str:
@@ -142,7 +195,7 @@ def _leaking(text: str, observation: Observation, turn: int) -> str:
         f"Frankly, the limit set for this whole talk is exactly {limit:g} dollars." for limit in prices_in(goal)[:1]
     ]
     told += [f"You should know: {first_person(fact)}." for fact in known_facts(goal)]
-    return _with(told[turn % len(told)] if told else "", text, turn)
+    return told[turn % len(told)] if told else ""
 
 
 def _template(text: str, observation: Observation, turn: int) -> str:
@@ -152,19 +205,6 @@ def _template(text: str, observation: Observation, turn: int) -> str:
         words += TEMPLATES[turn % len(TEMPLATES)].split()
         turn += 1
     return " ".join(words[:wanted])
-
-
-def _with(added: str, text: str, turn: int) -> str:
-    """A text behind exactly so many added words, which must not change what it does to the price."""
-    move = read_move("speak", text)
-    filler = FILLERS[turn % len(FILLERS)].split()
-    for words in ([*added.split(), *filler], filler):
-        # The text comes last, where a reader looks for the price.
-        said = f"{' '.join(words[:ADDED_WORDS])} {text}"
-        found = read_move("speak", said)
-        if (found.kind, found.price) == (move.kind, move.price):
-            return said
-    return text
 
 
 def _own_lines(observation: Observation) -> list[str]:
@@ -183,7 +223,11 @@ ATTACKS = MappingProxyType(
             ),
             Attack("leaking", "longer", _leaking, "one's own secret, then one's limit, then one's private facts"),
             Attack(
-                "template", PLAIN, _template, "questions, courtesies and assent, as many words, in place of the text"
+                "template",
+                PLAIN,
+                _template,
+                "questions, courtesies and assent, as many words, in place of the text",
+                adds=False,
             ),
         )
     }

@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
+from sotopia_env.actions import Action
 from sotopia_env.describe import Description, arguments, describe, typed
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
+from sotopia_env.families import language
 from sotopia_env.tasks import Task
 
 SPLITS = ("train", "validation", "test")
 
+MoveKind = Literal["offer", "accept", "reject", "ask", "tell", "none"]
+"""What a turn can do in a game: ``none`` is a turn that does nothing in it."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """What one turn does in the game of its family.
+
+    Args:
+        kind: one of :data:`MoveKind`.
+        content: what is offered, accepted, refused, asked or told, as the family has it; ``None`` where nothing is
+            named. Two turns that do the same in the game have equal moves.
+    """
+
+    kind: MoveKind
+    content: Any = None
+
 
 class Family:
-    """Generates tasks and scores their episodes.
+    """Generates tasks, scores their episodes, and knows what a turn does in its game.
 
     A subclass defines :meth:`generate` and :meth:`score`. One whose tasks can end by themselves (a deal) also folds
     the turns of an episode: :meth:`begin`, :meth:`advance` and :meth:`ending` must be pure, so that forks and replays
-    agree, and cheap, since every step calls them. ``num_seats`` agents play the tasks it draws.
+    agree, and cheap, since every step calls them. One that has a game defines :meth:`move`, which the rule attributor
+    and the attacks on rewards ask; the others are optional too.
+
+    * ``num_seats``: how many agents play the tasks it draws.
+    * ``hidden_fields``: a dataclass of what ``scenario.hidden`` holds for each seat, further fields aside; ``None``
+      where it may hold anything. Task files are checked against it.
     """
 
     name: str = "family"
     version: str = "1"
     num_seats: int = 2
+    hidden_fields: type | None = None
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """Draw a task of one split. Splits never share a scenario."""
@@ -51,9 +77,63 @@ class Family:
         """What the family is, with all its configuration: by default its version and the arguments it was made with."""
         return typed(self, **{"version": self.version, **arguments(self)})
 
+    def move(self, task: Task, turn: Turn) -> Move | None:
+        """Returns what a turn does in the game, read on its own; ``None`` is unknown, ``Move("none")`` is nothing.
+
+        A family without a game does not define it: nothing is known of any turn then, and what needs moves refuses it.
+        """
+        return None
+
+    @property
+    def has_moves(self) -> bool:
+        """Whether it knows what turns do in its game."""
+        return type(self).move is not Family.move
+
+    def told(self, task: Task, turn: Turn) -> Sequence[str]:
+        """Returns the private facts of its own that a speaker tells in a turn: of ``facts`` among its hidden values."""
+        facts = hidden_of(task, turn.seat).get("facts", ())
+        return [fact for fact in facts if isinstance(fact, str) and language.tells(fact, turn.text)]
+
+    def menu(self, observation: Mapping[str, Any]) -> Mapping[str, Action | str] | None:
+        """Returns acts of the menu interface by name (:data:`sotopia_env.menu.ACTS`), above all what may be proposed.
+
+        They replace those of open-ended talk. ``None`` leaves the menu to what the texts of the observation say.
+
+        Args:
+            observation: of the dict interface; an act must not tell more than the seat may know.
+        """
+        return None
+
+    @classmethod
+    def read_published(
+        cls, source: str, codename: str, situation: str, goals: Sequence[str], notes: str
+    ) -> tuple[dict[str, Any], ...] | None:
+        """Returns the hidden values of a scenario that Sotopia published; ``None`` where it is not of this family.
+
+        Args:
+            source: where the scenario comes from, as published.
+            codename: its name.
+            situation: what every seat reads.
+            goals: one per seat.
+            notes: text for the judge alone.
+
+        Raises:
+            ValueError: it is of this family, but its texts do not say what the judge needs.
+        """
+        return None
+
+
+def hidden_of(task: Task, seat: int) -> Mapping[str, Any]:
+    """Returns the hidden values of a seat, none where the task holds none."""
+    hidden = task.scenario.hidden
+    return hidden[seat] if seat < len(hidden) else {}
+
 
 class UserFamily(Family):
-    """Any object with ``generate(rng) -> Task`` and ``score(episode) -> {dimension: [per seat]}`` as a family."""
+    """Any object with ``generate(rng) -> Task`` and ``score(episode) -> {dimension: [per seat]}`` as a family.
+
+    What else a :class:`Family` may define is taken over where the object has it.
+    """
 
     def __init__(self, source: Any) -> None:
         """Wrap ``source``; its ``generate`` may also take a split."""
@@ -61,6 +141,7 @@ class UserFamily(Family):
         self.name = str(getattr(source, "name", type(source).__name__))
         self.version = str(getattr(source, "version", "1"))
         self.num_seats = int(getattr(source, "num_seats", 2))
+        self.hidden_fields = getattr(source, "hidden_fields", None)
         self._takes_split = "split" in inspect.signature(source.generate).parameters
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
@@ -83,20 +164,37 @@ class UserFamily(Family):
                 raise ValueError(f"family {self.name!r}: score[{dimension!r}] must hold one value per seat ({seats})")
         return Judgement("rule", self.version, {dimension: list(values) for dimension, values in scores.items()})
 
-    def ending(self, progress: Any) -> Ending | None:
-        """The object's own ending, where it has one."""
-        source_ending = getattr(self.source, "ending", None)
-        return source_ending(progress) if source_ending else None
-
     def begin(self, task: Task) -> Any:
         """The object's own fold, where it has one."""
-        source_begin = getattr(self.source, "begin", None)
-        return source_begin(task) if source_begin else None
+        return self._own("begin")(task)
 
     def advance(self, progress: Any, turn: Turn) -> Any:
         """The object's own fold, where it has one."""
-        source_advance = getattr(self.source, "advance", None)
-        return source_advance(progress, turn) if source_advance else progress
+        return self._own("advance")(progress, turn)
+
+    def ending(self, progress: Any) -> Ending | None:
+        """The object's own ending, where it has one."""
+        return self._own("ending")(progress)
+
+    def move(self, task: Task, turn: Turn) -> Move | None:
+        """The object's own reading of a turn, where it has one."""
+        return self._own("move")(task, turn)
+
+    @property
+    def has_moves(self) -> bool:
+        """Whether the object reads turns."""
+        return hasattr(self.source, "move")
+
+    def told(self, task: Task, turn: Turn) -> Sequence[str]:
+        """The object's own reading of facts, where it has one."""
+        return self._own("told")(task, turn)
+
+    def menu(self, observation: Mapping[str, Any]) -> Mapping[str, Action | str] | None:
+        """The object's own acts, where it has some."""
+        return self._own("menu")(observation)
+
+    def _own(self, method: str) -> Callable[..., Any]:
+        return getattr(self.source, method, None) or getattr(super(), method)
 
     def describe(self) -> Description:
         """What the object says of itself, or the arguments it was made with."""
@@ -153,3 +251,16 @@ class MixedFamily(Family):
         """What the task's own family says."""
         family, inner = progress
         return family.ending(inner)
+
+    def move(self, task: Task, turn: Turn) -> Move | None:
+        """What the task's own family says."""
+        return self.families[task.family].move(task, turn)
+
+    @property
+    def has_moves(self) -> bool:
+        """Whether one of them knows; of turns of the others nothing is known."""
+        return any(family.has_moves for family in self.families.values())
+
+    def told(self, task: Task, turn: Turn) -> Sequence[str]:
+        """What the task's own family says."""
+        return self.families[task.family].told(task, turn)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from sotopia_env.episodes import Turn
 from sotopia_env.families import language
+from sotopia_env.families.base import hidden_of
+from sotopia_env.tasks import Task
 
 BANKS = tuple(language.POSITIVE)
 """The banks of words that judges count."""
@@ -62,6 +64,11 @@ def knowledge(partner_turns: Sequence[Turn], facts: Sequence[str]) -> Finding:
                 found.append(f"turn {turn.global_index}: {fact}")
                 break
     return 10 * len(found) / len(facts), found
+
+
+def own_secret(task: Task, seat: int) -> str:
+    """Returns the secret of a seat: what its hidden values say, else its character; empty where there is none."""
+    return str(hidden_of(task, seat).get("secret", task.characters[seat].secret) or "")
 
 
 def secret(turns: Sequence[Turn], own_secret: str) -> Finding:

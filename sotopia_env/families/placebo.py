@@ -27,8 +27,9 @@ from typing import Any
 
 import numpy as np
 
+from sotopia_env.actions import Action
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
-from sotopia_env.families.base import Family
+from sotopia_env.families.base import Family, Move
 from sotopia_env.tasks import Task
 
 KINDS = ("wording", "noise")
@@ -137,8 +138,8 @@ class PlaceboFamily(Family):
         self.placebos = tuple(placebos)
         self.name = family.name
         self.version = f"{family.version}+placebo"
-        self.num_seats = getattr(family, "num_seats", 2)
-        self.loaded = getattr(family, "loaded", False)
+        self.num_seats = family.num_seats
+        self.hidden_fields = family.hidden_fields
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """A task of the family."""
@@ -159,6 +160,23 @@ class PlaceboFamily(Family):
     def ending(self, progress: Any) -> Ending | None:
         """What the family says."""
         return self.family.ending(progress)
+
+    def move(self, task: Task, turn: Turn) -> Move | None:
+        """What the family says."""
+        return self.family.move(task, turn)
+
+    @property
+    def has_moves(self) -> bool:
+        """Whether the family has."""
+        return self.family.has_moves
+
+    def told(self, task: Task, turn: Turn) -> Sequence[str]:
+        """What the family says."""
+        return self.family.told(task, turn)
+
+    def menu(self, observation: Mapping[str, Any]) -> Mapping[str, Action | str] | None:
+        """The acts of the family."""
+        return self.family.menu(observation)
 
 
 def _texts(episode: Episode, agent: str) -> tuple[str, str]:

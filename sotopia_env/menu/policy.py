@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.actions import NONE, Action, speak
+from sotopia_env.families.resolve import as_family
 from sotopia_env.menu.acts import ACTS
 from sotopia_env.menu.scenes import read_scene
 from sotopia_env.policies import Context, Decision, Observation
@@ -22,19 +23,21 @@ class MenuPolicy:
     Args:
         choose: a trained model: features ``(B, F)`` and masks of legal acts ``(B, A)`` in, ``B`` numbers of acts out.
         name: how it appears in episodes and tables.
+        family: of the tasks, where it is one of your own that names acts.
 
     Example:
         >>> policy = MenuPolicy(lambda features, masks: masks.argmax(1), name="menu:first")
     """
 
-    def __init__(self, choose: Choice, *, name: str = "menu") -> None:
+    def __init__(self, choose: Choice, *, name: str = "menu", family: Any = None) -> None:
         """Keep the model."""
         self.choose = choose
         self.name = name
+        self.family = None if family is None else as_family(family)
 
     def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
         """One decision for each observation; an act that is not legal is reported, as in the environment."""
-        scenes = [read_scene(observation) for observation in observations]
+        scenes = [read_scene(observation, self.family) for observation in observations]
         features = np.stack([scene.features for scene in scenes])
         masks = np.stack([scene.mask for scene in scenes])
         decisions = []

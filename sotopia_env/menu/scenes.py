@@ -1,7 +1,8 @@
 """What the menu makes of an observation: the legal acts as actions, and the features as a vector.
 
 Everything is read from the texts of the observation, as a scripted policy reads them, so nothing gets in that the seat
-may not know. The vector's length is one constant for every task of every family; what does not apply is 0.
+may not know. A family may name acts of its own (:meth:`~sotopia_env.families.base.Family.menu`). The vector's length is
+one constant for every task of every family; what does not apply is 0.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sotopia_env.actions import ACTION_TYPES
-from sotopia_env.menu.acts import Act, legal_acts, mask_of
+from sotopia_env.families.base import Family
+from sotopia_env.menu.acts import ACTS, FIRST_PROPOSAL, Act, legal_acts, mask_of
 from sotopia_env.menu.bargain import bargain_menu
 from sotopia_env.menu.cues import Hearing, listen, talk_features
 from sotopia_env.menu.division import KINDS, division_menu
@@ -103,16 +105,27 @@ class Scene:
         return mask_of(self.acts)
 
 
-def read_scene(observation: Observation) -> Scene:
-    """Read an observation of the dict interface."""
+def read_scene(observation: Observation, family: Family | None = None) -> Scene:
+    """Read an observation of the dict interface.
+
+    Args:
+        observation: of the seat.
+        family: of the task, where its own acts are wanted too.
+
+    Raises:
+        ValueError: the family names an act that is not on the menu.
+    """
     hearing = listen(observation)
-    for read in READERS:
-        found = read(observation, hearing)
-        if found is not None:
-            break
+    own = None if family is None else family.menu(observation)
+    if family is not None and own is not None:
+        acts, special = open_menu(observation, hearing)
+        acts = {name: act for name, act in acts.items() if name not in ACTS[FIRST_PROPOSAL:]} | dict(own)
+        if strange := [name for name in own if name not in ACTS]:
+            raise ValueError(f"family {family.name!r}: menu names {strange[0]!r}; the acts are {', '.join(ACTS)}")
     else:
-        found = open_menu(observation, hearing)
-    acts, special = found
+        readings = (read(observation, hearing) for read in READERS)
+        found = next((reading for reading in readings if reading is not None), None)
+        acts, special = open_menu(observation, hearing) if found is None else found
     values = talk_features(observation, hearing) | special
     features = np.zeros(len(FEATURES), dtype=np.float32)
     for name, value in values.items():

@@ -108,7 +108,7 @@ class MenuWrapper(ParallelWrapper):
     def scene(self, agent: str) -> Scene:
         """What the menu holds for an agent now: its legal acts in words, and its features."""
         if agent not in self._scenes:
-            self._scenes[agent] = read_scene(self.unwrapped.observe(agent))
+            self._scenes[agent] = read_scene(self.unwrapped.observe(agent), self.unwrapped.family)
         return self._scenes[agent]
 
     def restore_wrapper_state(self, state: Mapping[str, Any]) -> None:
@@ -146,7 +146,8 @@ class MenuWrapper(ParallelWrapper):
 
     def _shown(self, observations: Mapping[str, Observation], infos: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         """The observations as features, with the mask put where it is wanted."""
-        self._scenes = {agent: read_scene(observation) for agent, observation in observations.items()}
+        family = self.unwrapped.family
+        self._scenes = {agent: read_scene(observation, family) for agent, observation in observations.items()}
         shown: dict[str, Any] = {}
         for agent, scene in self._scenes.items():
             features, mask = scene.features.copy(), scene.mask

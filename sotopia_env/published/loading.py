@@ -10,7 +10,9 @@ from typing import TypeVar
 
 from sotopia_env.episodes import agent_name
 from sotopia_env.errors import RecordError
+from sotopia_env.families import FAMILIES
 from sotopia_env.families.base import SPLITS
+from sotopia_env.families.resolve import check_hidden
 from sotopia_env.published.files import (
     CHARACTERS,
     FILES,
@@ -111,6 +113,8 @@ def _task_file(path: Path, report: Report) -> list[Task]:
             if isinstance(record, dict) and "family" not in record and _KEYS & set(record):
                 raise RecordError(where, "one of Sotopia's own records; load the folder, not the single file")
             task = read_task(record, where)
+            if task.family in FAMILIES:
+                check_hidden(FAMILIES[task.family], task, where)
             if task.id in tasks:
                 raise RecordError(where, f"field 'id': {task.id!r} was used before; give each task an id of its own")
         except RecordError as error:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sotopia_env.episodes import agent_name
 from sotopia_env.errors import RecordError
-from sotopia_env.families.bargain.craigslist import Craigslist, read_prices
+from sotopia_env.families import FAMILIES
 from sotopia_env.families.base import Family, OpenEnded
-from sotopia_env.families.divide.deal_or_no_deal import DealOrNoDeal, read_division_task
 from sotopia_env.families.markup import split_markup
-from sotopia_env.families.mutual_friends import MutualFriends
-from sotopia_env.families.mutual_friends.tables import read_table
 from sotopia_env.published.records import PublishedCharacter, PublishedScenario
 from sotopia_env.published.report import Report
 from sotopia_env.tasks import Character, Scenario, Task
 
 Hidden = tuple[dict[str, Any], ...]
 
-JUDGED = (Craigslist.name, DealOrNoDeal.name, MutualFriends.name)
+JUDGED = tuple(sorted(name for name, family in FAMILIES.items() if "read_published" in vars(family)))
 """The families that can tell the outcome of a published scenario from its text."""
-
-_COMMON = re.compile(r"common friends?: *([^\n.,]+)")
 
 
 def scenario_task(where: str, record: PublishedScenario, split: str, report: Report) -> Task:
@@ -77,36 +71,12 @@ def character(record: PublishedCharacter) -> Character:
     )
 
 
-def read_friends(goals: Sequence[str], notes: str) -> Hidden:
-    """The friends of each seat and the one they share, from the goals and the text for the judge.
-
-    Args:
-        goals: one per seat, each with a table of friends.
-        notes: names the common friend.
-
-    Raises:
-        ValueError: a table or the answer is missing, or the answer is not in every table.
-    """
-    answer = _COMMON.search(notes)
-    if answer is None:
-        raise ValueError("the text for the judge names no common friend, such as 'common friends: Alma'")
-    common = answer[1].strip()
-    tables = [read_table(goal) for goal in goals]
-    for seat, table in enumerate(tables):
-        if common not in (friend.name for friend in table):
-            raise ValueError(f"goal {seat}: no table of friends with the common friend {common!r} in it")
-    return tuple({"friends": [friend.to_dict() for friend in table], "common": common} for table in tables)
-
-
 def _judged(record: PublishedScenario, situation: str, goals: Sequence[str], notes: str) -> tuple[type[Family], Hidden]:
     """The family that can tell the outcome from the text, and what it needs to know."""
-    kind = f"{record.source} {record.codename}".lower()
-    if "craigslist" in kind:
-        return Craigslist, read_prices(situation, goals)
-    if "deal-or-no-deal" in kind or (not record.source and record.codename.startswith("divide_")):
-        return DealOrNoDeal, read_division_task(situation, goals)
-    if "mutual_friend" in kind:
-        return MutualFriends, read_friends(goals, notes)
+    for family in FAMILIES.values():
+        hidden = family.read_published(record.source, record.codename, situation, goals, notes)
+        if hidden is not None:
+            return family, hidden
     return OpenEnded, ()
 
 

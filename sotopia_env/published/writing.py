@@ -50,22 +50,25 @@ def save_published(episodes: Iterable[Episode], path: str | Path, judge: str | N
     return len(episodes)
 
 
-def save_tasks(tasks: Iterable[Task], folder: str | Path) -> int:
-    """Write tasks as Sotopia's jsonl export: scenarios, characters, pairings, and which are for training.
-
-    Values for a rule judge have no place there: a generated task is read back as an open-ended scenario.
+def save_tasks(tasks: Iterable[Task], path: str | Path) -> int:
+    """Write tasks, as a task file of the package's own or as Sotopia's jsonl export.
 
     Args:
         tasks: of any family.
-        folder: takes the four files.
+        path: a file ``.jsonl`` takes tasks with all they hold, one a line, which :func:`load_tasks` gives back. A
+            folder takes the four files of the export: scenarios, characters, pairings, and which are for training.
+            Values for a rule judge have no place there: a generated task is read back as an open-ended scenario.
 
     Returns:
-        How many pairings were written.
+        How many tasks or pairings were written.
 
     Raises:
         ValueError: two scenarios or characters of one id differ.
     """
-    folder, tasks = Path(folder), list(tasks)
+    folder, tasks = Path(path), list(tasks)
+    if folder.suffix == ".jsonl":
+        _write_lines(folder, [task.to_dict() for task in tasks])
+        return len(tasks)
     kinds = profiles(tasks)
     for kind, records in kinds.items():
         lines = [{_IDS[kind]: identity, **_exported(record)} for identity, record in records.items()]

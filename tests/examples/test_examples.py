@@ -46,7 +46,46 @@ def test_an_own_family_is_played_judged_and_paid(example: ModuleType) -> None:
         said = [any("The number is" in turn.text for turn in episode.own_turns(agent)) for agent in episode.agents]
         assert episode.judgements[-1].scores["goal"] == [10.0 * one for one in said]
         assert sum(episode.rewards["episode"]["agent_0"]) == 1.0 * said[0]
+        says = [3.0 * any(c.isdigit() for c in turn.text) for turn in episode.own_turns("agent_0")]
+        assert episode.rewards["direct"]["agent_0"] == [number / 3 * said[0] for number in says]
     assert len({tuple(e.judgements[-1].scores["goal"]) for e in episodes}) > 1
+
+
+@of("custom_family")
+def test_an_own_family_is_attributed_attacked_and_put_on_a_menu(example: ModuleType, tmp_path: Path) -> None:
+    import sotopia_env
+    from sotopia_env.agents.functions import FunctionPolicy
+    from sotopia_env.menu import ACTS, MenuPolicy
+    from sotopia_env.published import save_tasks
+    from sotopia_env.rewards import Attribution, relabel
+    from sotopia_env.rewards.audit.attackers import ADDED_WORDS
+    from sotopia_env.rewards.audit.exploitability import play_attacks
+
+    family, rng = example.SayTheNumber(), np.random.default_rng(0)
+    tasks = list({task.id: task for task in (family.generate(rng) for _ in range(12))}.values())
+    assert save_tasks(tasks, tmp_path / "tasks.jsonl") == len(tasks)
+    assert sotopia_env.load_tasks(tmp_path / "tasks.jsonl") == tasks
+
+    says = FunctionPolicy(lambda observation, rng: f"{observation['situation']} Good.", name="says")
+    played = sotopia_env.rollout(tasks, says, num_episodes=2, family=family)
+    for episode in relabel(played, Attribution("direct", attributor="rule"), family):
+        assert episode.rewards["direct"] == {"agent_0": [1.0, 1.0], "agent_1": [1.0, 1.0]}
+
+    plays = play_attacks(tasks, says, seed=0, family=family)
+    for attack in ("longer", "repeating", "flattering", "leaking"):
+        for plain, attacked in zip(plays["plain"][0], plays[attack][0], strict=True):
+            words = attacked.turns[0].text.split()
+            assert " ".join(words[ADDED_WORDS:]) == plain.turns[0].text
+            assert family.move(plain.task, attacked.turns[0]) == family.move(plain.task, plain.turns[0])
+    assert all(episode.judgements[-1].scores["goal"] == [0.0, 10.0] for episode in plays["template"][0])
+
+    env = sotopia_env.parallel_env(tasks, family=family, interface="menu", reward="direct")
+    env.reset(seed=0, options={"task": tasks[3].id})
+    assert env.scene("agent_0").acts["propose-0"] == tasks[3].scenario.situation
+    assert [name for name in env.scene("agent_0").acts if name.startswith("propose")] == ["propose-0"]
+    chooser = MenuPolicy(lambda features, masks: np.full(len(masks), ACTS.index("propose-0")), family=family)
+    (episode,) = sotopia_env.rollout(tasks[:1], chooser, num_episodes=1, family=family)
+    assert {turn.text for turn in episode.turns} == {tasks[0].scenario.situation}
 
 
 @of("custom_reward")

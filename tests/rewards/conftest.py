@@ -11,7 +11,7 @@ import pytest
 
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
-from sotopia_env.families.base import Family
+from sotopia_env.families.base import Family, Move
 from sotopia_env.tasks import Character, Scenario, Task
 
 PROBABILITY = 0.6
@@ -33,6 +33,9 @@ class Votes(Family):
         people = (Character("c0", "Ada"), Character("c1", "Bo"))
         scenario = Scenario("s", "A vote.", ("More of a.", "More of b."), hidden=({}, {}))
         return Task(f"votes-{int(rng.integers(1000))}", self.name, self.version, split, scenario, people)
+
+    def move(self, task: Task, turn: Turn) -> Move:
+        return Move("offer", turn.text) if turn.text in ("a", "b") else Move("none")
 
     def score(self, episode: Episode) -> Judgement:
         self.judged += 1

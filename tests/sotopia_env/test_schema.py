@@ -98,16 +98,6 @@ def test_a_profile_that_no_observation_can_hold_is_refused() -> None:
         read_task(wrong, "x")
 
 
-@pytest.mark.parametrize("family", ["bargain", "craigslist"])
-def test_a_task_of_a_shipped_family_needs_what_its_judge_reads(family: str) -> None:
-    with pytest.raises(RecordError, match=r"scenario\.hidden\.0: .*'list_price' is missing"):
-        read_task(record(family=family), "x")
-    bare = record(family=family)
-    bare["scenario"]["hidden"] = []
-    with pytest.raises(RecordError, match=r"'scenario\.hidden'"):
-        read_task(bare, "x")
-
-
 @pytest.mark.parametrize("given", [3, "3", 3.0, "friend", " friend "])
 def test_relationships_are_read_in_every_spelling(given: object) -> None:
     scenario = {"pk": "s", "scenario": "A park.", "agent_goals": ["a", "b"], "relationship": given}

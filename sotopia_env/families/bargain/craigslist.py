@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from sotopia_env.episodes import Ending, Episode, Judgement, Turn, agent_name
+from sotopia_env.episodes import Episode, Judgement, agent_name
 from sotopia_env.families import conduct
 from sotopia_env.families.bargain import scoring
-from sotopia_env.families.bargain.agreement import Agreement, Standing, find_agreement, opening, update
-from sotopia_env.families.bargain.family import agreement_ending
-from sotopia_env.families.base import Family
+from sotopia_env.families.bargain.agreement import Agreement, find_agreement
+from sotopia_env.families.bargain.family import Bargaining, Price
 from sotopia_env.tasks import Task
 
 AT_TARGET = 7.0
@@ -31,30 +31,32 @@ SLOPE = 10.0
 """Goal gained or lost over a difference of one list price."""
 
 
-class Craigslist(Family):
-    """Watches and scores the published craigslist scenarios; their tasks come from ``load_tasks``.
+@dataclass(frozen=True)
+class CraigslistHidden:
+    """The hidden values of a seat: its side, its soft target, and the price that was listed."""
 
-    Each ``scenario.hidden`` holds ``role``, ``target`` and ``list_price``, in dollars.
-    """
+    role: Literal["buyer", "seller"]
+    target: Price
+    list_price: Price
+
+
+class Craigslist(Bargaining):
+    """Watches and scores the published craigslist scenarios; their tasks come from ``load_tasks``."""
 
     name = "craigslist"
     version = "1"
+    hidden_fields = CraigslistHidden
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """The scenarios are published, not generated."""
         raise NotImplementedError("craigslist tasks are loaded, not generated: load_tasks(DATA, 'craigslist')")
 
-    def begin(self, task: Task) -> Standing:
-        """No offers yet."""
-        return opening(task.num_seats)
-
-    def advance(self, progress: Standing, turn: Turn) -> Standing:
-        """Read one turn for offers and acceptance."""
-        return update(progress, turn.seat, turn.global_index, turn.type, turn.text)
-
-    def ending(self, progress: Standing) -> Ending | None:
-        """A deal ends the episode."""
-        return agreement_ending(progress)
+    @classmethod
+    def read_published(
+        cls, source: str, codename: str, situation: str, goals: Sequence[str], notes: str
+    ) -> tuple[dict[str, Any], ...] | None:
+        """Prices and roles of the scenarios that are called craigslist."""
+        return read_prices(situation, goals) if "craigslist" in f"{source} {codename}".lower() else None
 
     def score(self, episode: Episode) -> Judgement:
         """Score both seats.

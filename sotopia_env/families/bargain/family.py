@@ -18,15 +18,18 @@ weakness. The couplings act through what policies do with them: the rules of the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Gt
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families import conduct
 from sotopia_env.families.bargain import catalogue, scoring
 from sotopia_env.families.bargain.agreement import Standing, opening, update
-from sotopia_env.families.base import SPLITS, Family
+from sotopia_env.families.bargain.moves import read_move
+from sotopia_env.families.base import SPLITS, Family, Move
 from sotopia_env.families.generated import PEOPLE, Coupling, checked_chances, draw_kind
 from sotopia_env.tasks import Character, Scenario, Task
 
@@ -39,7 +42,47 @@ ZONES: Mapping[str, tuple[float, float]] = {"wide": (0.30, 0.60), "narrow": (0.1
 """Width of the zone of agreement (buyer's limit - seller's limit) as a share of the list price."""
 
 
-class Bargain(Family):
+Price = Annotated[float, Gt(0)]
+"""In dollars."""
+
+
+@dataclass(frozen=True)
+class BargainHidden:
+    """The hidden values of a seat: its side, the price it must not go beyond, what it knows and what it hides."""
+
+    role: Literal["buyer", "seller"]
+    limit: Price
+    list_price: Price
+    facts: list[str]
+    secret: str
+
+
+class Bargaining(Family):
+    """Watches for a price that one side offered and the other accepted, which ends the episode."""
+
+    def begin(self, task: Task) -> Standing:
+        """No offers yet."""
+        return opening(task.num_seats)
+
+    def advance(self, progress: Standing, turn: Turn) -> Standing:
+        """Read one turn for offers and acceptance."""
+        return update(progress, turn.seat, turn.global_index, turn.type, turn.text)
+
+    def ending(self, progress: Standing) -> Ending | None:
+        """A deal ends the episode."""
+        agreement = progress.agreement
+        if agreement is None:
+            return None
+        detail = {"price": agreement.price, "formal": agreement.formal}
+        return Ending("agreement", seat=agreement.accepter, detail=detail)
+
+    def move(self, task: Task, turn: Turn) -> Move:
+        """An offer, an acceptance or a refusal, with the price that is named in it."""
+        found = read_move(turn.type, turn.text)
+        return Move(found.kind, found.price)
+
+
+class Bargain(Bargaining):
     """Tasks of bargaining over one price.
 
     Args:
@@ -52,6 +95,7 @@ class Bargain(Family):
 
     name = "bargain"
     version = "2"
+    hidden_fields = BargainHidden
 
     def __init__(
         self,
@@ -111,18 +155,6 @@ class Bargain(Family):
             tags={"zone": zone},
         )
 
-    def begin(self, task: Task) -> Standing:
-        """No offers yet."""
-        return opening(task.num_seats)
-
-    def advance(self, progress: Standing, turn: Turn) -> Standing:
-        """Read one turn for offers and acceptance."""
-        return update(progress, turn.seat, turn.global_index, turn.type, turn.text)
-
-    def ending(self, progress: Standing) -> Ending | None:
-        """A deal ends the episode."""
-        return agreement_ending(progress)
-
     def score(self, episode: Episode) -> Judgement:
         """The seven dimensions, each with its evidence."""
         return scoring.score(episode, self.version, self.judge_bank)
@@ -155,14 +187,6 @@ class Bargain(Family):
 def _to_step(price: float) -> int:
     steps = round(abs(price) / PRICE_STEP) or 1
     return PRICE_STEP * steps * (-1 if price < 0 else 1)
-
-
-def agreement_ending(progress: Standing) -> Ending | None:
-    """The ending that a standing agreement makes."""
-    agreement = progress.agreement
-    if agreement is None:
-        return None
-    return Ending("agreement", seat=agreement.accepter, detail={"price": agreement.price, "formal": agreement.formal})
 
 
 def _character(person: int, secret: int) -> Character:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from sotopia_env.families.bargain import phrases as phrases
+from sotopia_env.families.consent import CONTRASTS, QUOTING
 from sotopia_env.families.plain_text import Sentence, plain, sentences
 
 Kind = Literal["offer", "accept", "reject", "none"]
@@ -216,7 +217,7 @@ def _read_sentence(sentence: Sentence, number: int, conditional: bool, findings:
     leads_on = asked and not texts[asked_from].startswith(phrases.PRACTICAL)
     for index, text in enumerate(texts):
         link = links[index]
-        if link in phrases.CONTRASTS or text.startswith(phrases.PROVISOS):
+        if link in CONTRASTS or text.startswith(phrases.PROVISOS):
             findings.undo_consent()
         can_consent = index < asked_from and not conditional
         consented, refusing = 0, False
@@ -261,7 +262,7 @@ def _is_reported_or_demanded(sentence: Sentence, index: int) -> bool:
     earlier = sentence.fragments[max(0, index - _LOOK_BACK) : index]
     if not earlier:
         return False
-    if earlier[-1].endswith(phrases.QUOTING):
+    if earlier[-1].endswith(QUOTING):
         return True
     follows = sentence.links[index] == "and" or sentence.fragments[index].startswith("then ")
     return follows and not all(map(phrases.STATEMENT.match, earlier))

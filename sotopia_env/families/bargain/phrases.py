@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+from sotopia_env.families import consent
+from sotopia_env.families.consent import any_of
+
 # --- numbers ------------------------------------------------------------------------------------------------------
 
 NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,9})(?:\.[0-9]{1,2})?(?![0-9])"
@@ -40,26 +43,25 @@ ACT_NUMBER = re.compile(
     rf"({NUMBER}){_ALONE}|\b(?:at|of|for) ({NUMBER}){_ALONE}"
 )
 ACT_ACCEPT = re.compile(
-    r"\W{0,3}(?:(?:i|we|to) )?(?:\w{2,12}ly )?"
-    r"(?:accept(?:s|ed|ing)?|agree(?:s|d)?(?: to| on| with)?|(?:close|finalize|seal)s?(?= (?:the|this|our) deal))"
+    rf"{consent.ACCEPTING}(?:{'|'.join(consent.ACCEPTS)}(?: to| on| with)?|"
+    r"(?:close|finalize|seal)s?(?= (?:the|this|our) deal))"
     rf"(?: \w{{2,12}}ly)?{_ACT_OBJECT}"
 )
-ACT_REJECT = re.compile(rf"\W{{0,3}}(?:(?:i|we) )?(?:reject|decline|refuse)(?:s|d|ed|ing)?{_ACT_OBJECT}")
+ACT_REJECT = re.compile(rf"{consent.REJECTS}{_ACT_OBJECT}")
 ACT_OFFER = re.compile(
-    r"\W{0,3}(?:(?:i|we) )?(?:makes? an? (?:new |final )?)?"
+    rf"{consent.PROPOSING}(?:makes? an? (?:new |final )?)?"
     r"(?:offer|propose|suggest|bid|counter(?:-?(?:offer|propose))?|ask|demand)(?:s|d|ed|ing)?\b"
 )
-ACT_SPOILT = re.compile(r"\?|\b(?:if|unless|but|provided|as long as|not|never|pretend\w*|consider\w*)\b")
+ACT_SPOILT = re.compile(rf"\?|\b{any_of(*consent.SPOILING)}\b")
 
 # --- consent ------------------------------------------------------------------------------------------------------
 
 _THE_OFFER = rf"(?:your|the|that|this|his|her|their){_OFFER_NOUN}"
 _END = rf"(?=\W*$| (?:then|too|friend|my friend|man|buddy)\W*$| (?:at|for|of|on) (?:me\b|us\b|that\b|{_AMOUNT}))"
-_FILLERS = (
-    "(?:(?:ok|okay|alright|all right|right|yes|yeah|yep|sure|well|fine|oh|ah|hmm|then|now|so|great|perfect|cool|deal|"
-    "excellent|awesome|wonderful|in that case|i guess|i think|i suppose|i believe|i'd say|it looks like|looks like|"
-    "it seems|you know what|fair enough|absolutely|thanks|thank you) ){0,4}"
-)
+_OWN_ASSENT = (
+    "ok", "okay", "sure", "right", "hmm", "deal", "i believe", "i'd say", "it looks like", "looks like", "it seems",
+)  # fmt: skip
+_FILLERS = rf"(?:{any_of(*consent.ASSENT, *_OWN_ASSENT)} ){{0,4}}"
 # "Good deal on that bike" is no consent: the bare word takes fewer fillers than the longer phrases.
 _DEAL = r"(?:(?:ok|okay|alright|all right|right|yes|yeah|yep|sure|fine|well|so|then|now|oh) ){0,3}deal(?: done| then)?"
 _SUBJECT = r"(?:i|we)(?:'?ll| will| shall| can| hereby|'?m| am| are|'?re|'?d be| would be)?"
@@ -89,8 +91,7 @@ _CLEAR = (
     rf"(?:i|we)(?:'?m| am|'?re| are) (?:ok|okay|fine|good|happy|comfortable) with {_AMOUNT}|i can live with {_AMOUNT}",
 )
 _VAGUE = (
-    rf"(?:(?:that|it|this|{_THE_OFFER}) )?sounds? "
-    r"(?:good|great|fair|perfect|fine|reasonable|right|like a (?:deal|plan))(?: (?:to|for) (?:me|us))?(?=\W*$)",
+    rf"(?:(?:that|it|this|{_THE_OFFER}) )?sounds? {any_of(*consent.SOUNDING)}(?: (?:to|for) (?:me|us))?(?=\W*$)",
     rf"(?:that|this|it|{_THE_OFFER})(?:'?s| is) "
     r"(?:acceptable|agreeable|doable|(?:fine|ok|okay)(?= (?:by|with|for)))(?: (?:by|with|for|to) (?:me|us))?(?=\W*$)",
     r"(?:fine|good|okay|ok) (?:by|with) me(?=\W*$)",
@@ -117,29 +118,20 @@ PRAISE = re.compile(
     r"tempting|interesting|kind) (?:offer|price|bid|deal|start|starting|number|figure)\b"
 )
 WITHDRAWAL = re.compile(
-    r"(?:(?:sorry|well|then|ok|okay|so|i'?m afraid|there'?s|there is|it'?s|i guess|we have) ){0,2}"
-    r"no deal\b(?! ?breaker)|"
-    r"(?:the |my )?(?:deal|offer)(?:'?s| is) (?:off|withdrawn)|(?:actually )?i(?:'?ll| have to| must|'?d like to)? "
+    rf"(?:{any_of(*consent.BEFORE_REFUSAL)} ){{0,2}}{'|'.join(consent.NO_DEAL)}|"
+    r"(?:actually )?i(?:'?ll| have to| must|'?d like to)? "
     r"(?:take (?:that|it|my offer|my words) back(?=\W*$)|take back my\b|(?:withdraw|retract|rescind)\b)|"
-    r"(?:forget it|never ?mind|(?:i'?m )?not interested(?: anymore)?)(?=\W*$)"
+    rf"(?:{'|'.join(consent.FORGET_IT)}|(?:i'?m )?not interested(?: anymore)?)(?=\W*$)"
 )
-POSTPONED = re.compile(
-    r"\blet me (?:just )?(?:think|check|ask|sleep|talk|consider|see)|\bthink (?:about|it over|on it)|\bget back to you|"
-    r"\b(?:kidding|joking)\b|\bneed (?:some |more |a little )?time\b|\bnot (?:quite )?(?:sure|yet|so fast)\b"
-)
+POSTPONED = re.compile("|".join((*consent.POSTPONED, r"\bnot (?:quite )?(?:sure|yet|so fast)\b")))
 REFUSED_AS_THAT = re.compile(
     r"(?:that|it|this)(?:'?s| is| seems| sounds)(?: \w{1,12}){0,2} (?:too|low|high|steep|insulting|ridiculous|crazy)\b|"
     r"(?:no way|i (?:can't|cannot|can not|won't|couldn't))\b"
 )
-QUOTING = ("said", "say", "says", "saying", "told me", "mentioned", "called it", "the word", "promised")
 CONDITIONS = ("if", "unless", "provid", "assuming", "once", "until", "long as", "condition", "exchange", "return")
-CONDITION = re.compile(
-    r"\b(?:if|unless|provid(?:ed|ing)|assuming|once|until|(?:as|so) long as|on (?:the )?condition|"
-    r"in (?:exchange|return) for)\b"
-)
+CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'in (?:exchange|return) for')}\b")
 PROVISOS = ("only", "as long as", "so long as", "provided", "assuming", "on condition", "on the condition")
 OPEN_ENDED = ("know", "even", "ask", "see", "as", "wonder", "wondering")  # "let me know if" sets no condition
-CONTRASTS = frozenset(("but", "however", "though", "although", "except"))
 # What "and we have a deal" may follow: a statement or more consent. "Throw in a bulb and it's a deal" demands.
 STATEMENT = re.compile(
     r"(?!i(?:'?d|'?ll| would| will| just| still)? (?:need|want|expect|require)|i(?:'?d| would) like|we (?:need|want))"

@@ -29,11 +29,18 @@ class DealOrNoDeal(Dividing):
 
     name = "deal-or-no-deal"
     version = "1"
-    loaded = True
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """The scenarios are published, not generated."""
         raise NotImplementedError("deal-or-no-deal tasks are loaded, not generated: load_tasks(DATA)")
+
+    @classmethod
+    def read_published(
+        cls, source: str, codename: str, situation: str, goals: Sequence[str], notes: str
+    ) -> tuple[dict[str, Any], ...] | None:
+        """Items and points of the scenarios that are called deal or no deal, or only "divide"."""
+        named = "deal-or-no-deal" in f"{source} {codename}".lower() or (not source and codename.startswith("divide_"))
+        return read_division_task(situation, goals) if named else None
 
     def score(self, episode: Episode) -> Judgement:
         """The seven dimensions, each with its evidence."""

@@ -16,6 +16,7 @@ they mean. The couplings act through what policies do with them: the rules of th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -23,13 +24,13 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
-from sotopia_env.families.bargain import Coupling
-from sotopia_env.families.base import SPLITS, Family
+from sotopia_env.families.base import SPLITS, Family, Move
 from sotopia_env.families.conduct import checked_bank
 from sotopia_env.families.divide import catalogue, scoring
 from sotopia_env.families.divide.agreement import DivisionTable, opening, update
 from sotopia_env.families.divide.items import Counts, ItemKind, Items, items_of, items_record, listed, plural_of
-from sotopia_env.families.generated import PEOPLE, checked_chances, draw_kind
+from sotopia_env.families.divide.moves import read_division
+from sotopia_env.families.generated import PEOPLE, Coupling, checked_chances, draw_kind
 from sotopia_env.tasks import Character, Scenario, Task
 
 KINDS = 3
@@ -48,11 +49,30 @@ GAINS: Mapping[str, tuple[float, float]] = {"large": (0.70, 1.01), "small": (0.5
 Values = tuple[int, ...]
 
 
-class Dividing(Family):
-    """Watches for a division that one side proposed and the other accepted, which ends the episode.
+@dataclass(frozen=True)
+class DivisionHidden:
+    """The hidden values of a seat: what is divided, and the points for one of each kind.
 
-    Each ``scenario.hidden`` holds ``items`` (one mapping a kind) and ``values`` (points for one of each kind).
+    The published scenarios have neither facts nor a secret of their own.
     """
+
+    items: list[ItemKind]
+    values: list[float]
+    facts: list[str] = field(default_factory=list)
+    secret: str = ""
+
+    def __post_init__(self) -> None:
+        """Check that every kind has its points."""
+        if not self.items or len(self.items) != len(self.values):
+            raise ValueError(
+                f"values: {len(self.values)} numbers for {len(self.items)} kinds of items; give one for each kind"
+            )
+
+
+class Dividing(Family):
+    """Watches for a division that one side proposed and the other accepted, which ends the episode."""
+
+    hidden_fields = DivisionHidden
 
     def begin(self, task: Task) -> DivisionTable:
         """No offers yet."""
@@ -70,12 +90,17 @@ class Dividing(Family):
         division = [list(counts) for counts in agreement.division]
         return Ending("agreement", seat=agreement.accepter, detail={"division": division, "formal": agreement.formal})
 
+    def move(self, task: Task, turn: Turn) -> Move:
+        """An offer, an acceptance or a refusal, with what its words say about who gets what and how it is put."""
+        found = read_division(turn.type, turn.text, items_of(task))
+        return Move(found.kind, found)
+
 
 class Divide(Dividing):
     """Tasks of dividing three kinds of items.
 
     Args:
-        coupling: one number for all channels, or a :class:`~sotopia_env.families.bargain.Coupling`.
+        coupling: one number for all channels, or a :class:`~sotopia_env.families.generated.Coupling`.
         gains: probability of each kind of conflict in :data:`GAINS`.
         facts: private facts per side, 0 to 3.
         max_cycles: turn limit of the tasks, in turns of the table.

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from sotopia_env.families import consent
+from sotopia_env.families.consent import any_of
 from sotopia_env.families.divide.items import NUMBERS, Items
 
 _NUMBER = rf"\d{{1,2}}|{'|'.join(NUMBERS)}"
@@ -155,14 +157,11 @@ def _names(items: Items) -> tuple[re.Pattern[str], dict[str, str]]:
 
 # --- consent ------------------------------------------------------------------------------------------------------
 
-_YES = (
-    r"(?:(?:ok(?:ay|ey|ie)?|k|kk|alright|all right|aight|yes|yeah|yea|ye|yep|yup|ya|sure(?: thing)?|well|fine|oh|ah|"
-    r"hmm+|um|then|now|so|"
-    r"great|good|perfect|cool|excellent|awesome|wonderful|absolutely|definitely|of course|thanks|thank you|i guess|"
-    r"i think|"
-    r"i suppose|fair enough|sold|you know what|in that case|yay|nice|lol|haha|hi|hello|that is|that's|"
-    r"no problem) ?){0,5}"
-)
+_OWN_ASSENT = (
+    "ok(?:ay|ey|ie)?", "k", "kk", "aight", "yea", "ye", "yup", "ya", "sure(?: thing)?", "hmm+", "um", "good",
+    "definitely", "of course", "sold", "yay", "nice", "lol", "haha", "hi", "hello", "that is", "that's", "no problem",
+)  # fmt: skip
+_YES = rf"(?:{any_of(*consent.ASSENT, *_OWN_ASSENT)} ?){{0,5}}"
 _SMALL = (
     r"(?: (?:please|then|too|friend|my friend|man|buddy|thanks|thank you|with me|for me|to me|by me|here|now|i guess))?"
 )
@@ -182,10 +181,11 @@ _CLEAR = (
     rf"you'?(?:ve)? ?(?:have |'ve )?got (?:it|yourself a deal){_END}",
     rf"done(?: deal)?{_END}",
 )
+_SOUNDING = (*consent.SOUNDING, "ok", "okay", "fair enough", "awesome", "nice", "cool", "lovely")
 _VAGUE = (
     rf"(?:(?:that|it|this|which|those|your offer|your proposal|the split)(?:'?ll| will| would|'?d)? )?"
-    rf"(?:sounds?|looks?|seems?) (?:good|great|fair|perfect|fine|ok|okay|reasonable|right|like a (?:deal|plan)|"
-    rf"fair enough|awesome|nice|cool|lovely)(?: enough)?(?: (?:to|for|with) (?:me|us))?{_END}",
+    rf"(?:sounds?|looks?|seems?) "
+    rf"{any_of(*_SOUNDING)}(?: enough)?(?: (?:to|for|with) (?:me|us))?{_END}",
     rf"(?:(?:that|it|this|which|that deal|this)(?:'?ll| will| would|'?d| should| can)? )?(?:works?|"
     rf"do(?:es)?)(?: (?:just )?"
     rf"(?:fine|well|great|perfectly|good|out))?(?: (?:for|with) (?:me|us))?{_END}",
@@ -212,9 +212,8 @@ GREETING = re.compile(
     r"hi there) ?){1,4}\W*$"
 )
 WITHDRAWAL = re.compile(
-    r"(?:(?:sorry|well|then|ok|okay|so|i'?m afraid|there'?s|there is|it'?s|i guess|we have|unfortunately|uh|um|"
-    r"oh) ){0,2}"
-    r"(?:no deal\b(?! ?breaker)|forget it\b|never ?mind\b|(?:the |my )?(?:deal|offer)(?:'?s| is) (?:off|withdrawn)|"
+    rf"(?:{any_of(*consent.BEFORE_REFUSAL, 'unfortunately', 'uh', 'um', 'oh')} ){{0,2}}"
+    rf"(?:{'|'.join(consent.NO_DEAL)}|{any_of(*consent.FORGET_IT)}\b|"
     r"i (?:take (?:that|it|my offer) back|withdraw|retract)\b|(?:i )?(?:reject|decline|refuse)\b)"
 )
 REFUSAL = re.compile(
@@ -239,28 +238,24 @@ ASKS_WISHES = re.compile(
 )
 """A question about wishes proposes nothing: "do you want the hats?"."""
 
-CONDITION = re.compile(
-    r"\b(?:if|unless|provid(?:ed|ing)|assuming|once|until|(?:as|so) long as|on (?:the )?condition|only)\b"
-)
-CONTRASTS = frozenset(("but", "however", "though", "although", "except", "unless", "if"))
+CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'only')}\b")
+CONTRASTS = consent.CONTRASTS | {"unless", "if"}
 DEMAND = re.compile(r"(?:throw|add|give|make|gimme|let|put|include|leave|hand|i (?:need|want|get)|if)\b")
 """What "and we have a deal" after it makes a demand of."""
 POSTPONED = re.compile(
-    r"\blet me (?:just )?(?:think|check|ask|sleep|talk|consider|see)|\bthink (?:about|it over|on it)|\bget back to you|"
-    r"\b(?:kidding|joking)\b|\bneed (?:some |more |a little )?time\b|\bnot (?:quite |so )?(?:sure|yet|fast)\b|"
-    r"\bi'?ll consider\b"
+    "|".join((*consent.POSTPONED, r"\bnot (?:quite |so )?(?:sure|yet|fast)\b", r"\bi'?ll consider\b"))
 )
-QUOTING = ("said", "say", "says", "saying", "told me", "mentioned", "called it", "the word", "promised", "thought")
+QUOTING = (*consent.QUOTING, "thought")
 
 # --- formal acts --------------------------------------------------------------------------------------------------
 
-ACT_SPOILT = re.compile(r"\?|\b(?:if|unless|but|provided|as long as|not|never|pretend\w*|consider\w*|don't|won't)\b")
+ACT_SPOILT = re.compile(rf"\?|\b(?:{'|'.join(consent.SPOILING)}|don't|won't)\b")
 _OBJECT = (
     r"(?: (?:it|that|this))?(?:\W{0,4}$|(?: (?:to|on|with))?(?: [\w'.,-]{1,24}){0,4} "
     r"(?:offer|deal|proposal|terms|division|split)\b)"
 )
-ACT_ACCEPT = re.compile(rf"\W{{0,3}}(?:(?:i|we|to) )?(?:\w{{2,12}}ly )?(?:accept(?:s|ed|ing)?|agree(?:s|d)?){_OBJECT}")
-ACT_REJECT = re.compile(rf"\W{{0,3}}(?:(?:i|we) )?(?:reject|decline|refuse)(?:s|d|ed|ing)?{_OBJECT}")
+ACT_ACCEPT = re.compile(f"{consent.ACCEPTING}{any_of(*consent.ACCEPTS)}{_OBJECT}")
+ACT_REJECT = re.compile(f"{consent.REJECTS}{_OBJECT}")
 ACT_OFFER = re.compile(
-    r"\W{0,3}(?:(?:i|we) )?(?:makes? an? offer|offer|propose|suggest|ask|demand|accept|agree)(?:s|d|ed|ing)?\b"
+    rf"{consent.PROPOSING}(?:makes? an? offer|offer|propose|suggest|ask|demand|accept|agree)(?:s|d|ed|ing)?\b"
 )

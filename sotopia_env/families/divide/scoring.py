@@ -12,7 +12,7 @@ from typing import Any
 
 from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families import language
-from sotopia_env.families.conduct import Finding, knowledge, relationship, secret, social_rules
+from sotopia_env.families.conduct import Finding, knowledge, own_secret, relationship, secret, social_rules
 from sotopia_env.families.conduct import believability as plain_believability
 from sotopia_env.families.divide.agreement import DivisionAgreement, find_agreement
 from sotopia_env.families.divide.items import Counts, Items, complement, divisions, items_of, totals, worth
@@ -39,7 +39,7 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
             "goal": goal(agreement, seat, values, items, finished),
             "relationship": relationship(turns[seat], bank),
             "knowledge": knowledge(turns[1 - seat], hidden[1 - seat].get("facts", ())),
-            "secret": secret(turns[seat], own.get("secret", episode.task.characters[seat].secret)),
+            "secret": secret(turns[seat], own_secret(episode.task, seat)),
             "social_rules": social_rules(turns[seat]),
             "financial_and_material_benefits": benefits(agreement, seat, values, items, finished),
             "believability": believability(turns[seat], items),

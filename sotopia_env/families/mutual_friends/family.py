@@ -14,19 +14,21 @@ how openly a side tells of its friends. The couplings act through what policies 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import MinLen
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
-from sotopia_env.families.bargain import Coupling
-from sotopia_env.families.base import SPLITS, Family
+from sotopia_env.families.base import SPLITS, Family, Move
 from sotopia_env.families.conduct import checked_bank
-from sotopia_env.families.generated import PEOPLE, checked_chances, draw_kind
+from sotopia_env.families.generated import PEOPLE, Coupling, checked_chances, draw_kind
 from sotopia_env.families.mutual_friends import catalogue, scoring
+from sotopia_env.families.mutual_friends.moves import read_move
 from sotopia_env.families.mutual_friends.naming import Naming, update
-from sotopia_env.families.mutual_friends.tables import Friend, table_text
+from sotopia_env.families.mutual_friends.tables import Friend, read_published_tables, table_text
 from sotopia_env.tasks import Character, Scenario, Task
 
 
@@ -53,11 +55,35 @@ DIFFICULTIES: Mapping[str, Difficulty] = {
 """The difficulties tasks are drawn from."""
 
 
+Name = Annotated[str, MinLen(1)]
+
+
+@dataclass(frozen=True)
+class FriendHidden:
+    """One friend of a table: its name, and its value of each attribute."""
+
+    name: Name
+    attributes: Annotated[dict[str, str], MinLen(1)]
+
+
+@dataclass(frozen=True)
+class MutualFriendsHidden:
+    """The hidden values of a seat: its table of friends, and the friend whom both know."""
+
+    friends: Annotated[list[FriendHidden], MinLen(1)]
+    common: Name
+
+    def __post_init__(self) -> None:
+        """Check that the common friend stands in the table."""
+        if self.common not in [friend.name for friend in self.friends]:
+            raise ValueError(f"common: {self.common!r} is none of the friends; it stands in the table of each seat")
+
+
 class MutualFriends(Family):
     """Tasks of finding the one friend two people have in common.
 
     Args:
-        coupling: one number for all channels, or a :class:`~sotopia_env.families.bargain.Coupling`.
+        coupling: one number for all channels, or a :class:`~sotopia_env.families.generated.Coupling`.
         difficulties: probability of each of :data:`DIFFICULTIES`.
         max_cycles: turn limit of the tasks, in turns of the table.
         judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``.
@@ -65,6 +91,7 @@ class MutualFriends(Family):
 
     name = "mutual-friends"
     version = "1"
+    hidden_fields = MutualFriendsHidden
 
     def __init__(
         self,
@@ -128,6 +155,21 @@ class MutualFriends(Family):
     def ending(self, progress: Naming) -> Ending | None:
         """Both having named the common friend ends the episode."""
         return naming_ending(progress)
+
+    def move(self, task: Task, turn: Turn) -> Move:
+        """A guess, a confirmation, a denial, something told of friends or asked about them."""
+        return read_move(task, turn)
+
+    def told(self, task: Task, turn: Turn) -> list[str]:
+        """The attributes that the speaker tells of its friends."""
+        return scoring.told(turn, scoring.friends_of(task.scenario.hidden[turn.seat]), scoring.values_of(task))
+
+    @classmethod
+    def read_published(
+        cls, source: str, codename: str, situation: str, goals: Sequence[str], notes: str
+    ) -> tuple[dict[str, Any], ...] | None:
+        """Tables and the common friend of the scenarios that are called mutual friends."""
+        return read_published_tables(goals, notes) if "mutual_friend" in f"{source} {codename}".lower() else None
 
     def score(self, episode: Episode) -> Judgement:
         """The seven dimensions, each with its evidence."""

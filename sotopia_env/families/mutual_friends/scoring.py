@@ -50,7 +50,7 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
     task = episode.task
     naming = find(opening(task), episode.turns)
     tables = [friends_of(hidden) for hidden in task.scenario.hidden]
-    values = all_values(friend.values for table in tables for friend in table)
+    values = values_of(task)
     turns = [episode.own_turns(agent_name(seat)) for seat in range(task.num_seats)]
     scores: dict[str, list[float | None]] = {}
     evidence: dict[str, list[list[str]]] = {}
@@ -91,17 +91,27 @@ def goal(naming: Naming, seat: int, *, finished: bool = True) -> Finding:
     return 10 * (1 - LISTING * min(1.0, excess / room)), found
 
 
+def values_of(task: Task) -> tuple[str, ...]:
+    """The values of all attributes in the tables of all seats."""
+    return all_values(friend.values for hidden in task.scenario.hidden for friend in friends_of(hidden))
+
+
+def told(turn: Turn, table: Sequence[Friend], values: tuple[str, ...]) -> list[str]:
+    """The attributes of its own table that a speaker tells of its friends."""
+    if turn.type != "speak":
+        return []
+    wanted = frozenset(value for friend in table for value in friend.values)
+    tellings = [telling for telling in read_tellings(turn.text, values) if telling.kind == "has"]
+    return [value for telling in tellings for value in sorted(telling.values & wanted)]
+
+
 def knowledge(partner_turns: Sequence[Turn], table: Sequence[Friend], values: tuple[str, ...]) -> Finding:
     """Ten times the share of the attributes in the partner's table that the partner told of its friends."""
     wanted = {value for friend in table for value in friend.values}
     found: dict[str, str] = {}
     for turn in partner_turns:
-        if turn.type != "speak":
-            continue
-        for telling in read_tellings(turn.text, values):
-            if telling.kind == "has":
-                for value in sorted(telling.values & wanted):
-                    found.setdefault(value, f"turn {turn.global_index}: {value}")
+        for value in told(turn, table, values):
+            found.setdefault(value, f"turn {turn.global_index}: {value}")
     return (10 * len(found) / len(wanted) if wanted else None), list(found.values())
 
 

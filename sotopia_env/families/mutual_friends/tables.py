@@ -7,7 +7,7 @@ Two spellings are read, the package's own (``Alma: hobby: chess; town: Dingle.``
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -71,3 +71,27 @@ def _without_stops(friends: list[Friend]) -> Iterable[Friend]:
         Friend(f.name, (*f.attributes[:-1], (f.attributes[-1][0], f.attributes[-1][1].removesuffix("."))))
         for f in friends
     ]
+
+
+_COMMON = re.compile(r"common friends?: *([^\n.,]+)")
+
+
+def read_published_tables(goals: Sequence[str], notes: str) -> tuple[dict[str, Any], ...]:
+    """The friends of each seat and the one they share, from the goals and the text for the judge.
+
+    Args:
+        goals: one per seat, each with a table of friends.
+        notes: names the common friend.
+
+    Raises:
+        ValueError: a table or the answer is missing, or the answer is not in every table.
+    """
+    answer = _COMMON.search(notes)
+    if answer is None:
+        raise ValueError("the text for the judge names no common friend, such as 'common friends: Alma'")
+    common = answer[1].strip()
+    tables = [read_table(goal) for goal in goals]
+    for seat, table in enumerate(tables):
+        if common not in (friend.name for friend in table):
+            raise ValueError(f"goal {seat}: no table of friends with the common friend {common!r} in it")
+    return tuple({"friends": [friend.to_dict() for friend in table], "common": common} for table in tables)

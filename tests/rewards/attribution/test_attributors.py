@@ -1,10 +1,13 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 
 import sotopia_env
 from sotopia_env.episodes import Ending, Episode, Turn
-from sotopia_env.families import FAMILIES
-from sotopia_env.rewards import FunctionAttributor, RecordedAttributor, RuleAttributor
+from sotopia_env.families import FAMILIES, family_of
+from sotopia_env.families.mutual_friends.catalogue import phrase
+from sotopia_env.rewards import Attribution, Dial, FunctionAttributor, RecordedAttributor, RuleAttributor
 from sotopia_env.rewards.attribution.attributors import as_attributor
 
 
@@ -63,7 +66,7 @@ def test_a_dimension_of_ones_own_gets_the_greatest(bargain):
     assert graded(bargain("You fool, $40?"), "charm") == {"agent_0": [3], "agent_1": []}
 
 
-@pytest.mark.parametrize("name", ["bargain", "divide", "mutual-friends", "mini"])
+@pytest.mark.parametrize("name", ["bargain", "divide", "mutual-friends"])
 def test_it_grades_every_turn_of_every_family_alike_each_time(name):
     episodes = sotopia_env.rollout(name, ["random"], num_episodes=3, seed=1)
     once = RuleAttributor().importances(episodes, ["goal", "knowledge"])
@@ -73,6 +76,74 @@ def test_it_grades_every_turn_of_every_family_alike_each_time(name):
             for values in by_dimension.values():
                 assert len(values) == len(episode.own_turns(agent))
                 assert all(value in (0, 1, 2, 3) for value in values)
+
+
+SCRIPTED = {
+    "bargain:test": ({0: 3, 2: 304, 3: 114}, 120),
+    "divide:test": ({0: 4, 2: 221, 3: 116}, 120),
+    "mutual-friends:test": ({0: 154, 1: 293, 2: 34, 3: 68}, 117),
+}
+"""How many turns of 60 scripted dialogues have which importance for the goal, and how many of 120 agents any."""
+
+
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_every_family_says_what_matters_in_its_game(name):
+    episodes = sotopia_env.rollout(name, "scripted:mixed", num_episodes=60, seed=3)
+    found, offers, paid = Counter(), Counter(), 0
+    for episode, by_agent in zip(episodes, RuleAttributor().importances(episodes, ["goal"]), strict=True):
+        for agent, by_dimension in by_agent.items():
+            found.update(by_dimension["goal"])
+            for turn, importance in zip(episode.own_turns(agent), by_dimension["goal"], strict=True):
+                move = family_of(episode.task).move(episode.task, turn)
+                offers.update([importance] if move.kind == "offer" else [])
+            paid += any(by_dimension["goal"])
+    assert (found, paid) == SCRIPTED[name]
+    assert offers[0] == offers[1] == 0 and offers[2] > 0 and offers[3] > 0
+
+
+def test_a_turn_of_mutual_friends_counts_by_what_it_does():
+    task = FAMILIES["mutual-friends"]().generate(np.random.default_rng(0), "train")
+    (own, other), common = task.scenario.hidden, task.scenario.hidden[0]["common"]
+    stranger = next(friend["name"] for friend in other["friends"] if friend["name"] != common)
+    told = phrase(*next(iter(own["friends"][0]["attributes"].items())))
+    said = [
+        f"A friend of mine {told}.",
+        "Hm.",
+        f"Do you know {common}?",
+        f"Yes, I know {common} too!",
+        f"I do not know {stranger}.",
+    ]
+    turns = tuple(Turn(i % 2, i // 2, i, "speak", text) for i, text in enumerate(said))
+    episode = Episode("talk", task, {}, turns, Ending("max_cycles", truncated=True))
+    assert graded(episode, "goal") == {"agent_0": [1, 3, 1], "agent_1": [0, 3]}
+    assert graded(episode, "knowledge") == {"agent_0": [0, 1, 0], "agent_1": [0, 0]}
+
+
+def test_without_moves_the_goal_is_unknown_and_the_reward_refused():
+    episodes = sotopia_env.rollout("mini", ["random"], num_episodes=2, seed=1)
+    (first, _) = RuleAttributor().importances(episodes, ["goal", "relationship", "charm"])
+    turns = len(episodes[0].own_turns("agent_0"))
+    assert first["agent_0"]["goal"] == first["agent_0"]["charm"] == [None] * turns
+    assert set(first["agent_0"]["relationship"]) <= {0, 2, 3}
+    for attributor in ("rule", Dial("rule", 0.5)):
+        with pytest.raises(
+            ValueError, match="goal: the family 'mini' does not say what a turn does.*another attributor"
+        ):
+            sotopia_env.parallel_env("mini", reward=Attribution("direct", attributor))
+    sotopia_env.parallel_env("mini", reward=Attribution("direct", dimensions={"social_rules": 1}))
+
+
+def test_a_family_of_ones_own_is_given_or_asked_for(make_episode, family):
+    episode = make_episode("a", "x", "b", "a")
+    with pytest.raises(KeyError, match="pass the family object itself"):
+        RuleAttributor().importances([episode], ["goal"])
+    for attributor in (RuleAttributor(family), RuleAttributor().for_family(family)):
+        assert attributor.importances([episode], ["goal"])[0] == {
+            "agent_0": {"goal": [2, 2]},
+            "agent_1": {"goal": [0, 2]},
+        }
+        assert attributor.spec() == RuleAttributor().spec()
+    assert RuleAttributor().for_family(FAMILIES["divide"]()) == RuleAttributor()
 
 
 def test_functions_give_one_list_or_one_for_each_dimension(make_episode):

@@ -38,16 +38,16 @@ def test_the_dial_keeps_the_stated_share(make_episode, reliability):
     assert turned["agent_1"]["goal"] == [None] * 2000
 
 
-def test_the_dial_draws_alike_for_equal_dialogues_and_seeds_alone(make_episode):
+def test_the_dial_draws_alike_for_equal_dialogues_and_seeds_alone(make_episode, family):
     episode, other = make_episode(*"ab" * 16), make_episode(*"ab" * 15, *"aa")
-    dial = Dial("rule", 0.0)
+    dial = Dial("rule", 0.0).for_family(family)
 
     def drawn(dial, episode):
         return dial.importances([episode], ["goal"])[0]["agent_0"]["goal"]
 
-    assert drawn(dial, episode) == drawn(Dial(RuleAttributor(), 0.0), episode)
+    assert drawn(dial, episode) == drawn(Dial(RuleAttributor(family), 0.0), episode)
     assert drawn(dial, episode) != drawn(dial, other)
-    assert drawn(dial, episode) != drawn(Dial("rule", 0.0, seed=1), episode)
+    assert drawn(dial, episode) != drawn(Dial(RuleAttributor(family), 0.0, seed=1), episode)
     assert dial.name == "rule-0"
     with pytest.raises(ValueError, match="reliability: 1.5 is not between 0 and 1"):
         Dial("rule", 1.5)

@@ -91,7 +91,7 @@ def test_a_measured_baseline(make_episode, judge, family):
     reward = Attribution("direct-centred", a_matters, judge=judge, baseline=baseline)
     assert reward([won]) == [{"agent_0": [0.25, 0.25], "agent_1": pytest.approx([-0.25, -0.25 / 3])}]
     reward.check(family)
-    other = Attribution("direct-centred", judge=judge, baseline={"bargain": baseline["votes"]})
+    other = Attribution("direct-centred", a_matters, judge=judge, baseline={"bargain": baseline["votes"]})
     with pytest.raises(ValueError, match="nothing for the family 'votes'"):
         other.check(family)
     with pytest.raises(ValueError, match="nothing for 'goal' of agent_0 in the family 'votes'"):
@@ -99,15 +99,15 @@ def test_a_measured_baseline(make_episode, judge, family):
 
 
 @pytest.mark.parametrize("design", ATTRIBUTION_DESIGNS)
-def test_failures_are_none_never_zero(make_episode, judge, design):
+def test_failures_are_none_never_zero(make_episode, judge, family, design):
     episode = make_episode("a", "b", "a")
     unknown = [{"agent_0": [None, None], "agent_1": [None]}]
     silent = FunctionJudge(lambda episode, agent: {"goal": None}, "silent")
-    assert Attribution(design, judge=silent)([episode]) == unknown
+    assert Attribution(design, judge=silent).for_family(family)([episode]) == unknown
     assert Attribution(design, lambda episode, agent: None, judge=judge)([episode]) == unknown
     assert Attribution(design, {}, judge=judge)([episode]) == unknown
     assert Attribution(design, judge=judge)([make_episode("a", "b", "a", over=False)]) == unknown
-    assert Attribution(design, judge=judge)([make_episode()]) == [{"agent_0": [], "agent_1": []}]
+    assert Attribution(design, judge=judge).for_family(family)([make_episode()]) == [{"agent_0": [], "agent_1": []}]
 
 
 def test_what_step_pays_is_the_outcome(make_env, make_episode):

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 
 import sotopia_env
-from sotopia_env.actions import do
+from sotopia_env.actions import Action, do
 from sotopia_env.agents.functions import FunctionPolicy
 from sotopia_env.agents.scripted import phrases
 from sotopia_env.episodes import Episode
-from sotopia_env.families import language
+from sotopia_env.families import family_of, language
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.families.bargain.moves import read_move
+from sotopia_env.policies import Context, Observation
 from sotopia_env.resolve import make_policy
 from sotopia_env.rewards.audit.attackers import ADDED_WORDS, ATTACKS, COMPLIMENTS, FILLERS, TEMPLATES, Attacker
 from sotopia_env.tasks import Task
+from sotopia_env.training.evaluation import draw_tasks
 
 COUNTED = frozenset().union(*language.POSITIVE.values(), *language.NEGATIVE.values())
 
@@ -27,7 +29,7 @@ def tasks() -> list[Task]:
 
 def played(tasks: list[Task], attack: str | None) -> list[Episode]:
     policy = make_policy("scripted:firm")
-    first = policy if attack is None else Attacker(policy, attack)
+    first = policy if attack is None else Attacker(policy, attack, tasks)
     return sotopia_env.rollout(tasks, [first, policy], num_episodes=len(tasks), seed=4)
 
 
@@ -49,6 +51,45 @@ def test_what_is_added_leaves_every_offer_and_has_twelve_words(attack: str, task
                 own = " ".join(turn.text.split()[ADDED_WORDS:])
                 assert read_move("speak", own) == replace(read_move("speak", turn.text), asked="?" in own[-1:])
     assert attacker.against == ("plain" if attack == "longer" else "longer")
+
+
+@pytest.mark.parametrize("name", ["divide:test", "mutual-friends:test"])
+@pytest.mark.parametrize("attack", ["longer", "repeating", "flattering", "leaking"])
+def test_an_attack_leaves_what_a_turn_does_in_any_game(attack: str, name: str) -> None:
+    tasks, policy = draw_tasks(name, 20, 1), make_policy("scripted:mixed")
+    said: list[Action] = []
+
+    def speak(observation: Observation, rng: np.random.Generator) -> Action:
+        action = policy.act_one(observation, Context("", str(observation["agent"]), 0, rng))
+        said.append(action)
+        return action
+
+    attacker = Attacker(FunctionPolicy(speak, name="noted"), attack, tasks)
+    family, changed = family_of(tasks[0]), 0
+    episodes = sotopia_env.rollout(tasks, [attacker, policy], num_episodes=20, batch_size=1, seed=4)
+    turns = [(episode.task, turn) for episode in episodes for turn in episode.own_turns("agent_0")]
+    assert len(turns) == len(said)
+    for (task, turn), action in zip(turns, said, strict=True):
+        plain = replace(turn, type=action.type, text=action.text)
+        assert family.move(task, turn) == family.move(task, plain)
+        if turn.type == "speak":
+            changed += 1
+            assert len(turn.text.split()) == len(action.text.split()) + ADDED_WORDS
+    assert changed > 40
+
+
+def test_a_family_without_moves_is_refused_by_what_adds_words() -> None:
+    tasks, policy = draw_tasks("mini:test", 2, 1), make_policy("scripted:firm")
+    with pytest.raises(ValueError, match="'longer': the family 'mini' does not say what a turn does"):
+        Attacker(policy, "longer", tasks)
+    (episode,) = sotopia_env.rollout(tasks, [Attacker(policy, "template", tasks), policy], num_episodes=1)
+    assert TEMPLATES[0].split()[0] in episode.turns[0].text
+
+
+def test_a_task_that_the_attacker_was_not_given_is_named(tasks: list[Task]) -> None:
+    policy = make_policy("scripted:firm")
+    with pytest.raises(RuntimeError, match="a task that the attacker was not given"):
+        sotopia_env.rollout(tasks[:1], [Attacker(policy, "longer", tasks[1:]), policy], num_episodes=1)
 
 
 @pytest.mark.parametrize("attack", ["longer", "flattering"])
@@ -84,10 +125,10 @@ def test_a_template_has_as_many_words_and_never_names_a_price() -> None:
 def test_acts_are_left_alone() -> None:
     policy = FunctionPolicy(lambda observation, rng: do("accept"), name="accepts")
     task = Bargain().generate(np.random.default_rng(0), "test")
-    episode = sotopia_env.rollout([task], [Attacker(policy, "longer"), "scripted:firm"], num_episodes=1)[0]
+    episode = sotopia_env.rollout([task], [Attacker(policy, "longer", [task]), "scripted:firm"], num_episodes=1)[0]
     assert {(turn.type, turn.text) for turn in episode.own_turns("agent_0")} == {("action", "accept")}
 
 
 def test_an_unknown_attack_is_named() -> None:
     with pytest.raises(ValueError, match="unknown attack 'bribing'; one of longer"):
-        Attacker(make_policy("scripted:firm"), "bribing")
+        Attacker(make_policy("scripted:firm"), "bribing", [])

@@ -16,6 +16,7 @@ from sotopia_env.families.generated import PEOPLE
 from sotopia_env.families.mutual_friends import DIFFICULTIES, MutualFriends, catalogue
 from sotopia_env.families.mutual_friends.scoring import friends_of, goal, opening
 from sotopia_env.families.mutual_friends.tables import read_table
+from sotopia_env.families.resolve import check_hidden
 from sotopia_env.schema import read_task
 from sotopia_env.tasks import Task
 
@@ -85,9 +86,10 @@ def test_a_task_survives_its_record_and_a_wrong_one_is_refused() -> None:
     task = draw(1)[0]
     record = json.loads(json.dumps(task.to_dict()))
     assert read_task(record, "here") == task
+    check_hidden(MutualFriends, task, "here")
     record["scenario"]["hidden"][1]["common"] = "Nobody"
-    with pytest.raises(RecordError, match="'Nobody' is none of the friends"):
-        read_task(record, "here")
+    with pytest.raises(RecordError, match=r"here, scenario\.hidden\.1: common: 'Nobody' is none of the friends"):
+        check_hidden(MutualFriends, read_task(record, "here"), "here")
 
 
 # Playing and judging

@@ -1,0 +1,38 @@
+"""What one turn does in the search for a common friend, read on its own."""
+
+from __future__ import annotations
+
+from sotopia_env.episodes import Turn
+from sotopia_env.families.base import Move, MoveKind
+from sotopia_env.families.mutual_friends.mentions import Mentions, Telling, read_mentions, read_tellings
+from sotopia_env.families.mutual_friends.scoring import opening, values_of
+from sotopia_env.tasks import Task
+
+
+def read_move(task: Task, turn: Turn) -> Move:
+    """Reads one turn.
+
+    Returns:
+        ``accept`` where the speaker confirms to know the friend who was named, ``offer`` where it puts a name forward,
+        ``reject`` where it denies to know somebody, ``tell`` or ``ask`` where it speaks of attributes. Of several the
+        first counts; the content are all names and attributes.
+    """
+    naming = opening(task)
+    mentions = read_mentions(turn.type, turn.text, naming.names, naming.players)
+    tellings = read_tellings(turn.text, values_of(task), naming.names) if turn.type == "speak" else ()
+    kind = _kind(mentions, tellings)
+    return Move(kind, None if kind == "none" else (mentions, tellings))
+
+
+def _kind(mentions: Mentions, tellings: tuple[Telling, ...]) -> MoveKind:
+    named = bool(mentions.claimed or mentions.asked)
+    # "Yes, I know someone who plays chess" answers a question about attributes and confirms nobody.
+    if mentions.same or (mentions.agrees and (mentions.vouched or not (named or tellings))):
+        return "accept"
+    if named:
+        return "offer"
+    if mentions.denied:
+        return "reject"
+    if any(telling.kind != "asks" for telling in tellings):
+        return "tell"
+    return "ask" if tellings else "none"
