@@ -126,23 +126,33 @@ def _addressed(vector: Any, num_seats: int) -> tuple[int, ...] | None:
     return tuple(seat for seat, number in enumerate(chosen) if number)
 
 
-def _checked(action: Action) -> tuple[Action, str | None]:
-    if not isinstance(action.type, str) or action.type not in ACTION_TYPES:
-        found = f"{action.type!r:.60}" if isinstance(action.type, str) else type(action.type).__name__
-        return NONE, f"unknown action type {found}; one of {', '.join(ACTION_TYPES)}"
-    if not isinstance(action.text, str):
-        return NONE, f"the text of an action is a str, not a {type(action.text).__name__}"
-    if len(action.text) > MAX_UTTERANCE:
-        return NONE, f"the text has {len(action.text)} characters; at most {MAX_UTTERANCE} are allowed"
-    if not action.text.isascii():
+def problem(kind: Any, text: Any, to: Any = ()) -> str | None:
+    """Why fields make no action, or ``None``.
+
+    Args:
+        kind: ``type`` of an :class:`Action`.
+        text: its ``text``.
+        to: its ``to``.
+    """
+    if not isinstance(kind, str) or kind not in ACTION_TYPES:
+        found = f"{kind!r:.60}" if isinstance(kind, str) else type(kind).__name__
+        return f"unknown action type {found}; one of {', '.join(ACTION_TYPES)}"
+    if not isinstance(text, str):
+        return f"the text of an action is a str, not a {type(text).__name__}"
+    if len(text) > MAX_UTTERANCE:
+        return f"the text has {len(text)} characters; at most {MAX_UTTERANCE} are allowed"
+    if not text.isascii():
         try:
-            action.text.encode("utf-8")
+            text.encode("utf-8")
         except UnicodeEncodeError:
-            return NONE, "the text holds a lone surrogate and cannot be encoded"
-    if not (isinstance(action.to, tuple) and all(isinstance(seat, int) for seat in action.to)):
-        return NONE, "to is no tuple of seats"
-    if action.type == "none":
-        return NONE, None
-    if action.type == "speak" and not action.text.strip():
-        return NONE, "nothing was said"
-    return action, None
+            return "the text holds a lone surrogate and cannot be encoded"
+    if not isinstance(to, tuple) or (to and not all(isinstance(seat, int) for seat in to)):
+        return "to is no tuple of seats"
+    if kind == "speak" and (not text or text.isspace()):
+        return "nothing was said"
+    return None
+
+
+def _checked(action: Action) -> tuple[Action, str | None]:
+    reason = problem(action.type, action.text, action.to)
+    return (action, None) if reason is None and action.type != "none" else (NONE, reason)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sotopia_env import views
-from sotopia_env.actions import NONE, Action, read_action
-from sotopia_env.episodes import Ending, Turn, agent_name
+from sotopia_env.actions import NONE, Action, problem, read_action
+from sotopia_env.episodes import Ending, Turn, agent_name, seat_of
 from sotopia_env.families.base import Family
 from sotopia_env.policies import Decision
 from sotopia_env.tasks import Task
@@ -19,6 +21,7 @@ from sotopia_env.turns import MAX_SEATS, Rules, acting_seats, cycles_of, talk_en
 
 _OUT_OF_TURN = Rules(action_types=("none",)).legal_types
 _AGENTS = tuple(agent_name(seat) for seat in range(MAX_SEATS))
+_SEATS = {agent: seat for seat, agent in enumerate(_AGENTS)}
 ADDRESSED_TYPES = ("speak", "non-verbal communication", "action")
 """The types of action that may be private. Nobody leaves in secret."""
 
@@ -33,7 +36,7 @@ class Dialogue:
     Args:
         task: what is played.
         family: watches for the end state of the task.
-        static: the part of each seat's observation that does not change.
+        static: what each seat observes before the first turn; shared, so never changed.
         own_turns: how many turns each seat has had.
         idle: how many of each seat's own last turns in a row were ``none``.
         present: seats that have not left, ascending.
@@ -49,7 +52,7 @@ class Dialogue:
 
     task: Task
     family: Family
-    static: list[dict[str, str]]
+    static: Sequence[dict[str, Any]]
     own_turns: list[int]
     idle: list[int]
     present: list[int]
@@ -63,10 +66,11 @@ class Dialogue:
     ending: Ending | None = None
 
     @classmethod
-    def begin(cls, task: Task, family: Family, rules: Rules, rng: np.random.Generator) -> Dialogue:
+    def begin(
+        cls, task: Task, static: Sequence[dict[str, Any]], family: Family, rules: Rules, rng: np.random.Generator
+    ) -> Dialogue:
         """A task before its first turn."""
         seats = range(task.num_seats)
-        static = [views.static_observation(task, seat) for seat in seats]
         heard = [""] * len(seats) if rules.private_messages else None
         dialogue = cls(task, family, static, [0] * len(seats), [0] * len(seats), list(seats), family.begin(task), heard)
         dialogue.acting = acting_seats(rules.action_order, None, dialogue.present, rng)
@@ -80,23 +84,29 @@ class Dialogue:
         """
         turns: list[Turn] = []
         invalid: dict[str, str] = {}
-        for seat, own_index in enumerate(self.own_turns):
-            agent = _AGENTS[seat]
-            given = actions.get(agent)
-            if seat in self.acting:
-                action, reason, raw = _legal(given, rules, len(self.own_turns))
-                recipients = _recipients(action, seat)
-                index = len(self.turns) + len(turns)
-                turns.append(Turn(seat, own_index, index, action.type, action.text, raw, reason, recipients))
-            elif given is None:
-                continue
+        acting, index, reason = self.acting, len(self.turns), None
+        for seat in acting:
+            given = actions.get(_AGENTS[seat])
+            own_index = self.own_turns[seat]
+            if isinstance(given, str) and "speak" in rules.action_types:
+                # Words to everyone, without an Action that would only be taken apart again.
+                reason = problem("speak", given)
+                kind, text = ("speak", given) if reason is None else ("none", "")
+                turns.append(_turn(seat, own_index, index, kind, text, None, reason, None))
             else:
-                given = given.action if isinstance(given, Decision) else given
-                num_seats = len(self.own_turns) if rules.private_messages else None
-                idle = read_action(given, num_seats=num_seats) == (NONE, None)
-                reason = None if idle else "it is not this agent's turn: only none is legal"
+                action, reason, raw = _legal(given, rules, len(self.own_turns))
+                to = _recipients(action, seat)
+                turns.append(_turn(seat, own_index, index, action.type, action.text, raw, reason, to))
+            index += 1
             if reason is not None:
-                invalid[agent] = reason
+                invalid[_AGENTS[seat]] = reason
+        for agent, given in actions.items():
+            if given is None or (seat := _SEATS[agent]) in acting:
+                continue
+            given = given.action if isinstance(given, Decision) else given
+            num_seats = len(self.own_turns) if rules.private_messages else None
+            if read_action(given, num_seats=num_seats) != (NONE, None):
+                invalid[agent] = "it is not this agent's turn: only none is legal"
         return turns, invalid
 
     def play(self, turns: Sequence[Turn], rules: Rules, rng: np.random.Generator) -> None:
@@ -115,35 +125,46 @@ class Dialogue:
         for cycle in cycles_of(turns, rules.action_order):
             self.play(cycle, rules, rng)
 
-    def observation(self, seat: int, rules: Rules) -> dict[str, Any]:
-        """What a seat observes now, as a new mapping."""
-        acts = seat in self.acting
-        observation: dict[str, Any] = {
-            **self.static[seat],
-            "transcript": self._heard_by(seat),
-            "turn": self.cycle,
-            "action_types": (rules.legal_types if acts else _OUT_OF_TURN).copy(),
-        }
+    def observations(self, seats: Iterable[int], rules: Rules) -> dict[str, dict[str, Any]]:
+        """What some seats observe now, by agent, as new mappings."""
+        static, heard, acting = self.static, self.heard, self.acting
+        transcript, cycle, legal = self.transcript, self.cycle, rules.legal_types
+        found: dict[str, dict[str, Any]] = {}
+        for seat in seats:
+            found[_AGENTS[seat]] = observation = static[seat].copy()
+            observation["transcript"] = transcript if heard is None else heard[seat]
+            observation["turn"] = cycle
+            observation["action_types"] = (legal if seat in acting else _OUT_OF_TURN).copy()
         if rules.private_messages:
-            others = [acts and other != seat and other in self.present for other in range(len(self.own_turns))]
-            observation["recipients"] = np.array(others, dtype=np.int8)
-        return observation
+            for agent, observation in found.items():
+                observation["recipients"] = self._addressable(seat_of(agent))
+        return found
 
-    def information(self, seat: int, invalid: str | None) -> dict[str, Any]:
-        """What a seat is told besides, as a new mapping.
+    def information(self, invalid: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """What every seat is told besides, by agent, as new mappings.
 
         Args:
-            seat: who is told.
-            invalid: why its last action was replaced by ``none``, or ``None``.
+            invalid: for some agents why their last action was replaced by ``none``.
         """
-        return {
-            "active": seat in self.acting,
-            "turn": self.own_turns[seat],
+        acting, heard = self.acting, self.heard
+        alike = {
+            "active": False,
+            "turn": 0,
             "task": self.task.id,
             "ending": None if self.ending is None else self.ending.reason,
-            "transcript_cut": self._is_cut(seat),
-            "invalid_action": invalid,
+            "transcript_cut": bool(self.turns) and not self.transcript.startswith("#0 "),
+            "invalid_action": None,
         }
+        found: dict[str, dict[str, Any]] = {}
+        for seat, played in enumerate(self.own_turns):
+            found[_AGENTS[seat]] = information = alike.copy()
+            information["active"] = seat in acting
+            information["turn"] = played
+            if heard is not None:
+                information["transcript_cut"] = self._is_cut(seat, heard[seat])
+        for agent, reason in invalid.items():
+            found[agent]["invalid_action"] = reason
+        return found
 
     def copy(self) -> Dialogue:
         """An independent copy; what never changes is shared."""
@@ -154,11 +175,11 @@ class Dialogue:
         return twin
 
     def _take(self, turn: Turn, max_stale: int) -> None:
-        seat = turn.seat
+        seat, kind = turn.seat, turn.type
         self.turns.append(turn)
         self.own_turns[seat] += 1
-        self.idle[seat] = self.idle[seat] + 1 if turn.type == "none" else 0
-        if turn.type == "leave":
+        self.idle[seat] = self.idle[seat] + 1 if kind == "none" else 0
+        if kind == "leave":
             self.present.remove(seat)
         entry = views.entry_text(turn)
         self.transcript = views.with_entry(self.transcript, entry)
@@ -170,15 +191,46 @@ class Dialogue:
         if self.ending is None:
             self.ending = self.family.ending(self.progress) or talk_ending(turn, self.idle, self.present, max_stale)
 
-    def _heard_by(self, seat: int) -> str:
-        return self.transcript if self.heard is None else self.heard[seat]
+    def _addressable(self, seat: int) -> NDArray[np.int8]:
+        """The seats that one seat may address in private now, as 0 and 1."""
+        acts = seat in self.acting
+        others = [acts and other != seat and other in self.present for other in range(len(self.own_turns))]
+        return np.array(others, dtype=np.int8)
 
-    def _is_cut(self, seat: int) -> bool:
-        """Whether the first turn a seat has seen has dropped out of its transcript."""
-        if self.heard is None:
-            return bool(self.turns) and not self.transcript.startswith("#0 ")
+    def _is_cut(self, seat: int, heard: str) -> bool:
+        """Whether the first turn a seat has seen has dropped out of what it has heard."""
         first = next((turn for turn in self.turns if views.sees(seat, turn)), None)
-        return first is not None and not self.heard[seat].startswith(f"#{first.global_index} ")
+        return first is not None and not heard.startswith(f"#{first.global_index} ")
+
+
+@lru_cache
+def agent_names(seats: tuple[int, ...]) -> tuple[str, ...]:
+    """The agents of some seats."""
+    return tuple(_AGENTS[seat] for seat in seats)
+
+
+def _turn(
+    seat: int,
+    own_index: int,
+    global_index: int,
+    kind: str,
+    text: str,
+    raw: str | None,
+    invalid: str | None,
+    recipients: tuple[int, ...] | None,
+) -> Turn:
+    """A turn, made in a third of the time: the constructor of a frozen dataclass sets its fields one call each."""
+    turn = object.__new__(Turn)
+    fields = turn.__dict__
+    fields["seat"] = seat
+    fields["own_index"] = own_index
+    fields["global_index"] = global_index
+    fields["type"] = kind
+    fields["text"] = text
+    fields["raw"] = raw
+    fields["invalid"] = invalid
+    fields["recipients"] = recipients
+    return turn
 
 
 def _recipients(action: Action, seat: int) -> tuple[int, ...] | None:

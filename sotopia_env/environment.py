@@ -37,6 +37,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,13 +47,15 @@ from pettingzoo import ParallelEnv
 
 from sotopia_env import rendering, spaces, views
 from sotopia_env.actions import ACTION_TYPES
-from sotopia_env.dialogue import Dialogue
+from sotopia_env.dialogue import Dialogue, agent_names
 from sotopia_env.episodes import Ending, Episode, Turn, agent_name, seat_of
 from sotopia_env.families.base import Family
-from sotopia_env.tasks import Task
+from sotopia_env.tasks import Character, Task
 from sotopia_env.turns import Rules, number_of_seats
 
 SNAPSHOT_VERSION = 1
+
+_OBSERVED = spaces.observation_space()
 
 StepResult = tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]
 
@@ -103,6 +106,8 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         self.render_mode = render_mode
         self.possible_agents = [agent_name(seat) for seat in range(num_seats)]
         self.agents: list[str] = []
+        self._unpaid = dict.fromkeys(self.possible_agents, 0.0)
+        self._not_over = dict.fromkeys(self.possible_agents, False)
         self.observation_spaces: dict[str, Any] = {}
         self.action_spaces: dict[str, Any] = {}
         self._make_spaces()
@@ -167,7 +172,7 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         dialogue = self._begin(task, key, None if seed is None else int(seed))
         if self.render_mode == "human":
             print(task.scenario.situation)
-        return self._observations(dialogue), self._infos(dialogue, {})
+        return dialogue.observations(range(task.num_seats), self.rules), dialogue.information({})
 
     def step(self, actions: Mapping[str, Any]) -> StepResult:
         """Play one cycle.
@@ -191,15 +196,15 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
                 raise KeyError(f"step: unknown agent {agent!r}; the agents are {', '.join(self.possible_agents)}")
         turns, invalid = dialogue.read(actions, self.rules)
         dialogue.play(turns, self.rules, self.np_random)
-        live, ending = self.agents, dialogue.ending
-        if ending is not None:
+        terminations, truncations = self._not_over.copy(), self._not_over.copy()
+        if dialogue.ending is not None:
+            over = truncations if dialogue.ending.truncated else terminations
+            over.update(dict.fromkeys(over, True))
             self.agents = []
         if self.render_mode == "human":
             self._print_cycle()
-        terminations = dict.fromkeys(live, ending is not None and not ending.truncated)
-        truncations = dict.fromkeys(live, ending is not None and ending.truncated)
-        rewards = dict.fromkeys(live, 0.0)
-        return self._observations(dialogue), rewards, terminations, truncations, self._infos(dialogue, invalid)
+        observations = dialogue.observations(range(len(self.possible_agents)), self.rules)
+        return observations, self._unpaid.copy(), terminations, truncations, dialogue.information(invalid)
 
     def render(self) -> str | None:
         """The transcript: a ``str`` for ``"ansi"``; in ``"human"`` mode ``step`` has printed it already."""
@@ -249,7 +254,7 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
     @property
     def acting(self) -> tuple[str, ...]:
         """The agents asked to act next; empty once the episode is over."""
-        return () if self._dialogue is None else tuple([self.possible_agents[seat] for seat in self._dialogue.acting])
+        return () if self._dialogue is None else agent_names(self._dialogue.acting)
 
     @property
     def ending(self) -> Ending | None:
@@ -258,7 +263,7 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
 
     def observe(self, agent: str) -> dict[str, Any]:
         """The present observation of one agent."""
-        return self._playing("observe").observation(self._seat(agent), self.rules)
+        return self._playing("observe").observations((self._seat(agent),), self.rules)[agent]
 
     def own_turns_played(self, agent: str) -> int:
         """How many turns an agent has had."""
@@ -323,11 +328,12 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         if task.num_seats != len(self.possible_agents):
             seats = len(self.possible_agents)
             raise ValueError(f"task {task.id!r} has {task.num_seats} seats, this environment {seats}")
-        dialogue = Dialogue.begin(task, self.family, self.rules, self.np_random)
-        for agent, texts in zip(self.possible_agents, dialogue.static, strict=True):
-            for name, text in texts.items():
-                if text not in self.observation_spaces[agent][name]:
-                    raise ValueError(f"task {task.id!r}: {name} of {agent} is too long ({len(text)}) or not encodable")
+        scenario = task.scenario
+        try:
+            static = _static(scenario.situation, scenario.relationship, tuple(scenario.goals), tuple(task.characters))
+        except ValueError as error:
+            raise ValueError(f"task {task.id!r}: {error}") from None
+        dialogue = Dialogue.begin(task, static, self.family, self.rules, self.np_random)
         self._dialogue, self._key, self._seed = dialogue, key, seed
         self.agents = self.possible_agents[:]
         return dialogue
@@ -355,14 +361,6 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         if agent not in self.possible_agents:
             raise KeyError(f"unknown agent {agent!r}; the agents are {', '.join(self.possible_agents)}")
         return seat_of(agent)
-
-    def _observations(self, dialogue: Dialogue) -> dict[str, Any]:
-        return {agent: dialogue.observation(seat, self.rules) for seat, agent in enumerate(self.possible_agents)}
-
-    def _infos(self, dialogue: Dialogue, invalid: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-        return {
-            agent: dialogue.information(seat, invalid.get(agent)) for seat, agent in enumerate(self.possible_agents)
-        }
 
     def _make_spaces(self) -> None:
         rules, num_seats = self.rules, len(self.possible_agents)
@@ -396,3 +394,18 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
             print(views.entry_text(turn))
         if self.ending is not None:
             print(f"-- {self.ending.reason} --")
+
+
+@lru_cache(maxsize=1_024)
+def _static(
+    situation: str, relationship: str, goals: tuple[str, ...], characters: tuple[Character, ...]
+) -> tuple[dict[str, Any], ...]:
+    """What every seat observes before the first turn, checked once and shared by all that play the task."""
+    found = []
+    for seat in range(len(characters)):
+        texts = views.static_texts(seat, situation, relationship, goals, characters)
+        for name, text in texts.items():
+            if text not in _OBSERVED[name]:
+                raise ValueError(f"{name} of {texts['agent']} is too long ({len(text)}) or not encodable")
+        found.append({**texts, "transcript": "", "turn": 0, "action_types": None})
+    return tuple(found)

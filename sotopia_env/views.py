@@ -7,7 +7,7 @@ read nothing but observations. A private message stands in the transcripts of it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -120,7 +120,7 @@ def entry_text(turn: Turn) -> str:
     """One turn as text. Lines inside an utterance are indented, so that none can pass for another entry."""
     kind = "" if turn.type == "speak" else f" [{turn.type}]"
     to = "" if turn.recipients is None else f" to {', '.join(map(agent_name, turn.recipients)) or 'nobody'}"
-    return f"#{turn.global_index} {agent_name(turn.seat)}{kind}{to}: {indented(turn.text)}"
+    return f"#{turn.global_index} agent_{turn.seat}{kind}{to}: {indented(turn.text)}"
 
 
 def extend_transcript(transcript: str, turn: Turn) -> str:
@@ -200,19 +200,26 @@ def visible_profile(character: Character, relationship: str) -> str:
 
 def static_observation(task: Task, seat: int) -> dict[str, str]:
     """The part of a seat's observation that does not change during an episode."""
-    own = task.characters[seat]
-    relationship = task.scenario.relationship
-    partners = [visible_profile(c, relationship) for i, c in enumerate(task.characters) if i != seat]
+    scenario = task.scenario
+    return static_texts(seat, scenario.situation, scenario.relationship, scenario.goals, task.characters)
+
+
+def static_texts(
+    seat: int, situation: str, relationship: str, goals: Sequence[str], characters: Sequence[Character]
+) -> dict[str, str]:
+    """:func:`static_observation`, given the parts of the task that it is made of."""
+    own = characters[seat]
+    partners = [visible_profile(c, relationship) for i, c in enumerate(characters) if i != seat]
     # One line a seat, whatever stands in a name.
-    names = [f"{agent_name(i)}: {' '.join(c.name.split())}" for i, c in enumerate(task.characters)]
+    names = [f"{agent_name(i)}: {' '.join(c.name.split())}" for i, c in enumerate(characters)]
     return {
         "agent": agent_name(seat),
         "name": own.name,
-        "situation": task.scenario.situation,
+        "situation": situation,
         "participants": "\n".join(names),
         "background": own_profile(own),
         "partners": "\n".join(p for p in partners if p),
-        "goal": task.scenario.goals[seat],
+        "goal": goals[seat],
     }
 
 
