@@ -1,4 +1,4 @@
-# make setup | quickstart | test | bench: each sets up what it needs first.
+# make setup | quickstart | test | bench | bench-peers: each sets up what it needs first.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +12,7 @@ SOTOPIA_ENV_DATA ?= $(abspath ../shared/data)
 export SOTOPIA_ENV_DATA
 endif
 
-.PHONY: setup quickstart lint test slow bench clean
+.PHONY: setup quickstart lint test slow bench bench-peers clean
 
 setup: $(STAMP)
 
@@ -40,6 +40,10 @@ slow: setup
 
 bench: setup
 	$(BIN)/python -m sotopia_env.benchmark $(ARGS)
+
+# Installs Sotopia and TextArena into environments of their own, about 0.6 GB.
+bench-peers: setup
+	$(BIN)/python -m sotopia_env.benchmark_peers build/peers $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

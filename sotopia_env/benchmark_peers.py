@@ -12,14 +12,14 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from sotopia_env.benchmark import TEXTS, Measure, import_cost, model_rollouts, show
+from sotopia_env.benchmark import DIALOGUES, TEXTS, Measure, import_cost, model_rollouts, show
 from sotopia_env.families import Bargain
 
 PEERS = {"sotopia": "sotopia==0.1.5", "textarena": "textarena==0.7.4"}
@@ -135,9 +135,9 @@ def measure_peers(folder: Path, repeats: int) -> Iterator[Measure]:
         env.pop("PYTHONPATH", None)
         python = prepared(folder / name, PEERS[name])
         with ExitStack() as stack:
-            theirs = stack.enter_context(_player(python, play, arguments, env))
-            ours = stack.enter_context(_player(sys.executable, listed, arguments, None))
-            redrawn = stack.enter_context(_player(sys.executable, drawn, arguments, None))
+            theirs = stack.enter_context(player(python, play, arguments, env))
+            ours = stack.enter_context(player(sys.executable, listed, arguments, None))
+            redrawn = stack.enter_context(player(sys.executable, drawn, arguments, None))
             rounds = in_rounds((ours, theirs, redrawn), repeats)
         yield from compared(PEERS[name], rounds, target)
 
@@ -182,7 +182,15 @@ def prepared(folder: Path, requirement: str) -> str:
     return str(python)
 
 
-def _player(python: str, play: str, arguments: str, env: dict[str, str] | None) -> subprocess.Popen[str]:
+def player(python: str, play: str, arguments: str, env: dict[str, str] | None) -> subprocess.Popen[str]:
+    """A process that plays a round whenever it is asked to.
+
+    Args:
+        python: what runs it.
+        play: its code, which defines ``play()``: steps, and seconds in resets.
+        arguments: texts, tasks and the turn limit, as JSON.
+        env: its environment variables; ``None`` for those of this process.
+    """
     code = PLAYER.format(play=play)
     pipe = subprocess.PIPE
     return subprocess.Popen([python, "-c", code, arguments], stdin=pipe, stdout=pipe, text=True, env=env)
@@ -202,8 +210,9 @@ def in_rounds(players: Sequence[subprocess.Popen[str]], repeats: int) -> list[li
 
 
 def _round(player: Any) -> tuple[int, float, float]:
-    player.stdin.write("\n")
-    player.stdin.flush()
+    # Past the buffer, where nothing is left to be written to a process that has stopped.
+    with suppress(BrokenPipeError):
+        os.write(player.stdin.fileno(), b"\n")
     answer = player.stdout.readline().split()
     if len(answer) != 3:
         raise RuntimeError("a process that plays stopped; see its error above")
@@ -220,7 +229,7 @@ def main(
     def measures() -> Iterator[Measure]:
         yield from measure_peers(folder, repeats)
         yield from import_cost(repeats)
-        yield from model_rollouts(max(1, repeats // 5))
+        yield from model_rollouts(max(1, repeats // 5), DIALOGUES)
 
     show(measures(), as_json, "sotopia-env beside its peers")
 

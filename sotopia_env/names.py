@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 PUBLIC_MODULES = ("sotopia_env", "sotopia_env.rewards", "sotopia_env.agents", "sotopia_env.training")
@@ -43,6 +44,48 @@ def public_path(value: Any) -> str | None:
     if module.startswith("sotopia_env."):
         module = _public_module(name, value) or module
     return f"{module}:{name}"
+
+
+class Table(Mapping[str, Any]):
+    """A table of names whose values are imported when they are asked for.
+
+    Args:
+        paths: ``module:attribute`` by name.
+    """
+
+    def __init__(self, paths: Mapping[str, str]) -> None:
+        self._paths = dict(paths)
+
+    def __getitem__(self, name: str) -> Any:
+        return import_attribute(self._paths[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._paths
+
+
+def exports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Returns the ``__getattr__`` of a package (PEP 562) that imports what it exports when it is first asked for.
+
+    Args:
+        package: its ``__name__``.
+        homes: the names that each of its modules gives: ``{"actions": "do speak"}``.
+    """
+    home_of = {name: f"{package}.{home}" for home, names in homes.items() for name in names.split()}
+
+    def get(name: str) -> Any:
+        if name not in home_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(home_of[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return get
 
 
 def from_table(table: Mapping[str, str], name: str) -> Any:

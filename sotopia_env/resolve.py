@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sotopia_env import published
 from sotopia_env.families import FAMILIES, PUBLISHED, SPLITS, Family, family_of_all
 from sotopia_env.families.resolve import as_family
 from sotopia_env.names import from_table
 from sotopia_env.policies import Policy
-from sotopia_env.published import load_named, load_tasks, published_names
 from sotopia_env.tasks import Task
 
 ABOVE = {
@@ -38,18 +38,18 @@ def family_and_tasks(given: Any, split: str, family: Any = None) -> tuple[Family
     if isinstance(given, Task):
         given = [given]
     if isinstance(given, Path) or (isinstance(given, str) and given.endswith((".json", ".jsonl"))):
-        given = load_tasks(given)
+        given = published.load_tasks(given)
     if isinstance(given, str):
         name, _, wanted = given.partition(":")
         if name in PUBLISHED:
-            given = load_named(given)
+            given = published.load_named(given)
         elif name in FAMILIES:
             split = wanted or split
             if split not in SPLITS:
                 raise ValueError(f"{given!r}: {split!r} is no split; one of {', '.join(SPLITS)}")
             return as_family(name), None, split
         elif ":" not in given and Path(given).exists():
-            given = load_tasks(given)
+            given = published.load_tasks(given)
     if isinstance(given, Sequence) and not isinstance(given, str):
         if not given:
             raise ValueError("the list of tasks is empty")
@@ -74,7 +74,7 @@ def list_names() -> dict[str, Callable[[], list[str]]]:
     """For each kind of slot, a function that lists the names it takes."""
     generated = [name for name in FAMILIES if name not in PUBLISHED]
     return {
-        "tasks": lambda: [*(f"{name}:{split}" for name in generated for split in SPLITS), *published_names()],
+        "tasks": lambda: [*(f"{name}:{split}" for name in generated for split in SPLITS), *published.published_names()],
         **{kind: from_table(ABOVE, kind) for kind in ("policies", "rewards", "judges")},
     }
 

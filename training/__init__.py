@@ -3,8 +3,9 @@
 What needs torch is imported when it is first asked for.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sotopia_env.names import exports
 
 if TYPE_CHECKING:
     from sotopia_env.training.batches import Batch, collate
@@ -19,29 +20,24 @@ if TYPE_CHECKING:
     from sotopia_env.training.reward_modelling.config import RewardModelConfig
     from sotopia_env.training.reward_modelling.train import train_reward_model
     from sotopia_env.training.rollout_func import dialogue_return, group_dataset, make_rollout_func, play_groups
-
-_HOMES = {
-    "Batch": "batches",
-    "collate": "batches",
-    "CloningConfig": "behaviour_cloning",
-    "clone": "behaviour_cloning",
-    "RewardModelConfig": "reward_modelling.config",
-    "train_reward_model": "reward_modelling.train",
-    "GRPOConfig": "grpo_config",
-    "GRPOTrainer": "grpo",
-    "dialogue_return": "rollout_func",
-    "group_dataset": "rollout_func",
-    "make_rollout_func": "rollout_func",
-    "play_groups": "rollout_func",
-    "ESTIMATORS": "estimators",
-    "RunningBaseline": "estimators",
-    "advantages_by_flag": "estimators",
-    "get_estimator": "estimators",
-    "evaluate": "evaluation",
-    "difference": "comparison",
-    "write_report": "report",
-    "read_metrics": "callbacks",
-}
+else:
+    __getattr__ = exports(
+        __name__,
+        {
+            "batches": "Batch collate",
+            "behaviour_cloning": "CloningConfig clone",
+            "reward_modelling.config": "RewardModelConfig",
+            "reward_modelling.train": "train_reward_model",
+            "grpo_config": "GRPOConfig",
+            "grpo": "GRPOTrainer",
+            "rollout_func": "dialogue_return group_dataset make_rollout_func play_groups",
+            "estimators": "ESTIMATORS RunningBaseline advantages_by_flag get_estimator",
+            "evaluation": "evaluate",
+            "comparison": "difference",
+            "report": "write_report",
+            "callbacks": "read_metrics",
+        },
+    )
 
 __all__ = [
     "Batch",
@@ -65,13 +61,6 @@ __all__ = [
     "write_report",
     "read_metrics",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
-from sotopia_env.families.bargain import Bargain
-from sotopia_env.families.bargain.craigslist import Craigslist
 from sotopia_env.families.base import SPLITS, Family, MixedFamily, OpenEnded, UserFamily
-from sotopia_env.families.divide import Divide
-from sotopia_env.families.divide.deal_or_no_deal import DealOrNoDeal
-from sotopia_env.families.mini import Mini
-from sotopia_env.families.mutual_friends import MutualFriends
+from sotopia_env.names import Table, exports
 from sotopia_env.tasks import Task
 
-FAMILIES: dict[str, type[Family]] = {
-    "bargain": Bargain,
-    "divide": Divide,
-    "mutual-friends": MutualFriends,
-    "mini": Mini,
-    "craigslist": Craigslist,
-    "deal-or-no-deal": DealOrNoDeal,
-    "sotopia": OpenEnded,
-}
-"""The families known by name."""
+if TYPE_CHECKING:
+    from sotopia_env.families.bargain import Bargain
+    from sotopia_env.families.bargain.craigslist import Craigslist
+    from sotopia_env.families.divide import Divide
+    from sotopia_env.families.divide.deal_or_no_deal import DealOrNoDeal
+    from sotopia_env.families.mini import Mini
+    from sotopia_env.families.mutual_friends import MutualFriends
+else:
+    __getattr__ = exports(
+        __name__,
+        {
+            "bargain": "Bargain",
+            "bargain.craigslist": "Craigslist",
+            "divide": "Divide",
+            "divide.deal_or_no_deal": "DealOrNoDeal",
+            "mini": "Mini",
+            "mutual_friends": "MutualFriends",
+        },
+    )
+
+FAMILIES: Mapping[str, type[Family]] = Table(
+    {
+        "bargain": "sotopia_env.families:Bargain",
+        "divide": "sotopia_env.families:Divide",
+        "mutual-friends": "sotopia_env.families:MutualFriends",
+        "mini": "sotopia_env.families:Mini",
+        "craigslist": "sotopia_env.families:Craigslist",
+        "deal-or-no-deal": "sotopia_env.families:DealOrNoDeal",
+        "sotopia": "sotopia_env.families:OpenEnded",
+    }
+)
+"""The families known by name. Each is imported when it is asked for: the phrases of a game take time to compile."""
 
 PUBLISHED = ("sotopia", "craigslist", "deal-or-no-deal")
 """Those that draw no tasks: theirs are Sotopia's published ones."""
