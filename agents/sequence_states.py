@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
@@ -94,7 +97,10 @@ class Batch:
         self._model, self._pad_id, self._with_positions, self._options = model, pad_id, with_positions, options
         self._device = model.get_input_embeddings().weight.device
         width = max(len(ids) for ids in self.ids)
-        self._mask = torch.zeros(len(rows), width, dtype=torch.long, device=self._device)
+        # Where the tokens of each sequence lie: from, to, and behind holes again from, to.
+        self._runs = [[[width - len(ids), width]] if ids else [] for ids in self.ids]
+        begins = np.array([[width - len(ids)] for ids in self.ids])
+        self._mask = self._tensor(np.arange(width) >= begins)
         self._cache: Cache = DynamicCache(config=model.config)
         self._layers: list[_BufferedLayer] = []
         if memory is not None:
@@ -113,7 +119,6 @@ class Batch:
                 states[:, index, :, start:width] = row.states
             # Masked places weigh nothing, but nothing times what lies in used memory may be no number.
             states[:, index, :, :start] = 0
-            self._mask[index, start:] = 1
 
     def extend(self, chunks: Sequence[Sequence[int]]) -> Tensor:
         """Append a chunk of tokens to each sequence; an empty one leaves it as it is.
@@ -121,20 +126,27 @@ class Batch:
         Returns:
             B x vocabulary logits after the last token of the chunk, meaningless for empty chunks.
         """
-        past, width = self._mask.shape[1], max(map(len, chunks))
-        tokens = [[self._pad_id] * (width - len(chunk)) + list(chunk) for chunk in chunks]
-        valid = [[0] * (width - len(chunk)) + [1] * len(chunk) for chunk in chunks]
-        inputs = {"input_ids": torch.tensor(tokens, device=self._device)}
-        self._mask = torch.cat([self._mask, torch.tensor(valid, device=self._device)], dim=1)
-        inputs["attention_mask"] = self._mask
+        sizes = np.array([len(chunk) for chunk in chunks])
+        past, width = self._mask.shape[1], int(sizes.max())
+        # Places in a chunk, counted from its first token: negative in front of it.
+        places = np.arange(width) - (width - sizes[:, None])
+        valid = places >= 0
+        tokens = np.full(valid.shape, self._pad_id)
+        tokens[valid] = np.fromiter(chain.from_iterable(chunks), np.int64, sizes.sum())
+        self._mask = torch.cat([self._mask, self._tensor(valid)], dim=1)
+        inputs = {"input_ids": self._tensor(tokens), "attention_mask": self._mask}
         if self._with_positions:
-            positions = [
-                [0] * (width - len(chunk)) + list(range(len(ids), len(ids) + len(chunk)))
-                for ids, chunk in zip(self.ids, chunks, strict=True)
-            ]
-            inputs["position_ids"] = torch.tensor(positions, device=self._device)
-        for ids, chunk in zip(self.ids, chunks, strict=True):
+            lengths = np.array([[len(ids)] for ids in self.ids])
+            inputs["position_ids"] = self._tensor(np.where(valid, lengths + places, 0))
+        for ids, chunk, runs in zip(self.ids, chunks, self._runs, strict=True):
+            if not chunk:
+                continue
             ids.extend(chunk)
+            begin = past + width - len(chunk)
+            if runs and runs[-1][1] == begin:
+                runs[-1][1] = past + width
+            else:
+                runs.append([begin, past + width])
         at_a_time = max(1, _TOKENS_AT_A_TIME // width)
         if not self._layers or self._device.type != "cpu" or at_a_time >= len(chunks):
             return self._read(inputs)
@@ -161,11 +173,12 @@ class Batch:
 
     def row(self, index: int) -> SequenceStates:
         """A copy of one sequence's keys and values, without the masked places."""
-        places = self._mask[index].nonzero().flatten()
-        runs = torch.tensor_split(places, ((places.diff() != 1).nonzero().flatten() + 1).cpu())
         states = self._buffer.states[:, index]
-        parts = [states[:, :, int(run[0]) : int(run[-1]) + 1] for run in runs]
+        parts = [states[:, :, begin:end] for begin, end in self._runs[index]]
         return SequenceStates(list(self.ids[index]), torch.cat(parts, dim=2))
+
+    def _tensor(self, numbers: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(numbers.astype(np.int64, copy=False)).to(self._device)
 
 
 class _Buffer:
