@@ -8,9 +8,9 @@
     python tests/equal_results.py compare old.json new.json
 
 It knows public names alone: what ``sotopia_env`` and its ``agents``, ``rewards`` and ``training`` export, and the
-command line. Numbers are rounded to 1e-9 before they are digested, weights of models are not. An item that raises is
-recorded as its error. An item of many values holds a short digest of each, so that ``compare`` names those that differ;
-``record --keep FOLDER`` writes the values themselves, one a line, for ``diff``.
+command line. Numbers are rounded to 1e-9 before they are digested, large ones to ten digits; weights of models are
+not. An item that raises is recorded as its error. An item of many values holds a short digest of each, so that
+``compare`` names those that differ; ``record --keep FOLDER`` writes the values themselves, one a line, for ``diff``.
 
 Sotopia's own tasks are played where ``SOTOPIA_ENV_DATA`` is set. Equal results want equal machines and libraries.
 """
@@ -74,7 +74,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, int | np.integer):
         return int(value)
     if isinstance(value, float | np.floating):
-        return (round(float(value), 9) + 0.0) if math.isfinite(value) else repr(float(value))
+        number = float(value)
+        if not math.isfinite(number):
+            return repr(number)
+        # 0.0 and -0.0 are the same.
+        return float(f"{number:.10g}") if abs(number) > 1 else round(number, 9) + 0.0
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
@@ -114,7 +118,7 @@ class Recorder:
             return function(*arguments)
         except Exception as error:  # noqa: BLE001
             # Whatever is raised is the result of the item, and the others go on.
-            text = _ADDRESS.sub("ADDRESS", str(error).replace(str(self.folder), "FOLDER"))
+            text = _ADDRESS.sub("ADDRESS", str(error).replace(str(self.folder), "FOLDER").replace(DATA or "\0", "DATA"))
             self.items[name] = {"error": f"{type(error).__name__}: {text}"[:2000]}
             return None
 
@@ -181,15 +185,17 @@ def as_json(folder: Path, *arguments: str) -> Any:
     return json.loads(command_line(folder, *arguments))
 
 
-def weights(folder: Path) -> dict[str, str]:
-    """For each file of weights and each tensor in it, a digest of its exact bytes."""
+def weights(folder: Path) -> dict[str, dict[str, str]]:
+    """For each file of weights and each tensor in it, a digest of its exact bytes; checkpoints aside."""
     from safetensors.numpy import load_file
 
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for path in sorted(folder.rglob("*.safetensors")):
-        for name, array in sorted(load_file(path).items()):
-            described = f"{array.dtype} {array.shape} ".encode()
-            found[f"{path.relative_to(folder)} / {name}"] = digest(described + array.tobytes())
+        if "checkpoint" not in str(path.relative_to(folder)):
+            tensors = sorted(load_file(path).items())
+            found[path.relative_to(folder).as_posix()] = {
+                name: digest(f"{array.dtype} {array.shape} ".encode() + array.tobytes()) for name, array in tensors
+            }
     if not found:
         raise FileNotFoundError(f"no safetensors in {folder.name}")
     return found
@@ -272,6 +278,12 @@ def table_of(seats: int) -> list[sotopia_env.Task]:
     ]
 
 
+def tasks_of(source: Any, number: int) -> list[sotopia_env.Task]:
+    """Different tasks of a family, as a rollout draws them."""
+    drawn = sotopia_env.rollout(source, "random", num_episodes=number, seed=9, max_cycles=1)
+    return list({episode.task.id: episode.task for episode in drawn}.values())
+
+
 FAMILIES: dict[str, Callable[[], Any]] = {
     "bargain": lambda: "bargain",
     "bargain:test": lambda: "bargain:test",
@@ -285,6 +297,7 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "mutual-friends:test": lambda: "mutual-friends:test",
     "mini": lambda: "mini",
     "own family": lambda: SayTheNumber(),
+    "mixed families": lambda: [t for name in (*JUDGED, "mini") for t in tasks_of(f"{name}:test", 4)],
     "table of 3": lambda: table_of(3),
     "table of 4": lambda: table_of(4),
     "table of 5": lambda: table_of(5),
@@ -294,6 +307,12 @@ if DATA:
     FAMILIES |= {f"sotopia:{subset}": (lambda subset=subset: f"sotopia:{subset}") for subset in SUBSETS}
 JUDGED = ("bargain", "divide", "mutual-friends")
 """Families with an exact judge and endless tasks."""
+
+
+def talkative(episode: sotopia_env.Episode, agent: str) -> dict[str, float]:
+    """A judge of one's own: who says more has the goal."""
+    return {"goal": min(10.0, 0.1 * sum(len(turn.text.split()) for turn in episode.own_turns(agent)))}
+
 
 PLAYS: dict[str, tuple[str, bool, tuple[str, ...]]] = {
     "round-robin": ("round-robin", False, ("scripted:mixed",)),
@@ -427,6 +446,8 @@ def _several() -> dict[str, Callable[[], Any]]:
     return made | {
         "episode, strict judge": lambda: R.Outcome(judge="strict"),
         "episode, native": lambda: R.Outcome(dimensions={"goal": 1.0, "relationship": 1.0}, scale="native"),
+        "uniform, judge of one's own": lambda: R.Outcome("uniform", judge=talkative),
+        "judge of one's own, every second": lambda: R.JudgeScores(talkative, every=2),
         "direct, baseline 0.3": lambda: R.Attribution("direct-centred", baseline=0.3),
         "direct, dial 0.6": lambda: R.Attribution("direct", R.Dial("rule", reliability=0.6)),
         "progress, gamma 0.9": lambda: R.Progress(gamma=0.9),
@@ -501,6 +522,8 @@ def in_play(record: Recorder, number: int) -> None:
         for name in ("round-robin", "simultaneous", "random order"):
             for reward in names:
                 record.many(f"rollout / {family} / {name} / {reward}", _rolled_out, family, name, count, reward)
+            own = R.JudgeScores(talkative) + R.get_reward("0.1 * length")
+            record.many(f"rollout / {family} / {name} / judge of one's own", _rolled_out, family, name, count, own)
     wrapped: dict[str, Callable[[Any], Any]] = {
         "episode": R.EpisodeReward,
         "episode, two dimensions": lambda env: R.EpisodeReward(env, dimensions={"goal": 1, "relationship": 1}),
@@ -522,7 +545,7 @@ def in_play(record: Recorder, number: int) -> None:
     record.many("gymnasium / sotopia/Bargain-v0", _made_by_gymnasium)
 
 
-def _rolled_out(family: str, name: str, count: int, reward: str) -> list[Any]:
+def _rolled_out(family: str, name: str, count: int, reward: Any) -> list[Any]:
     return [[episode.rewards, scores_of(episode)] for episode in play(family, name, count, reward=reward)]
 
 
@@ -792,7 +815,7 @@ def _converted(folder: Path, found: Sequence[sotopia_env.Episode], form: str, st
 def evaluation(record: Recorder, number: int) -> None:
     """Tables of scripted policies against partners, and their differences."""
     for family in (*JUDGED, "mini"):
-        tasks = record.made(f"{family} / tasks", _tasks, f"{family}:test", max(4, number // 25)) or ()
+        tasks = record.made(f"{family} / tasks", tasks_of, f"{family}:test", max(4, number // 25)) or ()
         for partner in ("scripted:mixed", "scripted:hostile"):
             for order in ORDERS:
                 rows = []
@@ -818,12 +841,6 @@ def _row(policy: Any, partner: Any, tasks: Sequence[sotopia_env.Task], options: 
     return training.evaluate(policy, partner, tasks, seed=1, **options)
 
 
-def _tasks(source: Any, number: int) -> list[sotopia_env.Task]:
-    """Different tasks of a family, as a rollout draws them."""
-    drawn = sotopia_env.rollout(source, "random", num_episodes=number, seed=9, max_cycles=1)
-    return list({episode.task.id: episode.task for episode in drawn}.values())
-
-
 def card(record: Recorder, number: int) -> None:
     """The reward card: fidelity and exploits of every reward and control, and the turns it audits."""
     for tasks in ("bargain:test", "divide:test", "mutual-friends:test"):
@@ -845,7 +862,7 @@ def _audit(tasks: str) -> list[Any]:
         tasks, "scripted:changing", num_turns=6, candidates=3, continuations=4, label_continuations=2, seed=2
     )
     return [
-        [t.key, t.agent, t.own_index, t.value, [[c.truth, [turns_of(e) for e in c.finished]] for c in t.candidates]]
+        [t.key, t.agent, t.own_index, t.scores, [[c.scores, [turns_of(e) for e in c.finished]] for c in t.candidates]]
         for t in audit
     ]
 
@@ -973,8 +990,9 @@ def learning(record: Recorder, number: int) -> None:
                 found = (record.made(f"{family} / {name}", played, family, name, number) or ())[:8]
                 record.many(f"{where} / {family} / {name}", _paid, found, f"model:{out}", figures=figures_of)
     few = ("--max_steps", "2", "--num_generations", "4", "--learning_rate", "4e-4", "--beta", "0.02", *batch)
-    tasks = record.made("tasks", _tasks, "bargain:test", 6) or ()
-    rewards = {"episode": "episode", "direct": "direct + length", "model": f"model:{folder / 'model-labels'} + length"}
+    tasks = record.made("tasks", tasks_of, "bargain:test", 6) or ()
+    model = f"model:{folder / 'model-labels'} + length"
+    rewards = {"progress": "progress + 0.3 * length", "direct": "direct + 0.3 * repetition + length", "model": model}
     for name, reward in rewards.items():
         out, where = folder / f"learner-{name}", f"grpo, {name}"
         record.made(
