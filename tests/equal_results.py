@@ -29,7 +29,7 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -493,7 +493,7 @@ def rewards(record: Recorder, number: int) -> None:
 def _some(family: str, order: str, number: int) -> list[sotopia_env.Episode]:
     """Some of the episodes of every way in one order."""
     ways = [name for name, (of, _, _) in PLAYS.items() if of == order]
-    return [episode for name in ways for episode in played(family, name, number)[: max(1, number // 25)]]
+    return [episode for name in ways for episode in played(family, name, number)[: max(1, number // 50)]]
 
 
 def _paid(found: Sequence[sotopia_env.Episode], given: Any, family: Any = None) -> list[Any]:
@@ -1054,12 +1054,16 @@ def record_all(out: Path, only: Sequence[str], number: int, keep: Path | None) -
     print(f"package: {Path(sotopia_env.__file__).parent}", file=sys.stderr)
     for name in only or PARTS:
         with tempfile.TemporaryDirectory() as folder:
-            recorder, began = Recorder(Path(folder), None if keep is None else keep / name), time.perf_counter()
+            recorder, began = Recorder(Path(folder), None if keep is None else keep / name), os.times()
             PARTS[name](recorder, number)
-        seconds = time.perf_counter() - began
-        found["parts"][name] = {"about": about, "seconds": round(seconds, 1), "items": recorder.items}
+        passed = [after - before for before, after in zip(began, os.times(), strict=True)]
+        seconds, busy = round(passed[-1], 1), round(sum(passed[:-1]), 1)
+        found["parts"][name] = {"about": about, "seconds": seconds, "of_a_core": busy, "items": recorder.items}
         failed = sum(isinstance(value, dict) and "error" in value for value in recorder.items.values())
-        print(f"{name}: {len(recorder.items)} items, {failed} of them errors, {seconds:.0f} s", file=sys.stderr)
+        print(
+            f"{name}: {len(recorder.items)} items, {failed} of them errors, {seconds} s, {busy} s of a core",
+            file=sys.stderr,
+        )
         out.write_text(json.dumps(found, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -1078,6 +1082,9 @@ def compare_all(old: Path, new: Path, only: Sequence[str], show: int) -> bool:
         items = list(dict.fromkeys([*before["items"], *after["items"]]))
         differing = [item for item in items if before["items"].get(item, ...) != after["items"].get(item, ...)]
         print(f"{name}: {len(items) - len(differing)} of {len(items)} items equal")
+        groups = Counter(item.partition(" / ")[0] for item in differing)
+        if groups:
+            print(f"  differing: {', '.join(f'{group} ({count})' for group, count in groups.items())}")
         for item in differing[:show]:
             print(f"  {item}")
             for line in _difference(before["items"].get(item, ...), after["items"].get(item, ...)):
@@ -1094,13 +1101,15 @@ def _difference(before: Any, after: Any) -> Iterator[str]:
         if len(values[0]) == len(values[1]):
             places = [i for i, (a, b) in enumerate(zip(*values, strict=True)) if a != b]
             yield f"{len(places)} of {len(values[0])} values differ, at {', '.join(map(str, places[:12]))}"
+    if isinstance(before, dict) and isinstance(after, dict):
+        # Of figures, those that differ.
+        keys = [k for k in {**before, **after} if k != "each" and before.get(k, ...) != after.get(k, ...)]
+        before, after = ({k: one[k] for k in keys if k in one} for one in (before, after))
     for label, value in (("old", before), ("new", after)):
         yield f"{label}: {'missing' if value is ... else _shown(value)}"
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        value = {key: one for key, one in value.items() if key != "each"}
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 600 else f"{text[:600]}..."
 
