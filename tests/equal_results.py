@@ -217,7 +217,7 @@ class Whispering:
 
     def __init__(self, policy: Any) -> None:
         self.policy = sotopia_env.make_policy(policy)
-        self.name = f"whispering-{policy}".replace(":", "-")
+        self.name = f"whispering {self.policy.name}"
 
     def act(self, observations: Sequence[Any], contexts: Sequence[Any]) -> list[Any]:
         """Decide as the policy does, then choose who hears it."""
@@ -348,15 +348,15 @@ def play(family: str, name: str, number: int, **options: Any) -> list[sotopia_en
     return sotopia_env.rollout(tasks, given, num_episodes=number, seed=seed, action_order=order, **options)
 
 
-_played: dict[tuple[str, str, int], list[sotopia_env.Episode]] = {}
+_played: dict[tuple[str, str], list[sotopia_env.Episode]] = {}
 
 
-def played(family: str, name: str, episodes: int) -> list[sotopia_env.Episode]:
-    """The share of a family's episodes that is played in one way; played once."""
-    key = (family, name, max(1, math.ceil(episodes / len(PLAYS))))
-    if key not in _played:
-        _played[key] = play(*key)
-    return _played[key]
+def played(family: str, name: str, count: int) -> list[sotopia_env.Episode]:
+    """The first episodes of a family in one way: they are the same however many are played. Played once."""
+    key = (family, name)
+    if len(_played.get(key, ())) < count:
+        _played[key] = play(family, name, count)
+    return _played[key][:count]
 
 
 def turns_of(episode: sotopia_env.Episode) -> list[Any]:
@@ -393,7 +393,7 @@ def episodes(record: Recorder, number: int) -> None:
     for family in FAMILIES:
         for name in PLAYS:
             where = f"{family} / {name}"
-            found = record.made(where, played, family, name, number) or ()
+            found = record.made(where, played, family, name, math.ceil(number / len(PLAYS))) or ()
             record.many(f"{where} / turns", map, turns_of, found, figures=_lengths)
             record.many(f"{where} / scores", map, scores_of, found)
             record.value(f"{where} / mean scores", _mean_scores, found)
@@ -473,19 +473,21 @@ def rewards(record: Recorder, number: int) -> None:
         for order in ORDERS:
             found = record.made(f"{family} / {order}", _some, family, order, number) or ()
             for name, make in several.items():
-                record.many(f"{family} / {order} / {name}", _paid, found, make, figures=figures_of)
+                # These judge every state of an episode.
+                some = found[::5] if name.startswith(("progress", "judge", "sum of flags", "added")) else found
+                record.many(f"{family} / {order} / {name}", _paid, some, make, figures=figures_of)
                 if family == "own family":
                     where = f"{family}, handed over / {order} / {name}"
-                    record.many(where, _paid, found, make, SayTheNumber(), figures=figures_of)
+                    record.many(where, _paid, some, make, SayTheNumber(), figures=figures_of)
     for name, make in several.items():
         record.value(f"flags / {name}", _flags, make)
     for family in JUDGED:
         for order in ("round-robin", "simultaneous"):
-            found = (record.made(f"{family} / {order}", played, family, order, number) or ())[:2]
+            found = record.made(f"{family} / {order}", played, family, order, 2) or ()
             for name in ("monte-carlo:scripted:mixed", "shapley:scripted:mixed"):
                 record.many(f"{family} / {order} / {name}", _paid, found, name, figures=figures_of)
     for family in (*JUDGED, "mini"):
-        found = record.made(f"{family} / baselines", played, family, "round-robin", number) or ()
+        found = record.made(f"{family} / baselines", played, family, "round-robin", max(1, number // 50)) or ()
         for dimensions in (("goal",), DIMENSIONS):
             record.value(f"{family} / mean scores of {len(dimensions)}", R.mean_scores, found, dimensions)
 
@@ -493,7 +495,7 @@ def rewards(record: Recorder, number: int) -> None:
 def _some(family: str, order: str, number: int) -> list[sotopia_env.Episode]:
     """Some of the episodes of every way in one order."""
     ways = [name for name, (of, _, _) in PLAYS.items() if of == order]
-    return [episode for name in ways for episode in played(family, name, number)[: max(1, number // 50)]]
+    return [episode for name in ways for episode in played(family, name, max(1, number // 50))]
 
 
 def _paid(found: Sequence[sotopia_env.Episode], given: Any, family: Any = None) -> list[Any]:
@@ -517,7 +519,7 @@ def as_family(given: Any) -> Any:
 def in_play(record: Recorder, number: int) -> None:
     """What ``step`` pays while episodes are played: by rollouts, wrappers, and the views of one and of one by one."""
     names = ("episode", "uniform", "direct", "progress", "broadcast", "episode + 0.1 * length + secret")
-    count = max(2, number // 50)
+    count = max(2, number // 100)
     for family in ("bargain", "divide", "mutual-friends", "mini", "own family", "table of 3"):
         for name in ("round-robin", "simultaneous", "random order"):
             for reward in names:
@@ -683,7 +685,7 @@ def attribution(record: Recorder, number: int) -> None:
     for family in FAMILIES:
         for name in PLAYS:
             where = f"{family} / {name}"
-            found = record.made(where, played, family, name, number) or ()
+            found = record.made(where, played, family, name, max(1, number // 50)) or ()
             graded = record.made(where, R.RuleAttributor().importances, found, ALL_DIMENSIONS) or ()
             for dimension in ALL_DIMENSIONS:
                 record.many(f"{where} / {dimension}", _of_dimension, graded, dimension, figures=_histogram)
@@ -708,13 +710,13 @@ def chats(record: Recorder, number: int) -> None:
     """What a seat reads: prompts, token ids, training rows, views, and files of pairs, in the three orders."""
     from transformers import AutoTokenizer
 
-    count, model = max(2, number // 80), record.folder / "clone"
+    count, model = max(2, number // 200), record.folder / "clone"
     record.value("a model", _clone, record.folder, model, 1)
     tokenizer = record.made("a tokenizer", AutoTokenizer.from_pretrained, model)
     for family in FAMILIES:
         for name, (order, private, _) in PLAYS.items():
             where = f"{family} / {name}"
-            found = (record.made(where, played, family, name, number) or ())[:count]
+            found = record.made(where, played, family, name, count) or ()
             record.many(f"{where} / rows", _rows, found, tokenizer)
             record.many(f"{where} / rows of own words", _rows, found, None)
             record.many(f"{where} / views", _views, found)
@@ -815,7 +817,7 @@ def _converted(folder: Path, found: Sequence[sotopia_env.Episode], form: str, st
 def evaluation(record: Recorder, number: int) -> None:
     """Tables of scripted policies against partners, and their differences."""
     for family in (*JUDGED, "mini"):
-        tasks = record.made(f"{family} / tasks", tasks_of, f"{family}:test", max(4, number // 25)) or ()
+        tasks = record.made(f"{family} / tasks", tasks_of, f"{family}:test", max(4, number // 50)) or ()
         for partner in ("scripted:mixed", "scripted:hostile"):
             for order in ORDERS:
                 rows = []
@@ -870,7 +872,7 @@ def _audit(tasks: str) -> list[Any]:
 def attacks(record: Recorder, number: int) -> None:
     """By how much the judges that are rules can be talked to."""
     for family in (*JUDGED, "mini"):
-        found = (record.made(family, played, family, "round-robin", number) or ())[:8]
+        found = record.made(family, played, family, "round-robin", 8) or ()
         for judge in ("rule", "strict"):
             for place in ("end", "start"):
                 record.leaves(f"{family} / {judge} / {place}", _attacked, judge, found, place)
@@ -987,7 +989,7 @@ def learning(record: Recorder, number: int) -> None:
         record.leaves(f"{where} / metrics", metrics, out)
         for family in ("bargain", "divide"):
             for name in PLAIN:
-                found = (record.made(f"{family} / {name}", played, family, name, number) or ())[:8]
+                found = record.made(f"{family} / {name}", played, family, name, 8) or ()
                 record.many(f"{where} / {family} / {name}", _paid, found, f"model:{out}", figures=figures_of)
     few = ("--max_steps", "2", "--num_generations", "4", "--learning_rate", "4e-4", "--beta", "0.02", *batch)
     tasks = record.made("tasks", tasks_of, "bargain:test", 6) or ()
