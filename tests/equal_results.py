@@ -217,7 +217,7 @@ class Whispering:
 
     def __init__(self, policy: Any) -> None:
         self.policy = sotopia_env.make_policy(policy)
-        self.name = f"whispering {self.policy.name}"
+        self.name = f"whispering-{self.policy.name}".replace(":", "-")
 
     def act(self, observations: Sequence[Any], contexts: Sequence[Any]) -> list[Any]:
         """Decide as the policy does, then choose who hears it."""
