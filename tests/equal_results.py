@@ -329,8 +329,8 @@ PLAYS: dict[str, tuple[str, bool, tuple[str, ...]]] = {
 }
 """Order, whether messages may be private, and policies, which are repeated where there are more seats."""
 
-
 PLAIN = ("round-robin", "round-robin, private", "simultaneous", "simultaneous, private", "random order")
+"""The ways that what is slow is shown in."""
 
 
 def play(family: str, name: str, number: int, **options: Any) -> list[sotopia_env.Episode]:
@@ -729,8 +729,8 @@ def chats(record: Recorder, number: int) -> None:
             if family == "bargain":
                 for form, style in (("sft", "native"), ("sft", "sotopia"), ("reward", "sotopia")):
                     labelled = record.made(where, R.relabel, found, "discounted")
-                    name = f"{where} / converted to {form}, {style}"
-                    record.many(name, _converted, record.folder, labelled, form, style)
+                    into = f"{where} / converted to {form}, {style}"
+                    record.many(into, _converted, record.folder, labelled, form, style)
 
 
 def _clone(folder: Path, out: Path, steps: int, seed: int = 0) -> int:
