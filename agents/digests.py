@@ -49,7 +49,8 @@ def describe_model(model: Any, adapters: Collection[str] | None = None) -> Descr
     if known.get(tuple(used), ("", ""))[0] != sampled.hexdigest():
         known[tuple(used)] = (sampled.hexdigest(), _hashed(model, used))
     described: Description = {"weights": known[tuple(used)][1]}
-    if hasattr(config := getattr(model, "config", None), "to_diff_dict"):
+    config: Any = getattr(model, "config", None)
+    if hasattr(config, "to_diff_dict"):
         described["configuration"] = digest(_counted(config.to_diff_dict()))
     return described
 
