@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families import language
 from sotopia_env.families.bargain.moves import read_move
+from sotopia_env.families.base import Family
 from sotopia_env.names import from_table, import_attribute
 from sotopia_env.rewards.components import Component, name_function
 from sotopia_env.rewards.designs import Importances
@@ -35,6 +36,12 @@ class Attributor(Component):
     @abstractmethod
     def importances(self, episodes: Sequence[Episode], dimensions: Sequence[str]) -> list[Attributed]:
         """Importances in 0..s of a batch of finished episodes, for each dimension. What failed is ``None``."""
+
+    def check_dimensions(self, family: Family, dimensions: Sequence[str]) -> None:
+        """Raises ``ValueError`` where it can never tell importances for these dimensions in tasks of this family."""
+        for child in self.children():
+            if isinstance(child, Attributor):
+                child.check_dimensions(family, dimensions)
 
 
 @dataclass(frozen=True)
