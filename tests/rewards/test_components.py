@@ -300,7 +300,12 @@ def test_the_judges_of_a_reward_of_ones_own_are_its_children(family):
         def judges(self):
             return (Refusing(),)
 
+    @dataclass(frozen=True)
+    class Both(Own):
+        other: R.Judge
+
     assert Own().children() == (Refusing(),)
+    assert Both(R.RuleJudge()).children() == (R.RuleJudge(), Refusing())
     assert isinstance(Own(), Component)
     assert Own().for_family(family).name == "own"
     with pytest.raises(ValueError, match="refused"):
