@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.episodes import Episode
-from sotopia_env.families.base import Family
 from sotopia_env.rewards.attribution.attributors import Attributed, Attributor, as_attributor
 from sotopia_env.rewards.credit.monte_carlo import MonteCarlo
 from sotopia_env.rewards.designs import importances_of_credit
@@ -96,10 +95,6 @@ class Dial(Attributor):
             }
             for episode, by_agent in zip(episodes, self.truth.importances(episodes, dimensions), strict=True)
         ]
-
-    def check_dimensions(self, family: Family, dimensions: Sequence[str]) -> None:
-        """Checks the truth."""
-        self.truth.check_dimensions(family, dimensions)
 
     def _corrupted(
         self, values: Sequence[float | None], episode: Episode, agent: str, dimension: str

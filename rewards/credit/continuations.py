@@ -14,7 +14,7 @@ from sotopia_env.episodes import Episode
 from sotopia_env.families.base import Family
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
-from sotopia_env.rewards.dimensions import Scale, check_weights
+from sotopia_env.rewards.dimensions import Scale, check_weights, goal_alone
 from sotopia_env.rewards.judges.base import as_judge, is_shipped, judged
 from sotopia_env.rewards.outcome import ScoredReward
 from sotopia_env.rollouts.lockstep import continue_episodes
@@ -39,7 +39,7 @@ class ContinuationReward(ScoredReward):
 
     policies: Any
     k: int = 8
-    dimensions: Mapping[str, float] = field(default_factory=lambda: {"goal": 1.0})
+    dimensions: Mapping[str, float] = field(default_factory=goal_alone)
     seed: int = 0
     judge: Any = "rule"
     scale: Scale = "unit"

@@ -16,7 +16,7 @@ from sotopia_env.episodes import Episode
 from sotopia_env.rewards import Attribution
 from sotopia_env.training import CloningConfig, RewardModelConfig, clone, train_reward_model
 from sotopia_env.training.callbacks import read_metrics
-from sotopia_env.training.data_parallel import launch, call_wrapped, wait_for_everyone, world
+from sotopia_env.training.data_parallel import call_wrapped, launch, wait_for_everyone, world
 
 
 def summed(factor: int, folder: str) -> tuple[float, tuple[int, int], str]:
