@@ -6,14 +6,13 @@ time: silence does not pay.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from sotopia_env.actions import Action, do, leave, speak
 from sotopia_env.agents.scripted import phrases
 from sotopia_env.agents.scripted.reading import Brief, Talk, first_person, read_talk
 from sotopia_env.agents.scripted.traits import Traits
+from sotopia_env.families.generated import pick
 from sotopia_env.policies import Observation
 
 
@@ -27,11 +26,11 @@ def bargain(observation: Observation, brief: Brief, traits: Traits, rng: np.rand
     if standing is not None and accepts(brief, talk, traits, standing, offer):
         if rng.random() < traits.formal:
             return do("accept")
-        return speak(_pick(phrases.ACCEPTANCES, rng))
+        return speak(pick(phrases.ACCEPTANCES, rng))
     if talk.stalled >= traits.patience:
         if standing is not None and brief.worth(standing) and _gain(brief, standing) > 0.06:
             return do("accept")
-        return leave(_pick(phrases.FAREWELLS, rng))
+        return leave(pick(phrases.FAREWELLS, rng))
     return speak(_utterance(observation, brief, talk, traits, offer, rng))
 
 
@@ -93,25 +92,25 @@ def _utterance(
     draws = rng.random(6)
     parts = []
     if talk.partner_offers and not brief.worth(talk.partner_offers[-1]):
-        parts.append(_pick(phrases.REFUSALS[brief.role], rng))
+        parts.append(pick(phrases.REFUSALS[brief.role], rng))
     if draws[0] < traits.hostility:
-        parts.append(_pick(phrases.INSULTS, rng))
+        parts.append(pick(phrases.INSULTS, rng))
     elif draws[0] < traits.hostility + traits.warmth:
-        parts.append(_pick(phrases.COURTESIES, rng))
+        parts.append(pick(phrases.COURTESIES, rng))
     untold = [fact for fact in brief.facts if fact not in talk.told]
     if talk.question and untold:
         if draws[1] < traits.openness + 0.3 * talk.rapport:
-            parts.append(_pick(phrases.ANSWERS, rng).format(fact=first_person(untold[0])))
+            parts.append(pick(phrases.ANSWERS, rng).format(fact=first_person(untold[0])))
         else:
-            parts.append(_pick(phrases.EVASIONS, rng))
+            parts.append(pick(phrases.EVASIONS, rng))
     elif draws[2] < traits.deceit:
-        parts.append(_pick(phrases.FALSE_CLAIMS, rng))
+        parts.append(pick(phrases.FALSE_CLAIMS, rng))
     if draws[3] < traits.candour and talk.rapport > 0.3:
         secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
         if secret:
             parts.append(f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}.")
     if draws[4] < traits.curiosity:
-        parts.append(_pick(phrases.QUESTIONS[brief.role], rng))
+        parts.append(pick(phrases.QUESTIONS[brief.role], rng))
     # The price comes last, where a reader looks for it.
     parts.append(_price_sentence(brief, talk, offer, rng))
     return " ".join(parts)
@@ -119,10 +118,10 @@ def _utterance(
 
 def _price_sentence(brief: Brief, talk: Talk, offer: float, rng: np.random.Generator) -> str:
     if not talk.own_offers:
-        return _pick(phrases.OPENINGS[brief.role], rng).format(price=_amount(offer))
+        return pick(phrases.OPENINGS[brief.role], rng).format(price=_amount(offer))
     if offer != talk.own_offers[-1]:
-        return _pick(phrases.OFFERS, rng).format(price=_amount(offer))
-    return _pick(phrases.HOLDS, rng).format(price=_amount(offer))
+        return pick(phrases.OFFERS, rng).format(price=_amount(offer))
+    return pick(phrases.HOLDS, rng).format(price=_amount(offer))
 
 
 def _gain(brief: Brief, price: float) -> float:
@@ -137,7 +136,3 @@ def _round(price: float, brief: Brief) -> float:
 
 def _amount(price: float) -> str:
     return f"{price:.0f}" if price == int(price) else f"{price:.2f}"
-
-
-def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
-    return options[int(rng.integers(len(options)))]

@@ -21,6 +21,7 @@ from sotopia_env.agents.scripted.reading import first_person
 from sotopia_env.agents.scripted.traits import Traits
 from sotopia_env.families import language
 from sotopia_env.families.bargain import Coupling
+from sotopia_env.families.generated import pick
 from sotopia_env.families.mutual_friends.catalogue import phrase
 from sotopia_env.families.mutual_friends.mentions import Mentions, read_mentions, read_tellings
 from sotopia_env.families.mutual_friends.tables import Friend, read_table
@@ -96,16 +97,16 @@ def befriend(observation: Observation, traits: Traits, rng: np.random.Generator)
     open_to = _openness(traits, talk, observation["goal"])
     parts = []
     if draws[0] < traits.hostility:
-        parts.append(_pick(phrases.INSULTS, wording))
+        parts.append(pick(phrases.INSULTS, wording))
     elif draws[0] < traits.hostility + traits.warmth:
-        parts.append(_pick(phrases.COURTESIES, wording))
+        parts.append(pick(phrases.COURTESIES, wording))
     if talk.put is not None:
-        return speak(" ".join([*parts, _pick(friend_phrases.NAMES, rng).format(name=talk.put)]))
+        return speak(" ".join([*parts, pick(friend_phrases.NAMES, rng).format(name=talk.put)]))
     if talk.stalled >= traits.patience + 3:
-        return leave(_pick(friend_phrases.FAREWELLS, rng))
+        return leave(pick(friend_phrases.FAREWELLS, rng))
     if talk.is_asked:
         if draws[1] >= open_to:
-            parts.append(_pick(phrases.EVASIONS, wording))
+            parts.append(pick(phrases.EVASIONS, wording))
             open_to = 0.0  # who evades a question does not tell just after
         else:
             parts.append(_answer(table, talk, traits, open_to, draws, rng))
@@ -144,18 +145,18 @@ def _answer(
 ) -> str:
     wanted = talk.question or frozenset()
     if talk.stranger:
-        return _pick(friend_phrases.STRANGERS, rng)
+        return pick(friend_phrases.STRANGERS, rng)
     if not wanted:
-        return _pick(friend_phrases.DENIES_UNHEARD, rng)
+        return pick(friend_phrases.DENIES_UNHEARD, rng)
     fitting = [friend for friend in table if wanted <= friend.values]
     said = describe(table, wanted)
     if not fitting or draws[2] < traits.deceit:
-        return _pick(friend_phrases.DENIES, rng).format(phrase=said)
+        return pick(friend_phrases.DENIES, rng).format(phrase=said)
     if draws[3] < open_to - 0.4:  # an open player adds a detail of its own accord
         more = [value for value in sorted(_likeliest(table, talk, fitting, rng).values) if value not in wanted]
         if more:
-            said = f"{said} and {describe(table, [_pick(more, rng)])}"
-    return _pick(friend_phrases.CONFIRMS, rng).format(phrase=said)
+            said = f"{said} and {describe(table, [pick(more, rng)])}"
+    return pick(friend_phrases.CONFIRMS, rng).format(phrase=said)
 
 
 def _move(
@@ -170,7 +171,7 @@ def _move(
     best = _likeliest(table, talk, table, rng)
     weight = talk.weights[table.index(best)]
     if best.name not in talk.named and weight > LIKELY:
-        return _pick(friend_phrases.GUESSES, rng).format(name=best.name)
+        return pick(friend_phrases.GUESSES, rng).format(name=best.name)
     parts = []
     untold = [friend for friend in table if friend.name not in talk.told and talk.weights[table.index(friend)] > 0]
     if untold and draws[6] < open_to:
@@ -178,12 +179,12 @@ def _move(
         values = sorted(friend.values)
         number = min(len(values), 1 + (draws[7] < open_to))
         chosen = [values[int(i)] for i in sorted(rng.choice(len(values), size=number, replace=False))]
-        parts.append(_pick(friend_phrases.TELLS, rng).format(phrase=describe(table, chosen)))
+        parts.append(pick(friend_phrases.TELLS, rng).format(phrase=describe(table, chosen)))
     if draws[5] < traits.curiosity + 0.1:
         group = _best_question(table, talk, rng)
         if group:
-            parts.append(_pick(friend_phrases.ASKS, rng).format(phrase=describe(table, group)))
-    return " ".join(parts) or _pick(friend_phrases.PROMPTS, rng)
+            parts.append(pick(friend_phrases.ASKS, rng).format(phrase=describe(table, group)))
+    return " ".join(parts) or pick(friend_phrases.PROMPTS, rng)
 
 
 def _likeliest(table: Sequence[Friend], talk: Talk, among: Iterable[Friend], rng: np.random.Generator) -> Friend:
@@ -192,7 +193,7 @@ def _likeliest(table: Sequence[Friend], talk: Talk, among: Iterable[Friend], rng
     pool = list(among)
     scores = [weights[friend.name] - (friend.name in talk.named) for friend in pool]
     best = [friend for friend, score in zip(pool, scores, strict=True) if score >= max(scores) - 1e-9]
-    return best[int(rng.integers(len(best)))]
+    return pick(best, rng)
 
 
 def _best_question(table: Sequence[Friend], talk: Talk, rng: np.random.Generator) -> tuple[str, ...]:
@@ -207,7 +208,7 @@ def _best_question(table: Sequence[Friend], talk: Talk, rng: np.random.Generator
         return ()
     best = min(open_groups.values())
     ties = [group for group, distance in open_groups.items() if distance <= best + 1e-9]
-    return ties[int(rng.integers(len(ties)))]
+    return pick(ties, rng)
 
 
 def describe(table: Sequence[Friend], values: Iterable[str]) -> str:
@@ -326,7 +327,3 @@ def _rapport(others: Sequence[Entry], values: tuple[str, ...]) -> float:
             balance += 1
         seen.add(entry.text)
     return max(-1.0, min(1.0, balance / 3))
-
-
-def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
-    return options[int(rng.integers(len(options)))]

@@ -20,6 +20,7 @@ from sotopia_env.agents.scripted.division_talk import DivisionBrief, DivisionTal
 from sotopia_env.agents.scripted.reading import first_person
 from sotopia_env.agents.scripted.traits import Traits
 from sotopia_env.families.divide.items import Counts, complement, divisions, listed, worth
+from sotopia_env.families.generated import pick
 from sotopia_env.policies import Observation
 
 LIMIT = 0.35
@@ -39,11 +40,11 @@ def divide(observation: Observation, brief: DivisionBrief, traits: Traits, rng: 
     offer = next_division(brief, talk, traits)
     standing = talk.standing
     if standing is not None and accepts_division(brief, talk, traits, standing, offer):
-        return do("accept") if rng.random() < traits.formal else speak(_pick(phrases.ACCEPTANCES, rng))
+        return do("accept") if rng.random() < traits.formal else speak(pick(phrases.ACCEPTANCES, rng))
     if talk.stalled >= traits.patience:
         if standing is not None and brief.share(standing) >= _TAKEN_AT_LAST:
             return do("accept")
-        return leave(_pick(phrases.FAREWELLS, rng))
+        return leave(pick(phrases.FAREWELLS, rng))
     return speak(_utterance(observation, brief, talk, traits, offer, rng))
 
 
@@ -162,26 +163,26 @@ def _utterance(
     draws = rng.random(6)
     parts = []
     if talk.partner_offers and brief.share(talk.partner_offers[-1]) < limit(brief, talk):
-        parts.append(_pick(division_phrases.REFUSALS, rng))
+        parts.append(pick(division_phrases.REFUSALS, rng))
     if draws[0] < traits.hostility:
-        parts.append(_pick(phrases.INSULTS, rng))
+        parts.append(pick(phrases.INSULTS, rng))
     elif draws[0] < traits.hostility + traits.warmth:
-        parts.append(_pick(phrases.COURTESIES, rng))
+        parts.append(pick(phrases.COURTESIES, rng))
     untold = [fact for fact in brief.facts if fact not in talk.told]
     if talk.question and untold:
         if draws[1] < traits.openness + 0.3 * talk.rapport:
-            parts.append(_pick(phrases.ANSWERS, rng).format(fact=first_person(untold[0])))
+            parts.append(pick(phrases.ANSWERS, rng).format(fact=first_person(untold[0])))
         else:
-            parts.append(_pick(phrases.EVASIONS, rng))
+            parts.append(pick(phrases.EVASIONS, rng))
     elif draws[2] < traits.deceit:
-        parts.append(_pick(division_phrases.FALSE_CLAIMS, rng))
+        parts.append(pick(division_phrases.FALSE_CLAIMS, rng))
     if draws[3] < traits.candour and talk.rapport > 0.3:
         secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
         if secret:
             parts.append(f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}.")
     parts.append(proposal_sentence(brief, talk, offer, rng))
     if draws[4] < traits.curiosity:
-        parts.append(_pick(division_phrases.QUESTIONS, rng))
+        parts.append(pick(division_phrases.QUESTIONS, rng))
     return " ".join(parts)
 
 
@@ -197,8 +198,4 @@ def proposal_sentence(brief: DivisionBrief, talk: DivisionTalk, offer: Counts, r
     else:
         options = division_phrases.PROPOSALS
     mine = listed(brief.items, offer) if any(offer) else ""
-    return _pick(options, rng).format(mine=mine, theirs=listed(brief.items, left) if any(left) else "")
-
-
-def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
-    return options[int(rng.integers(len(options)))]
+    return pick(options, rng).format(mine=mine, theirs=listed(brief.items, left) if any(left) else "")

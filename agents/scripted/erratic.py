@@ -13,6 +13,7 @@ from sotopia_env.actions import Action, speak
 from sotopia_env.agents.scripted import phrases
 from sotopia_env.agents.scripted.open_talk import open_talk
 from sotopia_env.agents.scripted.reading import prices_in, read_brief
+from sotopia_env.families.generated import pick
 from sotopia_env.policies import Observation
 
 _RANGE = (0.3, 1.15)
@@ -37,9 +38,9 @@ def erratic(observation: Observation, rng: np.random.Generator) -> Action:
             high = max(said[-1] - room, low + brief.step)
     price = brief.step * round(float(rng.uniform(low, high)) / brief.step)
     sentences = (*phrases.OFFERS, *phrases.OPENINGS[brief.role])
-    parts = [sentences[int(rng.integers(len(sentences)))].format(price=f"{price:g}")]
+    parts = [pick(sentences, rng).format(price=f"{price:g}")]
     if rng.random() < 0.3:
         parts.insert(0, phrases.REFUSALS[brief.role][0])
     if rng.random() < 0.2:
-        parts.insert(0, phrases.COURTESIES[int(rng.integers(len(phrases.COURTESIES)))])
+        parts.insert(0, pick(phrases.COURTESIES, rng))
     return speak(" ".join(parts))

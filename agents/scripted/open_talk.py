@@ -14,6 +14,7 @@ import numpy as np
 
 from sotopia_env.actions import Action, leave, speak
 from sotopia_env.agents.scripted import phrases
+from sotopia_env.families.generated import pick
 from sotopia_env.policies import Observation
 from sotopia_env.views import Entry, parse_transcript
 
@@ -53,12 +54,12 @@ def open_talk(observation: Observation, rng: np.random.Generator) -> Action:
     others = [entry for entry in entries if entry.agent != observation["agent"]]
     late = int(observation["turn"]) >= 12 and rng.random() < 0.3
     if late or (others and others[-1].type == "leave"):
-        return leave(_pick(FAREWELLS, rng))
+        return leave(pick(FAREWELLS, rng))
     if not own:
-        return speak(_pick(GREETINGS, rng))
+        return speak(pick(GREETINGS, rng))
     wish = own_wish(observation["goal"])
     if wish and len(own) == 1:
-        return speak(_pick(WISHES, rng).format(wish=wish))
+        return speak(pick(WISHES, rng).format(wish=wish))
     if others and others[-1].type == "speak" and others[-1].text.rstrip().endswith("?") and rng.random() < 0.5:
         return speak(_unsaid(ANSWERS, own, rng))
     return speak(_unsaid(phrases.SMALL_TALK, own, rng))
@@ -80,8 +81,4 @@ def own_wish(goal: str) -> str:
 def _unsaid(options: Sequence[str], own: Sequence[Entry], rng: np.random.Generator) -> str:
     """One of several texts, preferably one not said before."""
     said = {entry.text for entry in own}
-    return _pick([option for option in options if option not in said] or options, rng)
-
-
-def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
-    return options[int(rng.integers(len(options)))]
+    return pick([option for option in options if option not in said] or options, rng)

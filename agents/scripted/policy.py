@@ -20,6 +20,7 @@ from sotopia_env.agents.scripted.division_talk import read_division_brief
 from sotopia_env.agents.scripted.open_talk import open_talk
 from sotopia_env.agents.scripted.reading import read_brief
 from sotopia_env.agents.scripted.traits import PRESETS, Traits
+from sotopia_env.families.generated import pick
 from sotopia_env.policies import Context, Decision, Observation
 
 
@@ -110,7 +111,7 @@ class ChangingPolicy:
     def act_one(self, observation: Observation, context: Context | None = None) -> Action:
         """The action for a single observation."""
         rng = generator(observation) if context is None else context.rng
-        return decide(observation, self.policies[int(rng.integers(len(self.policies)))].traits, rng)
+        return decide(observation, pick(self.policies, rng).traits, rng)
 
 
 def generator(observation: Observation) -> np.random.Generator:

@@ -17,6 +17,13 @@ from sotopia_env.tasks import Task
 
 SPLITS = ("train", "validation", "test")
 
+
+def check_split(split: str) -> None:
+    """Raises ``ValueError`` for a split that families do not draw."""
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
+
+
 MoveKind = Literal["offer", "accept", "reject", "ask", "tell", "none"]
 """What a turn can do in a game: ``none`` is a turn that does nothing in it."""
 

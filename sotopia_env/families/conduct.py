@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sotopia_env.episodes import Turn
+from sotopia_env.episodes import Judgement, Turn
 from sotopia_env.families import language
 from sotopia_env.families.base import hidden_of
 from sotopia_env.tasks import Task
@@ -14,6 +15,30 @@ BANKS = tuple(language.POSITIVE)
 
 Finding = tuple[float | None, list[str]]
 """A score, ``None`` where it cannot be known, and what it rests on."""
+
+
+def judgement_of(
+    findings: Sequence[Mapping[str, Finding]],
+    version: str,
+    *,
+    bank: str = "evaluation",
+    latent: Mapping[str, Any] | None = None,
+) -> Judgement:
+    """Returns the judgement that the findings of rules make.
+
+    Args:
+        findings: of each seat, by dimension; every seat has the same dimensions.
+        version: of the family.
+        bank: whose words were counted; a judge that counts others than those of the evaluation is named for them.
+        latent: what the world knows besides.
+    """
+    return Judgement(
+        "rule" if bank == "evaluation" else f"rule-{bank}",
+        version,
+        {dimension: [seat[dimension][0] for seat in findings] for dimension in findings[0]},
+        {dimension: [seat[dimension][1] for seat in findings] for dimension in findings[0]},
+        {} if latent is None else latent,
+    )
 
 
 def believability(turns: Sequence[Turn]) -> Finding:

@@ -1,11 +1,18 @@
-"""What families that draw their own tasks share: people, couplings, chances."""
+"""What families that draw their own tasks share: people, couplings, chances, draws."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+from sotopia_env.families.base import Family
+from sotopia_env.families.conduct import checked_bank
+from sotopia_env.tasks import Character, Scenario, Task
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,54 @@ PEOPLE: tuple[tuple[str, str, str], ...] = (
 """First name, last name, occupation."""
 
 
+def draw_people(family: str, secrets: Sequence[str], rng: np.random.Generator) -> tuple[Character, ...]:
+    """Two people, each with one of the secrets; their ids begin with the name of the family."""
+    people = rng.choice(len(PEOPLE), size=2, replace=False)
+    kept = rng.choice(len(secrets), size=2, replace=False)
+    drawn = []
+    for person, secret in zip(people, kept, strict=True):
+        first, last, occupation = PEOPLE[person]
+        identity = f"{family}-{person}-{secret}"
+        drawn.append(Character(identity, first, last, occupation=occupation, secret=secrets[secret]))
+    return tuple(drawn)
+
+
+class GeneratedFamily(Family):
+    """A family that draws its own tasks; a subclass draws their scenario.
+
+    Args:
+        coupling: one number for all channels, or a :class:`Coupling`.
+        max_cycles: turn limit of the tasks, in turns of the table.
+        judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``.
+    """
+
+    def __init__(self, coupling: float | Coupling, max_cycles: int, judge_bank: str) -> None:
+        """Check the arguments."""
+        self.coupling = coupling if isinstance(coupling, Coupling) else Coupling(coupling, coupling, coupling)
+        self.max_cycles = max_cycles
+        self.judge_bank = checked_bank(judge_bank)
+
+    def _goal(self, wording: str, facts: Sequence[str]) -> str:
+        """A goal in its wording, with what its seat knows and how far it is swayed."""
+        known = f" You know: {'; '.join(facts)}." if facts else ""
+        return f"{wording}{known} {self.coupling.sentence()}"
+
+    def _task(
+        self, identity: str, split: str, scenario: Scenario, characters: tuple[Character, ...], tags: Mapping[str, str]
+    ) -> Task:
+        """The task of a scenario that was drawn."""
+        return Task(
+            id=identity,
+            family=self.name,
+            version=self.version,
+            split=split,
+            scenario=scenario,
+            characters=characters,
+            max_cycles=self.max_cycles,
+            tags=dict(tags),
+        )
+
+
 def checked_chances(name: str, given: Mapping[str, float], kinds: Collection[str]) -> dict[str, float]:
     """The probabilities as given.
 
@@ -74,3 +129,8 @@ def draw_kind(chances: Mapping[str, float], rng: np.random.Generator) -> str:
     """
     bounds = np.cumsum(list(chances.values()))
     return list(chances)[int(np.searchsorted(bounds / bounds[-1], rng.random(), side="right"))]
+
+
+def pick(options: Sequence[T], rng: np.random.Generator) -> T:
+    """One of several, each as likely as the others."""
+    return options[int(rng.integers(len(options)))]

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sotopia_env.episodes import Episode, Judgement, agent_name
+from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.families import conduct
 from sotopia_env.families.bargain import scoring
 from sotopia_env.families.bargain.agreement import Agreement, find_agreement
@@ -67,24 +67,22 @@ class Craigslist(Bargaining):
         hidden = episode.task.scenario.hidden
         agreement = find_agreement(episode.turns, episode.task.num_seats).agreement
         unknown: conduct.Finding = (None, ["not in the scenario's text"])
-        scores: dict[str, list[float | None]] = {}
-        evidence: dict[str, list[list[str]]] = {}
-        for seat, own in enumerate(hidden):
-            turns = episode.own_turns(agent_name(seat))
-            findings: dict[str, conduct.Finding] = {
+        findings: list[dict[str, conduct.Finding]] = [
+            {
                 "goal": goal(agreement, own, finished=episode.ending is not None),
                 "relationship": conduct.relationship(turns, "evaluation"),
                 "knowledge": unknown,
-                "secret": conduct.secret(turns, episode.task.characters[seat].secret),
+                "secret": conduct.secret(turns, character.secret),
                 "social_rules": conduct.social_rules(turns),
                 "financial_and_material_benefits": unknown,
                 "believability": scoring.believability(turns, own["role"]),
             }
-            for dimension, (value, found) in findings.items():
-                scores.setdefault(dimension, []).append(value)
-                evidence.setdefault(dimension, []).append(found)
+            for own, character, turns in zip(
+                hidden, episode.task.characters, map(episode.own_turns, episode.agents), strict=True
+            )
+        ]
         latent = {"deal": agreement is not None} | ({} if agreement is None else {"price": agreement.price})
-        return Judgement("rule", self.version, scores, evidence, latent)
+        return conduct.judgement_of(findings, self.version, latent=latent)
 
 
 def goal_at(price: float, own: Mapping[str, Any]) -> float:

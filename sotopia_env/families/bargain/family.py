@@ -25,13 +25,12 @@ import numpy as np
 from annotated_types import Gt
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
-from sotopia_env.families import conduct
 from sotopia_env.families.bargain import catalogue, scoring
 from sotopia_env.families.bargain.agreement import Standing, opening, update
 from sotopia_env.families.bargain.moves import read_move
-from sotopia_env.families.base import SPLITS, Family, Move
-from sotopia_env.families.generated import PEOPLE, Coupling, checked_chances, draw_kind
-from sotopia_env.tasks import Character, Scenario, Task
+from sotopia_env.families.base import Family, Move, check_split
+from sotopia_env.families.generated import Coupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
+from sotopia_env.tasks import Scenario, Task
 
 LIST_PRICES = (60, 200)
 """Lowest and highest list price, in dollars."""
@@ -82,7 +81,7 @@ class Bargaining(Family):
         return Move(found.kind, found.price)
 
 
-class Bargain(Bargaining):
+class Bargain(GeneratedFamily, Bargaining):
     """Tasks of bargaining over one price.
 
     Args:
@@ -107,26 +106,21 @@ class Bargain(Bargaining):
         judge_bank: str = "evaluation",
     ) -> None:
         """Check the arguments."""
-        self.coupling = coupling if isinstance(coupling, Coupling) else Coupling(coupling, coupling, coupling)
+        super().__init__(coupling, max_cycles, judge_bank)
         usual = {"wide": 0.6, "narrow": 0.3, "empty": 0.1}
         self.zones = checked_chances("zones", usual if zones is None else zones, ZONES)
         if not 0 <= facts <= 4:
             raise ValueError(f"facts: {facts} is not between 0 and 4")
         self.facts = facts
-        self.max_cycles = max_cycles
-        self.judge_bank = conduct.checked_bank(judge_bank)
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """Draw a task. The seat that sells is drawn too."""
-        if split not in SPLITS:
-            raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
+        check_split(split)
         items = catalogue.ITEMS[split]
-        item = items[int(rng.integers(len(items)))]
+        item = pick(items, rng)
         price, seller_limit, buyer_limit, zone = self._prices(rng)
         seller_seat = int(rng.integers(2))
-        people = rng.choice(len(PEOPLE), size=2, replace=False)
-        secrets = rng.choice(len(catalogue.SECRETS), size=2, replace=False)
-        characters = tuple(_character(int(person), int(secret)) for person, secret in zip(people, secrets, strict=True))
+        characters = draw_people("bargain", catalogue.SECRETS, rng)
         seats = [
             self._seat(rng, "seller", item, seller_limit, price),
             self._seat(rng, "buyer", item, buyer_limit, price),
@@ -134,7 +128,7 @@ class Bargain(Bargaining):
         if seller_seat == 1:
             seats.reverse()
         names = {"seller": characters[seller_seat].name, "buyer": characters[1 - seller_seat].name}
-        situation = catalogue.SITUATIONS[int(rng.integers(len(catalogue.SITUATIONS)))]
+        situation = pick(catalogue.SITUATIONS, rng)
         hidden = tuple({**values, "secret": c.secret} for (_, values), c in zip(seats, characters, strict=True))
         code = f"{int(rng.integers(2**40)):010x}"
         scenario = Scenario(
@@ -144,16 +138,7 @@ class Bargain(Bargaining):
             relationship="stranger",
             hidden=hidden,
         )
-        return Task(
-            id=f"{scenario.id}-{code}",
-            family=self.name,
-            version=self.version,
-            split=split,
-            scenario=scenario,
-            characters=characters,
-            max_cycles=self.max_cycles,
-            tags={"zone": zone},
-        )
+        return self._task(f"{scenario.id}-{code}", split, scenario, characters, {"zone": zone})
 
     def score(self, episode: Episode) -> Judgement:
         """The seven dimensions, each with its evidence."""
@@ -177,24 +162,10 @@ class Bargain(Bargaining):
         goals = catalogue.SELLER_GOALS if role == "seller" else catalogue.BUYER_GOALS
         pool = catalogue.SELLER_FACTS if role == "seller" else catalogue.BUYER_FACTS
         facts = [pool[int(i)] for i in rng.choice(len(pool), size=self.facts, replace=False)]
-        goal = goals[int(rng.integers(len(goals)))].format(item=item, limit=limit)
-        if facts:
-            goal += f" You know: {'; '.join(facts)}."
-        goal += f" {self.coupling.sentence()}"
-        return goal, {"role": role, "limit": limit, "list_price": price, "facts": facts}
+        goal = pick(goals, rng).format(item=item, limit=limit)
+        return self._goal(goal, facts), {"role": role, "limit": limit, "list_price": price, "facts": facts}
 
 
 def _to_step(price: float) -> int:
     steps = round(abs(price) / PRICE_STEP) or 1
     return PRICE_STEP * steps * (-1 if price < 0 else 1)
-
-
-def _character(person: int, secret: int) -> Character:
-    first, last, occupation = PEOPLE[person]
-    return Character(
-        id=f"bargain-{person}-{secret}",
-        first_name=first,
-        last_name=last,
-        occupation=occupation,
-        secret=catalogue.SECRETS[secret],
-    )

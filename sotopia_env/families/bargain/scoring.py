@@ -11,7 +11,7 @@ from typing import Any
 
 from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families.bargain.agreement import Agreement, find_agreement, read_move
-from sotopia_env.families.conduct import Finding, knowledge, relationship, secret, social_rules
+from sotopia_env.families.conduct import Finding, judgement_of, knowledge, relationship, secret, social_rules
 
 MINIMUM_ZONE = 0.1
 """A zone narrower than this share of the list price is scored as if it were so wide."""
@@ -22,12 +22,9 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
     hidden = episode.task.scenario.hidden
     agreement = find_agreement(episode.turns, episode.task.num_seats).agreement
     finished = episode.ending is not None
-    scores: dict[str, list[float | None]] = {}
-    evidence: dict[str, list[list[str]]] = {}
     turns = [[turn for turn in episode.turns if turn.seat == seat] for seat in range(2)]
-    for seat in range(2):
-        own, other = hidden[seat], hidden[1 - seat]
-        findings = {
+    findings: list[dict[str, Finding]] = [
+        {
             "goal": goal(agreement, own, other, finished),
             "relationship": relationship(turns[seat], bank),
             "knowledge": knowledge(turns[1 - seat], other["facts"]),
@@ -36,11 +33,9 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
             "financial_and_material_benefits": benefits(agreement, own, other, finished),
             "believability": believability(turns[seat], own["role"]),
         }
-        for dimension, (value, found) in findings.items():
-            scores.setdefault(dimension, []).append(value)
-            evidence.setdefault(dimension, []).append(found)
-    name = "rule" if bank == "evaluation" else f"rule-{bank}"
-    return Judgement(name, version, scores, evidence, _latent(episode, agreement))
+        for seat, own, other in ((0, hidden[0], hidden[1]), (1, hidden[1], hidden[0]))
+    ]
+    return judgement_of(findings, version, bank=bank, latent=_latent(episode, agreement))
 
 
 def share(price: float, own: Any, other: Any) -> float:

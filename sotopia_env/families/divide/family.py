@@ -24,14 +24,13 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
-from sotopia_env.families.base import SPLITS, Family, Move
-from sotopia_env.families.conduct import checked_bank
+from sotopia_env.families.base import Family, Move, check_split
 from sotopia_env.families.divide import catalogue, scoring
 from sotopia_env.families.divide.agreement import DivisionTable, opening, update
 from sotopia_env.families.divide.items import Counts, ItemKind, Items, items_of, items_record, listed, plural_of
 from sotopia_env.families.divide.moves import read_division
-from sotopia_env.families.generated import PEOPLE, Coupling, checked_chances, draw_kind
-from sotopia_env.tasks import Character, Scenario, Task
+from sotopia_env.families.generated import Coupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
+from sotopia_env.tasks import Scenario, Task
 
 KINDS = 3
 COUNT = (1, 4)
@@ -96,7 +95,7 @@ class Dividing(Family):
         return Move(found.kind, found)
 
 
-class Divide(Dividing):
+class Divide(GeneratedFamily, Dividing):
     """Tasks of dividing three kinds of items.
 
     Args:
@@ -120,47 +119,35 @@ class Divide(Dividing):
         judge_bank: str = "evaluation",
     ) -> None:
         """Check the arguments."""
-        self.coupling = coupling if isinstance(coupling, Coupling) else Coupling(coupling, coupling, coupling)
+        super().__init__(coupling, max_cycles, judge_bank)
         usual = {"large": 0.5, "small": 0.35, "none": 0.15}
         self.gains = checked_chances("gains", usual if gains is None else gains, GAINS)
         if not 0 <= facts <= 3:
             raise ValueError(f"facts: {facts} is not between 0 and 3")
         self.facts = facts
-        self.max_cycles = max_cycles
-        self.judge_bank = checked_bank(judge_bank)
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """Draw a task."""
-        if split not in SPLITS:
-            raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
+        check_split(split)
         gain = draw_kind(self.gains, rng)
         names = catalogue.ITEMS[split]
         kinds = [names[int(i)] for i in rng.choice(len(names), size=KINDS, replace=False)]
         counts, values = _conflict(rng, gain)
         items = tuple(ItemKind(kind, plural_of(kind), count) for kind, count in zip(kinds, counts, strict=True))
-        people = rng.choice(len(PEOPLE), size=2, replace=False)
-        secrets = rng.choice(len(catalogue.SECRETS), size=2, replace=False)
-        characters = tuple(_character(int(person), int(secret)) for person, secret in zip(people, secrets, strict=True))
+        characters = draw_people("divide", catalogue.SECRETS, rng)
         seats = [self._seat(rng, items, own) for own in values]
-        situation = catalogue.SITUATIONS[int(rng.integers(len(catalogue.SITUATIONS)))]
+        situation = pick(catalogue.SITUATIONS, rng)
         told = situation.format(first=characters[0].name, second=characters[1].name, items=listed(items, counts))
         digits = "-".join("".join(map(str, row)) if max(row) < 10 else ".".join(map(str, row)) for row in values)
         scenario = Scenario(
             id=f"divide-{split}-{'-'.join(kinds)}-{''.join(map(str, counts))}-{digits}",
             situation=f"{told} {catalogue.OTHERWISE}",
             goals=tuple(goal for goal, _ in seats),
-            relationship=catalogue.RELATIONSHIPS[int(rng.integers(len(catalogue.RELATIONSHIPS)))],
+            relationship=pick(catalogue.RELATIONSHIPS, rng),
             hidden=tuple({**kept, "secret": c.secret} for (_, kept), c in zip(seats, characters, strict=True)),
         )
-        return Task(
-            id=f"{scenario.id}-{int(rng.integers(2**40)):010x}",
-            family=self.name,
-            version=self.version,
-            split=split,
-            scenario=scenario,
-            characters=characters,
-            max_cycles=self.max_cycles,
-            tags={"gains": gain},
+        return self._task(
+            f"{scenario.id}-{int(rng.integers(2**40)):010x}", split, scenario, characters, {"gains": gain}
         )
 
     def score(self, episode: Episode) -> Judgement:
@@ -173,19 +160,16 @@ class Divide(Dividing):
             f"each {item.singular} is worth {value} point{'s' * (value != 1)}"
             for item, value in zip(items, values, strict=True)
         )
-        goal = goals[int(rng.integers(len(goals)))].format(values=each)
+        goal = pick(goals, rng).format(values=each)
         facts = _facts(rng, items, values)[: self.facts]
-        if facts:
-            goal += f" You know: {'; '.join(facts)}."
-        goal += f" {self.coupling.sentence()}"
-        return goal, {"items": items_record(items), "values": list(values), "facts": facts}
+        return self._goal(goal, facts), {"items": items_record(items), "values": list(values), "facts": facts}
 
 
 def _facts(rng: np.random.Generator, items: Items, values: Values) -> list[str]:
     """What matters most, what matters least, and once more what matters most."""
     best, worst = items[int(np.argmax(values))].plural, items[int(np.argmin(values))].plural
     first, other = (catalogue.CHERISHED[int(i)] for i in rng.choice(len(catalogue.CHERISHED), size=2, replace=False))
-    least = catalogue.SPARED[int(rng.integers(len(catalogue.SPARED)))]
+    least = pick(catalogue.SPARED, rng)
     return [first.format(items=best), least.format(items=worst), other.format(items=best)]
 
 
@@ -221,14 +205,3 @@ def possible_values(counts: Counts) -> tuple[Values, ...]:
             if ranked[0] < ranked[1] < ranked[2]:
                 found.append(values)
     return tuple(found)
-
-
-def _character(person: int, secret: int) -> Character:
-    first, last, occupation = PEOPLE[person]
-    return Character(
-        id=f"divide-{person}-{secret}",
-        first_name=first,
-        last_name=last,
-        occupation=occupation,
-        secret=catalogue.SECRETS[secret],
-    )

@@ -11,9 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from sotopia_env.episodes import Episode, Judgement, Turn
-from sotopia_env.families import language
-from sotopia_env.families.conduct import Finding, knowledge, own_secret, relationship, secret, social_rules
-from sotopia_env.families.conduct import believability as plain_believability
+from sotopia_env.families import conduct, language
+from sotopia_env.families.conduct import Finding
 from sotopia_env.families.divide.agreement import DivisionAgreement, find_agreement
 from sotopia_env.families.divide.items import Counts, Items, complement, divisions, items_of, totals, worth
 from sotopia_env.families.divide.moves import read_division
@@ -30,25 +29,20 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
     items, hidden = items_of(episode.task), episode.task.scenario.hidden
     agreement = find_agreement(episode.turns, items).agreement
     finished = episode.ending is not None
-    scores: dict[str, list[float | None]] = {}
-    evidence: dict[str, list[list[str]]] = {}
     turns = [[turn for turn in episode.turns if turn.seat == seat] for seat in range(2)]
-    for seat, own in enumerate(hidden):
-        values = tuple(own["values"])
-        findings: dict[str, Finding] = {
+    findings: list[dict[str, Finding]] = [
+        {
             "goal": goal(agreement, seat, values, items, finished),
-            "relationship": relationship(turns[seat], bank),
-            "knowledge": knowledge(turns[1 - seat], hidden[1 - seat].get("facts", ())),
-            "secret": secret(turns[seat], own_secret(episode.task, seat)),
-            "social_rules": social_rules(turns[seat]),
+            "relationship": conduct.relationship(turns[seat], bank),
+            "knowledge": conduct.knowledge(turns[1 - seat], hidden[1 - seat].get("facts", ())),
+            "secret": conduct.secret(turns[seat], conduct.own_secret(episode.task, seat)),
+            "social_rules": conduct.social_rules(turns[seat]),
             "financial_and_material_benefits": benefits(agreement, seat, values, items, finished),
             "believability": believability(turns[seat], items),
         }
-        for dimension, (value, found) in findings.items():
-            scores.setdefault(dimension, []).append(value)
-            evidence.setdefault(dimension, []).append(found)
-    name = "rule" if bank == "evaluation" else f"rule-{bank}"
-    return Judgement(name, version, scores, evidence, _latent(agreement, items, hidden, turns))
+        for seat, values in enumerate(tuple(own["values"]) for own in hidden)
+    ]
+    return conduct.judgement_of(findings, version, bank=bank, latent=_latent(agreement, items, hidden, turns))
 
 
 def points_share(counts: Counts, values: tuple[float, ...], items: Items) -> float:
@@ -103,7 +97,7 @@ def believability(turns: Sequence[Turn], items: Items) -> Finding:
 
     An offer takes back an earlier one if it leaves the other with less of some kind and with more of none.
     """
-    _, found = plain_believability(turns)
+    _, found = conduct.believability(turns)
     earlier: list[Counts] = []
     for turn in turns:
         move = read_division(turn.type, turn.text, items)

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sotopia_env.episodes import Episode, Judgement, agent_name
+from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.families import conduct
 from sotopia_env.families.base import Family
-from sotopia_env.families.conduct import Finding, believability
+from sotopia_env.families.conduct import Finding
+from sotopia_env.families.generated import pick
 from sotopia_env.families.mini.loading import tasks_of
 from sotopia_env.tasks import Task
 
@@ -39,27 +40,23 @@ class Mini(Family):
         """Draw a scenario, and then one of its pairs."""
         tasks = self.tasks(split)
         scenarios = list(dict.fromkeys(task.scenario.id for task in tasks))
-        chosen = scenarios[int(rng.integers(len(scenarios)))]
+        chosen = pick(scenarios, rng)
         pairs = [task for task in tasks if task.scenario.id == chosen]
-        return pairs[int(rng.integers(len(pairs)))]
+        return pick(pairs, rng)
 
     def score(self, episode: Episode) -> Judgement:
         """What rules can tell of both seats; the rest is ``None``."""
         unknown: Finding = (None, ["rules cannot tell"])
-        scores: dict[str, list[float | None]] = {}
-        evidence: dict[str, list[list[str]]] = {}
-        for seat, character in enumerate(episode.task.characters):
-            turns = episode.own_turns(agent_name(seat))
-            findings: dict[str, Finding] = {
+        findings: list[dict[str, Finding]] = [
+            {
                 "goal": unknown,
                 "relationship": unknown,
                 "knowledge": unknown,
                 "secret": conduct.secret(turns, character.secret),
                 "social_rules": conduct.social_rules(turns),
                 "financial_and_material_benefits": unknown,
-                "believability": believability(turns),
+                "believability": conduct.believability(turns),
             }
-            for dimension, (value, found) in findings.items():
-                scores.setdefault(dimension, []).append(value)
-                evidence.setdefault(dimension, []).append(found)
-        return Judgement("rule", self.version, scores, evidence)
+            for character, turns in zip(episode.task.characters, map(episode.own_turns, episode.agents), strict=True)
+        ]
+        return conduct.judgement_of(findings, self.version)

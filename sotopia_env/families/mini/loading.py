@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sotopia_env.errors import RecordError
-from sotopia_env.families.base import SPLITS
+from sotopia_env.families.base import check_split
 from sotopia_env.schema import check_record, read_task
 from sotopia_env.tasks import Task
 
@@ -122,6 +122,5 @@ def _task(where: str, scenario: _ScenarioRecord, people: list[dict[str, Any]], n
 
 def tasks_of(name: str, version: str, split: str) -> tuple[Task, ...]:
     """The tasks of one split."""
-    if split not in SPLITS:
-        raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
+    check_split(split)
     return tuple(task for task in load_mini(name, version) if task.split == split)

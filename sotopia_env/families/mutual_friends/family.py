@@ -22,14 +22,13 @@ import numpy as np
 from annotated_types import MinLen
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
-from sotopia_env.families.base import SPLITS, Family, Move
-from sotopia_env.families.conduct import checked_bank
-from sotopia_env.families.generated import PEOPLE, Coupling, checked_chances, draw_kind
+from sotopia_env.families.base import Move, check_split
+from sotopia_env.families.generated import Coupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
 from sotopia_env.families.mutual_friends import catalogue, scoring
 from sotopia_env.families.mutual_friends.moves import read_move
 from sotopia_env.families.mutual_friends.naming import Naming, update
 from sotopia_env.families.mutual_friends.tables import Friend, read_published_tables, table_text
-from sotopia_env.tasks import Character, Scenario, Task
+from sotopia_env.tasks import Scenario, Task
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class MutualFriendsHidden:
             raise ValueError(f"common: {self.common!r} is none of the friends; it stands in the table of each seat")
 
 
-class MutualFriends(Family):
+class MutualFriends(GeneratedFamily):
     """Tasks of finding the one friend two people have in common.
 
     Args:
@@ -102,26 +101,21 @@ class MutualFriends(Family):
         judge_bank: str = "evaluation",
     ) -> None:
         """Check the arguments."""
-        self.coupling = coupling if isinstance(coupling, Coupling) else Coupling(coupling, coupling, coupling)
+        super().__init__(coupling, max_cycles, judge_bank)
         usual = {"easy": 0.3, "medium": 0.4, "hard": 0.3}
         self.difficulties = checked_chances(
             "difficulties", usual if difficulties is None else difficulties, DIFFICULTIES
         )
-        self.max_cycles = max_cycles
-        self.judge_bank = checked_bank(judge_bank)
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """Draw a task. No two splits share a friend's name or the value of an attribute."""
-        if split not in SPLITS:
-            raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
+        check_split(split)
         difficulty = draw_kind(self.difficulties, rng)
         tables, common = _tables(rng, split, DIFFICULTIES[difficulty])
-        people = rng.choice(len(PEOPLE), size=2, replace=False)
-        secrets = rng.choice(len(catalogue.SECRETS), size=2, replace=False)
-        characters = tuple(_character(int(person), int(secret)) for person, secret in zip(people, secrets, strict=True))
-        wording = catalogue.GOALS[int(rng.integers(len(catalogue.GOALS)))]
-        situation = catalogue.SITUATIONS[int(rng.integers(len(catalogue.SITUATIONS)))]
-        relationship = catalogue.RELATIONSHIPS[int(rng.integers(len(catalogue.RELATIONSHIPS)))]
+        characters = draw_people("mutual-friends", catalogue.SECRETS, rng)
+        wording = pick(catalogue.GOALS, rng)
+        situation = pick(catalogue.SITUATIONS, rng)
+        relationship = pick(catalogue.RELATIONSHIPS, rng)
         scenario = Scenario(
             id=f"mutual-friends-{split}-{common.lower()}-{int(rng.integers(2**40)):010x}",
             situation=situation.format(first=characters[0].name, second=characters[1].name),
@@ -133,16 +127,7 @@ class MutualFriends(Family):
             ),
             notes=f"The common friend is {common}.",
         )
-        return Task(
-            id=scenario.id,
-            family=self.name,
-            version=self.version,
-            split=split,
-            scenario=scenario,
-            characters=characters,
-            max_cycles=self.max_cycles,
-            tags={"difficulty": difficulty},
-        )
+        return self._task(scenario.id, split, scenario, characters, {"difficulty": difficulty})
 
     def begin(self, task: Task) -> Naming:
         """Nobody named yet."""
@@ -193,18 +178,7 @@ def _tables(rng: np.random.Generator, split: str, size: Difficulty) -> tuple[tup
     for name in names[1:]:
         drawn = shared
         while drawn == shared:  # nobody else may fit the description of the common friend
-            drawn = tuple((kind, pools[kind][int(rng.integers(len(pools[kind])))]) for kind in kinds)
+            drawn = tuple((kind, pick(pools[kind], rng)) for kind in kinds)
         friends.append(Friend(name, drawn))
     halves = (friends[: size.friends], [friends[0], *friends[size.friends :]])
     return tuple(tuple(half[int(i)] for i in rng.permutation(len(half))) for half in halves), names[0]
-
-
-def _character(person: int, secret: int) -> Character:
-    first, last, occupation = PEOPLE[person]
-    return Character(
-        id=f"mutual-friends-{person}-{secret}",
-        first_name=first,
-        last_name=last,
-        occupation=occupation,
-        secret=catalogue.SECRETS[secret],
-    )

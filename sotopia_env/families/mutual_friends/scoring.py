@@ -11,7 +11,7 @@ from typing import Any
 
 from sotopia_env.episodes import Episode, Judgement, Turn, agent_name
 from sotopia_env.families import conduct
-from sotopia_env.families.conduct import Finding, believability
+from sotopia_env.families.conduct import Finding
 from sotopia_env.families.mutual_friends.mentions import all_values, read_mentions, read_tellings
 from sotopia_env.families.mutual_friends.naming import Naming, find
 from sotopia_env.families.mutual_friends.tables import Friend
@@ -52,25 +52,22 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
     tables = [friends_of(hidden) for hidden in task.scenario.hidden]
     values = values_of(task)
     turns = [episode.own_turns(agent_name(seat)) for seat in range(task.num_seats)]
-    scores: dict[str, list[float | None]] = {}
-    evidence: dict[str, list[list[str]]] = {}
+    findings: list[dict[str, Finding]] = []
     for seat, own_turns in enumerate(turns):
         claims = false_claims(own_turns, tables[seat], naming, values)
         insults, insulting = conduct.social_rules(own_turns)
-        findings: dict[str, Finding] = {
-            "goal": goal(naming, seat, finished=episode.ending is not None),
-            "relationship": conduct.relationship(own_turns, bank),
-            "knowledge": knowledge(turns[1 - seat], tables[1 - seat], values),
-            "secret": conduct.secret(own_turns, task.characters[seat].secret),
-            "social_rules": (max(-10.0, (insults or 0.0) + FALSE_CLAIM * len(claims)), insulting + claims),
-            "financial_and_material_benefits": (0.0, ["nothing of material value is at stake"]),
-            "believability": believability(own_turns),
-        }
-        for dimension, (value, found) in findings.items():
-            scores.setdefault(dimension, []).append(value)
-            evidence.setdefault(dimension, []).append(found)
-    name = "rule" if bank == "evaluation" else f"rule-{bank}"
-    return Judgement(name, version, scores, evidence, _latent(naming))
+        findings.append(
+            {
+                "goal": goal(naming, seat, finished=episode.ending is not None),
+                "relationship": conduct.relationship(own_turns, bank),
+                "knowledge": knowledge(turns[1 - seat], tables[1 - seat], values),
+                "secret": conduct.secret(own_turns, task.characters[seat].secret),
+                "social_rules": (max(-10.0, (insults or 0.0) + FALSE_CLAIM * len(claims)), insulting + claims),
+                "financial_and_material_benefits": (0.0, ["nothing of material value is at stake"]),
+                "believability": conduct.believability(own_turns),
+            }
+        )
+    return conduct.judgement_of(findings, version, bank=bank, latent=_latent(naming))
 
 
 def named(naming: Naming, seat: int) -> list[str]:
