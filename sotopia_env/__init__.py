@@ -3,7 +3,7 @@
 from sotopia_env.actions import ACTION_TYPES, Action, do, gesture, leave, speak
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families import Bargain, Family
-from sotopia_env.make import env, parallel_env, raw_env, register_environments
+from sotopia_env.make import SotopiaEnv, env, parallel_env, raw_env, register_environments
 from sotopia_env.policies import Context, Decision, Policy
 from sotopia_env.published import load_published, load_tasks
 from sotopia_env.rendering import render
@@ -13,7 +13,6 @@ from sotopia_env.storage.episodes import load_episodes, save_episodes
 from sotopia_env.tasks import Character, Scenario, Task
 from sotopia_env.version import __version__
 from sotopia_env.views import View, view
-from sotopia_env.wrappers.single_agent import SotopiaEnv
 
 __all__ = [
     "ACTION_TYPES",

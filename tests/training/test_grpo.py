@@ -25,7 +25,7 @@ from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.checkpoints import finished_run
 from sotopia_env.training.grpo import GRPOTrainer
 from sotopia_env.training.grpo_config import GRPOConfig
-from sotopia_env.training.rollout_func import Dialogue, Group, make_rollout_func, play_groups
+from sotopia_env.training.rollout_func import Group, GroupMember, make_rollout_func, play_groups
 
 
 def per_word(episodes: Sequence[Episode]) -> list[dict[str, list[float | None]]]:
@@ -103,7 +103,7 @@ def test_rewards_are_what_step_paid_part_by_part(tiny_directory: Path) -> None:
 def test_tokens_get_the_advantage_of_their_turn(tiny_directory: Path, tmp_path: Path) -> None:
     trainer = trainer_for(str(tiny_directory), settings(tmp_path))
     output, batch = generate(trainer)
-    dialogues: list[Dialogue] = [record["dialogue"] for record in batch]
+    dialogues: list[GroupMember] = [record["dialogue"] for record in batch]
     expected, _ = group_advantages(dialogues, 4)
     for row, dialogue in enumerate(dialogues):
         start = dialogue.row.prompt_length
@@ -426,5 +426,5 @@ def test_advantages_of_groups_are_scaled_as_asked(tiny_directory: Path) -> None:
     assert group_advantages(flat, 4)[1] == 1.0
 
 
-def replace_rewards(dialogue: Dialogue) -> Any:
+def replace_rewards(dialogue: GroupMember) -> Any:
     return dialogue.parts["brevity"]._replace(rewards=[0.0] * dialogue.row.num_turns)

@@ -134,7 +134,7 @@ def test_a_complete_file_is_read_and_nothing_is_played(
     collect: Collect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audit = collect(out=tmp_path / "a.jsonl", num_turns=3)
-    monkeypatch.setattr(module, "play", None)
+    monkeypatch.setattr(module, "play_plan", None)
     assert collect(out=tmp_path / "a.jsonl", num_turns=3) == audit
     assert collect(out=tmp_path / "a.jsonl", num_turns=2) == audit[:2]
 
@@ -143,8 +143,8 @@ def test_no_more_episodes_are_played_than_turns_are_taken_from(
     collect: Collect, family: Any, voter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     played: list[int] = []
-    original = module.play
-    monkeypatch.setattr(module, "play", lambda *given, **how: (played.append(len(given[0])), original(*given, **how)))
+    original = module.play_plan
+    monkeypatch.setattr(module, "play_plan", lambda plan, **how: (played.append(len(plan)), original(plan, **how))[1])
     audit = collect(continuations=2, turns_per_episode=2)
     assert played[0] == 3
     episodes = rollout(family, FunctionPolicy(voter), num_episodes=6, seed=1, split="test", max_cycles=4)
