@@ -32,6 +32,7 @@ from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext, sea
 from sotopia_env.rollouts.run import OnProgress, play_plan
 from sotopia_env.rollouts.workers import WorkerPool
 from sotopia_env.seeds import episode_key, episode_seed, seeds_of
+from sotopia_env.storage.locks import WAIT
 
 __all__ = ["AuditedTurn", "Candidate", "Scores", "collect_audit", "load_audit", "save_audit"]
 
@@ -45,9 +46,6 @@ _TRUTH, _LABELS, _SIBLINGS, _PLACES = range(4)
 
 _AHEAD = 8
 """So many turns may one process have finished before those that precede them."""
-
-_WAIT = 0.1
-"""Seconds until a process looks again whether the others have finished, or died."""
 
 
 def collect_audit(
@@ -181,7 +179,7 @@ def _audit_missing(auditor: _Auditor, places: Sequence[_Place], file: AuditFile,
         number = next(free, None) if len(ready) < _AHEAD else None
         if number is None:
             # Other processes are at what is missing. Should one of them die, its turns are free to be taken.
-            time.sleep(_WAIT)
+            time.sleep(WAIT)
             file.find()
         else:
             ready[number] = auditor.audit(places[number])

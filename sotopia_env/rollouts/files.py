@@ -54,6 +54,9 @@ class RunFiles(EpisodeStore):
         first: a key of this run, for errors.
         store_traces: keep token traces too.
         made: what is done to the episodes, for errors.
+
+    Attributes:
+        outcome: for the manifest, where nothing fails.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class RunFiles(EpisodeStore):
         self.path = self.out.with_suffix(".jsonl") if self.out.suffix == ".parquet" else self.out
         self._place = place
         self._first = first
+        self.outcome = "complete"
         self._locks = locks_beside(self.path)
         self._traces = TraceWriter(traces_path(self.path), self._locks) if store_traces else None
         self.manifest = Manifest(self.path, self._locks, made)
@@ -158,7 +162,7 @@ class RunFiles(EpisodeStore):
     ) -> None:
         """Let the files go, whatever happened."""
         if error is None:
-            self.close("complete")
+            self.close(self.outcome)
             return
         interrupted = isinstance(error, KeyboardInterrupt)
         # A full disk, say, is told of once: by the error that ended the run.

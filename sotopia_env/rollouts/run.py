@@ -17,11 +17,9 @@ from sotopia_env.rollouts.files import EpisodeStore, RunFiles
 from sotopia_env.rollouts.lockstep import play
 from sotopia_env.rollouts.plan import Opened, Plan
 from sotopia_env.rollouts.workers import WorkerPool
+from sotopia_env.storage.locks import WAIT
 from sotopia_env.storage.traces import Traces
 from sotopia_env.tasks import Task
-
-_WAIT = 0.1
-"""Seconds until a process looks again whether the others have finished, or died."""
 
 OnProgress = Callable[[int], None]
 """Told how many episodes are finished, each time there are more."""
@@ -182,7 +180,7 @@ def _play_missing(
             store.give_back(indices)
         else:
             # Other processes are playing the rest. Should one of them die, its episodes are free to be taken.
-            time.sleep(_WAIT)
+            time.sleep(WAIT)
     on_progress(number)
 
 

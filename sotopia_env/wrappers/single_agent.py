@@ -39,9 +39,17 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         if agent not in env.possible_agents:
             raise ValueError(f"agent: {agent!r} is none of {', '.join(env.possible_agents)}")
         self.agent = agent
-        self.parallel = WithPartners(env, _seated(partner, [other for other in env.possible_agents if other != agent]))
+        self.parallel = env
+        others = [other for other in env.possible_agents if other != agent]
+        self._partners = WithPartners(env, _seated(partner, others))
         self.render_mode = env.unwrapped.render_mode
         self._make_spaces()
+
+    @property
+    def partnered(self) -> WithPartners:
+        """The parallel environment of the one seat, its partners around all that was put around ``parallel`` since."""
+        self._partners.env = self.parallel
+        return self._partners
 
     @property
     def episode(self) -> Episode:
@@ -59,7 +67,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         """
         super().reset(seed=seed)
         options = {"partner_seed": int(self.np_random.integers(2**62)), **(options or {})}
-        observations, infos = self.parallel.reset(seed=int(self.np_random.integers(2**62)), options=options)
+        observations, infos = self.partnered.reset(seed=int(self.np_random.integers(2**62)), options=options)
         # What step returns in the end is nothing that reset has given away.
         return copy.deepcopy((self._shown(observations[self.agent]), infos[self.agent]))
 
@@ -73,7 +81,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         Returns:
             Observation, reward (the sum over the cycles played), terminated, truncated, info.
         """
-        observations, rewards, terminations, truncations, infos = self.parallel.step({self.agent: action})
+        observations, rewards, terminations, truncations, infos = self.partnered.step({self.agent: action})
         me = self.agent
         return self._shown(observations[me]), rewards[me], terminations[me], truncations[me], infos[me]
 
@@ -87,7 +95,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state as plain JSON-able data; :meth:`restore` puts it back, in any process."""
-        return {"parallel": self.parallel.snapshot(), "generator": copy.deepcopy(self.np_random.bit_generator.state)}
+        return {"parallel": self.partnered.snapshot(), "generator": copy.deepcopy(self.np_random.bit_generator.state)}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go back, or over, to the state of a snapshot.
@@ -97,7 +105,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         """
         if "parallel" not in snapshot or "generator" not in snapshot:
             raise ValueError(f"restore: the snapshot is not of a {type(self).__name__}")
-        self.parallel.restore(snapshot["parallel"])
+        self.partnered.restore(snapshot["parallel"])
         generator = np.random.Generator(np.random.PCG64())
         generator.bit_generator.state = copy.deepcopy(dict(snapshot["generator"]))
         self.np_random = generator
@@ -105,9 +113,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
     def fork(self, n: int = 1) -> list[Self]:
         """``n`` independent environments in the present state, generators included; partners are shared."""
         twins = []
-        for parallel in self.parallel.fork(n):
+        for partners in self.partnered.fork(n):
             twin = copy.copy(self)
-            twin.parallel = parallel
+            twin.parallel, twin._partners = partners.env, partners
             twin.np_random = copy.deepcopy(self.np_random)
             twin._make_spaces()
             twins.append(twin)
