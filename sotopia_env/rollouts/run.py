@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sotopia_env.episodes import Episode
+from sotopia_env.episodes import Episode, Turn
 from sotopia_env.progress import ProgressBar
 from sotopia_env.rollouts.files import EpisodeStore, RunFiles
 from sotopia_env.rollouts.lockstep import play
@@ -221,6 +221,10 @@ def _play_batch(
         finished(position, envs[position])
 
 
+def _said(turns: Sequence[Turn]) -> list[tuple[int, str, str]]:
+    return [(turn.seat, turn.type, turn.text) for turn in turns]
+
+
 def _check_played(opened: Opened, files: RunFiles) -> None:
     """Refuse to go on with a file whose episodes are not those of the plan, manifest or no manifest."""
     reward = getattr(opened.context.env, "reward", None)
@@ -238,7 +242,7 @@ def _check_played(opened: Opened, files: RunFiles) -> None:
             ("policies", dict(episode.policies), names),
             ("rules", dict(episode.config), dict(new.config)),
             ("rewards", list(episode.rewards), [*episode.rewards, *missing]),
-            ("first turns", episode.turns[: len(begun)], begun),
+            ("first turns", _said(episode.turns[: len(begun)]), _said(begun)),
         ):
             if before != now:
                 told = (before.id, now.id) if isinstance(before, Task) and isinstance(now, Task) else (before, now)

@@ -230,7 +230,7 @@ def test_the_finished_episode_holds_judgements_and_rewards_and_infos_the_scores(
     env.reset(seed=0)
     over = False
     while not over:
-        _, reward, terminated, truncated, info = env.step("How about $50?")
+        *_, terminated, truncated, info = env.step("How about $50?")
         over = terminated or truncated
     (judgement,) = env.episode.judgements
     assert info["scores"]["goal"] == judgement.scores["goal"][0]
