@@ -383,3 +383,21 @@ def test_published_craigslist_pairings_are_played_without_a_crash():
     assert (row["episodes"], row["scenarios"], row["training_episodes"]) == (100, 10, 0)
     assert row["knowledge"]["mean"] is None
     assert 0 < row["goal"]["mean"] < 10
+
+
+def test_two_processes_evaluate_as_one_does(tmp_path):
+    tasks = draw_tasks("bargain:test", 4)
+    alone = evaluate("scripted:mixed", "scripted:changing", tasks, out=tmp_path / "alone.jsonl")
+    shared = evaluate("scripted:mixed", "scripted:changing", tasks, out=tmp_path / "shared.jsonl", processes=2)
+    assert shared == alone
+    assert (tmp_path / "shared.jsonl").read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
+
+
+def test_fewer_tasks_leave_the_episodes_of_the_others_in_the_file(tmp_path):
+    tasks, path = draw_tasks("bargain:test", 4), tmp_path / "rows.jsonl"
+    whole = evaluate("scripted:firm", "scripted:soft", tasks, out=path)
+    before = path.read_bytes()
+    assert evaluate("scripted:firm", "scripted:soft", tasks[:2], out=path).results == whole.results[:4]
+    assert path.read_bytes() == before
+    with pytest.raises(ValueError, match=r"rows\.jsonl was played with other seed"):
+        evaluate("scripted:firm", "scripted:soft", tasks, out=path, seed=1)

@@ -88,6 +88,24 @@ def test_groups_share_task_and_seat_and_members_differ(tiny_directory: Path) -> 
     assert [dialogue.episode.key for dialogue in again] == ["1-2-1-2", "1-2-2-0"]
 
 
+def test_groups_are_kept_in_a_file_with_their_tokens(tiny_directory: Path, tmp_path: Path) -> None:
+    class Refusing(LocalLM):
+        def act(self, observations: Any, contexts: Any) -> Any:
+            raise AssertionError("what is in the file is not played again")
+
+    def play(policy: LocalLM, number: int, out: Path | None) -> list[str]:
+        partner = sotopia_env.make_policy("scripted:warm")
+        played = play_groups(environment(), members[:number], policy, partner, step=2, out=out)
+        # As text: unknown logprobs are nan, which equals nothing.
+        return [repr((member.episode, member.row, member.parts)) for member in played]
+
+    members = [(Group(seed=1, index=index, seat=index % 2), member) for index in range(2) for member in range(3)]
+    learner, out = LocalLM(tiny_directory, max_new_tokens=6), tmp_path / "groups.jsonl"
+    played = play(learner, 6, None)
+    assert play(learner, 6, out) == played
+    assert play(Refusing(tiny_directory, max_new_tokens=6), 6, out) == played
+
+
 def test_rewards_are_what_step_paid_part_by_part(tiny_directory: Path) -> None:
     reward = Outcome("episode", {"goal": 1.0}) + 2.0 * LengthPenalty(target_words=1, weight=0.1)
     members = [(Group(0, index, index % 2), 0) for index in range(4)]
