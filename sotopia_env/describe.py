@@ -20,8 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from sotopia_env.names import from_table
-
 Description = dict[str, Any]
 
 HOW = frozenset({"batch_size", "device", "cache_bytes", "env"})
@@ -30,10 +28,12 @@ HOW = frozenset({"batch_size", "device", "cache_bytes", "env"})
 _LONGEST, _LARGEST = 64, 500
 """Of longer lists and larger mappings a description holds a digest."""
 
-_DIGESTED = {
-    "state_dict": "sotopia_env.agents.digests:describe_model",
-    "get_vocab": "sotopia_env.agents.digests:describe_tokenizer",
-}
+_DIGESTED = Table(
+    {
+        "state_dict": "sotopia_env.agents.digests:describe_model",
+        "get_vocab": "sotopia_env.agents.digests:describe_tokenizer",
+    }
+)
 """Models and tokenizers are known by these methods: what tells them apart needs their libraries."""
 
 _DEEPEST = 12
@@ -165,7 +165,7 @@ def _object(value: Any, depth: int) -> Any:
     if isinstance(config := getattr(value, "config", None), Mapping):
         return typed(value, config=config)
     if (method := next((m for m in _DIGESTED if callable(getattr(value, m, None))), None)) is not None:
-        return from_table(_DIGESTED, method)(value)
+        return _DIGESTED[method](value)
     if dataclasses.is_dataclass(value):
         kept = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if not f.name.startswith("_")}
     elif inspect.isroutine(value) or isinstance(value, functools.partial):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from sotopia_env.rewards.attribution.attributors import Attributed, Attributor, 
 from sotopia_env.rewards.credit.monte_carlo import MonteCarlo
 from sotopia_env.rewards.designs import importances_of_credit
 from sotopia_env.rewards.reward import from_spec
+from sotopia_env.seeds import seed_of_text
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,7 @@ class Dial(Attributor):
     ) -> list[float | None]:
         said = [[turn.seat, turn.type, turn.text] for turn in episode.turns]
         state = json.dumps([self.seed, episode.task.id, agent, dimension, said])
-        digest = hashlib.blake2b(state.encode(errors="surrogatepass"), digest_size=8).digest()
-        rng = np.random.default_rng(int.from_bytes(digest, "big"))
+        rng = np.random.default_rng(seed_of_text(state))
         kept = rng.random(len(values)) < self.reliability
         drawn = rng.integers(int(self.levels), size=len(values), endpoint=True)
         return [

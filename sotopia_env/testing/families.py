@@ -19,7 +19,7 @@ from sotopia_env.episodes import Ending, Episode, agent_name
 from sotopia_env.families.base import SPLITS, Family, UserFamily
 from sotopia_env.families.resolve import as_family
 from sotopia_env.make import parallel_env
-from sotopia_env.rollouts.seeds import episode_seed
+from sotopia_env.seeds import episode_seed
 from sotopia_env.tasks import RELATIONSHIPS, Task
 from sotopia_env.testing.comparing import check_json, check_name, difference, fingerprint, repeatable, unchanged
 from sotopia_env.testing.judges import anonymous, check_judgement, check_scores_equal

@@ -21,9 +21,9 @@ from sotopia_env import rewards as R
 from sotopia_env.actions import Action
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, seat_of
+from sotopia_env.make import SotopiaEnv
 from sotopia_env.policies import Context
-from sotopia_env.rollouts.seeds import turn_generator
-from sotopia_env.wrappers.single_agent import SotopiaEnv
+from sotopia_env.seeds import turn_generator
 
 # The worlds
 

@@ -39,7 +39,7 @@ from sotopia_env.rewards.resolve import get_reward, reward_names
 from sotopia_env.rewards.reward import Reward, weighted_sum
 from sotopia_env.rewards.reward_model.reward import RewardModel
 from sotopia_env.rollouts.manifest import describe_run, redacted
-from sotopia_env.rollouts.seeds import episode_seed
+from sotopia_env.seeds import episode_seed
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks
 from sotopia_env.training.reward_card.controls import (
