@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from sotopia_env.names import Table
+
 Description = dict[str, Any]
 
 HOW = frozenset({"batch_size", "device", "cache_bytes", "env"})
