@@ -128,7 +128,7 @@ def evaluate_many(matches: Iterable[Match], tasks: Sequence[Task], **options: An
             match.partner,
             tasks,
             name=match.name,
-            out=None if folder is None else Path(folder) / f"{_file_name(match.name)}.jsonl",
+            out=None if folder is None else Path(folder) / f"{file_name(match.name)}.jsonl",
             **options,
         )
         for match in matches
@@ -211,5 +211,6 @@ def _temperature(value: float) -> str:
     return "greedy" if value == 0 else f"temperature {value:g}"
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
+    """A name as that of a file."""
     return "".join(c if c.isalnum() or c in "-." else "_" for c in name)

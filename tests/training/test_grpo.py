@@ -95,17 +95,20 @@ def test_groups_are_kept_in_a_file_with_their_tokens(tiny_directory: Path, tmp_p
         def act(self, observations: Any, contexts: Any) -> Any:
             raise AssertionError("what is in the file is not played again")
 
-    def play(policy: LocalLM, number: int, out: Path | None) -> list[str]:
-        partner = sotopia_env.make_policy("scripted:warm")
-        played = play_groups(environment(), members[:number], policy, partner, step=2, out=out)
-        # As text: unknown logprobs are nan, which equals nothing.
+    def play(policy: LocalLM, out: Path | None) -> list[GroupMember]:
+        return play_groups(environment(), members, policy, sotopia_env.make_policy("scripted:warm"), step=2, out=out)
+
+    def text(played: list[GroupMember]) -> list[str]:
+        # Unknown logprobs are nan, which equals nothing.
         return [repr((member.episode, member.row, member.parts)) for member in played]
 
     members = [(Group(seed=1, index=index, seat=index % 2), member) for index in range(2) for member in range(3)]
     learner, out = LocalLM(tiny_directory, max_new_tokens=6), tmp_path / "groups.jsonl"
-    played = play(learner, 6, None)
-    assert play(learner, 6, out) == played
-    assert play(Refusing(tiny_directory, max_new_tokens=6), 6, out) == played
+    kept = play(learner, out)
+    assert [(m.episode, m.row.ids, m.rewards) for m in kept] == [
+        (m.episode, m.row.ids, m.rewards) for m in play(learner, None)
+    ]
+    assert text(play(Refusing(tiny_directory, max_new_tokens=6), out)) == text(kept)
 
 
 def test_rewards_are_what_step_paid_part_by_part(tiny_directory: Path) -> None:
