@@ -98,7 +98,7 @@ def _hashed(model: Any, used: Collection[str]) -> str:
 def _canonical(tensor: Tensor) -> Tensor:
     """The same values in bfloat16 where that loses nothing, else in float32: a cast on loading changes no value."""
     tensor = tensor.detach().cpu().contiguous().flatten()
-    if not tensor.is_floating_point() or tensor.dtype == torch.float64:
+    if not tensor.is_floating_point() or tensor.dtype in (torch.bfloat16, torch.float64):
         return tensor
     whole = tensor.float()
     half = whole.to(torch.bfloat16)
