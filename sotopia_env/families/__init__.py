@@ -7,7 +7,7 @@ from functools import cache
 
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.families.bargain.craigslist import Craigslist
-from sotopia_env.families.base import SPLITS, Family, MixedFamily, OpenEnded, UserFamily
+from sotopia_env.families.base import SPLITS, Family, MixedFamily, Move, OpenEnded, UserFamily
 from sotopia_env.families.divide import Divide
 from sotopia_env.families.divide.deal_or_no_deal import DealOrNoDeal
 from sotopia_env.families.mini import Mini
@@ -39,6 +39,7 @@ __all__ = [
     "Family",
     "Mini",
     "MixedFamily",
+    "Move",
     "MutualFriends",
     "OpenEnded",
     "UserFamily",
