@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from peft import PeftModel
 from torch import Tensor
 
 from sotopia_env.describe import Description, digest
@@ -49,25 +49,29 @@ def describe_model(model: Any, adapters: Collection[str] | None = None) -> Descr
     if known.get(tuple(used), ("", ""))[0] != sampled.hexdigest():
         known[tuple(used)] = (sampled.hexdigest(), _hashed(model, used))
     described: Description = {"weights": known[tuple(used)][1]}
-    if (config := getattr(model, "config", None)) is not None:
+    config: Any = getattr(model, "config", None)
+    if hasattr(config, "to_diff_dict"):
         described["configuration"] = digest(_counted(config.to_diff_dict()))
     return described
 
 
 def describe_tokenizer(tokenizer: Any) -> str:
     """Returns the digest of a tokenizer's vocabulary, special tokens and chat template."""
-    return digest(tokenizer.get_vocab(), tokenizer.special_tokens_map, tokenizer.chat_template)
+    return digest(tokenizer.get_vocab(), tokenizer.special_tokens_map, getattr(tokenizer, "chat_template", None))
 
 
 def _active(model: Any) -> list[str]:
-    if not isinstance(model, PeftModel):
-        return []
-    return sorted(model.active_adapters)
+    return sorted(model.active_adapters) if _has_adapters(model) else []
+
+
+def _has_adapters(model: Any) -> bool:
+    # Where nobody has imported peft, there is no model of its.
+    return isinstance(model, getattr(sys.modules.get("peft"), "PeftModel", ()))
 
 
 def _tensors(model: Any, used: Collection[str]) -> Iterator[tuple[str, Tensor]]:
     """Weights by the names they have without adapters and wrappers; of the adapters those that are used."""
-    others = set(model.peft_config) - set(used) if isinstance(model, PeftModel) else set()
+    others = set(model.peft_config) - set(used) if _has_adapters(model) else set()
     found: dict[str, Tensor] = {}
     for name, tensor in model.state_dict().items():
         parts = name.removeprefix("base_model.model.").split(".")

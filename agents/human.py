@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sotopia_env.actions import ACTION_TYPES, NONE, Action, do, gesture, leave, read_action, speak
+from sotopia_env.describe import Description, typed
 from sotopia_env.policies import Context, Decision, Observation
 from sotopia_env.views import Entry, parse_transcript
 
@@ -62,6 +63,10 @@ class HumanPolicy:
         self._read = read or self._console.input
         self._dialogue: tuple[str, ...] | None = None
         self._seen = -1
+
+    def describe(self) -> Description:
+        """Its name: what a human does next follows from nothing that can be written down."""
+        return typed(self)
 
     def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
         """Ask for a turn in each dialogue, one after the other.

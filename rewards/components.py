@@ -89,7 +89,7 @@ def plain(value: Any, field: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Component):
-        return value.spec()
+        return plain(value.spec(), field)
     if isinstance(value, Mapping):
         return {str(key): plain(item, field) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -58,9 +58,14 @@ def weighted_score(
     return total / sum(weights.values())
 
 
+def goal_alone() -> dict[str, float]:
+    """Returns the weights that rewards have by default."""
+    return {"goal": 1.0}
+
+
 def suffix(weights: Mapping[str, float]) -> str:
     """Returns what the name of a reward says of its dimensions: nothing of the goal alone."""
-    return "" if set(weights) == {"goal"} else f":{','.join(weights)}"
+    return "" if set(weights) == set(goal_alone()) else f":{','.join(weights)}"
 
 
 def read_weights(text: str) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.rewards.designs import DESIGNS, Timing, check_design
-from sotopia_env.rewards.dimensions import Scale, check_weights, suffix, weighted_score
+from sotopia_env.rewards.dimensions import Scale, check_weights, goal_alone, suffix, weighted_score
 from sotopia_env.rewards.judges.base import Judge, as_judge, scores_of
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import TurnRewards, first_open_turn
@@ -61,7 +61,7 @@ class Outcome(ScoredReward):
     """
 
     design: str = "episode"
-    dimensions: Mapping[str, float] = field(default_factory=lambda: {"goal": 1.0})
+    dimensions: Mapping[str, float] = field(default_factory=goal_alone)
     judge: Any = "rule"
     scale: Scale = "unit"
     kind: Any = None

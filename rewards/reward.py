@@ -87,8 +87,10 @@ class Reward(Component):
         return ()
 
     def children(self) -> tuple[Component, ...]:
-        """Returns the rewards, judges, attributors and potentials among its fields; without any, its judges."""
-        return super().children() or self.judges()
+        """Returns the components among its fields, and judges that none of these has."""
+        held = super().children()
+        below = {id(component) for child in held for component in child.walk()}
+        return (*held, *(judge for judge in self.judges() if id(judge) not in below))
 
     def parts(self) -> tuple[tuple[float, Reward], ...]:
         """The rewards it is the weighted sum of, each with its own flags."""

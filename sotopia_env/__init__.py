@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sotopia_env.make import env, parallel_env, raw_env, register_environments
+from sotopia_env.make import SotopiaEnv, env, parallel_env, raw_env, register_environments
 from sotopia_env.names import exports
 from sotopia_env.version import __version__
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sotopia_env.storage.episodes import load_episodes, save_episodes
     from sotopia_env.tasks import Character, Scenario, Task
     from sotopia_env.views import View, view
-    from sotopia_env.wrappers.single_agent import SotopiaEnv
 else:
     __getattr__ = exports(
         __name__,
@@ -34,7 +33,6 @@ else:
             "storage.episodes": "load_episodes save_episodes",
             "tasks": "Character Scenario Task",
             "views": "View view",
-            "wrappers.single_agent": "SotopiaEnv",
         },
     )
 

@@ -40,10 +40,12 @@ clock = time.process_time
 {play}
 for _ in sys.stdin:
     start = clock()
-    steps, resets = play()
+    played = [play() for _ in range(10)]
+    steps, resets = map(sum, zip(*played))
     print(steps, clock() - start, resets, file=answers, flush=True)
 """
-"""A process that plays one round for each line it reads: it answers steps, seconds, and seconds in resets."""
+"""A process that plays one round, all tasks ten times, for each line it reads: it answers steps, seconds, and seconds
+in resets."""
 
 OURS = """
 from sotopia_env import parallel_env

@@ -20,16 +20,26 @@ from typing import Any
 
 import numpy as np
 
+from sotopia_env.names import Table
+
 Description = dict[str, Any]
 
 HOW = frozenset({"batch_size", "device", "cache_bytes", "env"})
 """Arguments that say how something is computed, and not what; the environment below a wrapper is described apart."""
 
-_LONGEST = 64
-"""Of longer lists a description holds a digest."""
+_LONGEST, _LARGEST = 64, 500
+"""Of longer lists and larger mappings a description holds a digest."""
+
+_DIGESTED = Table(
+    {
+        "state_dict": "sotopia_env.agents.digests:describe_model",
+        "get_vocab": "sotopia_env.agents.digests:describe_tokenizer",
+    }
+)
+"""Models and tokenizers are known by these methods: what tells them apart needs their libraries."""
 
 _DEEPEST = 12
-_SHOWN = 4
+_SHOWN = 6
 """So many differences are told in an error."""
 
 _CONSTANTS = (type(None), bool, int, float, str)
@@ -44,6 +54,7 @@ def describe(value: Any) -> Any:
       keeps them under their names (``self.weight`` or ``self._weight`` of ``__init__(self, weight)``). Where it keeps
       one of them otherwise, its public attributes that are plain data count too. What it keeps besides its arguments,
       such as a counter, does not.
+    * A model is digests of its weights and configuration, a tokenizer one of its vocabulary and chat template.
     * A function is its path, with the constants it closes over; a path is its last part.
 
     Args:
@@ -138,7 +149,8 @@ def _described(value: Any, depth: int) -> Any:
     if depth > _DEEPEST:
         return _path(type(value))
     if isinstance(value, Mapping):
-        return {str(key): _described(item, depth + 1) for key, item in value.items()}
+        fields = {str(key): _described(item, depth + 1) for key, item in value.items()}
+        return fields if len(fields) <= _LARGEST else {"digest": digest(fields), "number": len(fields)}
     if isinstance(value, Set):
         return sorted((_described(item, depth + 1) for item in value), key=str)
     if isinstance(value, list | tuple):
@@ -154,10 +166,15 @@ def _object(value: Any, depth: int) -> Any:
         return _described(own(), depth + 1)
     if isinstance(config := getattr(value, "config", None), Mapping):
         return typed(value, config=config)
+    if (method := next((m for m in _DIGESTED if callable(getattr(value, m, None))), None)) is not None:
+        return _DIGESTED[method](value)
     if dataclasses.is_dataclass(value):
         kept = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if not f.name.startswith("_")}
     elif inspect.isroutine(value) or isinstance(value, functools.partial):
         return _function(value, depth)
+    elif not hasattr(value, "__dict__"):
+        # A date, a pattern, bytes: what it shows of itself.
+        return {"type": _path(type(value)), "value": repr(value)}
     else:
         kept = arguments(value)
     return {**typed(value), **{n: _described(item, depth + 1) for n, item in kept.items() if n not in HOW}}

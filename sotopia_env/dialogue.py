@@ -88,7 +88,7 @@ class Dialogue:
         """
         turns: list[Turn] = []
         invalid: dict[str, str] = {}
-        acting, index, reason = self.acting, len(self.turns), None
+        acting, index = self.acting, len(self.turns)
         for seat in acting:
             given = actions.get(_AGENTS[seat])
             own_index = self.own_turns[seat]

@@ -1,4 +1,4 @@
-"""Making environments: the parallel face, and the one in which agents act one after the other."""
+"""Making environments: all seats at once, one after the other, or one seat alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.families import FAMILIES, PUBLISHED
 from sotopia_env.resolve import family_and_tasks
 from sotopia_env.wrappers.aec import OrderEnforcing, SotopiaAECEnv
+from sotopia_env.wrappers.single_agent import SingleAgentEnv
 
 INTERFACES = ("dict", "text", "menu")
 
@@ -92,6 +93,42 @@ def env(tasks: Any = None, *, ask_all: bool = False, **options: Any) -> OrderEnf
     return OrderEnforcing(raw_env(tasks, ask_all=ask_all, **options))
 
 
+class SotopiaEnv(SingleAgentEnv):
+    """One seat as a Gymnasium environment; one step is the agent's own turn and the partners' replies.
+
+    Args:
+        family: a family in any form, as in :func:`parallel_env`; a file or list of tasks will do as well.
+        tasks: fixed tasks for that family to watch and score.
+        agent: the seat that acts.
+        partner: who plays the other seats, as names or objects: one for all, a list with one for each in their order,
+            or a mapping from agents.
+        reward: what ``step`` pays, as in :func:`parallel_env`; the sum over the cycles that one step plays.
+        interface: ``"text"`` (a rendered prompt in, raw model output out, parsed tolerantly), ``"dict"`` or
+            ``"menu"`` (features in, the number of a dialogue act out).
+        options: further arguments of :func:`parallel_env`, ``render_mode`` among them.
+
+    Example:
+        >>> env = gymnasium.make("sotopia_env:sotopia/Bargain-v0", agent="agent_0", partner="scripted:firm",
+        ...                      reward="episode")
+    """
+
+    def __init__(
+        self,
+        family: Any = "bargain",
+        *,
+        tasks: Any = None,
+        agent: str = "agent_0",
+        partner: Any = "scripted:firm",
+        reward: Any = "episode",
+        interface: str = "text",
+        **options: Any,
+    ) -> None:
+        """Make the parallel environment, and seat the partners."""
+        given, watching = (family, None) if tasks is None else (tasks, family)
+        made = parallel_env(given, family=watching, reward=reward, interface=interface, **options)
+        super().__init__(made, agent, partner)
+
+
 def with_interface(env: Any, interface: str) -> Any:
     """A parallel environment of the dict interface with another one."""
     if interface == "dict":
@@ -119,9 +156,7 @@ def register_environments() -> None:
     """Register the ids that are not registered yet."""
     for name, family in IDS.items():
         if name not in gymnasium.registry:
-            gymnasium.register(
-                name, entry_point="sotopia_env.wrappers.single_agent:SotopiaEnv", kwargs={"family": family}
-            )
+            gymnasium.register(name, entry_point="sotopia_env.make:SotopiaEnv", kwargs={"family": family})
     if not hasattr(pettingzoo, "register"):
         return
     registries = {"parallel": pettingzoo.parallel_registry, "aec": pettingzoo.aec_registry}

@@ -66,7 +66,11 @@ class Decision:
 
 
 class Policy(Protocol):
-    """Acts for a seat. ``name`` identifies it in episodes and tables."""
+    """Acts for a seat. ``name`` identifies it in episodes and tables.
+
+    A run is told from another one by the arguments its policies were made with, or by what a method ``describe()``
+    returns: plain data of all that decides their turns (:mod:`sotopia_env.describe`).
+    """
 
     name: str
 

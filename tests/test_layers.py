@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import grimp
@@ -32,3 +33,17 @@ def test_contributing_names_every_folder() -> None:
     for top in ("sotopia_env", "agents", "rewards", "training"):
         for folder in {path.parent for path in (ROOT / top).glob("**/*.py")}:
             assert f"| `{folder.relative_to(ROOT)}/` |" in told
+
+
+GAMES = tuple(f"sotopia_env.families.{game}" for game in ("bargain", "divide", "mutual_friends"))
+PLAYERS = ("sotopia_env.agents.scripted", "sotopia_env.menu")
+STUDIES = ("sotopia_env.training", "sotopia_env.cli")
+
+
+def test_no_game_is_known_outside_its_room_but_to_its_players_and_studies(imports: networkx.DiGraph) -> None:
+    def inside(module: str, folders: Sequence[str]) -> bool:
+        return any(module == folder or module.startswith(f"{folder}.") for folder in folders)
+
+    for game in GAMES:
+        asking = {module for module, used in imports.edges if inside(used, [game]) and not inside(module, [game])}
+        assert {module for module in asking if not inside(module, [*PLAYERS, *STUDIES])} == {"sotopia_env.families"}

@@ -15,11 +15,11 @@ from sotopia_env.training.estimators import (
     advantages_by_flag,
     update_running_baseline,
 )
-from sotopia_env.training.rollout_func import Dialogue
+from sotopia_env.training.rollout_func import GroupMember
 
 
 def group_advantages(
-    dialogues: Sequence[Dialogue],
+    dialogues: Sequence[GroupMember],
     group_size: int,
     estimator: str | Estimator = "return_to_go",
     credit_estimator: str | Estimator = "credit",
@@ -64,13 +64,13 @@ def group_advantages(
     return np.concatenate(advantages) / _spread(groups, scale_rewards), flat
 
 
-def _stacked(name: str, members: Sequence[Dialogue], num_turns: int) -> RewardPart:
+def _stacked(name: str, members: Sequence[GroupMember], num_turns: int) -> RewardPart:
     first = members[0].parts[name]
     rows = [np.asarray(member.parts[name].rewards, dtype=np.float64) for member in members]
     return RewardPart(first.kind, np.stack([np.pad(row, (0, num_turns - len(row))) for row in rows]), first.timing)
 
 
-def _spread(groups: Sequence[Sequence[Dialogue]], scale_rewards: str) -> FloatArray:
+def _spread(groups: Sequence[Sequence[GroupMember]], scale_rewards: str) -> FloatArray:
     """What advantages are divided by, (B, 1)."""
     totals = np.array([[np.nan if m.total is None else m.total for m in members] for members in groups])
     if scale_rewards == "none":

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-import sys
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from sotopia_env.agents.loading import without_progress_bars
+from sotopia_env.progress import ProgressBar
+from sotopia_env.storage.journal import replace_file
 
 
-class Progress(ProgressCallback):
+class Progress(TrainerCallback):
     """A progress bar on stderr that shows some metrics beside it, and prints nothing on stdout.
 
     Args:
@@ -25,19 +26,32 @@ class Progress(ProgressCallback):
     """
 
     def __init__(self, shown: tuple[str, ...] = ("loss",)) -> None:
-        super().__init__()
         self.shown = shown
+        self._open = ExitStack()
+        self._bar: ProgressBar | None = None
+        # An interrupted run gives the terminal its cursor back.
+        weakref.finalize(self, self._open.close)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Open the bar; in a log file it moves every ten seconds alone."""
-        self.current_step = state.global_step
+        """Open the bar."""
         if state.is_world_process_zero:
-            pause = 0.1 if sys.stderr.isatty() else 10.0
-            self.training_bar = tqdm(
-                total=state.max_steps, initial=state.global_step, dynamic_ncols=True, mininterval=pause
-            )
+            self._open.close()
+            bar = ProgressBar("training", state.max_steps, completed=state.global_step)
+            self._bar = self._open.enter_context(bar)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update(state.global_step)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Close the bar."""
+        self._open.close()
+        self._bar = None
 
     def on_log(
         self,
@@ -48,10 +62,9 @@ class Progress(ProgressCallback):
         **kwargs: Any,
     ) -> None:
         """Show the newest metrics."""
-        if state.is_world_process_zero and self.training_bar is not None and logs:
+        if self._bar is not None and logs:
             numbers = {name: logs[name] for name in self.shown if isinstance(logs.get(name), int | float)}
-            shown = {name: f"{value:.3g}" for name, value in numbers.items()}
-            self.training_bar.set_postfix(shown, refresh=False)
+            self._bar.note(", ".join(f"{name}={value:.3g}" for name, value in numbers.items()))
 
 
 class QuietCheckpoints(TrainerCallback):
@@ -91,9 +104,8 @@ class MetricsFile(TrainerCallback):
         """Keep the lines of the steps that were saved."""
         if not state.is_world_process_zero:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         kept = [line for line in read_metrics(self.path) if line["step"] <= state.global_step]
-        self.path.write_text("".join(_line(record) for record in kept), encoding="utf-8")
+        replace_file(self.path, (_line(record).encode() for record in kept))
 
     def on_log(
         self,

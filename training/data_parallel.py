@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from sotopia_env.rollouts.workers import Team
+from sotopia_env.rollouts.workers import WorkerPool
 
 
 def launch(processes: int, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -42,13 +42,10 @@ def launch(processes: int, function: Callable[..., Any], *arguments: Any) -> Any
     results: list[Any] = []
     with tempfile.TemporaryDirectory(prefix="sotopia-env-") as folder:
         meeting = str(Path(folder) / "meeting")
-        team = Team(processes, _join, (processes, meeting, function, arguments), "the function and its arguments")
-        try:
-            team.watch(results.append, together=True)
-        finally:
-            team.stop()
-    if team.died:
-        raise RuntimeError(f"{len(team.died)} of {processes} processes died ({', '.join(team.died)})")
+        pool = WorkerPool(processes, _join, (processes, meeting, function, arguments), "the function and its arguments")
+        pool.run(results.append, together=True)
+    if pool.deaths:
+        raise RuntimeError(pool.deaths)
     return results[0]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.episodes import Episode, seat_of
-from sotopia_env.training.rollout_func import Dialogue
+from sotopia_env.training.rollout_func import GroupMember
 
 DEAL = "agreement"
 """The reason of an ending in which the parties came to terms."""
@@ -21,7 +21,7 @@ Values = list[tuple[str, float]]
 """Names and numbers, one of each for every dialogue that has something to say about it."""
 
 
-def dialogue_values(dialogues: Sequence[Dialogue]) -> Values:
+def dialogue_values(dialogues: Sequence[GroupMember]) -> Values:
     """Rewards by part, scores, deals, endings, invalid turns, words and turns of the learner, dialogue by dialogue.
 
     Unknown scores and rewards are left out and counted. ``goal_given_deal`` is the goal of the dialogues that ended in
@@ -39,7 +39,7 @@ def averages(values: Values) -> dict[str, float]:
     return {name: float(np.mean(found)) for name, found in sorted(numbers.items())}
 
 
-def _of_one(dialogue: Dialogue) -> Iterable[tuple[str, float]]:
+def _of_one(dialogue: GroupMember) -> Iterable[tuple[str, float]]:
     episode, seat = dialogue.episode, seat_of(dialogue.agent)
     turns = episode.own_turns(dialogue.agent)
     reason = "" if episode.ending is None else episode.ending.reason

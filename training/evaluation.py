@@ -6,28 +6,21 @@ that they can be compared pair by pair (:mod:`sotopia_env.training.comparison`).
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
-from sotopia_env.environment import SotopiaParallelEnv
-from sotopia_env.episodes import Episode, agent_name
-from sotopia_env.families import family_of, family_of_all
+from sotopia_env.episodes import agent_name
 from sotopia_env.families.base import Family
-from sotopia_env.policies import Policy
-from sotopia_env.resolve import family_and_tasks, make_policy
-from sotopia_env.rewards.judges.base import Judge, as_judge, judged
-from sotopia_env.rollouts.lockstep import play
-from sotopia_env.rollouts.manifest import Manifest, as_stored
-from sotopia_env.storage.episodes import EpisodeWriter, save_episodes
+from sotopia_env.resolve import family_and_tasks
+from sotopia_env.rewards.judges.base import as_judge, judged
+from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
+from sotopia_env.rollouts.run import play_plan
+from sotopia_env.seeds import seed_of_key
 from sotopia_env.tasks import Task
 from sotopia_env.training.results import Evaluation, result_of
 
@@ -65,6 +58,7 @@ def evaluate(
     family: Family | None = None,
     allow_train: bool = False,
     out: str | Path | None = None,
+    processes: int = 1,
     progress: bool = False,
     **env_options: Any,
 ) -> Evaluation:
@@ -83,6 +77,7 @@ def evaluate(
         allow_train: evaluate on tasks of the training split all the same; the result then says so.
         out: a JSON-lines file that takes each episode as it finishes, with a manifest beside it; what it holds
             already is not played again. More tasks and seats may be asked for later, and another judge.
+        processes: how many processes share the work; policies must then be names, or picklable.
         progress: show a progress bar on stderr.
         env_options: of the environment, such as ``max_cycles``.
 
@@ -93,50 +88,29 @@ def evaluate(
     places = _places(tasks, seats)
     training = _training_episodes(places, allow_train)
     judging = as_judge(judge)
-    made = make_policy(policy)
-    other = made if partner is policy or (isinstance(partner, str) and partner == policy) else make_policy(partner)
-    found: dict[str, Episode] = {}
-    keys = [f"{seed}-{task.id}-{agent_name(seat)}" for task, seat in places]
-    seated = [{agent_name(i): made if i == seat else other for i in range(task.num_seats)} for task, seat in places]
-    with (
-        EpisodeWriter(out) if out is not None else nullcontext() as writer,
-        Progress(console=Console(stderr=True), disable=not progress) as bar,
-        ExitStack() as session,
-    ):
-        manifest = None
-        if writer is not None:
-            manifest = Manifest(writer.path, writer.locks, made="evaluated")
-            env = _environment(places[0][0], family, 0, env_options)
-            run = as_stored(
-                {"seed": seed, "family": family or family_of_all(tasks), "policy": made, "partner": other,
-                 "rules": env.config}
-            )  # fmt: skip
-            manifest.check(run)
-            found = _resumed(writer, keys, seated, [task for task, _ in places], family, env_options)
-            session.enter_context(manifest.session(run, len(keys)))
-        shown = bar.add_task(name or made.name, total=len(places), completed=len(found))
-
-        def finished(episode: Episode) -> None:
-            found[episode.key] = episode
-            if writer is not None:
-                writer.write(episode)
-            bar.advance(shown)
-
-        todo = [i for i, key in enumerate(keys) if key not in found]
-        for start in range(0, len(todo), batch_size):
-            batch = todo[start : start + batch_size]
-            envs = [_environment(places[i][0], family, _seed(keys[i]), env_options) for i in batch]
-            _play(envs, [seated[i] for i in batch], [keys[i] for i in batch], finished)
-        if manifest is not None:
-            manifest.close("complete", len(todo), [found[key] for key in keys])
-    episodes = _judged([found[key] for key in keys], judging, family)
-    if out is not None:
-        save_episodes(episodes, out)
+    plans = []
+    for task, seat in places:
+        key = f"{seed}-{task.id}-{agent_name(seat)}"
+        seated = {agent_name(i): policy if i == seat else partner for i in range(task.num_seats)}
+        plans.append(EpisodePlan(key, seed_of_key(key), seated, task))
+    context = RunContext(family=family, env_options=env_options)
+    roles = {"policy": policy, "partner": partner}
+    episodes = play_plan(
+        EpisodePlans(plans, context, seed, prefix=f"{seed}-", roles=roles),
+        out=out,
+        batch_size=batch_size,
+        processes=processes,
+        judging=lambda played: judged(played, [judging if family is None else judging.for_family(family)]),
+        progress=progress,
+        description=name or str(getattr(policy, "name", policy)),
+    )
     results = tuple(
         result_of(episode, seat, judging.judgement_of(episode))
         for episode, (_, seat) in zip(episodes, places, strict=True)
     )
-    return Evaluation(name or made.name, made.name, other.name, judging.name, seed, results, training, tuple(episodes))
+    seat = places[0][1]
+    made, other = (episodes[0].policies[agent_name(i)] for i in (seat, (seat + 1) % episodes[0].task.num_seats))
+    return Evaluation(name or made, made, other, judging.name, seed, results, training, tuple(episodes))
 
 
 def evaluate_many(matches: Iterable[Match], tasks: Sequence[Task], **options: Any) -> list[Evaluation]:
@@ -154,7 +128,7 @@ def evaluate_many(matches: Iterable[Match], tasks: Sequence[Task], **options: An
             match.partner,
             tasks,
             name=match.name,
-            out=None if folder is None else Path(folder) / f"{_file_name(match.name)}.jsonl",
+            out=None if folder is None else Path(folder) / f"{file_name(match.name)}.jsonl",
             **options,
         )
         for match in matches
@@ -233,63 +207,10 @@ def _training_episodes(places: Sequence[tuple[Task, int]], allow_train: bool) ->
     return len(trained)
 
 
-def _seed(key: str) -> int:
-    return int.from_bytes(hashlib.sha256(key.encode("utf-8")).digest()[:8], "big") >> 1
-
-
-def _environment(task: Task, family: Family | None, seed: int, options: Mapping[str, Any]) -> SotopiaParallelEnv:
-    env = SotopiaParallelEnv(family or family_of(task), tasks=(task,), **options)
-    env.reset(seed=seed, options={"task": task})
-    return env
-
-
-def _play(
-    envs: Sequence[SotopiaParallelEnv],
-    seated: Sequence[Mapping[str, Policy]],
-    keys: Sequence[str],
-    finished: Callable[[Episode], None],
-) -> None:
-    seeds = [_seed(key) for key in keys]
-
-    def on_finish(i: int, env: Any, _: Mapping[str, Any]) -> None:
-        names = {agent: policy.name for agent, policy in seated[i].items()}
-        finished(replace(env.episode, key=keys[i], seed=seeds[i], policies=names))
-
-    play(envs, seated, seeds, keys=keys, on_finish=on_finish)
-
-
-def _resumed(
-    writer: EpisodeWriter,
-    keys: Sequence[str],
-    seated: Sequence[Mapping[str, Policy]],
-    tasks: Sequence[Task],
-    family: Family | None,
-    env_options: Mapping[str, Any],
-) -> dict[str, Episode]:
-    """The episodes a file holds already, if they are those that would be played now."""
-    found = {}
-    for key, policies, task in zip(keys, seated, tasks, strict=True):
-        old = writer.finished.get(key)
-        if old is None:
-            continue
-        new = _environment(task, family, 0, env_options).episode
-        names = {agent: policy.name for agent, policy in policies.items()}
-        if (dict(old.policies), old.task, dict(old.config)) != (names, new.task, dict(new.config)):
-            raise ValueError(
-                f"evaluate: {writer.path} holds episode {key!r} of other policies ({dict(old.policies)}), of another "
-                "task or with other limits; give each row a file of its own"
-            )
-        found[key] = old
-    return found
-
-
-def _judged(episodes: Sequence[Episode], judge: Judge, family: Family | None) -> list[Episode]:
-    return judged(episodes, [judge if family is None else judge.for_family(family)])
-
-
 def _temperature(value: float) -> str:
     return "greedy" if value == 0 else f"temperature {value:g}"
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
+    """A name as that of a file."""
     return "".join(c if c.isalnum() or c in "-." else "_" for c in name)

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import trl
 from accelerate.utils import gather_object
@@ -29,6 +28,7 @@ from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts.manifest import describe_world
+from sotopia_env.seeds import process_seed
 from sotopia_env.training.advantages import group_advantages
 from sotopia_env.training.behaviour_cloning import load
 from sotopia_env.training.callbacks import EvaluateEvery, report_with
@@ -47,7 +47,7 @@ from sotopia_env.training.estimators import Estimator, RunningBaseline, get_esti
 from sotopia_env.training.grpo_config import GRPOConfig
 from sotopia_env.training.reference import reference_for, share_base
 from sotopia_env.training.rollout_func import (
-    Dialogue,
+    GroupMember,
     RolloutFunc,
     check_context,
     dialogue_return,
@@ -193,8 +193,7 @@ class GRPOTrainer(trl.GRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         # All that is drawn in a step follows from the step, so that a run that goes on repeats what it would have done.
         step = int(self.state.global_step)
-        drawn = np.random.SeedSequence((self.args.seed, step, self.args.process_index)).generate_state(1)
-        torch.manual_seed(int(drawn[0]))
+        torch.manual_seed(process_seed(self.args.seed, step, self.args.process_index))
         self.rollout.learner = self.policy
         beta, self.beta = self.beta, 0.0
         try:
@@ -227,7 +226,7 @@ class GRPOTrainer(trl.GRPOTrainer):
         rewards: Tensor = self.accelerator.gather(torch.tensor(totals, device=self.accelerator.device)[:, None])
         return rewards
 
-    def _token_advantages(self, dialogues: Sequence[Dialogue], index: Tensor) -> Tensor:
+    def _token_advantages(self, dialogues: Sequence[GroupMember], index: Tensor) -> Tensor:
         """(B, C): the advantage of the turn a token belongs to, 0 on what is not the learner's."""
         advantages_BT, flat_groups = group_advantages(
             dialogues,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rewards import RewardWrapper
 from sotopia_env.rewards.wrappers.base import paid_at_the_end
-from sotopia_env.rollouts.lockstep import play
-from sotopia_env.rollouts.rollout import Traces
+from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
+from sotopia_env.rollouts.run import play_plan
+from sotopia_env.seeds import seed_of
+from sotopia_env.storage.traces import Traces
 from sotopia_env.training.batches import Row, traced_row
 from sotopia_env.training.estimators import RewardPart
 
@@ -61,7 +64,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Dialogue:
+class GroupMember:
     """One member of a group, played.
 
     Args:
@@ -106,46 +109,56 @@ def group_dataset(num_groups: int, *, seed: int = 0, seats: Sequence[int] = (0, 
 
 
 def play_groups(
-    env: Any, members: Sequence[tuple[Group, int]], learner: Policy, partner: Policy, *, step: int = 0
-) -> list[Dialogue]:
-    """Play dialogues to their ends, in lockstep.
+    env: Any,
+    members: Sequence[tuple[Group, int]],
+    learner: Policy,
+    partner: Policy,
+    *,
+    step: int = 0,
+    out: str | Path | None = None,
+    processes: int = 1,
+) -> list[GroupMember]:
+    """Play the members of groups to their ends, in lockstep.
 
     Args:
         env: a reward-wrapped environment; it is forked, and stays as it is.
-        members: for each dialogue its group and its number in it.
+        members: for each dialogue its group and its number in it; no two are the same.
         learner: acts for the group's seat. Its decisions carry token traces.
         partner: acts for all other seats.
         step: of the training run; seeds the draws together with seed, group and member.
+        out: as in :func:`~sotopia_env.rollout`, with token traces beside it.
+        processes: as in :func:`~sotopia_env.rollout`.
 
     Raises:
         TypeError: the environment pays nothing.
     """
-    paying_wrapper(env)
-    envs = env.fork(len(members))
-    seeds, keys, seated = [], [], []
-    for twin, (group, member) in zip(envs, members, strict=True):
-        fixed = twin.unwrapped.tasks
-        options = {"task": fixed[group.index % len(fixed)]} if fixed else None
-        twin.reset(seed=_seed(group.seed, step, group.index), options=options)
-        seeds.append(_seed(group.seed, step, group.index, member))
-        keys.append(f"{group.seed}-{step}-{group.index}-{member}")
-        seated.append({a: learner if a == agent_name(group.seat) else partner for a in twin.possible_agents})
+    reward, fixed = paying_wrapper(env).reward, env.unwrapped.tasks
+    plans = [
+        EpisodePlan(
+            key=f"{group.seed}-{step}-{group.index}-{member}",
+            seed=seed_of(group.seed, step, group.index, member),
+            policies={a: learner if a == agent_name(group.seat) else partner for a in env.possible_agents},
+            task=fixed[group.index % len(fixed)] if fixed else None,
+            env_seed=seed_of(group.seed, step, group.index),
+        )
+        for group, member in members
+    ]
     traces: Traces = {}
     # Nobody looks at what single steps pay, unless a wrapper over the reward does.
-    with paid_at_the_end(envs):
-        play(envs, seated, seeds, keys=keys, traces=traces)
-    dialogues = []
-    for twin, (group, member), key, policies in zip(envs, members, keys, seated, strict=True):
-        wrapper, agent = paying_wrapper(twin), agent_name(group.seat)
-        names = {name: policy.name for name, policy in policies.items()}
-        episode = replace(wrapper.episode, key=key, policies=names)
-        row = traced_row(episode, agent, traces.get((key, agent), ()))
+    context = RunContext(env, paying=paid_at_the_end)
+    episodes = play_plan(
+        EpisodePlans(plans, context), out=out, batch_size=len(plans) or 1, processes=processes, traces=traces
+    )
+    played = []
+    for (group, member), episode in zip(members, episodes, strict=True):
+        agent = agent_name(group.seat)
+        row = traced_row(episode, agent, traces.get((episode.key, agent), ()))
         parts = {
             part.name: RewardPart(part.kind, _numbers(episode.rewards[part.name][agent], weight), part.timing)
-            for weight, part in wrapper.reward.parts()
+            for weight, part in reward.parts()
         }
-        dialogues.append(Dialogue(group, member, episode, agent, row, parts))
-    return dialogues
+        played.append(GroupMember(group, member, episode, agent, row, parts))
+    return played
 
 
 def paying_wrapper(env: Any) -> RewardWrapper:
@@ -208,9 +221,9 @@ class RolloutFunc:
             members.append((group, seen.get(group, 0)))
             seen[group] = seen.get(group, 0) + 1
         step = int(trainer.state.global_step)
-        dialogues = play_groups(self.env, members, self.learner, self.partner, step=step)
+        played = play_groups(self.env, members, self.learner, self.partner, step=step)
         ends = int(trainer.processing_class.eos_token_id)
-        rows = [completion_of(dialogue.row, ends, self.mask_truncated) for dialogue in dialogues]
+        rows = [completion_of(member.row, ends, self.mask_truncated) for member in played]
         logprobs = [row.logprobs for row in rows]
         return {
             "prompt_ids": [row.prompt_ids for row in rows],
@@ -218,8 +231,8 @@ class RolloutFunc:
             "logprobs": None if any(values is None for values in logprobs) else logprobs,
             "env_mask": [row.mask for row in rows],
             "utterance_index": [row.utterance_index for row in rows],
-            "dialogue": dialogues,
-            "dialogue_return": [dialogue.total for dialogue in dialogues],
+            "dialogue": played,
+            "dialogue_return": [member.total for member in played],
         }
 
 
@@ -288,11 +301,6 @@ def completion_of(row: Row, filler: int, mask_truncated: bool = False) -> Comple
 
 def _numbers(values: Sequence[float | None], weight: float) -> list[float]:
     return [float("nan") if value is None else weight * value for value in values]
-
-
-def _seed(*parts: int) -> int:
-    """One seed of several numbers: close ones give unrelated seeds."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def check_context(env: Any, loaded: LoadedModel, max_new_tokens: int, samples: int = 8) -> None:

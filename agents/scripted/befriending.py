@@ -20,8 +20,7 @@ from sotopia_env.agents.scripted import friend_phrases, phrases
 from sotopia_env.agents.scripted.manners import manner, slip
 from sotopia_env.agents.scripted.reading import rapport, secret_is_out, sways
 from sotopia_env.agents.scripted.traits import Traits
-from sotopia_env.families.bargain import Coupling
-from sotopia_env.families.generated import pick
+from sotopia_env.families.generated import Coupling, pick
 from sotopia_env.families.mutual_friends.catalogue import phrase
 from sotopia_env.families.mutual_friends.mentions import Mentions, read_mentions, read_tellings
 from sotopia_env.families.mutual_friends.tables import Friend, read_table

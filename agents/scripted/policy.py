@@ -7,7 +7,6 @@ with courteous small talk.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +21,7 @@ from sotopia_env.agents.scripted.reading import read_brief
 from sotopia_env.agents.scripted.traits import PRESETS, Traits
 from sotopia_env.families.generated import pick
 from sotopia_env.policies import Context, Decision, Observation
+from sotopia_env.seeds import seed_of_name
 
 
 class ScriptedPolicy:
@@ -82,7 +82,7 @@ class MixedPolicy:
 
     def _drawn(self, context: Context) -> ScriptedPolicy:
         key = f"{self.seed}/{context.episode.partition('~')[0]}/{context.agent}"
-        return self.policies[zlib.crc32(key.encode()) % len(self.policies)]
+        return self.policies[seed_of_name(key) % len(self.policies)]
 
 
 class ChangingPolicy:
@@ -117,7 +117,7 @@ class ChangingPolicy:
 def generator(observation: Observation) -> np.random.Generator:
     """A generator that follows from an observation alone."""
     text = f"{observation['agent']}\n{observation['goal']}\n{observation['transcript']}"
-    return np.random.default_rng(zlib.crc32(text.encode("utf-8")))
+    return np.random.default_rng(seed_of_name(text))
 
 
 def decide(observation: Observation, traits: Traits, rng: np.random.Generator) -> Action:

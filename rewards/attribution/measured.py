@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.episodes import Episode
-from sotopia_env.families.base import Family
 from sotopia_env.rewards.attribution.attributors import Attributed, Attributor, as_attributor
 from sotopia_env.rewards.credit.monte_carlo import MonteCarlo
 from sotopia_env.rewards.designs import importances_of_credit
 from sotopia_env.rewards.reward import from_spec
+from sotopia_env.seeds import seed_of_text
 
 
 @dataclass(frozen=True)
@@ -97,17 +96,12 @@ class Dial(Attributor):
             for episode, by_agent in zip(episodes, self.truth.importances(episodes, dimensions), strict=True)
         ]
 
-    def check_dimensions(self, family: Family, dimensions: Sequence[str]) -> None:
-        """Checks the truth."""
-        self.truth.check_dimensions(family, dimensions)
-
     def _corrupted(
         self, values: Sequence[float | None], episode: Episode, agent: str, dimension: str
     ) -> list[float | None]:
         said = [[turn.seat, turn.type, turn.text] for turn in episode.turns]
         state = json.dumps([self.seed, episode.task.id, agent, dimension, said])
-        digest = hashlib.blake2b(state.encode(errors="surrogatepass"), digest_size=8).digest()
-        rng = np.random.default_rng(int.from_bytes(digest, "big"))
+        rng = np.random.default_rng(seed_of_text(state))
         kept = rng.random(len(values)) < self.reliability
         drawn = rng.integers(int(self.levels), size=len(values), endpoint=True)
         return [

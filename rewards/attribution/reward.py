@@ -10,7 +10,7 @@ from sotopia_env.episodes import Episode
 from sotopia_env.families.base import Family
 from sotopia_env.rewards.attribution.attributors import as_attributor
 from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, Timing, check_design
-from sotopia_env.rewards.dimensions import DIMENSIONS, Scale, check_weights, suffix, to_unit, weighted_score
+from sotopia_env.rewards.dimensions import DIMENSIONS, Scale, check_weights, goal_alone, suffix, to_unit, weighted_score
 from sotopia_env.rewards.judges.base import as_judge, judged, scores_of
 from sotopia_env.rewards.outcome import ScoredReward
 from sotopia_env.rewards.turn_rewards import TurnRewards, combine
@@ -57,7 +57,7 @@ class Attribution(ScoredReward):
     design: str = "direct"
     attributor: Any = "rule"
     levels: float | None = None
-    dimensions: Mapping[str, float] = field(default_factory=lambda: {"goal": 1.0})
+    dimensions: Mapping[str, float] = field(default_factory=goal_alone)
     judge: Any = "rule"
     scale: Scale = "unit"
     kind: Any = None
@@ -107,7 +107,7 @@ class Attribution(ScoredReward):
     def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
         """Check the judge and the attributor, and whether the baseline knows the family."""
         super().check(family, tasks)
-        self.attributor.check_dimensions(family, tuple(self.dimensions))
+        self.attributor.check_dimensions(family, list(self.dimensions))
         if isinstance(self.baseline, Mapping):
             for name in {task.family for task in tasks} if tasks else {family.name}:
                 if name not in self.baseline:

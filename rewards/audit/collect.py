@@ -7,6 +7,7 @@ times. Labels are read from other continuations, whose seeds have nothing to do 
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -23,12 +24,15 @@ from sotopia_env.errors import DataWarning
 from sotopia_env.families.base import Family
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Context, Policy
-from sotopia_env.resolve import make_policy
+from sotopia_env.progress import ProgressBar
 from sotopia_env.rewards.audit.storage import AuditedTurn, AuditFile, Candidate, Scores, load_audit, save_audit
 from sotopia_env.rewards.judges.base import RuleJudge, scores_of
-from sotopia_env.rollouts.lockstep import play
 from sotopia_env.rollouts.manifest import describe_run
-from sotopia_env.rollouts.seeds import episode_key, episode_seed
+from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext, seat
+from sotopia_env.rollouts.run import OnProgress, play_plan
+from sotopia_env.rollouts.workers import WorkerPool
+from sotopia_env.seeds import episode_key, episode_seed, seeds_of
+from sotopia_env.storage.locks import WAIT
 
 __all__ = ["AuditedTurn", "Candidate", "Scores", "collect_audit", "load_audit", "save_audit"]
 
@@ -39,6 +43,9 @@ EPISODES_PER_TURN = 8
 """So many episodes are played at most for each turn asked for; one in which the audited seat never moves has none."""
 
 _TRUTH, _LABELS, _SIBLINGS, _PLACES = range(4)
+
+_AHEAD = 8
+"""So many turns may one process have finished before those that precede them."""
 
 
 def collect_audit(
@@ -55,6 +62,7 @@ def collect_audit(
     seed: int = 0,
     out: str | Path | None = None,
     batch_size: int = 512,
+    processes: int = 1,
     progress: bool = False,
     **env_options: Any,
 ) -> list[AuditedTurn]:
@@ -80,6 +88,8 @@ def collect_audit(
         out: a file of JSON lines, written turn by turn; the same call goes on after a kill, and plays nothing where
             the file holds all that is asked for.
         batch_size: continuations played side by side.
+        processes: how many processes share the work, in ``out``; tasks and policies must then be names, or
+            picklable. Several calls with the same ``out`` share it too.
         progress: show a progress bar on stderr.
         env_options: passed to ``parallel_env``.
 
@@ -92,15 +102,18 @@ def collect_audit(
             after the other, ``out`` was collected with other settings, or no turn was played at all.
     """
     smallest = {"num_turns": 1, "candidates": 1, "continuations": 2, "label_continuations": 1, "turns_per_episode": 1}
-    given = (num_turns, candidates, continuations, label_continuations, turns_per_episode)
+    smallest |= {"batch_size": 1, "processes": 1}
+    given = (num_turns, candidates, continuations, label_continuations, turns_per_episode, batch_size, processes)
     for (name, least), value in zip(smallest.items(), given, strict=True):
         if value < least:
             raise ValueError(f"{name}: {value} is less than {least}")
+    if processes > 1 and out is None:
+        raise ValueError(f"processes: {processes} processes meet in a file; give out")
     env = parallel_env(tasks, split=split, reward=None, **env_options).unwrapped
     RuleJudge().check(env.family, env.tasks)
     if env.rules.action_order != "round-robin":
         raise ValueError(f"action_order: {env.rules.action_order!r}; turns are audited one after the other")
-    seated = _seated(policies, env.possible_agents)
+    seated = seat(policies, env.possible_agents)
     auditor = _Auditor(env.family, seated, dimensions, candidates, continuations, label_continuations, seed, batch_size)
     described = describe_run(env, seated, seed=seed, traces=False)
     settings = {
@@ -112,17 +125,62 @@ def collect_audit(
         "label_continuations": label_continuations,
         "turns_per_episode": turns_per_episode,
     }
-    audit: list[AuditedTurn] = []
-    with nullcontext() if out is None else AuditFile(out, settings) as file, _progress_bar(progress) as bar:
+    with nullcontext() if out is None else AuditFile(out, settings) as file:
         if file is not None and len(file.finished) >= num_turns:
             return list(file.finished.values())[:num_turns]
         places = _played_places(env, seated, num_turns, turns_per_episode, seed)
-        for place in bar.track(places, description="turns audited"):
-            done = None if file is None else file.finished.get(place.key)
-            audit.append(auditor.audit(place) if done is None else done)
-            if file is not None and done is None:
-                file.write(audit[-1])
-    return audit
+        with ProgressBar("turns audited", len(places), show=progress) as bar:
+            if file is None:
+                return [_counted(auditor.audit(place), bar) for place in places]
+            if processes > 1:
+                sent = (replace(auditor, policies={}), policies, env.possible_agents, places, str(out), settings)
+                pool = WorkerPool(processes, _audit_in_process, sent, "tasks and policies")
+                pool.run(bar.update)
+                if pool.deaths:
+                    warnings.warn(f"{pool.deaths}; this one audits what they had begun", stacklevel=2)
+                file.find()
+            _audit_missing(auditor, places, file, bar.update)
+        return [file.finished[place.key] for place in places]
+
+
+def _audit_in_process(
+    on_progress: OnProgress,
+    index: int,
+    auditor: _Auditor,
+    policies: Any,
+    agents: Sequence[str],
+    places: Sequence[_Place],
+    path: str,
+    settings: Mapping[str, Any],
+) -> None:
+    """What one of several processes does."""
+    with AuditFile(path, settings) as file:
+        _audit_missing(replace(auditor, policies=seat(policies, agents)), places, file, on_progress)
+
+
+def _counted(turn: AuditedTurn, bar: ProgressBar) -> AuditedTurn:
+    bar.advance()
+    return turn
+
+
+def _audit_missing(auditor: _Auditor, places: Sequence[_Place], file: AuditFile, on_progress: OnProgress) -> None:
+    """Audit what nobody has audited; what is finished before those that precede it waits until they are written."""
+    ready: dict[int, AuditedTurn] = {}
+    while (written := len(file.finished)) < len(places):
+        on_progress(written)
+        if written in ready:
+            file.write(written, ready.pop(written))
+            continue
+        free = (n for n in range(written, len(places)) if n not in ready and file.take(n, places[n].key))
+        number = next(free, None) if len(ready) < _AHEAD else None
+        if number is None:
+            # Other processes are at what is missing. Should one of them die, its turns are free to be taken.
+            time.sleep(WAIT)
+            file.find()
+        else:
+            ready[number] = auditor.audit(places[number])
+            file.find()
+    on_progress(len(places))
 
 
 @dataclass(frozen=True)
@@ -156,11 +214,8 @@ class _Auditor:
         """The state before a turn, the turn and its siblings, each played on from."""
         turn, turns = place.turn, place.episode.turns
         before = replace(place.episode, turns=turns[: turn.global_index], ending=None, judgements=())
-        state = _State(SotopiaParallelEnv.from_episode(before, self.family), before)
-        after = SotopiaParallelEnv.from_episode(replace(before, turns=turns[: turn.global_index + 1]), self.family)
-        played = _State(after, replace(before, turns=(*before.turns, turn), ending=after.ending))
-        states = [played, *self._siblings(state, place)]
-        jobs = [(state, seed) for seed in self._seeds(place, _TRUTH, 0, self.continuations)]
+        states = [self._played(before, turn), *self._siblings(before, place)]
+        jobs = [(before, seed) for seed in self._seeds(place, _TRUTH, 0, self.continuations)]
         for number, one in enumerate(states, 1):
             jobs += [(one, seed) for seed in self._seeds(place, _TRUTH, number, self.continuations)]
             jobs += [(one, seed) for seed in self._seeds(place, _LABELS, number, self.label_continuations)]
@@ -169,46 +224,43 @@ class _Auditor:
         candidates = []
         for one in states:
             truth = self._scores(islice(finished, self.continuations), turn.seat)
-            candidates.append(Candidate(one.episode, tuple(islice(finished, self.label_continuations)), truth))
+            candidates.append(Candidate(one, tuple(islice(finished, self.label_continuations)), truth))
         return AuditedTurn(place.key, turn.agent, turn.own_index, before, value, tuple(candidates))
 
-    def _siblings(self, state: _State, place: _Place) -> list[_State]:
-        """Other turns the policy takes in this state."""
+    def _played(self, state: Episode, turn: Turn) -> Episode:
+        """The state after a turn."""
+        after = replace(state, turns=(*state.turns, turn))
+        return replace(after, ending=SotopiaParallelEnv.from_episode(after, self.family).ending)
+
+    def _siblings(self, state: Episode, place: _Place) -> list[Episode]:
+        """The states after other turns that the policy takes in this one."""
         agent, own_index = place.turn.agent, place.turn.own_index
-        policy, observation = self.policies[agent], state.env.observe(agent)
-        found: list[_State] = []
+        env = SotopiaParallelEnv.from_episode(state, self.family)
+        policy, observation = self.policies[agent], env.observe(agent)
+        found: list[Episode] = []
         known = {_doing(place.turn)}
         seeds = iter(self._seeds(place, _SIBLINGS, 0, ATTEMPTS * self.candidates))
         for _ in range(ATTEMPTS):
             asked = list(islice(seeds, self.candidates - len(known)))
-            keys = [f"{state.episode.key}~{seed}" for seed in asked]
+            keys = [f"{state.key}~{seed}" for seed in asked]
             contexts = [
                 Context(key, agent, own_index, np.random.default_rng(seed))
                 for key, seed in zip(keys, asked, strict=True)
             ]
             for decision in policy.act([observation] * len(asked), contexts) if asked else ():
-                env = state.env.fork()[0]
-                env.step({agent: decision})
-                (turn,) = env.last_turns
+                after = env.fork()[0]
+                after.step({agent: decision})
+                (turn,) = after.last_turns
                 if _doing(turn) not in known:
                     known.add(_doing(turn))
-                    turns = (*state.episode.turns, turn)
-                    found.append(_State(env, replace(state.episode, turns=turns, ending=env.ending)))
+                    found.append(replace(state, turns=(*state.turns, turn), ending=after.ending))
         return found
 
-    def _played_on(self, jobs: Sequence[tuple[_State, int]]) -> list[Episode]:
+    def _played_on(self, jobs: Sequence[tuple[Episode, int]]) -> list[Episode]:
         """Episodes that go on from states to their ends, judged; many are played side by side."""
         judge = RuleJudge().for_family(self.family)
-        episodes: list[Episode] = []
-        for start in range(0, len(jobs), self.batch_size):
-            batch = jobs[start : start + self.batch_size]
-            forks = [state.env.fork()[0] for state, _ in batch]
-            keys = [f"{state.episode.key}~{seed}" for state, seed in batch]
-            seeds = [seed for _, seed in batch]
-            play(forks, [self.policies] * len(batch), seeds, keys=keys)
-            for fork, (state, seed), key in zip(forks, batch, keys, strict=True):
-                turns = (*state.episode.turns, *fork.episode.turns[len(state.episode.turns) :])
-                episodes.append(replace(state.episode, key=key, seed=seed, turns=turns, ending=fork.ending))
+        plans = [EpisodePlan(f"{state.key}~{seed}", seed, self.policies, begun=state) for state, seed in jobs]
+        episodes = play_plan(EpisodePlans(plans, RunContext(family=self.family)), batch_size=self.batch_size)
         # Nobody reads the evidence, and it is longer than the dialogue.
         return [
             episode.with_judgement(replace(judgement, evidence={}, latent={}))
@@ -222,36 +274,28 @@ class _Auditor:
 
     def _seeds(self, place: _Place, purpose: int, number: int, count: int) -> list[int]:
         """Seeds of one purpose in one state, independent of all others and of those of the episodes."""
-        entropy = (self.seed, place.index, place.turn.own_index, purpose, number)
-        return [int(seed >> np.uint64(1)) for seed in np.random.SeedSequence(entropy).generate_state(count, np.uint64)]
-
-
-@dataclass(frozen=True)
-class _State:
-    """An environment in some state, and the episode that led there, with what the environment was not told of it."""
-
-    env: SotopiaParallelEnv
-    episode: Episode
+        return seeds_of(count, self.seed, place.index, place.turn.own_index, purpose, number)
 
 
 def _played_places(
     env: SotopiaParallelEnv, policies: Mapping[str, Policy], num_turns: int, turns_per_episode: int, seed: int
 ) -> list[_Place]:
     """The turns that are audited, of as few episodes as have them: those that ``rollout`` plays with this seed."""
-    names = {agent: policy.name for agent, policy in policies.items()}
     places: list[_Place] = []
     played, most = 0, EPISODES_PER_TURN * num_turns
     while len(places) < num_turns and played < most:
         needed = math.ceil((num_turns - len(places)) / turns_per_episode)
         indices = range(played, min(played + needed, most))
-        envs, seeds = env.fork(len(indices)), [episode_seed(seed, i) for i in indices]
-        for i, one in zip(indices, envs, strict=True):
-            one.reset(
-                seed=episode_seed(seed, i), options={"task": env.tasks[i % len(env.tasks)]} if env.tasks else None
+        plans = [
+            EpisodePlan(
+                episode_key(seed, i),
+                episode_seed(seed, i),
+                policies,
+                env.tasks[i % len(env.tasks)] if env.tasks else None,
             )
-        play(envs, [policies] * len(envs), seeds, keys=[episode_key(seed, i) for i in indices])
-        for i, one in zip(indices, envs, strict=True):
-            episode = replace(one.episode, key=episode_key(seed, i), seed=episode_seed(seed, i), policies=names)
+            for i in indices
+        ]
+        for i, episode in zip(indices, play_plan(EpisodePlans(plans, RunContext(env))), strict=True):
             places += _places(episode, i, seed, turns_per_episode)
         played += len(indices)
     if not places:
@@ -274,19 +318,3 @@ def _places(episode: Episode, index: int, seed: int, turns_per_episode: int) -> 
 def _doing(turn: Turn) -> tuple[Any, ...]:
     """What makes a turn differ from another one for those who see it."""
     return turn.type, turn.text, turn.invalid is None, turn.recipients
-
-
-def _seated(policies: Any, agents: Sequence[str]) -> dict[str, Policy]:
-    given = [policies] if isinstance(policies, str) or not isinstance(policies, Sequence) else list(policies)
-    if len(given) not in (1, len(agents)):
-        raise ValueError(f"policies: {len(given)} given for {len(agents)} seats; give one for all or one for each")
-    made = [make_policy(policy) for policy in given]
-    return dict(zip(agents, made * (len(agents) // len(made)), strict=True))
-
-
-def _progress_bar(show: bool) -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not show)

@@ -87,6 +87,9 @@ def load_audit(path: str | Path) -> list[AuditedTurn]:
 class AuditFile:
     """The turns that are audited already, in a file that grows, so that an interrupted collection can go on.
 
+    Several processes may fill it: each takes turns that nobody has finished and nobody is working on, and writes them
+    in their order, so that what the file holds are always the first ones.
+
     Args:
         path: made where it does not exist. A last line cut short by a kill is removed and reported.
         settings: what decides the numbers; plain data, written beside each turn.
@@ -103,25 +106,40 @@ class AuditFile:
         self._locks = locks_beside(self.path)
         self._journal = Journal(self.path, self._locks)
         try:
-            for line in self._journal.unread():
-                turn, found = _read(line, self.path)
-                remedy = "give another file, or remove this one"
-                if isinstance(found.get("family"), list):
-                    raise ValueError(
-                        f"{self.path} was collected by an earlier version, which did not say with which weights, "
-                        f"sampling and settings: it cannot be gone on with; {remedy}"
-                    )
-                if other := differences(found, self.settings):
-                    raise ValueError(f"{self.path} was collected with other {told(other)}; {remedy}")
-                self.finished[turn.key] = turn
+            self.find()
         except BaseException:
             self._locks.close()
             raise
 
-    def write(self, turn: AuditedTurn) -> None:
-        """Append one audited turn."""
+    def find(self) -> None:
+        """Read what other processes have written meanwhile."""
+        for line in self._journal.unread():
+            turn, found = _read(line, self.path)
+            remedy = "give another file, or remove this one"
+            if isinstance(found.get("family"), list):
+                raise ValueError(
+                    f"{self.path} was collected by an earlier version, which did not say with which weights, "
+                    f"sampling and settings: it cannot be gone on with; {remedy}"
+                )
+            if other := differences(found, self.settings):
+                raise ValueError(f"{self.path} was collected with other {told(other)}; {remedy}")
+            self.finished[turn.key] = turn
+
+    def take(self, number: int, key: str) -> bool:
+        """Take one turn, by its number among all, unless another process has finished it or is working on it."""
+        if not self._locks.take(number):
+            return False
+        # Whoever held it before may have finished it.
+        self.find()
+        if key in self.finished:
+            self._locks.release(number)
+        return key not in self.finished
+
+    def write(self, number: int, turn: AuditedTurn) -> None:
+        """Append one audited turn that was taken."""
         self._journal.append(_line(turn, self.settings))
         self.finished[turn.key] = turn
+        self._locks.release(number)
 
     def __enter__(self) -> Self:
         """Use as a context manager."""

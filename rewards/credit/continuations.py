@@ -14,10 +14,10 @@ from sotopia_env.episodes import Episode
 from sotopia_env.families.base import Family
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
-from sotopia_env.rewards.dimensions import Scale, check_weights
+from sotopia_env.rewards.dimensions import Scale, check_weights, goal_alone
 from sotopia_env.rewards.judges.base import as_judge, is_shipped, judged
 from sotopia_env.rewards.outcome import ScoredReward
-from sotopia_env.rollouts.lockstep import continue_episodes
+from sotopia_env.rollouts.rollout import continue_episodes
 from sotopia_env.tasks import Task
 
 
@@ -39,7 +39,7 @@ class ContinuationReward(ScoredReward):
 
     policies: Any
     k: int = 8
-    dimensions: Mapping[str, float] = field(default_factory=lambda: {"goal": 1.0})
+    dimensions: Mapping[str, float] = field(default_factory=goal_alone)
     seed: int = 0
     judge: Any = "rule"
     scale: Scale = "unit"
@@ -113,7 +113,9 @@ class ContinuationReward(ScoredReward):
         scores: list[dict[str, float | None]] = []
         for start in range(0, len(begun), self.batch_size):
             batch = slice(start, start + self.batch_size)
-            played = continue_episodes(begun[batch], seated[batch], seeds[batch], family=self.family)
+            played = continue_episodes(
+                begun[batch], seated[batch], seeds[batch], family=self.family, batch_size=self.batch_size
+            )
             for episode in judged(played, self.judges()):
                 scores.append({agent: self.score(episode, agent) for agent in episode.agents})
         return scores

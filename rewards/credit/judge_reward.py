@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.rewards.credit.progress import spans_of, values_at
 from sotopia_env.rewards.designs import Kind, Timing
-from sotopia_env.rewards.dimensions import Scale, check_weights, suffix, weighted_score
+from sotopia_env.rewards.dimensions import Scale, check_weights, goal_alone, suffix, weighted_score
 from sotopia_env.rewards.judges.base import Judge, as_judge, scores_of
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent
@@ -43,7 +43,7 @@ class JudgeScores(Reward):
 
     judge: Any
     every: int | None = 1
-    dimensions: Mapping[str, float] = field(default_factory=lambda: {"goal": 1.0})
+    dimensions: Mapping[str, float] = field(default_factory=goal_alone)
     scale: Scale = "unit"
     name: str = ""
 

@@ -12,7 +12,7 @@ from sotopia_env.rewards.credit.continuations import ContinuationReward, state_n
 from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.judges.base import judged
 from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent
-from sotopia_env.rollouts.seeds import episode_seed
+from sotopia_env.seeds import episode_seed
 from sotopia_env.statistics import MeanAndError, mean_and_error
 
 

@@ -13,7 +13,7 @@ from sotopia_env.families import family_of
 from sotopia_env.families.base import Family
 from sotopia_env.names import import_attribute, public_path
 from sotopia_env.rewards.components import Component, name_function
-from sotopia_env.rewards.dimensions import Scale, check_weights, weighted_score
+from sotopia_env.rewards.dimensions import Scale, check_weights, goal_alone, weighted_score
 from sotopia_env.rewards.judges.base import as_judge, is_shipped, scores_of
 from sotopia_env.rewards.judges.llm import LLMJudge
 from sotopia_env.rewards.judges.rubric import RUBRIC, Dimension
@@ -62,7 +62,7 @@ class StandingOffer(Potential):
         family: of the tasks, where it is one of your own; an environment made from it gives it.
     """
 
-    dimensions: Mapping[str, float] = field(default_factory=lambda: {"goal": 1.0})
+    dimensions: Mapping[str, float] = field(default_factory=goal_alone)
     judge: Any = "rule"
     scale: Scale = "unit"
     family: Family | None = None

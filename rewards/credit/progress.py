@@ -9,7 +9,7 @@ from typing import Any
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards.credit.potentials import StandingOffer, as_potential
 from sotopia_env.rewards.designs import Kind, Timing
-from sotopia_env.rewards.dimensions import Scale, check_weights, suffix
+from sotopia_env.rewards.dimensions import Scale, check_weights, goal_alone, suffix
 from sotopia_env.rewards.judges.base import as_judge
 from sotopia_env.rewards.outcome import ScoredReward
 from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent, number_or_none
@@ -60,7 +60,7 @@ class Progress(ScoredReward):
     """
 
     potential: Any = "standing-offer"
-    dimensions: Mapping[str, float] = field(default_factory=lambda: {"goal": 1.0})
+    dimensions: Mapping[str, float] = field(default_factory=goal_alone)
     judge: Any = "rule"
     scale: Scale = "unit"
     gamma: float = 1.0

@@ -21,6 +21,7 @@ from sotopia_env.rewards.judges.base import GradeFailure, Judge
 from sotopia_env.rewards.judges.prompt import FENCE, fenced, record_lines, reply_form, reply_schema
 from sotopia_env.rewards.judges.replies import Mark, failed_verdict, problem_of, read_verdict
 from sotopia_env.rewards.judges.rubric import RUBRIC, Dimension, as_dimensions
+from sotopia_env.seeds import seed_of_text
 from sotopia_env.tasks import Task
 
 SYSTEM = f"""\
@@ -184,8 +185,7 @@ class RelativeJudge(Judge):
         for members in by_task.values():
             records = {i: "\n".join(record_lines(episodes[i])) for i in members}
             distinct = sorted(set(records.values()))
-            digest = hashlib.blake2b("\n\n".join(distinct).encode(), digest_size=8).digest()
-            order = np.random.default_rng((self.seed, int.from_bytes(digest, "big"))).permutation(len(distinct))
+            order = np.random.default_rng((self.seed, seed_of_text("\n\n".join(distinct)))).permutation(len(distinct))
             shown = [distinct[int(place)] for place in order]
             places: list[list[int]] = [[i for i in members if records[i] == record] for record in shown]
             known = episodes[members[0]].agents

@@ -19,6 +19,7 @@ from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.rewards.reward_model.heads import ValueHeads
 from sotopia_env.rewards.reward_model.normalizers import Normalizer
 from sotopia_env.rewards.reward_model.rows import rendering_fingerprint
+from sotopia_env.storage.journal import replace_file
 
 DESCRIPTION = "reward_model.json"
 HEADS = "heads.safetensors"
@@ -110,7 +111,7 @@ def save_reward_model(folder: str | Path, loaded: LoadedModel, heads: ValueHeads
         "rendering": rendering_fingerprint(ChatEncoder(loaded.tokenizer)),
         "weights": weights_fingerprint(loaded.model),
     }
-    (folder / DESCRIPTION).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    replace_file(folder / DESCRIPTION, [json.dumps(record, indent=1).encode(), b"\n"])
 
 
 def read_description(folder: str | Path) -> Description:

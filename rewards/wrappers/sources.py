@@ -58,9 +58,9 @@ def pays(reward: Any, *, without: tuple[str, ...] = (), **fixed: Any) -> Callabl
         for name, parameter in inspect.signature(reward).parameters.items()
         if name not in {*without, *fixed}
     ]
-    env = inspect.Parameter("env", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Any")
+    around = inspect.Parameter("env", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Any")
     failing = inspect.Parameter("on_failure", inspect.Parameter.KEYWORD_ONLY, default="nan", annotation="OnFailure")
-    signature = inspect.Signature([env, *own, failing], return_annotation="None")
+    signature = inspect.Signature([around, *own, failing], return_annotation="None")
 
     def decorate(wrapper: type[Wrapper]) -> type[Wrapper]:
         def make(self: Wrapper, *arguments: Any, **options: Any) -> None:
@@ -76,7 +76,7 @@ def pays(reward: Any, *, without: tuple[str, ...] = (), **fixed: Any) -> Callabl
 
         me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         make.__name__, make.__qualname__ = "__init__", f"{wrapper.__qualname__}.__init__"
-        make.__signature__ = signature.replace(parameters=[me, env, *own, failing])  # type: ignore[attr-defined]
+        make.__signature__ = signature.replace(parameters=[me, around, *own, failing])  # type: ignore[attr-defined]
         wrapper.__init__ = make  # type: ignore[method-assign]
         wrapper.__doc__ = _documented(wrapper, reward, [parameter.name for parameter in own])
         return wrapper
@@ -91,7 +91,8 @@ def _documented(wrapper: type, reward: type, names: Iterable[str]) -> str:
     entries = {entry.partition(":")[0]: entry for entry in re.split(r"^    (?=\S)", section, flags=re.MULTILINE)}
     said = [
         "env: an environment of any face; a reward wrapper around it is replaced.",
-        *(entries[name].rstrip() for name in names),
+        # Without any docstrings (python -OO) there is nothing to say.
+        *(entries[name].rstrip() for name in names if name in entries),
         "on_failure: see :class:`~sotopia_env.rewards.RewardWrapper`.",
     ]
     before, example, after = text.partition("Example:")

@@ -22,6 +22,7 @@ def evaluate(
     ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the episodes of each row; resumes.")] = None,
+    processes: Annotated[int, typer.Option(help="How many processes share the work.")] = 1,
     allow_train: Annotated[bool, typer.Option(help="Evaluate on tasks of the training split all the same.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,6 +41,7 @@ def evaluate(
             "seed": seed,
             "judge": judge,
             "out": out,
+            "processes": processes,
             "allow_train": allow_train,
             "seats": seats,
         }

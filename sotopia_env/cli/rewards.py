@@ -66,6 +66,7 @@ def audit(
     turns_per_episode: Annotated[int, typer.Option(help="At most so many of one episode.")] = 3,
     seed: Seed = 0,
     batch_size: Annotated[int, typer.Option(help="Continuations played side by side.")] = 512,
+    processes: Annotated[int, typer.Option(help="How many processes share the work.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Play on from turns, and from others the policy could have taken, to measure their true advantage."""
@@ -85,6 +86,7 @@ def audit(
             seed=seed,
             out=out,
             batch_size=batch_size,
+            processes=processes,
             progress=True,
         )
         summary = _summary(collected)

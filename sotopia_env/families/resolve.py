@@ -7,7 +7,6 @@ from typing import Any
 from sotopia_env.errors import RecordError
 from sotopia_env.families.base import Family, UserFamily
 from sotopia_env.names import import_attribute
-from sotopia_env.schema import check_record
 from sotopia_env.tasks import Task
 
 
@@ -45,6 +44,9 @@ def check_hidden(family: Family | type[Family], task: Task, where: str) -> None:
     fields = family.hidden_fields
     if fields is None:
         return
+    # Imported here: pydantic takes as long as all the rest of `import sotopia_env`, and few programs give tasks.
+    from sotopia_env.schema import check_record
+
     if len(task.scenario.hidden) != task.num_seats:
         raise RecordError(where, f"field 'scenario.hidden': a {task.family} task needs the values of each seat")
     for seat, values in enumerate(task.scenario.hidden):

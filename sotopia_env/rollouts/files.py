@@ -1,8 +1,8 @@
-"""The files of a run: episodes, token traces and manifest, played by one process or several, and again after a kill."""
+"""The finished episodes of a run: in memory, or in files that several processes fill, and that survive a kill."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -11,13 +11,12 @@ from typing import Self
 from sotopia_env.episodes import Episode
 from sotopia_env.policies import TokenTrace
 from sotopia_env.rollouts.manifest import Manifest
-from sotopia_env.rollouts.seeds import episode_key
 from sotopia_env.storage.episodes import EpisodeWriter, load_episodes, locks_beside, save_episodes
 from sotopia_env.storage.traces import Traces, TraceWriter, load_traces, traces_path
 
 
-class Shelf:
-    """The finished episodes of a run that is kept in memory alone."""
+class EpisodeStore:
+    """The finished episodes of a run by their numbers, kept in memory alone."""
 
     def __init__(self) -> None:
         """Nothing is finished."""
@@ -43,27 +42,42 @@ class Shelf:
         return self._kept
 
 
-class RunFiles(Shelf):
-    """The finished episodes of a run on disk.
+class RunFiles(EpisodeStore):
+    """The finished episodes of a run on disk: episodes, token traces and manifest.
 
-    Each process takes episodes that nobody has finished and nobody is playing. What a process held when it died is
+    Each process takes episodes that nobody has finished and nobody is working on. What a process held when it died is
     free for the others at once.
 
     Args:
         out: JSON lines; of a name that ends in ``.parquet``, the run is kept in JSON lines beside it.
-        seed: of the run.
+        place: the number of an episode in the run, from its key; ``None`` where it belongs to another run.
+        first: a key of this run, for errors.
         store_traces: keep token traces too.
+        made: what is done to the episodes, for errors.
+
+    Attributes:
+        outcome: for the manifest, where nothing fails.
     """
 
-    def __init__(self, out: str | Path, seed: int, *, store_traces: bool = False) -> None:
+    def __init__(
+        self,
+        out: str | Path,
+        place: Callable[[str], int | None],
+        first: str,
+        *,
+        store_traces: bool = False,
+        made: str = "played",
+    ) -> None:
         """Read what is finished."""
         super().__init__()
         self.out = Path(out)
         self.path = self.out.with_suffix(".jsonl") if self.out.suffix == ".parquet" else self.out
-        self.seed = seed
+        self._place = place
+        self._first = first
+        self.outcome = "complete"
         self._locks = locks_beside(self.path)
         self._traces = TraceWriter(traces_path(self.path), self._locks) if store_traces else None
-        self.manifest = Manifest(self.path, self._locks)
+        self.manifest = Manifest(self.path, self._locks, made)
         if self.path != self.out:
             with self._locks.writing():
                 if self.out.exists() and not self.path.exists():
@@ -109,8 +123,16 @@ class RunFiles(Shelf):
         for index in indices:
             self._locks.release(index)
 
-    def complete(self) -> None:
-        """Put the files in order: the same bytes, whoever has played what, and when."""
+    def complete(self, judged: Mapping[int, Episode] | None = None) -> None:
+        """Put the files in order: the same bytes, whoever has played what, and when.
+
+        Args:
+            judged: episodes to stand in the places of those that were finished.
+        """
+        if judged and any(self.finished[index] != episode for index, episode in judged.items()):
+            self.finished |= judged
+            with self._locks.writing():
+                save_episodes([self.finished[index] for index in sorted(self.finished)], self.path)
         self._writer.put_in_order(self._index)
         if self._traces is not None:
             self._traces.put_in_order(self._index)
@@ -140,7 +162,7 @@ class RunFiles(Shelf):
     ) -> None:
         """Let the files go, whatever happened."""
         if error is None:
-            self.close("complete")
+            self.close(self.outcome)
             return
         interrupted = isinstance(error, KeyboardInterrupt)
         # A full disk, say, is told of once: by the error that ended the run.
@@ -153,10 +175,10 @@ class RunFiles(Shelf):
         self.finished |= {self._index(episode.key): episode for episode in episodes}
 
     def _index(self, key: str) -> int:
-        seed, dash, index = key.rpartition("-")
-        if not dash or not index.isdecimal() or seed != str(self.seed):
+        place = self._place(key)
+        if place is None:
             raise ValueError(
-                f"{self.path} was played with other seed or by another command (it holds episode {key!r}; those of "
-                f"this run are {episode_key(self.seed, 0)!r} and so on); give another file"
+                f"{self.path} was {self.manifest.made} with other seed or by another command (it holds episode "
+                f"{key!r}; those of this run are {self._first!r} and so on); give another file"
             )
-        return int(index)
+        return place

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sotopia_env.environment import SotopiaParallelEnv
-from sotopia_env.episodes import Episode, seat_of
-from sotopia_env.families.base import Family
+from sotopia_env.episodes import seat_of
 from sotopia_env.policies import Context, Decision, Policy
-from sotopia_env.rollouts.seeds import turn_generator
+from sotopia_env.seeds import turn_generator
 from sotopia_env.storage.traces import Traces
 
 
@@ -49,32 +48,6 @@ def play(
             elif on_finish is not None:
                 on_finish(i, envs[i], info)
         live = still
-
-
-def continue_episodes(
-    episodes: Sequence[Episode],
-    policies: Sequence[Mapping[str, Policy]] | Mapping[str, Policy],
-    seeds: Sequence[int],
-    *,
-    family: Family | None = None,
-) -> list[Episode]:
-    """Play episodes that were cut short to their ends: the continuations of Monte-Carlo credit.
-
-    Args:
-        episodes: N episodes; each goes on after its last turn, finished ones are returned as they are.
-        policies: the policy of every agent, for all episodes or one mapping for each.
-        seeds: N seeds of the policies' generators.
-        family: of the tasks, where it is not one the package ships.
-    """
-    from sotopia_env.families import family_of
-
-    seated = [policies] * len(episodes) if isinstance(policies, Mapping) else list(policies)
-    envs = [
-        SotopiaParallelEnv.from_episode(episode, family or family_of(episode.task), seed=seed)
-        for episode, seed in zip(episodes, seeds, strict=True)
-    ]
-    play(envs, seated, seeds, keys=[f"{episode.key}~{seed}" for episode, seed in zip(episodes, seeds, strict=True)])
-    return [env.episode for env in envs]
 
 
 def _decide(

@@ -1,14 +1,17 @@
-"""Play many episodes in lockstep: one batched call per policy and turn."""
+"""Play many episodes of tasks, or go on with episodes that were cut short."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sotopia_env.episodes import Episode
-from sotopia_env.rollouts.run import Run, play_run
-from sotopia_env.rollouts.seeds import episode_key
+from sotopia_env.families.base import Family
+from sotopia_env.policies import Policy
+from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RolloutPlan, RunContext
+from sotopia_env.rollouts.run import play_plan
 from sotopia_env.storage.traces import Traces
 
 
@@ -59,51 +62,49 @@ def rollout(
         RuntimeError: a policy failed; the error names the policy, the task and the turn.
         ValueError: ``out`` holds another run (tasks, policies, seed, rules or rewards); the error says what differs.
     """
-    for name, value in (("num_episodes", num_episodes), ("batch_size", batch_size), ("processes", processes)):
-        if value < 1:
-            raise ValueError(f"{name}: {value} is not a positive number")
-    if traces is True and out is None:
-        raise ValueError("traces=True stores token traces beside the episodes; give out, or a dict to be filled")
-    run = Run(tasks, policies, num_episodes, seed, {"split": split, "reward": reward, **env_options}, tuple(command))
-    keep_traces = traces is not None and traces is not False
-    with _ProgressBar(progress, num_episodes) as tick:
-        if processes > 1:
-            from sotopia_env.rollouts.run import play_in_processes
-
-            shelf = play_in_processes(run, processes, out, batch_size=batch_size, keep_traces=keep_traces, tick=tick)
-        else:
-            shelf = play_run(run, out, batch_size=batch_size, keep_traces=keep_traces, tick=tick)
-    if isinstance(traces, dict):
-        keys = {episode_key(seed, i) for i in range(num_episodes)}
-        traces |= {place: turns for place, turns in shelf.traces().items() if place[0] in keys}
-    return [shelf.finished[i] for i in range(num_episodes)]
+    if num_episodes < 1:
+        raise ValueError(f"num_episodes: {num_episodes} is not a positive number")
+    options = {"split": split, "reward": reward, **env_options}
+    return play_plan(
+        RolloutPlan(tasks, policies, num_episodes, seed, options, tuple(command)),
+        out=out,
+        batch_size=batch_size,
+        processes=processes,
+        traces=traces,
+        progress=progress,
+    )
 
 
-class _ProgressBar:
-    """A progress bar on stderr, or nothing; it is told how many episodes are finished."""
+def continue_episodes(
+    episodes: Sequence[Episode],
+    policies: Sequence[Mapping[str, Policy]] | Mapping[str, Policy],
+    seeds: Sequence[int],
+    *,
+    family: Family | None = None,
+    out: str | Path | None = None,
+    batch_size: int = 512,
+    processes: int = 1,
+) -> list[Episode]:
+    """Play episodes that were cut short to their ends: the continuations of Monte-Carlo credit.
 
-    def __init__(self, show: bool, total: int) -> None:
-        self._total = total
-        self._show = show
-        self._bar: Any = None
-
-    def __enter__(self) -> Callable[[int], None]:
-        if not self._show:
-            return lambda finished: None
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        self._bar.start()
-        task = self._bar.add_task("episodes", total=self._total)
-        return lambda finished: self._bar.update(task, completed=finished)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    Args:
+        episodes: N episodes; each goes on after its last turn, finished ones are returned as they are.
+        policies: the policy of every agent, for all episodes or one mapping for each.
+        seeds: N seeds of the policies' generators.
+        family: of the tasks, where it is not one the package ships.
+        out: as in :func:`rollout`; there a continuation is called ``KEY~SEED``.
+        batch_size: how many are played side by side.
+        processes: as in :func:`rollout`.
+    """
+    seated = [policies] * len(episodes) if isinstance(policies, Mapping) else list(policies)
+    plans = [
+        EpisodePlan(f"{episode.key}~{seed}", seed, policies, begun=episode)
+        for episode, policies, seed in zip(episodes, seated, seeds, strict=True)
+    ]
+    played = play_plan(
+        EpisodePlans(plans, RunContext(family=family)), out=out, batch_size=batch_size, processes=processes
+    )
+    return [
+        replace(after, key=before.key, seed=before.seed, policies={})
+        for before, after in zip(episodes, played, strict=True)
+    ]

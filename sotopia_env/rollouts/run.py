@@ -1,163 +1,248 @@
-"""What is to be played, and the playing of what is missing of it, by one process or several."""
+"""Play plans: one way for all, durable where a file is given, and shared among processes where that is asked for."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sotopia_env.episodes import Episode
-from sotopia_env.policies import Policy
-from sotopia_env.rollouts.files import RunFiles, Shelf
+from sotopia_env.episodes import Episode, Turn
+from sotopia_env.progress import ProgressBar
+from sotopia_env.rollouts.files import EpisodeStore, RunFiles
 from sotopia_env.rollouts.lockstep import play
-from sotopia_env.rollouts.manifest import describe_run
-from sotopia_env.rollouts.seeds import episode_key, episode_seed
-from sotopia_env.rollouts.workers import Team
+from sotopia_env.rollouts.plan import Opened, Plan
+from sotopia_env.rollouts.workers import WorkerPool
+from sotopia_env.storage.locks import WAIT
 from sotopia_env.storage.traces import Traces
 from sotopia_env.tasks import Task
 
-_WAIT = 0.1
-"""Seconds until a process looks again whether the others have finished, or died."""
+OnProgress = Callable[[int], None]
+"""Told how many episodes are finished, each time there are more."""
+
+Judging = Callable[[Sequence[Episode]], list[Episode]]
+"""Episodes, all of them at once, with what is written beside them when they are finished."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """What is to be played, as the arguments of :func:`rollout` say it."""
+def play_plan(
+    plan: Plan,
+    *,
+    out: str | Path | None = None,
+    batch_size: int = 64,
+    processes: int = 1,
+    traces: Traces | bool | None = None,
+    judging: Judging | None = None,
+    progress: bool = False,
+    description: str = "episodes",
+) -> list[Episode]:
+    """Play the episodes of a plan.
 
-    tasks: Any
-    policies: Any
-    num_episodes: int
-    seed: int
-    env_options: Mapping[str, Any]
-    command: tuple[str, ...] = ()
-
-
-def play_run(
-    run: Run, out: str | Path | None, *, batch_size: int, keep_traces: bool, tick: Callable[[int], None]
-) -> Shelf:
-    """Play what is missing of a run, in this process, until nothing is missing.
+    With ``out`` they are durable: each is written as it finishes, and the same call goes on after a kill. Several
+    processes, on one machine or on many that share the folder, may make the same call at the same time: no episode is
+    played twice, and what a process that died was playing is played by the others. The finished file is the same, byte
+    for byte, however the run was cut up.
 
     Args:
-        run: what to play.
-        out: as in :func:`rollout`.
-        batch_size: how many are played side by side.
-        keep_traces: keep token traces.
-        tick: told how many episodes are finished, each time there are more.
+        plan: what to play.
+        out: a file of JSON lines, or of parquet where the name ends in ``.parquet``.
+        batch_size: how many episodes are played side by side.
+        processes: how many processes share the work; what the plan holds must then be names, or picklable.
+        traces: a dict that is filled with token traces, where policies give them, or ``True``; both store them beside
+            ``out``.
+        judging: judges all episodes once they are finished; what it returns is written in their places.
+        progress: show a progress bar on stderr.
+        description: stands beside it.
 
     Returns:
-        What holds the finished episodes, and the traces.
-    """
-    from sotopia_env.make import parallel_env
+        The episodes, in the order of the plan, whatever order they finished in.
 
-    template = parallel_env(run.tasks, **run.env_options)
-    table = _Table(template, _seated(run.policies, template.possible_agents), run.seed, keep_traces)
+    Raises:
+        RuntimeError: a policy failed; the error names the policy, the task and the turn.
+        ValueError: ``out`` holds another run; the error says what differs.
+    """
+    for name, value in (("batch_size", batch_size), ("processes", processes)):
+        if value < 1:
+            raise ValueError(f"{name}: {value} is not a positive number")
+    if traces is True and out is None:
+        raise ValueError("traces=True stores token traces beside the episodes; give out, or a dict to be filled")
+    if not len(plan):
+        return []
+    keep_traces = traces is not None and traces is not False
+    way = partial(_in_processes, processes) if processes > 1 else _in_this_process
+    with ProgressBar(description, len(plan), show=progress) as bar:
+        store = way(plan, out, batch_size, keep_traces, judging, bar.update)
+    episodes = [store.finished[i] for i in range(len(plan))]
+    if isinstance(traces, dict):
+        keys = {episode.key for episode in episodes}
+        traces |= {place: turns for place, turns in store.traces().items() if place[0] in keys}
+    return episodes
+
+
+def _in_this_process(
+    plan: Plan,
+    out: str | Path | None,
+    batch_size: int,
+    keep_traces: bool,
+    judging: Judging | None,
+    on_progress: OnProgress,
+) -> EpisodeStore:
+    """Play what is missing of a plan until nothing is missing."""
+    opened = plan.opened()
     if out is None:
-        shelf = Shelf()
-        _play_missing(table, shelf, run.num_episodes, batch_size, tick)
-        return shelf
-    with RunFiles(out, run.seed, store_traces=keep_traces) as files:
-        described = describe_run(template, table.policies, seed=run.seed, traces=keep_traces)
+        store = EpisodeStore()
+        _play_missing(opened, store, batch_size, keep_traces, on_progress)
+        store.finished |= _judged(store, len(plan), judging)
+        return store
+    if len({episode.key for episode in opened.episodes}) < len(plan):
+        raise ValueError(f"{out}: two episodes of the plan have one key; a file needs a key for each")
+    with RunFiles(out, plan.place, plan.first_key, store_traces=keep_traces) as files:
+        described = opened.describe(keep_traces)
         files.manifest.check(described)
-        _check_played(table, files)
-        files.manifest.open(described, run.num_episodes, run.command)
-        _play_missing(table, files, run.num_episodes, batch_size, tick)
-        files.complete()
+        _check_played(opened, files)
+        files.manifest.open(described, len(plan), opened.command)
+        _play_missing(opened, files, batch_size, keep_traces, on_progress)
+        files.complete(_judged(files, len(plan), judging))
     return files
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Where a run is played: the environment to fork, who sits where, and the seed."""
+def _in_processes(
+    processes: int,
+    plan: Plan,
+    out: str | Path | None,
+    batch_size: int,
+    keep_traces: bool,
+    judging: Judging | None,
+    on_progress: OnProgress,
+) -> EpisodeStore:
+    """Play what is missing of a plan, shared among processes.
 
-    env: Any
-    policies: Mapping[str, Policy]
-    seed: int
-    keep_traces: bool
+    They share nothing but the files: each takes episodes that nobody is playing. Where one dies, the others play what
+    it had begun, and a warning says so; where one fails, the others are stopped.
+    """
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="sotopia-env-") as folder:
+            kept = Path(folder) / "episodes.jsonl"
+            files = _in_processes(processes, plan, kept, batch_size, keep_traces, judging, on_progress)
+            store, traces = EpisodeStore(), files.traces()
+            for index, episode in files.finished.items():
+                store.put(index, episode, {agent: traces.get((episode.key, agent), []) for agent in episode.agents})
+            return store
+    share = min(batch_size, -(-len(plan) // processes))
+    pool = WorkerPool(processes, _work, (plan, str(out), share, keep_traces), "policies, tasks and reward")
+    most = 0
 
-    def begin(self, env: Any, index: int) -> None:
-        """Reset an environment to the task of one episode of the run."""
-        fixed = env.unwrapped.tasks
-        task = {"task": fixed[index % len(fixed)]} if fixed else None
-        env.reset(seed=episode_seed(self.seed, index), options=task)
+    def finished(number: int) -> None:
+        nonlocal most
+        most = max(most, number)
+        on_progress(most)
 
-    def finished(self, env: Any, index: int) -> Episode:
-        """The episode with what a reward wrapper paid for it, and judged by its family."""
-        names = {agent: policy.name for agent, policy in self.policies.items()}
-        key, seed = episode_key(self.seed, index), episode_seed(self.seed, index)
-        episode = replace(env.episode, key=key, seed=seed, policies=names)
-        return episode.with_judgement(env.unwrapped.family.score(episode))
+    pool.run(finished)
+    with RunFiles(out, plan.place, plan.first_key, store_traces=keep_traces) as files:
+        missing = sum(i not in files.finished for i in range(len(plan)))
+        if missing:
+            raise RuntimeError(
+                f"{pool.deaths}, and {missing} episodes are missing from {files.path}; the same call goes on"
+            )
+        if judging is not None:
+            files.complete(_judged(files, len(plan), judging))
+    if pool.deaths:
+        warnings.warn(f"{pool.deaths}; the others have played what they had begun", stacklevel=4)
+    return files
 
 
-def _play_missing(table: _Table, shelf: Shelf, num_episodes: int, batch_size: int, tick: Callable[[int], None]) -> None:
+def _work(on_progress: OnProgress, index: int, plan: Plan, out: str, batch_size: int, keep_traces: bool) -> None:
+    """What one process does: play what is missing, and tell of it."""
+    _in_this_process(plan, out, batch_size, keep_traces, None, on_progress)
+
+
+def _judged(store: EpisodeStore, number: int, judging: Judging | None) -> dict[int, Episode]:
+    if judging is None:
+        return {}
+    return dict(enumerate(judging([store.finished[i] for i in range(number)])))
+
+
+def _play_missing(
+    opened: Opened, store: EpisodeStore, batch_size: int, keep_traces: bool, on_progress: OnProgress
+) -> None:
     """Play what nobody has finished, batch by batch."""
-    while missing := [i for i in range(num_episodes) if i not in shelf.finished]:
-        indices = shelf.take(missing, batch_size)
-        others = num_episodes - sum(i not in shelf.finished for i in missing) - shelf.played
-        tick(others + shelf.played)
+    number = len(opened.episodes)
+    while missing := [i for i in range(number) if i not in store.finished]:
+        indices = store.take(missing, batch_size)
+        # How many were finished by other processes and earlier calls.
+        others = number - sum(i not in store.finished for i in missing) - store.played
+        on_progress(others + store.played)
         if indices:
-            _play_batch(table, shelf, indices, others, tick)
-            shelf.give_back(indices)
+            _play_batch(opened, store, indices, keep_traces, others, on_progress)
+            store.give_back(indices)
         else:
             # Other processes are playing the rest. Should one of them die, its episodes are free to be taken.
-            time.sleep(_WAIT)
-    tick(num_episodes)
+            time.sleep(WAIT)
+    on_progress(number)
 
 
-def _play_batch(table: _Table, shelf: Shelf, indices: Sequence[int], others: int, tick: Callable[[int], None]) -> None:
-    """Play some episodes of a run in lockstep; each is put away as soon as it is over.
+def _play_batch(
+    opened: Opened,
+    store: EpisodeStore,
+    indices: Sequence[int],
+    keep_traces: bool,
+    others: int,
+    on_progress: OnProgress,
+) -> None:
+    """Play some episodes in lockstep; each is put away as soon as it is over and paid for.
 
     ``others`` is how many were finished by other processes and earlier calls.
     """
-    envs = table.env.fork(len(indices))
-    keys = [episode_key(table.seed, i) for i in indices]
+    context, plans = opened.context, [opened.episodes[i] for i in indices]
+    envs = context.begin(plans)
     traces: Traces = {}
+    left = dict.fromkeys(range(len(plans)))
 
-    def finished(position: int, env: Any, _: Any) -> None:
-        own = {agent: traces.pop((keys[position], agent), []) for agent in table.policies}
-        shelf.put(indices[position], table.finished(env, indices[position]), own)
-        tick(others + shelf.played)
+    def finished(position: int, env: Any, _: Any = None) -> None:
+        plan = plans[position]
+        own = {agent: traces.pop((plan.key, agent), []) for agent in plan.policies}
+        store.put(indices[position], context.finished(env, plan), own)
+        del left[position]
+        on_progress(others + store.played)
 
-    for i, env in zip(indices, envs, strict=True):
-        table.begin(env, i)
-    play(
-        envs,
-        [table.policies] * len(envs),
-        [episode_seed(table.seed, i) for i in indices],
-        keys=keys,
-        traces=traces if table.keep_traces else None,
-        on_finish=finished,
-    )
-
-
-def _seated(policies: Any, agents: Sequence[str]) -> dict[str, Policy]:
-    """The policy of every agent: one given is for all, else one for each."""
-    from sotopia_env.resolve import make_policy
-
-    given = [policies] if isinstance(policies, str) or not isinstance(policies, Sequence) else list(policies)
-    if len(given) not in (1, len(agents)):
-        raise ValueError(f"policies: {len(given)} given for {len(agents)} seats; give one for all or one for each")
-    made = [make_policy(policy) for policy in given]
-    return dict(zip(agents, made * len(agents) if len(made) == 1 else made, strict=True))
+    with nullcontext() if context.paying is None else context.paying(envs):
+        play(
+            envs,
+            [plan.policies for plan in plans],
+            [plan.seed for plan in plans],
+            keys=[plan.key for plan in plans],
+            traces=traces if keep_traces else None,
+            on_finish=finished if context.paying is None else None,
+        )
+    for position in list(left):
+        finished(position, envs[position])
 
 
-def _check_played(table: _Table, files: RunFiles) -> None:
-    """Refuse to go on with a file whose episodes are not those of this run, manifest or no manifest."""
-    names = {agent: policy.name for agent, policy in table.policies.items()}
-    reward = getattr(table.env, "reward", None)
-    env = table.env.fork()[0]
+def _said(turns: Sequence[Turn]) -> list[tuple[int, str, str]]:
+    return [(turn.seat, turn.type, turn.text) for turn in turns]
+
+
+def _check_played(opened: Opened, files: RunFiles) -> None:
+    """Refuse to go on with a file whose episodes are not those of the plan, manifest or no manifest."""
+    reward = getattr(opened.context.env, "reward", None)
     for i, episode in files.finished.items():
-        table.begin(env, i)
+        if i >= len(opened.episodes):
+            continue
+        plan = opened.episodes[i]
+        (env,) = opened.context.begin([plan])
         new = env.episode
+        names = {agent: policy.name for agent, policy in plan.policies.items()}
         missing = [] if reward is None or reward.name in episode.rewards else [reward.name]
+        begun = () if plan.begun is None else plan.begun.turns
         for what, before, now in (
             ("tasks", episode.task, new.task),
             ("policies", dict(episode.policies), names),
             ("rules", dict(episode.config), dict(new.config)),
             ("rewards", list(episode.rewards), [*episode.rewards, *missing]),
+            ("first turns", _said(episode.turns[: len(begun)]), _said(begun)),
         ):
             if before != now:
                 told = (before.id, now.id) if isinstance(before, Task) and isinstance(now, Task) else (before, now)
@@ -165,64 +250,3 @@ def _check_played(table: _Table, files: RunFiles) -> None:
                     f"{files.path} was played with other {what} (episode {episode.key}: {told[0]}, not {told[1]}); "
                     "give another file, or remove this one"
                 )
-
-
-def play_in_processes(
-    run: Run,
-    processes: int,
-    out: str | Path | None,
-    *,
-    batch_size: int,
-    keep_traces: bool,
-    tick: Callable[[int], None],
-) -> Shelf:
-    """Play what is missing of a run, shared among processes.
-
-    They share nothing but the files: each takes episodes that nobody is playing. Where one dies, the others play what
-    it had begun, and a warning says so; where one fails, the others are stopped.
-
-    Args:
-        run: what to play; names, or objects that can be pickled.
-        processes: how many.
-        out: as in :func:`~sotopia_env.rollout`; ``None`` keeps the files in a temporary folder.
-        batch_size: how many episodes each plays side by side, at most; no more than its share.
-        keep_traces: keep token traces.
-        tick: told how many episodes are finished.
-
-    Raises:
-        RuntimeError: a policy failed, or all processes died; what is finished is in ``out``.
-    """
-    if out is None:
-        with tempfile.TemporaryDirectory(prefix="sotopia-env-") as folder:
-            kept = Path(folder) / "episodes.jsonl"
-            files = play_in_processes(run, processes, kept, batch_size=batch_size, keep_traces=keep_traces, tick=tick)
-            shelf, traces = Shelf(), files.traces()
-            for index, episode in files.finished.items():
-                shelf.put(index, episode, {agent: traces.get((episode.key, agent), []) for agent in episode.agents})
-            return shelf
-    share = min(batch_size, -(-run.num_episodes // processes))
-    team = Team(processes, _play, (run, str(out), share, keep_traces), "policies, tasks and reward")
-    most = 0
-
-    def finished(number: int) -> None:
-        nonlocal most
-        most = max(most, number)
-        tick(most)
-
-    try:
-        team.watch(finished)
-    finally:
-        team.stop()
-    with RunFiles(out, run.seed, store_traces=keep_traces) as files:
-        missing = sum(i not in files.finished for i in range(run.num_episodes))
-    died = f"{len(team.died)} of {processes} processes died ({', '.join(team.died)})"
-    if missing:
-        raise RuntimeError(f"{died}, and {missing} episodes are missing from {files.path}; the same call goes on")
-    if team.died:
-        warnings.warn(f"{died}; the others have played what they had begun", stacklevel=3)
-    return files
-
-
-def _play(tell: Callable[[int], None], index: int, run: Run, out: str, batch_size: int, keep_traces: bool) -> None:
-    """What one process does: play what is missing, and tell of it."""
-    play_run(run, out, batch_size=batch_size, keep_traces=keep_traces, tick=tell)

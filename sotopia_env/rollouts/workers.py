@@ -14,14 +14,14 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 
-class Team:
+class WorkerPool:
     """Processes that all do the same, and what they tell.
 
-    Where one raises, the error is raised here, and the others are stopped with :meth:`stop`.
+    Where one raises, the error is raised here, and the others are stopped.
 
     Args:
         size: how many.
-        work: called in each as ``work(tell, index, *arguments)``; what it tells reaches :meth:`watch`.
+        work: called in each as ``work(tell, index, *arguments)``; what it tells reaches :meth:`run`.
         arguments: can be pickled.
         sent: what these are, for the error where they cannot.
 
@@ -48,13 +48,24 @@ class Team:
             there.close()
             self._members[here] = member
 
-    def watch(self, heard: Callable[[Any], None], *, together: bool = False) -> None:
-        """Pass on what is told until all have ended; raise what one of them raised.
+    def run(self, heard: Callable[[Any], None], *, together: bool = False) -> None:
+        """Pass on what is told until all have ended; raise what one of them raised. Then nobody is left at work.
 
         Args:
             heard: called with all that is told.
-            together: none can go on without the others, so that a death ends the watch.
+            together: none can go on without the others, so that a death ends it.
         """
+        try:
+            self._watch(heard, together)
+        finally:
+            self.stop()
+
+    @property
+    def deaths(self) -> str:
+        """How many have died, and of what; empty where none has."""
+        return f"{len(self.died)} of {len(self._members)} processes died ({', '.join(self.died)})" if self.died else ""
+
+    def _watch(self, heard: Callable[[Any], None], together: bool) -> None:
         open_ends: list[Any] = list(self._members)
         while open_ends:
             for end in wait(open_ends):

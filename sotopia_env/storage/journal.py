@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -133,14 +133,14 @@ def _byte_before(file: BinaryIO, end: int) -> bytes:
     return file.read(1)
 
 
-def replace_file(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file that appears whole or not at all: until then, and if it fails, an older one stays as it was."""
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that appears whole or not at all: until then, and if it fails, an older one stays as it was."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            for part in parts:
-                file.write(part)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -148,6 +148,13 @@ def replace_file(path: Path, parts: Iterable[bytes]) -> None:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def replace_file(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file of several parts that appears whole or not at all."""
+    with replacing(path) as file:
+        for part in parts:
+            file.write(part)
 
 
 MAX_WARNINGS = 20

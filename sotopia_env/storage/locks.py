@@ -16,6 +16,9 @@ _WRITING = 0
 _POLL = 0.001
 """Seconds between two tries."""
 
+WAIT = 0.1
+"""Seconds until a process that found nothing to take looks again whether the others have finished, or died."""
+
 
 class ProcessLocks:
     """Numbered places of one lock file, each held by one process at a time.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pydantic_core
 from sotopia_env.episodes import Episode, plain_json
 from sotopia_env.errors import RecordError
 from sotopia_env.schema import read_episode
-from sotopia_env.storage.journal import read_all
+from sotopia_env.storage.journal import read_all, replacing
 
 _ROWS = 1_000
 """Episodes in a row group: what is in memory at a time."""
@@ -69,24 +67,14 @@ def save_parquet(episodes: Iterable[Episode], path: str | Path) -> None:
 
     schema = episode_schema()
     path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
     left = iter(episodes)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-                while rows := [_row(episode, schema) for episode in islice(left, _ROWS)]:
-                    writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            partial.unlink()
-        if isinstance(error, OSError):
-            reason = f"episodes were not saved to {path}: {error.strerror}; nothing was changed"
-            raise OSError(error.errno, reason) from error
-        raise
+        with replacing(path) as file, parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+            while rows := [_row(episode, schema) for episode in islice(left, _ROWS)]:
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+    except OSError as error:
+        reason = f"episodes were not saved to {path}: {error.strerror}; nothing was changed"
+        raise OSError(error.errno, reason) from error
 
 
 def load_parquet(path: str | Path, *, on_error: str = "report") -> list[Episode]:

@@ -7,19 +7,21 @@ import inspect
 import io
 import json
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from sotopia_env import spaces, views
-from sotopia_env.episodes import Ending, Episode, agent_name
-from sotopia_env.families.base import SPLITS, Family, UserFamily
-from sotopia_env.families.resolve import as_family
+from sotopia_env.episodes import Ending, Episode, Turn, agent_name
+from sotopia_env.errors import RecordError
+from sotopia_env.families.base import SPLITS, Family, Move, MoveKind, UserFamily
+from sotopia_env.families.resolve import as_family, check_hidden
 from sotopia_env.make import parallel_env
-from sotopia_env.rollouts.seeds import episode_seed
+from sotopia_env.seeds import episode_seed
 from sotopia_env.tasks import RELATIONSHIPS, Task
 from sotopia_env.testing.comparing import check_json, check_name, difference, fingerprint, repeatable, unchanged
 from sotopia_env.testing.judges import anonymous, check_judgement, check_scores_equal
@@ -73,6 +75,7 @@ def check_family(
         harmful = _play(made, tasks, episodes, seed, talk=[HostilePolicy()], max_stale=99)
         for episode in harmful:
             check_judgement(made.score(episode), episode)
+            _check_moves(made, episode)
         return f"{len(harmful)} episodes"
 
     def when_drawn(check: Callable[[], str | None]) -> Callable[[], str | None]:
@@ -95,6 +98,7 @@ def check_family(
         Rule("scores are the same for the same dialogue", lambda: _score_is_pure(made, played)),
         Rule("progress follows from the turns", lambda: _fold(made, played)),
         Rule("forks and restored snapshots end alike", lambda: _forks(made, given(), seed)),
+        Rule("moves follow from turns alone", lambda: _moves(made, played)),
         Rule("any text is coped with", hostile),
         Rule("PettingZoo's own tests pass", lambda: _pettingzoo(given())),
         Rule("every process says the same", when_drawn(lambda: check_processes("family", family, "", seed))),
@@ -164,6 +168,11 @@ def _check_task(task: Any, family: Family, split: str | None) -> None:
         remedy = "Use lists and text keys in hidden values and tags, no tuples or objects"
         raise Violation("it comes back from JSON as another task", where=where, remedy=remedy)
     _check_texts(task, where)
+    try:
+        check_hidden(family, task, where)
+    except RecordError as error:
+        remedy = "Put into scenario.hidden what hidden_fields says, or files of these tasks cannot be read"
+        raise Violation(error.problem, where=error.where, remedy=remedy) from error
 
 
 def _check_texts(task: Task, where: str) -> None:
@@ -285,6 +294,33 @@ def _check_ending(ending: Any, where: str) -> None:
         remedy = 'Return Ending("agreement", ...) or another short reason, or None'
         raise Violation(f"{ending!r:.80} is no ending", where=where, remedy=remedy)
     check_json(f"the ending of {where}", dict(ending.detail))
+
+
+def _moves(family: Family, episodes: Sequence[Episode]) -> str:
+    if not family.has_moves:
+        raise NotApplicable(
+            "it does not say what a turn does: goals cannot be attributed by rule, nor rewards attacked"
+        )
+    kinds = Counter(move for episode in episodes for move in _check_moves(family, episode))
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+
+
+def _check_moves(family: Family, episode: Episode) -> list[str]:
+    """The kinds of the moves of an episode."""
+    if not family.has_moves:
+        return []
+    where = f"task {episode.task.id!r}"
+    turns = [Turn(0, 0, 0, "none", ""), *episode.turns]
+    moves = repeatable("move", lambda: [family.move(episode.task, turn) for turn in turns], where)
+    if moves[0] != Move("none"):
+        raise Violation(f"to say nothing is {moves[0]!r:.80}", where=where, remedy='Return Move("none") for silence')
+    for turn, move in zip(turns, moves, strict=True):
+        if move is not None and not (isinstance(move, Move) and move.kind in get_args(MoveKind)):
+            at = f"{where}, turn {turn.global_index}"
+            raise Violation(
+                f"{move!r:.80} is no move", where=at, remedy=f"Return a Move of {get_args(MoveKind)}, or None"
+            )
+    return [move.kind for move in moves[1:] if move is not None]
 
 
 def _forks(family: Family, tasks: Any, seed: int) -> str:

@@ -15,7 +15,7 @@ from sotopia_env.make import parallel_env
 from sotopia_env.policies import Context, Decision, Observation
 from sotopia_env.resolve import family_and_tasks, make_policy
 from sotopia_env.rollouts.lockstep import play
-from sotopia_env.rollouts.seeds import episode_seed, turn_generator
+from sotopia_env.seeds import episode_seed, turn_generator
 from sotopia_env.tasks import Character, Scenario, Task
 
 HOSTILE_TEXTS = (

@@ -11,7 +11,7 @@ from sotopia_env.make import parallel_env
 from sotopia_env.policies import Decision, Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts.rollout import rollout
-from sotopia_env.rollouts.seeds import episode_seed
+from sotopia_env.seeds import episode_seed
 from sotopia_env.testing.comparing import check_name, fingerprint, repeatable, unchanged
 from sotopia_env.testing.material import HOSTILE_TEXTS, HostilePolicy, Seen, begin, finish, situations
 from sotopia_env.testing.processes import check_processes

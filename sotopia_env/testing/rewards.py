@@ -17,7 +17,7 @@ from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import TurnRewards, first_open_turn, in_order
 from sotopia_env.rewards.wrappers.base import RewardWrapper
-from sotopia_env.rollouts.seeds import episode_seed
+from sotopia_env.seeds import episode_seed
 from sotopia_env.testing.comparing import check_json, check_name, close, close_lists, is_number, repeatable, unchanged
 from sotopia_env.testing.material import HostilePolicy, begin, dialogues, family_behind, finish, running
 from sotopia_env.testing.processes import check_processes

@@ -1,12 +1,11 @@
 """Seats played by policies: what remains is a parallel environment of the other seats.
 
-For learners that know the parallel face and are to meet a partner that does not learn. The single-agent Gymnasium view
-is :class:`sotopia_env.wrappers.single_agent.SotopiaEnv`.
+For learners that know the parallel API and are to meet a partner that does not learn. The single-agent Gymnasium view
+of one seat is :class:`sotopia_env.SotopiaEnv`.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,18 +13,19 @@ from sotopia_env.environment import StepResult
 from sotopia_env.episodes import seat_of
 from sotopia_env.policies import Context, Decision, Policy
 from sotopia_env.resolve import make_policy
-from sotopia_env.rollouts.seeds import turn_generator
+from sotopia_env.seeds import seed_of_name, turn_generator
 from sotopia_env.wrappers.base import ParallelWrapper
 
 
 class WithPartners(ParallelWrapper):
     """Policies play some of the seats; one step is a turn of the others and the partners' replies to it.
 
-    A partner's draws follow from the episode's key, its seat and its turn, so forks and snapshots go on alike. Where
-    the partners end an episode before anyone else has acted, the first step plays nothing and says so.
+    A partner's draws follow from the episode's key, or the seed that ``reset`` was given for them, its seat and its
+    turn, so forks and snapshots go on alike. Where the partners end an episode before anyone else has acted, the first
+    step plays nothing and says so.
 
     Args:
-        env: a parallel environment of this package with the dict interface.
+        env: a parallel environment of this package, of whatever interface: partners see the dict interface.
         partners: for each seat that is played the policy, by name or object.
 
     Example:
@@ -49,6 +49,7 @@ class WithPartners(ParallelWrapper):
                 "partners: every seat has one and nobody is left to learn; play such episodes with rollout"
             )
         self._opening: StepResult | None = None
+        self._partner_seed: int | None = None
 
     @property
     def agents(self) -> list[str]:
@@ -62,7 +63,14 @@ class WithPartners(ParallelWrapper):
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        """Begin an episode; partners whose turn comes first have spoken."""
+        """Begin an episode; partners whose turn comes first have spoken.
+
+        Args:
+            seed: as in the environment.
+            options: as in the environment, and ``partner_seed``: of the partners' draws, where they are not to follow
+                from the episode's key.
+        """
+        self._partner_seed = (options or {}).get("partner_seed")
         observations, infos = self.env.reset(seed=seed, options=options)
         nothing = dict.fromkeys(self.possible_agents, 0.0)
         never = dict.fromkeys(self.possible_agents, False)
@@ -91,8 +99,8 @@ class WithPartners(ParallelWrapper):
         return result
 
     def wrapper_state(self) -> dict[str, Any]:
-        """Whether the partners ended the episode before anyone else could act."""
-        return {"over_at_once": self._opening is not None}
+        """The seed of the partners, and whether they ended the episode before anyone else could act."""
+        return {"over_at_once": self._opening is not None, "partner_seed": self._partner_seed}
 
     def restore_wrapper_state(self, state: Mapping[str, Any]) -> None:
         """Put back what :meth:`wrapper_state` returned."""
@@ -102,27 +110,32 @@ class WithPartners(ParallelWrapper):
             )
         if not state["over_at_once"]:
             self._opening = None
+        self._partner_seed = state.get("partner_seed")
 
     def _partners_play(self, played: StepResult) -> StepResult:
-        """Cycles in which only partners act, their rewards added up."""
+        """Cycles in which only partners act, their rewards and the parts of them added up."""
         totals = {agent: float(played[1].get(agent, 0.0)) for agent in self.possible_agents}
         acting = self.unwrapped.acting
         while acting and all(agent in self.partners for agent in acting):
+            before = played[4]
             played = self.env.step(self._decisions())
             for agent in self.possible_agents:
                 totals[agent] += played[1][agent]
+                parts = played[4][agent].get("reward_parts", {})
+                parts |= {name: amount + before[agent]["reward_parts"][name] for name, amount in parts.items()}
             acting = self.unwrapped.acting
         return played[0], totals, played[2], played[3], played[4]
 
     def _decisions(self) -> dict[str, Decision]:
         """What the partners whose turn it is decide."""
         bare = self.unwrapped
-        seed = zlib.crc32(bare.episode.key.encode("utf-8"))
+        key, seed = bare.episode.key, self._partner_seed
+        key, seed = (key, seed_of_name(key)) if seed is None else (f"{seed:016x}", seed)
         decisions = {}
         for agent in bare.acting:
             if agent in self.partners:
                 turn = bare.own_turns_played(agent)
-                context = Context(bare.episode.key, agent, turn, turn_generator(seed, seat_of(agent), turn))
+                context = Context(key, agent, turn, turn_generator(seed, seat_of(agent), turn))
                 decisions[agent] = self.partners[agent].act([bare.observe(agent)], [context])[0]
         return decisions
 

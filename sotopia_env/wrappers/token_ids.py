@@ -68,7 +68,7 @@ class TokenIds(InterfaceWrapper):
         self.max_new_tokens = max_new_tokens
         self.pad_id = _padding(tokenizer)
         # Each observation is a whole chat of its own, so that a template may rewrite earlier messages.
-        has_template = getattr(tokenizer, "chat_template", None) is not None
+        has_template = bool(getattr(tokenizer, "chat_template", None))
         self._encoder = ChatEncoder(tokenizer, append_only=False) if has_template else None
         super().__init__(env)
 

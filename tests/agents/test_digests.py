@@ -10,10 +10,19 @@ import torch
 
 from sotopia_env.agents.adapters import add_lora
 from sotopia_env.agents.digests import describe_model, describe_tokenizer
+from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def tiny_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model, tokenizer = build_embedded_model(["How about $80? Deal."], seed=0, hidden_size=32, layers=2, heads=2)
+    directory = tmp_path_factory.mktemp("tiny")
+    LoadedModel(model, tokenizer).save(directory)
+    return directory
 
 
 def test_a_model_is_the_same_in_any_folder_and_number_format(tiny_directory: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 
 import sotopia_env
+from sotopia_env.agents import FunctionPolicy
 from sotopia_env.agents.human import HumanPolicy, parse_line, speaker_names, visible
 from sotopia_env.policies import Context
 
@@ -53,6 +55,17 @@ def test_the_seat_is_shown_its_brief_and_what_was_said_since() -> None:
     assert "My first word." not in text
     assert max(map(len, text.splitlines())) <= 80
     assert policy.turns_taken == 2
+
+
+@pytest.mark.parametrize("seat", [0, 1])
+def test_what_is_said_at_the_same_time_is_shown_once_and_afterwards(seat: int) -> None:
+    policy, shown = human(["Mine one.", "Mine two.", "Mine three."])
+    said = iter(["Yours one.", "Yours two.", "Yours three."])
+    partner = FunctionPolicy(lambda observation, rng: next(said))
+    seated = [policy, partner] if seat == 0 else [partner, policy]
+    sotopia_env.rollout("bargain", seated, num_episodes=1, seed=3, max_cycles=3, action_order="simultaneous")
+    talk = shown.getvalue().split("show this list")[1]
+    assert re.findall(r"You: |Mine|Yours \w+", talk) == ["You: ", "Yours one", "You: ", "Yours two", "You: "]
 
 
 def test_another_dialogue_is_shown_from_its_beginning() -> None:

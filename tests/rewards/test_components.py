@@ -268,6 +268,28 @@ def test_whatever_can_never_be_computed_is_refused_however_deep(family):
     R.Progress().check(family)
 
 
+@dataclass(frozen=True)
+class GoalAlone(R.Attributor):
+    """Tells importances for the goal, and for nothing else."""
+
+    name: str = "goal-alone"
+    levels: float = 3.0
+
+    def importances(self, episodes, dimensions):
+        return []
+
+    def check_dimensions(self, family, dimensions):
+        if set(dimensions) != {"goal"}:
+            raise ValueError(f"{family.name}: goal alone")
+
+
+def test_an_attributor_is_asked_whether_it_knows_the_dimensions(family):
+    for attributor in (GoalAlone(), R.Dial(GoalAlone(), 0.5)):
+        R.ClipReward(R.Attribution("direct", attributor)).check(family)
+        with pytest.raises(ValueError, match="votes: goal alone"):
+            R.ClipReward(R.Attribution("direct", attributor, dimensions={"goal": 1, "relationship": 1})).check(family)
+
+
 def test_the_judges_of_a_reward_of_ones_own_are_its_children(family):
     class Own(R.Reward):
         name, kind, timing = "own", "return", "causal"
@@ -278,7 +300,12 @@ def test_the_judges_of_a_reward_of_ones_own_are_its_children(family):
         def judges(self):
             return (Refusing(),)
 
+    @dataclass(frozen=True)
+    class Both(Own):
+        other: R.Judge
+
     assert Own().children() == (Refusing(),)
+    assert Both(R.RuleJudge()).children() == (R.RuleJudge(), Refusing())
     assert isinstance(Own(), Component)
     assert Own().for_family(family).name == "own"
     with pytest.raises(ValueError, match="refused"):

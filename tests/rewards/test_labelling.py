@@ -1,7 +1,11 @@
+import json
+from dataclasses import replace
+
 import pytest
 
 import sotopia_env
 from sotopia_env.rewards import FormatPenalty, MonteCarlo, Outcome, relabel
+from sotopia_env.storage.episodes import load_episodes
 
 
 def test_labels_stand_beside_older_ones(make_episode, judge):
@@ -44,3 +48,28 @@ def test_rollouts_of_a_shipped_family_equal_their_labels(design):
     stored = [episode.rewards[design] for episode in episodes]
     assert [episode.rewards[design] for episode in relabel(episodes, design)] == stored
     assert any(value for rewards in stored for values in rewards.values() for value in values)
+
+
+def test_stopped_with_a_file_it_goes_on_to_the_same_bytes(make_episode, judge, tmp_path, monkeypatch):
+    episodes = [replace(make_episode("a", "b", "a"), key=f"e{i}") for i in range(7)]
+    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    paid = relabel(episodes, Outcome("uniform", judge=judge), out=whole, batch_size=2)
+    assert paid == relabel(episodes, Outcome("uniform", judge=judge)) == load_episodes(whole)
+    reward = Outcome("uniform", judge=judge)
+    judging = judge.judge
+
+    def stops(asked):
+        if any(episode.key == "e5" for episode in asked):
+            raise KeyboardInterrupt
+        return judging(asked)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(type(judge), "judge", lambda self, asked: stops(asked))
+        relabel(episodes, reward, out=cut, batch_size=2)
+    assert [episode.key for episode in load_episodes(cut)] == ["e0", "e1", "e2", "e3"]
+    started = []
+    assert relabel(episodes, reward, out=cut, batch_size=2, on_start=started.extend) == paid
+    assert [episode.key for episode in started] == ["e4", "e5", "e6"]
+    assert cut.read_bytes() == whole.read_bytes()
+    outcomes = [s["outcome"] for s in json.loads((tmp_path / "cut.manifest.json").read_text())["sessions"]]
+    assert outcomes == ["interrupted", "complete"]

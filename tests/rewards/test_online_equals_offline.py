@@ -21,9 +21,9 @@ from sotopia_env import rewards as R
 from sotopia_env.actions import Action
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, seat_of
+from sotopia_env.make import SotopiaEnv
 from sotopia_env.policies import Context
-from sotopia_env.rollouts.seeds import turn_generator
-from sotopia_env.wrappers.single_agent import SotopiaEnv
+from sotopia_env.seeds import turn_generator
 
 # The worlds
 
@@ -269,6 +269,27 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+NEEDS_MOVES = {
+    *ATTRIBUTED,
+    *(f"{name}, failing judge" for name in ATTRIBUTED),
+    "scaled as in the paper",
+    "singular by a dial",
+    "clipped sum of all flags",
+    "AttributionReward",
+    "AddReward",
+}
+"""What the rule attributor has a part in: refused in a family that does not say what turns do."""
+
+
+def family_for(name: str, family: str) -> str:
+    return "mutual-friends" if family == "mini" and name in NEEDS_MOVES else family
+
+
+def fitted(world: World, name: str) -> World:
+    """The world, in another family where its own is refused."""
+    return replace(world, family=family_for(name, world.family))
+
+
 # What holds
 
 
@@ -340,7 +361,7 @@ MANY = settings(max_examples=10, derandomize=True)
 @given(world=WORLDS)
 @FEW
 def test_every_reward_in_every_face(folder: Path, name: str, face: str, world: World) -> None:
-    check(*FACES[face](world, REWARDS[name](), lambda env: env), folder)
+    check(*FACES[face](fitted(world, name), REWARDS[name](), lambda env: env), folder)
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -348,7 +369,7 @@ def test_every_reward_in_every_face(folder: Path, name: str, face: str, world: W
 @given(world=WORLDS)
 @FEW
 def test_every_wrapper_in_every_face(folder: Path, name: str, face: str, world: World) -> None:
-    check(*FACES[face](world, R.Outcome(judge=moody), WRAPPERS[name]), folder)
+    check(*FACES[face](fitted(world, name), R.Outcome(judge=moody), WRAPPERS[name]), folder)
 
 
 # A function of hindsight is the one reward that relabel asks about running episodes too.
@@ -356,7 +377,7 @@ def test_every_wrapper_in_every_face(folder: Path, name: str, face: str, world: 
 @given(world=WORLDS)
 @FEW
 def test_infos_in_play_equal_labels_of_the_episode_so_far(folder: Path, name: str, world: World) -> None:
-    reward = REWARDS[name]()
+    reward, world = REWARDS[name](), fitted(world, name)
     env = sotopia_env.parallel_env(world.family, reward=reward, max_cycles=world.max_cycles, action_order=world.order)
     _, infos = env.reset(seed=world.seed)
     while True:
@@ -370,7 +391,7 @@ def test_infos_in_play_equal_labels_of_the_episode_so_far(folder: Path, name: st
 
 @pytest.mark.parametrize(("number", "name"), list(enumerate(REWARDS)))
 def test_what_a_rollout_stores_equals_labels_made_later_together(tmp_path: Path, number: int, name: str) -> None:
-    family, path = FAMILIES[number % len(FAMILIES)], tmp_path / "e.jsonl"
+    family, path = family_for(name, FAMILIES[number % len(FAMILIES)]), tmp_path / "e.jsonl"
     policies = ["scripted:warm", "random"]
     sotopia_env.rollout(family, policies, num_episodes=4, seed=1, reward=REWARDS[name](), out=path, max_cycles=6)
     episodes = sotopia_env.load_episodes(path)
@@ -386,6 +407,6 @@ def test_what_a_rollout_stores_equals_labels_made_later_together(tmp_path: Path,
 @MANY
 def test_many_episodes_of_everything(folder: Path, name: str, face: str, world: World) -> None:
     if name in REWARDS:
-        check(*FACES[face](world, REWARDS[name](), lambda env: env), folder)
+        check(*FACES[face](fitted(world, name), REWARDS[name](), lambda env: env), folder)
     else:
-        check(*FACES[face](world, R.Outcome(judge=moody), WRAPPERS[name]), folder)
+        check(*FACES[face](fitted(world, name), R.Outcome(judge=moody), WRAPPERS[name]), folder)

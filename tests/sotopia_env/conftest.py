@@ -12,7 +12,7 @@ import sotopia_env
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.families.base import OpenEnded
 from sotopia_env.policies import Context
-from sotopia_env.rollouts.seeds import turn_generator
+from sotopia_env.seeds import turn_generator
 from sotopia_env.tasks import Character, Scenario, Task
 
 

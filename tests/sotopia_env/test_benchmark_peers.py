@@ -28,7 +28,7 @@ def test_processes_play_in_turn_what_they_are_told() -> None:
     with ExitStack() as stack:
         players = [stack.enter_context(peers.player(sys.executable, code, ARGUMENTS, None)) for code in (ours, PEER)]
         rounds = peers.in_rounds(players, 2)
-    assert [[steps for steps, _, _ in played] for played in rounds] == [[5, 7], [5, 7]]
+    assert [[steps for steps, _, _ in played] for played in rounds] == [[50, 70], [50, 70]]
     assert all(0 < resets < seconds for ((_, seconds, resets), _) in rounds)
 
 

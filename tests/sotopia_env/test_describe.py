@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -155,11 +156,30 @@ def test_differences_are_told_in_words() -> None:
     assert differences(1, 2, "seed") == [("seed", 1, 2)]
     assert told([("reward.weight", 0.1, 0.5)]) == "reward.weight (0.1, not 0.5)"
     assert told([("a", 1, 2), ("b", None, "x")]) == 'a (1, not 2) and b (null, not "x")'
-    assert told([("a", 1, 2)] * 6) == "a (1, not 2), a (1, not 2), a (1, not 2), a (1, not 2) and 2 more"
+    assert told([("a", 1, 2)] * 9) == "a (1, not 2), " * 5 + "a (1, not 2) and 3 more"
+
+
+def test_a_model_that_a_policy_of_ones_own_holds_is_told_by_its_weights() -> None:
+    torch = pytest.importorskip("torch")
+
+    class Holding:
+        name = "holding"
+
+        def __init__(self, model: Any) -> None:
+            self.model = model
+
+    policy = Holding(torch.nn.Linear(3, 2))
+    before = describe(policy)
+    assert describe(policy) == before == describe(Holding(policy.model.double().float()))
+    with torch.no_grad():
+        policy.model.weight[1, 1] += 0.5
+    assert [path for path, *_ in differences(before, describe(policy))] == ["model.weights"]
 
 
 def test_digests_are_of_plain_data() -> None:
     assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1}) != digest({"a": 1, "b": [3]})
     assert digest(np.arange(4)) == digest(np.arange(4)) != digest(np.arange(5))
     assert describe(float("nan")) == "nan"
+    assert describe(date(2026, 1, 2)) == {"type": "datetime:date", "value": "datetime.date(2026, 1, 2)"}
+    assert describe({str(i): i for i in range(600)})["number"] == 600
     assert describe(list(range(100)))["number"] == 100

@@ -19,13 +19,13 @@ from sotopia_env import views
 from sotopia_env.actions import ACTION_TYPES, MAX_UTTERANCE, Action
 from sotopia_env.episodes import Episode, agent_name
 from sotopia_env.families import FAMILIES, PUBLISHED
+from sotopia_env.make import SotopiaEnv
 from sotopia_env.policies import Decision
 from sotopia_env.rendering import CONTINUATION, OPENING, messages, parse_output
 from sotopia_env.tasks import Character, Scenario, Task
 from sotopia_env.testing.judges import check_judgement
 from sotopia_env.testing.material import HOSTILE_TEXTS, open_ended_task
 from sotopia_env.turns import ACTION_ORDERS, cycles_of
-from sotopia_env.wrappers.single_agent import SotopiaEnv
 
 INTERFACES = ("dict", "text", "menu")
 SCRIPT = 16

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from sotopia_env.training.callbacks import EvaluateEvery, MetricsFile, read_metrics
+from sotopia_env.training.callbacks import EvaluateEvery, MetricsFile, Progress, read_metrics
 
 
 def test_a_run_that_goes_on_drops_the_lines_it_repeats(tmp_path: Path) -> None:
@@ -34,3 +35,15 @@ def test_an_evaluation_is_logged_every_so_many_steps(tmp_path: Path) -> None:
     for step in range(1, 8):
         callback.on_step_end(args, TrainerState(global_step=step), control)
     assert logged == [{"evaluation/goal": 6.0}, {"evaluation/goal": 12.0}]
+
+
+def test_the_bar_shows_steps_and_metrics_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    callback, args, control = Progress(("loss",)), TrainingArguments(str(tmp_path), use_cpu=True), TrainerControl()
+    callback.on_train_begin(args, TrainerState(global_step=1, max_steps=3), control)
+    callback.on_log(args, TrainerState(global_step=2), control, {"loss": 0.5, "entropy": 2.0})
+    callback.on_step_end(args, TrainerState(global_step=3), control)
+    callback.on_train_end(args, TrainerState(global_step=3), control)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "training" in printed.err and "3/3" in printed.err and "loss=0.5" in printed.err
+    assert "entropy" not in printed.err

@@ -200,12 +200,12 @@ def test_finished_episodes_are_not_played_again(tmp_path):
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"policy": "scripted:warm"}, r'policy\.name \("scripted:firm", not "scripted:warm"\)'),
+        ({"policy": "scripted:warm"}, r'policies\.policy\.name \("scripted:firm", not "scripted:warm"\)'),
         (
             {"policy": ScriptedPolicy(Traits(rate=0.9), name="scripted:firm")},
-            r"policy\.traits\.rate \(0\.3, not 0\.9\)",
+            r"policies\.policy\.traits\.rate \(0\.3, not 0\.9\)",
         ),
-        ({"partner": "scripted:warm"}, r"partner\.name"),
+        ({"partner": "scripted:warm"}, r"policies\.partner\.name"),
         ({"max_cycles": 6}, r"rules\.max_cycles \(null, not 6\)"),
         ({"family": Bargain(judge_bank="training")}, r"family\.judge_bank"),
     ],
@@ -214,7 +214,7 @@ def test_a_file_of_another_row_is_refused(tmp_path, change, what):
     tasks, path = draw_tasks("bargain:test", 2), tmp_path / "rows.jsonl"
     given = {"policy": "scripted:firm", "partner": "scripted:soft", "tasks": tasks, "out": path}
     evaluate(**given)
-    with pytest.raises(ValueError, match=f"rows.jsonl was evaluated with other {what}"):
+    with pytest.raises(ValueError, match=f"rows.jsonl was played with other {what}"):
         evaluate(**{**given, **change})
     assert len(evaluate(**{**given, "tasks": draw_tasks("bargain:test", 3)}).results) == 6
 
@@ -402,3 +402,21 @@ def test_published_craigslist_pairings_are_played_without_a_crash():
     assert (row["episodes"], row["scenarios"], row["training_episodes"]) == (100, 10, 0)
     assert row["knowledge"]["mean"] is None
     assert 0 < row["goal"]["mean"] < 10
+
+
+def test_two_processes_evaluate_as_one_does(tmp_path):
+    tasks = draw_tasks("bargain:test", 4)
+    alone = evaluate("scripted:mixed", "scripted:changing", tasks, out=tmp_path / "alone.jsonl")
+    shared = evaluate("scripted:mixed", "scripted:changing", tasks, out=tmp_path / "shared.jsonl", processes=2)
+    assert shared == alone
+    assert (tmp_path / "shared.jsonl").read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
+
+
+def test_fewer_tasks_leave_the_episodes_of_the_others_in_the_file(tmp_path):
+    tasks, path = draw_tasks("bargain:test", 4), tmp_path / "rows.jsonl"
+    whole = evaluate("scripted:firm", "scripted:soft", tasks, out=path)
+    before = path.read_bytes()
+    assert evaluate("scripted:firm", "scripted:soft", tasks[:2], out=path).results == whole.results[:4]
+    assert path.read_bytes() == before
+    with pytest.raises(ValueError, match=r"rows\.jsonl was played with other seed"):
+        evaluate("scripted:firm", "scripted:soft", tasks, out=path, seed=1)

@@ -26,7 +26,7 @@ from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.checkpoints import finished_run
 from sotopia_env.training.grpo import GRPOTrainer
 from sotopia_env.training.grpo_config import GRPOConfig
-from sotopia_env.training.rollout_func import Dialogue, Group, check_context, make_rollout_func, play_groups
+from sotopia_env.training.rollout_func import Group, GroupMember, check_context, make_rollout_func, play_groups
 from sotopia_env.views import view
 
 
@@ -90,6 +90,27 @@ def test_groups_share_task_and_seat_and_members_differ(tiny_directory: Path) -> 
     assert [dialogue.episode.key for dialogue in again] == ["1-2-1-2", "1-2-2-0"]
 
 
+def test_groups_are_kept_in_a_file_with_their_tokens(tiny_directory: Path, tmp_path: Path) -> None:
+    class Refusing(LocalLM):
+        def act(self, observations: Any, contexts: Any) -> Any:
+            raise AssertionError("what is in the file is not played again")
+
+    def play(policy: LocalLM, out: Path | None) -> list[GroupMember]:
+        return play_groups(environment(), members, policy, sotopia_env.make_policy("scripted:warm"), step=2, out=out)
+
+    def text(played: list[GroupMember]) -> list[str]:
+        # Unknown logprobs are nan, which equals nothing.
+        return [repr((member.episode, member.row, member.parts)) for member in played]
+
+    members = [(Group(seed=1, index=index, seat=index % 2), member) for index in range(2) for member in range(3)]
+    learner, out = LocalLM(tiny_directory, max_new_tokens=6), tmp_path / "groups.jsonl"
+    kept = play(learner, out)
+    assert [(m.episode, m.row.ids, m.rewards) for m in kept] == [
+        (m.episode, m.row.ids, m.rewards) for m in play(learner, None)
+    ]
+    assert text(play(Refusing(tiny_directory, max_new_tokens=6), out)) == text(kept)
+
+
 def test_rewards_are_what_step_paid_part_by_part(tiny_directory: Path) -> None:
     reward = Outcome("episode", {"goal": 1.0}) + 2.0 * LengthPenalty(target_words=1, weight=0.1)
     members = [(Group(0, index, index % 2), 0) for index in range(4)]
@@ -128,7 +149,7 @@ def test_the_seat_that_acts_second_at_the_same_time_learns(tiny_directory: Path,
 def test_tokens_get_the_advantage_of_their_turn(tiny_directory: Path, tmp_path: Path) -> None:
     trainer = trainer_for(str(tiny_directory), settings(tmp_path))
     output, batch = generate(trainer)
-    dialogues: list[Dialogue] = [record["dialogue"] for record in batch]
+    dialogues: list[GroupMember] = [record["dialogue"] for record in batch]
     expected, _ = group_advantages(dialogues, 4)
     for row, dialogue in enumerate(dialogues):
         start = dialogue.row.prompt_length
@@ -451,5 +472,5 @@ def test_advantages_of_groups_are_scaled_as_asked(tiny_directory: Path) -> None:
     assert group_advantages(flat, 4)[1] == 1.0
 
 
-def replace_rewards(dialogue: Dialogue) -> Any:
+def replace_rewards(dialogue: GroupMember) -> Any:
     return dialogue.parts["brevity"]._replace(rewards=[0.0] * dialogue.row.num_turns)

@@ -24,6 +24,7 @@ from sotopia_env.episodes import Episode
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import family_and_tasks, make_policy
+from sotopia_env.rewards import designs
 from sotopia_env.rewards.attribution.measured import MonteCarloAttributor
 from sotopia_env.rewards.attribution.reward import Attribution, mean_scores
 from sotopia_env.rewards.audit.attackers import ATTACKS, PLAIN
@@ -38,7 +39,7 @@ from sotopia_env.rewards.resolve import get_reward, reward_names
 from sotopia_env.rewards.reward import Reward, weighted_sum
 from sotopia_env.rewards.reward_model.reward import RewardModel
 from sotopia_env.rollouts.manifest import describe_run, redacted
-from sotopia_env.rollouts.seeds import episode_seed
+from sotopia_env.seeds import episode_seed
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks
 from sotopia_env.training.reward_card.controls import (
@@ -51,10 +52,7 @@ from sotopia_env.training.reward_card.controls import (
 from sotopia_env.training.reward_card.page import card_page
 from sotopia_env.training.reward_card.text import card_text
 
-DESIGNS = (
-    "episode", "uniform", "broadcast", "discounted", "scaled", "singular", "direct", "direct-centred", "progress",
-    "progress-paper", "monte-carlo",
-)  # fmt: skip
+DESIGNS = (*designs.DESIGNS, *designs.ATTRIBUTION_DESIGNS, "progress", "progress-paper", "monte-carlo")
 PENALTIES = ("length", "repetition", "secret", "format")
 """What is compared where nothing is named: the designs, with the rule attributor, and the penalties."""
 

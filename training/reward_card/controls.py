@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,7 @@ from sotopia_env.rewards.audit.collect import AuditedTurn
 from sotopia_env.rewards.audit.numbers import AuditTable, Numbers, numbers_of
 from sotopia_env.rewards.credit.continuations import ContinuationReward
 from sotopia_env.rewards.reward import FunctionReward, Reward, weighted_sum
+from sotopia_env.seeds import seed_of_text
 from sotopia_env.statistics import bounds, correlation, finite_or_none, pair_sums
 from sotopia_env.training.checks import Check
 
@@ -28,8 +28,7 @@ def random_reward(seed: int = 0) -> Reward:
 
     def drawn(episode: Episode, turn: Turn) -> float:
         place = f"{seed}/{episode.task.id}/{turn.global_index}/{turn.type}/{turn.text}"
-        digest = hashlib.blake2b(place.encode(errors="surrogatepass"), digest_size=8).digest()
-        return float(np.random.default_rng(int.from_bytes(digest, "big")).standard_normal())
+        return float(np.random.default_rng(seed_of_text(place)).standard_normal())
 
     return _of_turns("random", drawn)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ from sotopia_env.families.bargain import Bargain
 from sotopia_env.families.bargain.agreement import opening, update
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
-from sotopia_env.rollouts.lockstep import play
+from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
 from sotopia_env.rollouts.rollout import rollout
-from sotopia_env.rollouts.seeds import episode_seed, turn_generator
+from sotopia_env.rollouts.run import play_plan
+from sotopia_env.seeds import episode_seed, turn_generator
 from sotopia_env.statistics import FloatArray, interval, ratio_of_means
 from sotopia_env.training.worlds.probes import Additions, Probe, Schedule, spoken
 
@@ -75,6 +77,8 @@ def clone_gate(
     seed: int = 0,
     coupling: float = 1.0,
     split: str = "test",
+    out: str | Path | None = None,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Measure the effects of insertions on the scripted partner and on its clone.
 
@@ -85,6 +89,8 @@ def clone_gate(
         seed: of everything.
         coupling: of the world; the one whose episodes were cloned.
         split: of its tasks.
+        out: folder for what is played on; what stands there is not played again.
+        processes: how many processes share the work; the clone must then be a name, or picklable.
 
     Returns:
         ``effects``: for each insertion and outcome ``scripted``, ``clone`` and their ``ratio``, each
@@ -94,7 +100,12 @@ def clone_gate(
     family = Bargain(coupling)
     played = draw_states(family, states, seed, split)
     partners = {"scripted": make_policy(TEACHER), "clone": make_policy(clone)}
-    outcomes = {name: _outcomes(played, policy, family, draws, seed) for name, policy in partners.items()}
+    outcomes = {
+        name: _outcomes(
+            played, policy, family, draws, seed, None if out is None else Path(out) / f"{name}.jsonl", processes
+        )
+        for name, policy in partners.items()
+    }
     scenarios = [state.episode.task.scenario.id for state in played]
     effects = []
     for a, insertion in enumerate(INSERTIONS, start=1):
@@ -171,31 +182,39 @@ def outcome(turns: Sequence[Turn], cut: int, seat: int, hidden: Sequence[Mapping
     return (*gained, float(any(told)))
 
 
-def _outcomes(states: Sequence[State], partner: Policy, family: Bargain, draws: int, seed: int) -> FloatArray:
+def _outcomes(
+    states: Sequence[State],
+    partner: Policy,
+    family: Bargain,
+    draws: int,
+    seed: int,
+    out: Path | None,
+    processes: int,
+) -> FloatArray:
     """Outcomes (S states, 1 + insertions, outcomes), means over the draws; the first of the forks has no insertion."""
     arms = (Additions(), *INSERTIONS.values())
     values_SAO = np.zeros((len(states), len(arms), len(OUTCOMES)))
     places = [(s, draw) for s in range(len(states)) for draw in range(draws)]
     probe = Probe(PRICES)
-    for start in range(0, len(places), _STATES_AT_ONCE):
-        batch = places[start : start + _STATES_AT_ONCE]
-        forks: list[tuple[int, int, int, SotopiaParallelEnv]] = []
-        for s, draw in batch:
-            for a, (env, additions) in enumerate(zip(_fork(states[s], family, len(arms)), arms, strict=True)):
-                agent = agent_name(states[s].seat)
-                env.step({agent: _inserted(env, states[s].seat, additions, episode_seed(seed, s * draws + draw))})
-                forks.append((s, draw, a, env))
-        play(
-            [env for *_, env in forks],
-            [{agent_name(states[s].seat): probe, agent_name(1 - states[s].seat): partner} for s, *_ in forks],
-            [episode_seed(seed, s * draws + draw) for s, draw, *_ in forks],
+    plans = []
+    for s, draw in places:
+        state, drawn = states[s], episode_seed(seed, s * draws + draw)
+        agents = {agent_name(state.seat): probe, agent_name(1 - state.seat): partner}
+        for a, (env, additions) in enumerate(zip(_fork(state, family, len(arms)), arms, strict=True)):
+            env.step({agent_name(state.seat): _inserted(env, state.seat, additions, drawn)})
             # What precedes the ~ decides which scripted policy goes on: the one that began the episode.
-            keys=[f"{states[s].episode.key}~{draw}-{a}" for s, draw, a, _ in forks],
-        )
-        for s, _, a, env in forks:
-            before = states[s].episode
-            hidden = before.task.scenario.hidden
-            values_SAO[s, a] += outcome(env.episode.turns, len(before.turns), states[s].seat, hidden)
+            plans.append(EpisodePlan(f"{state.episode.key}~{draw}-{a}", drawn, agents, begun=env.episode))
+    episodes = play_plan(
+        EpisodePlans(plans, RunContext(family=family), seed),
+        out=out,
+        batch_size=_STATES_AT_ONCE * len(arms),
+        processes=processes,
+    )
+    for i, episode in enumerate(episodes):
+        (s, _), a = places[i // len(arms)], i % len(arms)
+        before = states[s].episode
+        hidden = before.task.scenario.hidden
+        values_SAO[s, a] += outcome(episode.turns, len(before.turns), states[s].seat, hidden)
     return values_SAO / draws
 
 

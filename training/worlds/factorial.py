@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from sotopia_env.families.base import Family
 from sotopia_env.families.divide import Divide
 from sotopia_env.statistics import Estimate, interval
 from sotopia_env.tasks import Task
-from sotopia_env.training.evaluation import draw_tasks, evaluate
+from sotopia_env.training.evaluation import draw_tasks, evaluate, file_name
 from sotopia_env.training.results import Result
 from sotopia_env.training.worlds.probes import Additions, Probe, Schedule
 
@@ -105,6 +106,8 @@ def factorial(
     seed: int = 0,
     world: str = "bargain",
     schedules: Sequence[Schedule] | None = None,
+    out: str | Path | None = None,
+    processes: int = 1,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Play all cells at one coupling.
@@ -115,6 +118,8 @@ def factorial(
         seed: of the tasks and of every draw. The tasks are the same at every coupling.
         world: one of :data:`WORLDS`.
         schedules: to choose from; the world's own by default.
+        out: folder for what is played, a file for each cell and schedule; what stands there is not played again.
+        processes: how many processes share the work.
         progress: called after every cell.
 
     Returns:
@@ -130,8 +135,16 @@ def factorial(
     cells = []
     for cell in CELLS:
         additions = Additions(**dict(zip(FACTORS, cell, strict=True)))
-        best = best_schedule(additions, choosing, family, schedules, seed)
-        row = evaluate(Probe(best, additions), PARTNER, measuring, family=family, seed=seed)
+        best = best_schedule(additions, choosing, family, schedules, seed, out=out, processes=processes)
+        row = evaluate(
+            Probe(best, additions),
+            PARTNER,
+            measuring,
+            family=family,
+            seed=seed,
+            out=_file(out, additions.label),
+            processes=processes,
+        )
         found[cell] = row.results
         cells.append(
             {"label": additions.label, "schedule": best.label}
@@ -149,15 +162,28 @@ def factorial(
 
 
 def best_schedule(
-    additions: Additions, tasks: Sequence[Task], family: Family, schedules: Sequence[Schedule], seed: int
+    additions: Additions,
+    tasks: Sequence[Task],
+    family: Family,
+    schedules: Sequence[Schedule],
+    seed: int,
+    *,
+    out: str | Path | None = None,
+    processes: int = 1,
 ) -> Schedule:
     """The schedule with the highest mean goal; the first of equals."""
 
     def mean_goal(schedule: Schedule) -> float:
-        row = evaluate(Probe(schedule, additions), PARTNER, tasks, seats="evaluated", family=family, seed=seed)
+        path = _file(out, f"{additions.label}; {schedule.label}")
+        options: dict[str, Any] = {"family": family, "seed": seed, "out": path, "processes": processes}
+        row = evaluate(Probe(schedule, additions), PARTNER, tasks, seats="evaluated", **options)
         return float(np.mean([result.score("goal") for result in row.results]))
 
     return max(schedules, key=mean_goal)
+
+
+def _file(out: str | Path | None, name: str) -> Path | None:
+    return None if out is None else Path(out) / f"{file_name(name)}.jsonl"
 
 
 def _effect(found: Mapping[Cell, Sequence[Result]], factor: int) -> Effect:

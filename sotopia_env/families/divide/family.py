@@ -92,7 +92,7 @@ class Dividing(Family):
     def move(self, task: Task, turn: Turn) -> Move:
         """An offer, an acceptance or a refusal, with what its words say about who gets what and how it is put."""
         found = read_division(turn.type, turn.text, items_of(task))
-        return Move(found.kind, found)
+        return Move(found.kind, None if found.kind == "none" else found)
 
 
 class Divide(GeneratedFamily, Dividing):

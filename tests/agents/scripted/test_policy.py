@@ -20,7 +20,7 @@ from sotopia_env.episodes import Episode
 from sotopia_env.families import Bargain
 from sotopia_env.families.bargain.agreement import read_move
 from sotopia_env.policies import Context
-from sotopia_env.rollouts.seeds import turn_generator
+from sotopia_env.seeds import turn_generator
 from sotopia_env.tasks import Character, Scenario, Task
 
 NAMES = list(PRESETS)

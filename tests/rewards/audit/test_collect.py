@@ -136,7 +136,7 @@ def test_a_complete_file_is_read_and_nothing_is_played(
     collect: Collect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audit = collect(out=tmp_path / "a.jsonl", num_turns=3)
-    monkeypatch.setattr(module, "play", None)
+    monkeypatch.setattr(module, "play_plan", None)
     assert collect(out=tmp_path / "a.jsonl", num_turns=3) == audit
     assert collect(out=tmp_path / "a.jsonl", num_turns=2) == audit[:2]
 
@@ -145,8 +145,8 @@ def test_no_more_episodes_are_played_than_turns_are_taken_from(
     collect: Collect, family: Any, voter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     played: list[int] = []
-    original = module.play
-    monkeypatch.setattr(module, "play", lambda *given, **how: (played.append(len(given[0])), original(*given, **how)))
+    original = module.play_plan
+    monkeypatch.setattr(module, "play_plan", lambda plan, **how: (played.append(len(plan)), original(plan, **how))[1])
     audit = collect(continuations=2, turns_per_episode=2)
     assert played[0] == 3
     episodes = rollout(family, FunctionPolicy(voter), num_episodes=6, seed=1, split="test", max_cycles=4)
@@ -186,3 +186,39 @@ def test_what_cannot_be_audited_is_refused(collect: Collect, family: Any, make_e
         collect(continuations=1)
     with pytest.raises(ValueError, match="policies: 3 given for 2 seats"):
         collect(policy=["random"] * 3)
+
+
+def test_several_processes_write_what_one_does(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"num_turns": 7, "continuations": 3, "label_continuations": 1, "candidates": 2, "seed": 2}
+    audit = collect_audit("bargain", "scripted:changing", out=tmp_path / "whole.jsonl", **asked)
+    shared = collect_audit("bargain", "scripted:changing", out=tmp_path / "shared.jsonl", processes=2, **asked)
+    assert shared == audit
+    assert (tmp_path / "shared.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert not list(tmp_path.glob(".*"))
+    with pytest.raises(ValueError, match="2 processes meet in a file; give out"):
+        collect_audit("bargain", "scripted:changing", processes=2, **asked)
+    with pytest.raises(ValueError, match="tasks and policies go to other processes"):
+        collect_audit("bargain", lambda observation, rng: "x", out=tmp_path / "x.jsonl", processes=2, **asked)
+
+
+def test_turns_that_another_is_at_are_left_to_it_and_written_before_those_that_follow(
+    collect: Collect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, shared = tmp_path / "whole.jsonl", tmp_path / "shared.jsonl"
+    audit = collect(out=whole)
+    lines = whole.read_bytes().splitlines(keepends=True)
+    take, refused = module.AuditFile.take, [0, 1]
+
+    def taken(self: Any, number: int, key: str) -> bool:
+        # Another process holds the first two turns, and has written them by the time this one has nothing else to do.
+        return number not in refused and take(self, number, key)
+
+    def wait(seconds: float) -> None:
+        assert shared.read_bytes() == b"", "what follows waits for what precedes it"
+        shared.write_bytes(b"".join(lines[:2]))
+
+    shared.touch()
+    monkeypatch.setattr(module.AuditFile, "take", taken)
+    monkeypatch.setattr(module.time, "sleep", wait)
+    assert collect(out=shared) == audit
+    assert shared.read_bytes() == whole.read_bytes()

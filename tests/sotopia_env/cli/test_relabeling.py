@@ -86,7 +86,7 @@ def test_a_file_of_something_else_is_not_gone_on_with(
 ) -> None:
     out, other = source.with_name("out.jsonl"), source.with_name("other.jsonl")
     done("relabel", source, "--reward", "uniform", "--out", out)
-    assert "it has no reward 'length' but uniform; give another --out" in refused(
+    assert "it has no reward 'length' but uniform; give another out" in refused(
         "relabel", source, "--reward", "length", "--out", out
     )
     save_episodes(episodes[1:], other)

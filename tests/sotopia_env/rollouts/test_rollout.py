@@ -15,8 +15,9 @@ from sotopia_env.episodes import Episode
 from sotopia_env.errors import DataWarning
 from sotopia_env.families import family_of
 from sotopia_env.policies import Context, Decision, Observation, TokenTrace
-from sotopia_env.rollouts.lockstep import continue_episodes, play
-from sotopia_env.rollouts.seeds import episode_seed, turn_generator
+from sotopia_env.rollouts.lockstep import play
+from sotopia_env.rollouts.rollout import continue_episodes
+from sotopia_env.seeds import episode_seed, turn_generator
 from sotopia_env.storage.episodes import load_episodes
 from sotopia_env.storage.traces import Traces, load_traces, traces_path
 from sotopia_env.tasks import Task

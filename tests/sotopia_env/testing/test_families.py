@@ -4,7 +4,7 @@ import math
 import os
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families import FAMILIES, Bargain, Family, OpenEnded
+from sotopia_env.families.base import Move
 from sotopia_env.published import load_tasks
 from sotopia_env.tasks import Character, Scenario, Task
 from sotopia_env.testing import check_family
@@ -28,6 +29,7 @@ PLAYED = "episodes can be played"
 SCORES = "scores are one number or None per seat"
 PURE = "scores are the same for the same dialogue"
 FOLD = "progress follows from the turns"
+MOVES = "moves follow from turns alone"
 FORKS = "forks and restored snapshots end alike"
 ANY_TEXT = "any text is coped with"
 PETTINGZOO = "PettingZoo's own tests pass"
@@ -54,7 +56,7 @@ def test_open_ended_tasks_keep_the_rules() -> None:
     report = check_family(OpenEnded(), tasks=[open_ended_task(2), open_ended_task(3), open_ended_task(5)])
     assert report.passed
     skipped = [finding.rule for finding in report.findings if finding.status == "skipped"]
-    assert skipped == [ALONE, IDS, SPLITS, "every process says the same"]
+    assert skipped == [ALONE, IDS, SPLITS, MOVES, "every process says the same"]
 
 
 def test_published_tasks_keep_the_rules() -> None:
@@ -255,6 +257,36 @@ def test_endings_that_are_none(broken: Broken) -> None:
 
     found = broken(check_family, Wrong(), [FOLD])
     assert "is no plain JSON-able data" in found[FOLD].what
+
+
+@pytest.mark.parametrize(
+    ("moves", "what"),
+    [
+        (lambda turn: Move("offer", turn.text), "to say nothing is Move(kind='offer', content='')"),
+        (lambda turn: None, "to say nothing is None"),
+        (lambda turn: "offer" if turn.text else Move("none"), "'offer' is no move"),
+        (lambda turn: Move("bid") if turn.text else Move("none"), "Move(kind='bid', content=None) is no move"),
+        (lambda turn: Move("none", random.random()), "move depends on a global generator"),
+    ],
+)
+def test_moves_that_are_none(broken: Broken, moves: Callable[[Turn], Any], what: str) -> None:
+    class Moving(Template):
+        def move(self, task: Task, turn: Turn) -> Any:
+            return moves(turn)
+
+    assert what in broken(check_family, Moving(), [MOVES, ANY_TEXT])[MOVES].what
+
+
+def test_tasks_without_the_hidden_values_that_the_family_needs(broken: Broken) -> None:
+    @dataclass(frozen=True)
+    class Hidden:
+        number: int
+
+    class Hiding(Template):
+        hidden_fields = Hidden
+
+    found = broken(check_family, Hiding(), [COMPLETE])[COMPLETE]
+    assert found.what.startswith("field 'scenario.hidden': a template task needs the values of each seat")
 
 
 def test_a_family_that_a_speaker_can_break(broken: Broken) -> None:

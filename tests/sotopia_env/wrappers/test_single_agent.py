@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import data_equivalence
 
 import sotopia_env
 from sotopia_env import SotopiaEnv, leave, speak
@@ -182,3 +184,65 @@ def test_long_names_and_long_talks_stay_in_the_space(make_task: Callable[..., Ta
 def test_arguments_are_checked(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SotopiaEnv(**arguments)
+
+
+@pytest.mark.parametrize("how", ["fork", "snapshot"])
+@pytest.mark.parametrize("interface", ["text", "dict"])
+def test_forks_and_snapshots_go_on_alike_and_meet_the_same_partner(how: str, interface: str) -> None:
+    def made() -> SotopiaEnv:
+        return SotopiaEnv(partner="scripted:mixed", agent="agent_1", reward="uniform", interface=interface)
+
+    env = made()
+    env.reset(seed=3)
+    env.step("Tell me about it.")
+    if how == "fork":
+        (twin,) = env.fork()
+    else:
+        twin = made()
+        twin.reset(seed=8)
+        twin.restore(json.loads(json.dumps(env.snapshot())))
+    courses = [[one.step(f"Tell me more of it, part {i}.") for i in range(2)] + [one.reset()] for one in (env, twin)]
+    assert data_equivalence(courses[0], courses[1])
+    with pytest.raises(ValueError, match="the snapshot is not of a SotopiaEnv"):
+        env.restore({})
+
+
+def test_each_other_seat_may_have_a_partner_of_its_own(make_task: Callable[..., Task]) -> None:
+    def says(word: str) -> Any:
+        return lambda observation, rng: word
+
+    def texts(partner: Any) -> list[str]:
+        env = SotopiaEnv([make_task(4)], agent="agent_1", partner=partner, reward=None)
+        env.reset(seed=0)
+        env.step("own")
+        return [turn.text for turn in env.episode.turns[:4]]
+
+    assert texts(says("all")) == ["all", "own", "all", "all"]
+    assert texts([says("a"), says("b"), says("c")]) == ["a", "own", "b", "c"]
+    assert texts({"agent_3": says("z"), "agent_0": says("x"), "agent_2": says("y")}) == ["x", "own", "y", "z"]
+    for wrong in ([says("a")], {"agent_0": says("a")}, {f"agent_{seat}": says("a") for seat in range(4)}):
+        with pytest.raises(ValueError, match="one for all, or one for each of agent_0, agent_2, agent_3"):
+            texts(wrong)
+
+
+def test_the_finished_episode_holds_judgements_and_rewards_and_infos_the_scores() -> None:
+    env = SotopiaEnv(sotopia_env.Bargain(zones={"wide": 1.0}), partner="scripted:soft", reward="episode + 0.1 * length")
+    env.reset(seed=0)
+    over = False
+    while not over:
+        *_, terminated, truncated, info = env.step("How about $50?")
+        over = terminated or truncated
+    (judgement,) = env.episode.judgements
+    assert info["scores"]["goal"] == judgement.scores["goal"][0]
+    assert env.episode.rewards["episode"]["agent_0"][-1] == pytest.approx(info["scores"]["goal"] / 10)
+
+
+def test_the_parts_of_a_step_add_up_over_its_cycles() -> None:
+    for seed in range(4):
+        env = SotopiaEnv(agent="agent_1", partner="scripted:soft", reward="uniform + 0.5 * length", interface="dict")
+        env.reset(seed=seed)
+        over = False
+        while not over:
+            _, reward, terminated, truncated, info = env.step("I would like to pay a good deal less than that for it.")
+            assert sum(info["reward_parts"].values()) == pytest.approx(reward, nan_ok=True)
+            over = terminated or truncated

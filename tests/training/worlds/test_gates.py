@@ -10,7 +10,7 @@ from sotopia_env.episodes import Turn
 from sotopia_env.families import language
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.make import parallel_env
-from sotopia_env.rollouts.seeds import turn_generator
+from sotopia_env.seeds import turn_generator
 from sotopia_env.training.evaluation import draw_tasks, evaluate
 from sotopia_env.training.results import Result
 from sotopia_env.training.worlds import probes

@@ -8,11 +8,11 @@ import pytest
 
 from sotopia_env import views
 from sotopia_env.families import SPLITS
-from sotopia_env.families.bargain import Coupling
 from sotopia_env.families.divide import Divide, catalogue
 from sotopia_env.families.divide.family import COUNT, GAINS, POINTS, TOTAL_COUNT
 from sotopia_env.families.divide.items import items_of, read_items, read_values, totals, worth
 from sotopia_env.families.divide.scoring import best_even_split
+from sotopia_env.families.generated import Coupling
 from sotopia_env.tasks import Task
 
 
