@@ -206,6 +206,19 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         observations = dialogue.observations(range(len(self.possible_agents)), self.rules)
         return observations, self._unpaid.copy(), terminations, truncations, dialogue.information(invalid)
 
+    @staticmethod
+    def step_many(envs: Sequence[Any], actions: Sequence[Mapping[str, Any]]) -> list[StepResult]:
+        """Step many environments, each as :meth:`step` would: where rewards lie over them, each is asked once for all.
+
+        Args:
+            envs: N environments of one kind; call it on their type.
+            actions: N mappings from agent to action.
+
+        Returns:
+            N results of ``step``.
+        """
+        return [env.step(given) for env, given in zip(envs, actions, strict=True)]
+
     def render(self) -> str | None:
         """The transcript: a ``str`` for ``"ansi"``; in ``"human"`` mode ``step`` has printed it already."""
         if self.render_mode is None:

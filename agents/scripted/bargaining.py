@@ -10,7 +10,8 @@ import numpy as np
 
 from sotopia_env.actions import Action, do, leave, speak
 from sotopia_env.agents.scripted import phrases
-from sotopia_env.agents.scripted.reading import Brief, Talk, first_person, read_talk
+from sotopia_env.agents.scripted.manners import answer, manner, slip
+from sotopia_env.agents.scripted.reading import Brief, Talk, read_talk
 from sotopia_env.agents.scripted.traits import Traits
 from sotopia_env.families.generated import pick
 from sotopia_env.policies import Observation
@@ -24,22 +25,12 @@ def bargain(observation: Observation, brief: Brief, traits: Traits, rng: np.rand
     offer = next_offer(brief, talk, traits)
     standing = talk.standing
     if standing is not None and accepts(brief, talk, traits, standing, offer):
-        if rng.random() < traits.formal:
-            return do("accept")
-        return speak(pick(phrases.ACCEPTANCES, rng))
+        return do("accept") if rng.random() < traits.formal else speak(pick(phrases.ACCEPTANCES, rng))
     if talk.stalled >= traits.patience:
         if standing is not None and brief.worth(standing) and _gain(brief, standing) > 0.06:
             return do("accept")
         return leave(pick(phrases.FAREWELLS, rng))
     return speak(_utterance(observation, brief, talk, traits, offer, rng))
-
-
-def softness(brief: Brief, talk: Talk) -> float:
-    """What multiplies a concession: the couplings of the world act here and nowhere else."""
-    told = len(talk.told) / len(brief.facts) if brief.facts else 0.0
-    value = 1 + brief.questions * told + brief.manners * talk.rapport
-    value -= 0.6 * brief.leaks * talk.secret_out
-    return min(max(value, 0.15), 2.5)
 
 
 def next_offer(brief: Brief, talk: Talk, traits: Traits) -> float:
@@ -63,7 +54,7 @@ def next_offer(brief: Brief, talk: Talk, traits: Traits) -> float:
     distance = sign * (current - target)
     if distance <= 0:
         return current
-    soft = softness(brief, talk)
+    soft = brief.softness(talk)
     step = moved * soft if traits.mirror else distance * min(traits.rate * soft, 0.9) * reciprocity
     return _round(current - sign * min(max(step, brief.step), distance), brief)
 
@@ -93,22 +84,9 @@ def _utterance(
     parts = []
     if talk.partner_offers and not brief.worth(talk.partner_offers[-1]):
         parts.append(pick(phrases.REFUSALS[brief.role], rng))
-    if draws[0] < traits.hostility:
-        parts.append(pick(phrases.INSULTS, rng))
-    elif draws[0] < traits.hostility + traits.warmth:
-        parts.append(pick(phrases.COURTESIES, rng))
-    untold = [fact for fact in brief.facts if fact not in talk.told]
-    if talk.question and untold:
-        if draws[1] < traits.openness + 0.3 * talk.rapport:
-            parts.append(pick(phrases.ANSWERS, rng).format(fact=first_person(untold[0])))
-        else:
-            parts.append(pick(phrases.EVASIONS, rng))
-    elif draws[2] < traits.deceit:
-        parts.append(pick(phrases.FALSE_CLAIMS, rng))
-    if draws[3] < traits.candour and talk.rapport > 0.3:
-        secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
-        if secret:
-            parts.append(f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}.")
+    parts += manner(draws[0], traits, rng)
+    parts += answer(brief, talk, draws[1:3], traits, phrases.FALSE_CLAIMS, rng)
+    parts += slip(observation, talk.rapport, draws[3], traits)
     if draws[4] < traits.curiosity:
         parts.append(pick(phrases.QUESTIONS[brief.role], rng))
     # The price comes last, where a reader looks for it.

@@ -17,9 +17,9 @@ import numpy as np
 
 from sotopia_env.actions import Action, leave, speak
 from sotopia_env.agents.scripted import friend_phrases, phrases
-from sotopia_env.agents.scripted.reading import first_person
+from sotopia_env.agents.scripted.manners import manner, slip
+from sotopia_env.agents.scripted.reading import rapport, secret_is_out, sways
 from sotopia_env.agents.scripted.traits import Traits
-from sotopia_env.families import language
 from sotopia_env.families.generated import Coupling, pick
 from sotopia_env.families.mutual_friends.catalogue import phrase
 from sotopia_env.families.mutual_friends.mentions import Mentions, read_mentions, read_tellings
@@ -29,8 +29,6 @@ from sotopia_env.views import Entry, parse_transcript
 
 Values = frozenset[str]
 
-_NUMBER = r"(-?\d+(?:\.\d+)?)"
-_SWAY = re.compile(rf"Sway: (?:manners {_NUMBER}, questions {_NUMBER}, leaks {_NUMBER}|{_NUMBER})\.")
 _NO = re.compile(r"(?:^|[.!?]\s)\W*(?:no|nope|none|nobody|sorry|unfortunately|i am afraid|i'm afraid)\b", re.IGNORECASE)
 _YES = re.compile(r"(?:^|[.!?]\s)\W*(?:yes|yeah|yep|indeed|i do\b|of course)\b", re.IGNORECASE)
 _WHOM = re.compile(r"\b(?:anyone|anybody|someone|somebody|friend of yours|one who|any of)\b", re.IGNORECASE)
@@ -94,11 +92,7 @@ def befriend(observation: Observation, traits: Traits, rng: np.random.Generator)
     # Whatever is said draws from a generator of its own, so that a courtesy alone changes no other decision.
     wording = np.random.default_rng(int(rng.integers(2**31)))
     open_to = _openness(traits, talk, observation["goal"])
-    parts = []
-    if draws[0] < traits.hostility:
-        parts.append(pick(phrases.INSULTS, wording))
-    elif draws[0] < traits.hostility + traits.warmth:
-        parts.append(pick(phrases.COURTESIES, wording))
+    parts = manner(draws[0], traits, wording)
     if talk.put is not None:
         return speak(" ".join([*parts, pick(friend_phrases.NAMES, rng).format(name=talk.put)]))
     if talk.stalled >= traits.patience + 3:
@@ -109,10 +103,7 @@ def befriend(observation: Observation, traits: Traits, rng: np.random.Generator)
             open_to = 0.0  # who evades a question does not tell just after
         else:
             parts.append(_answer(table, talk, traits, open_to, draws, rng))
-    if draws[4] < traits.candour and talk.rapport > 0.3:
-        secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
-        if secret:
-            parts.append(f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}.")
+    parts += slip(observation, talk.rapport, draws[4], traits)
     return speak(" ".join([*parts, _move(table, talk, traits, open_to, draws, rng)]))
 
 
@@ -127,11 +118,7 @@ def _openness(traits: Traits, talk: Talk, goal: str) -> float:
 
 @lru_cache(maxsize=4096)
 def _read_sway(goal: str) -> Coupling:
-    match = _SWAY.search(goal)
-    if match is None:
-        return Coupling(0.0, 0.0, 0.0)
-    each = [float(match[4])] * 3 if match[4] else [float(match[i]) for i in (1, 2, 3)]
-    return Coupling(*(min(max(value, -0.5), 1.0) for value in each))
+    return Coupling(*(min(max(value, -0.5), 1.0) for value in sways(goal)))
 
 
 def _answer(
@@ -281,8 +268,8 @@ def read_talk(transcript: str, agent: str, table: tuple[Friend, ...], players: f
         question=question,
         wants=last is not None and question is not None and _WHOM.search(last.text) is not None,
         stranger=last is not None and not question and _UNKNOWN_NAME.search(last.text) is not None,
-        rapport=_rapport(others, values),
-        secret_out=any(phrases.SECRET_MARK in entry.text.lower() for entry in others),
+        rapport=rapport(others, _evades, lambda entry: _describes(entry, values)),
+        secret_out=secret_is_out(others),
         stalled=stalled,
     )
 
@@ -314,15 +301,9 @@ def _question(last: Entry | None, values: tuple[str, ...]) -> Values | None:
     return asks[-1] if asks else frozenset()
 
 
-def _rapport(others: Sequence[Entry], values: tuple[str, ...]) -> float:
-    balance, seen = 0, set()
-    for entry in others:
-        spoken = language.words(entry.text)
-        evades = any(evasion in entry.text for evasion in phrases.EVASIONS)
-        threat = language.THREATS.search(entry.text) is not None
-        if spoken & phrases.OFFENDING or threat or evades or entry.text in seen:
-            balance -= 1
-        elif spoken & phrases.MOVING or any(telling.kind == "has" for telling in read_tellings(entry.text, values)):
-            balance += 1
-        seen.add(entry.text)
-    return max(-1.0, min(1.0, balance / 3))
+def _evades(entry: Entry) -> bool:
+    return any(evasion in entry.text for evasion in phrases.EVASIONS)
+
+
+def _describes(entry: Entry, values: tuple[str, ...]) -> bool:
+    return any(telling.kind == "has" for telling in read_tellings(entry.text, values))

@@ -17,7 +17,7 @@ import numpy as np
 from sotopia_env.actions import Action, do, leave, speak
 from sotopia_env.agents.scripted import division_phrases, phrases
 from sotopia_env.agents.scripted.division_talk import DivisionBrief, DivisionTalk, read_division_talk
-from sotopia_env.agents.scripted.reading import first_person
+from sotopia_env.agents.scripted.manners import answer, manner, slip
 from sotopia_env.agents.scripted.traits import Traits
 from sotopia_env.families.divide.items import Counts, complement, divisions, listed, worth
 from sotopia_env.families.generated import pick
@@ -50,10 +50,7 @@ def divide(observation: Observation, brief: DivisionBrief, traits: Traits, rng: 
 
 def division_softness(brief: DivisionBrief, talk: DivisionTalk) -> float:
     """What multiplies a concession and lowers the limit: the couplings of the world act here, and in listening."""
-    told = len(talk.told) / len(brief.facts) if brief.facts else 0.0
-    value = 1 + 0.7 * brief.questions * told + 0.6 * brief.manners * talk.rapport
-    value -= 0.6 * brief.leaks * talk.secret_out
-    return min(max(value, 0.15), 2.5)
+    return brief.softness(talk, of_questions=0.7, of_manners=0.6)
 
 
 def limit(brief: DivisionBrief, talk: DivisionTalk) -> float:
@@ -164,22 +161,9 @@ def _utterance(
     parts = []
     if talk.partner_offers and brief.share(talk.partner_offers[-1]) < limit(brief, talk):
         parts.append(pick(division_phrases.REFUSALS, rng))
-    if draws[0] < traits.hostility:
-        parts.append(pick(phrases.INSULTS, rng))
-    elif draws[0] < traits.hostility + traits.warmth:
-        parts.append(pick(phrases.COURTESIES, rng))
-    untold = [fact for fact in brief.facts if fact not in talk.told]
-    if talk.question and untold:
-        if draws[1] < traits.openness + 0.3 * talk.rapport:
-            parts.append(pick(phrases.ANSWERS, rng).format(fact=first_person(untold[0])))
-        else:
-            parts.append(pick(phrases.EVASIONS, rng))
-    elif draws[2] < traits.deceit:
-        parts.append(pick(division_phrases.FALSE_CLAIMS, rng))
-    if draws[3] < traits.candour and talk.rapport > 0.3:
-        secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
-        if secret:
-            parts.append(f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}.")
+    parts += manner(draws[0], traits, rng)
+    parts += answer(brief, talk, draws[1:3], traits, division_phrases.FALSE_CLAIMS, rng)
+    parts += slip(observation, talk.rapport, draws[3], traits)
     parts.append(proposal_sentence(brief, talk, offer, rng))
     if draws[4] < traits.curiosity:
         parts.append(pick(division_phrases.QUESTIONS, rng))

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sotopia_env.agents.scripted import division_phrases, phrases
-from sotopia_env.agents.scripted.reading import first_person, known_facts, sways
+from sotopia_env.agents.scripted import division_phrases
+from sotopia_env.agents.scripted.reading import (
+    SENTENCE,
+    OfferTalk,
+    OwnSide,
+    discloses,
+    known_facts,
+    rapport,
+    secret_is_out,
+    sways,
+    told_facts,
+)
 from sotopia_env.episodes import seat_of
 from sotopia_env.families import language
 from sotopia_env.families.divide.agreement import offer_to, opening, update
@@ -20,20 +29,13 @@ from sotopia_env.views import Entry, parse_transcript
 _LOW_BALL = 0.15
 """An offer that leaves one less than this share of the points offends."""
 
-_SENTENCE = re.compile(r"[^.!?]+[.!?]*")
-_ABOUT_ME = re.compile(r"\b(?:I|my|me)\b")
-
 
 @dataclass(frozen=True)
-class DivisionBrief:
+class DivisionBrief(OwnSide):
     """What a goal and a situation say about a division."""
 
     items: Items
     values: tuple[float, ...]
-    facts: tuple[str, ...]
-    manners: float
-    questions: float
-    leaks: float
 
     def share(self, counts: Counts) -> float:
         """Points of a share of the items over those of everything."""
@@ -41,36 +43,16 @@ class DivisionBrief:
 
 
 @dataclass(frozen=True)
-class DivisionTalk:
-    """What was said so far, as one side hears it.
+class DivisionTalk(OfferTalk[Counts]):
+    """A division so far; an offer is what it would leave oneself.
 
     Args:
-        own_offers: what one asked for oneself, in order.
-        partner_offers: what the partner's offers would leave one, in order.
-        partner_before: how many of the partner's offers came before one's own last.
-        standing: what an acceptance would bring, by the rules that end an episode; ``None`` if nothing stands.
-        agreed: whether a division is agreed on already, where that does not end the talk.
-        told: which of one's own facts are told.
         cherished: kinds the partner told it cares for.
         spared: kinds the partner told it could do without.
-        question: whether the partner's last turn asks something other than for a division.
-        rapport: how the partner's manner has made one feel, -1 to 1.
-        secret_out: whether the partner's secret came out.
-        stalled: turns of the partner in a row that brought no better offer.
     """
 
-    own_offers: tuple[Counts, ...]
-    partner_offers: tuple[Counts, ...]
-    partner_before: int
-    standing: Counts | None
-    agreed: bool
-    told: frozenset[str]
-    cherished: frozenset[int]
-    spared: frozenset[int]
-    question: bool
-    rapport: float
-    secret_out: bool
-    stalled: int
+    cherished: frozenset[int] = frozenset()
+    spared: frozenset[int] = frozenset()
 
 
 @lru_cache(maxsize=8192)
@@ -80,8 +62,7 @@ def read_division_brief(goal: str, situation: str) -> DivisionBrief | None:
     values = None if items is None else read_values(goal, items)
     if items is None or values is None or not any(values):
         return None
-    manners, questions, leaks = sways(goal)
-    return DivisionBrief(items, values, known_facts(goal), manners, questions, leaks)
+    return DivisionBrief(known_facts(goal), *sways(goal), items=items, values=values)
 
 
 def read_division_talk(observation: Observation, brief: DivisionBrief) -> DivisionTalk:
@@ -126,12 +107,12 @@ def _read_talk(transcript: str, agent: str, brief: DivisionBrief) -> DivisionTal
         partner_before=partner_before,
         standing=None if standing is None or standing.division is None else standing.division[seat],
         agreed=table.agreement is not None,
-        told=frozenset(f for f in brief.facts if any(language.tells(first_person(f), e.text) for e in own)),
+        told=told_facts(brief.facts, own),
         cherished=cherished,
         spared=spared,
         question=bool(others) and others[-1] is entries[-1] and _asks(others[-1].text, brief.items),
-        rapport=_rapport(others, brief, low_balls),
-        secret_out=any(phrases.SECRET_MARK in entry.text.lower() for entry in others),
+        rapport=rapport(others, lambda e: e.index in low_balls, lambda e: _discloses(e.text, brief.items)),
+        secret_out=secret_is_out(others),
         stalled=stalled,
     )
 
@@ -143,33 +124,12 @@ def _is_offer(sentence: str, items: Items) -> bool:
 @lru_cache(maxsize=16384)
 def _asks(text: str, items: Items) -> bool:
     """Whether an utterance asks something other than for a division."""
-    return any("?" in sentence and not _is_offer(sentence, items) for sentence in _SENTENCE.findall(text))
-
-
-def _rapport(others: Sequence[Entry], brief: DivisionBrief, low_balls: set[int]) -> float:
-    balance, seen = 0, set()
-    for entry in others:
-        spoken = language.words(entry.text)
-        offends = bool(spoken & phrases.OFFENDING) or language.THREATS.search(entry.text) is not None
-        if offends or entry.text in seen or entry.index in low_balls:
-            balance -= 1
-        elif spoken & phrases.MOVING or _discloses(entry.text, brief.items):
-            balance += 1
-        seen.add(entry.text)
-    return max(-1.0, min(1.0, balance / 3))
+    return any("?" in sentence and not _is_offer(sentence, items) for sentence in SENTENCE.findall(text))
 
 
 @lru_cache(maxsize=16384)
 def _discloses(text: str, items: Items) -> bool:
-    """Whether an utterance tells something about its speaker besides what it wants."""
-    for sentence in _SENTENCE.findall(text):
-        if "?" in sentence or not _ABOUT_ME.search(sentence) or _is_offer(sentence, items):
-            continue
-        spoken = language.words(sentence)
-        courteous = any(spoken & bank for bank in language.POSITIVE.values()) or spoken & phrases.MOVING
-        if len(spoken) >= 6 and not courteous:
-            return True
-    return False
+    return discloses(text, lambda sentence: _is_offer(sentence, items))
 
 
 def _told_of_items(others: Sequence[Entry], items: Items) -> tuple[frozenset[int], frozenset[int]]:
@@ -185,7 +145,7 @@ def _told_of_items(others: Sequence[Entry], items: Items) -> tuple[frozenset[int
 def _remarks(text: str, items: Items) -> tuple[tuple[int, bool], ...]:
     """Kinds that an utterance says something about without giving them to anybody, and whether it spares them."""
     found = []
-    for sentence in _SENTENCE.findall(text):
+    for sentence in SENTENCE.findall(text):
         spoken = language.words(sentence)
         named = [kind for kind, item in enumerate(items) if spoken & {item.singular, item.plural}]
         if len(named) == 1 and "?" not in sentence and not _is_offer(sentence, items):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 from sotopia_env.agents.scripted import phrases
 from sotopia_env.episodes import seat_of
@@ -23,21 +24,43 @@ _SWAYS = re.compile(rf"Sway: manners {_NUMBER}, questions {_NUMBER}, leaks {_NUM
 _SWAY = re.compile(rf"Sway: {_NUMBER}\.")
 _SOFT = re.compile(r"\btarget\b", re.IGNORECASE)
 _SOFT_SLACK = 0.2
-_SENTENCE = re.compile(r"[^.!?]+[.!?]*")
+SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 _ABOUT_ME = re.compile(r"\b(?:I|my|me)\b")
 
 
+Offer = TypeVar("Offer")
+
+
 @dataclass(frozen=True)
-class Brief:
+class OwnSide:
+    """What a goal says besides what is to be agreed on: private facts, and how far the talk sways their holder."""
+
+    facts: tuple[str, ...]
+    manners: float
+    questions: float
+    leaks: float
+
+    def softness(self, talk: OfferTalk[Any], *, of_questions: float = 1.0, of_manners: float = 1.0) -> float:
+        """What multiplies a concession: the couplings of the world act here.
+
+        Args:
+            talk: so far.
+            of_questions: how much it weighs that one's facts are out, where questions sway fully.
+            of_manners: the same of rapport.
+        """
+        told = len(talk.told) / len(self.facts) if self.facts else 0.0
+        value = 1 + of_questions * self.questions * told + of_manners * self.manners * talk.rapport
+        value -= 0.6 * self.leaks * talk.secret_out
+        return min(max(value, 0.15), 2.5)
+
+
+@dataclass(frozen=True)
+class Brief(OwnSide):
     """What a goal and a situation say about a bargain."""
 
     role: str
     limit: float
     list_price: float
-    facts: tuple[str, ...]
-    manners: float
-    questions: float
-    leaks: float
 
     @property
     def sign(self) -> int:
@@ -67,34 +90,36 @@ class Brief:
 
 
 @dataclass(frozen=True)
-class Talk:
-    """What was said so far, as one side hears it.
+class OfferTalk(Generic[Offer]):
+    """What was said so far where offers are made, as one side hears it.
 
     Args:
-        own_offers: own prices, in order.
-        partner_offers: the partner's prices, in order.
-        partner_before: how many of the partner's prices came before one's own last offer.
-        standing: the price an acceptance would take, by the rules that end an episode; ``None`` if nothing stands.
-        agreed: whether a price is agreed on already, where that does not end the talk.
+        own_offers: one's own offers, in order.
+        partner_offers: the partner's offers, in order.
+        partner_before: how many of the partner's offers came before one's own last.
+        standing: what an acceptance would take, by the rules that end an episode; ``None`` if nothing stands.
+        agreed: whether there is an agreement already, where that does not end the talk.
         told: which of one's own facts are told.
-        question: whether the partner's last turn asks something other than a price.
+        question: whether the partner's last turn asks something other than for an offer.
         rapport: how the partner's manner has made one feel, -1 to 1.
         secret_out: whether the partner's secret came out.
-        stalled: turns of the partner in a row that brought no better price.
-        own_turns: turns one has had.
+        stalled: turns of the partner in a row that brought no better offer.
     """
 
-    own_offers: tuple[float, ...]
-    partner_offers: tuple[float, ...]
-    partner_before: int
-    standing: float | None
-    agreed: bool
-    told: frozenset[str]
-    question: bool
-    rapport: float
-    secret_out: bool
-    stalled: int
-    own_turns: int
+    own_offers: tuple[Offer, ...] = ()
+    partner_offers: tuple[Offer, ...] = ()
+    partner_before: int = 0
+    standing: Offer | None = None
+    agreed: bool = False
+    told: frozenset[str] = frozenset()
+    question: bool = False
+    rapport: float = 0.0
+    secret_out: bool = False
+    stalled: int = 0
+
+
+Talk = OfferTalk[float]
+"""A bargain so far; an offer is a price in dollars."""
 
 
 @lru_cache(maxsize=8192)
@@ -109,15 +134,12 @@ def read_brief(goal: str, situation: str) -> Brief | None:
     list_price = listed[0] if listed else prices[0] * 1.25
     # A target is no limit: a price somewhat beyond it is still better than no deal.
     slack = (-1 if seller else 1) * _SOFT_SLACK * list_price if _SOFT.search(goal) else 0.0
-    manners, questions, leaks = sways(goal)
     return Brief(
+        known_facts(goal),
+        *sways(goal),
         role="seller" if seller else "buyer",
         limit=max(prices[0] + slack, 1.0),
         list_price=list_price,
-        facts=known_facts(goal),
-        manners=manners,
-        questions=questions,
-        leaks=leaks,
     )
 
 
@@ -148,19 +170,17 @@ def _read_talk(transcript: str, agent: str, seats: int, brief: Brief) -> Talk:
         else:
             partner_offers.append(offer.price)
     standing = offer_to(table, seat_of(agent))
-    told = frozenset(fact for fact in brief.facts if any(language.tells(_first_person(fact), e.text) for e in own))
     return Talk(
         own_offers=tuple(own_offers),
         partner_offers=tuple(partner_offers),
         partner_before=partner_before,
         standing=None if standing is None else standing.price,
         agreed=table.agreement is not None,
-        told=told,
+        told=told_facts(brief.facts, own),
         question=bool(others) and others[-1] is entries[-1] and _asks(others[-1].text),
-        rapport=_rapport(others, brief),
-        secret_out=any(phrases.SECRET_MARK in entry.text.lower() for entry in others),
+        rapport=rapport(others, lambda entry: _is_lowball(entry, brief), lambda entry: _discloses(entry.text)),
+        secret_out=secret_is_out(others),
         stalled=_stalled(others, brief.sign),
-        own_turns=len(own),
     )
 
 
@@ -177,6 +197,47 @@ def first_person(statement: str) -> str:
 
 
 _first_person = lru_cache(maxsize=4096)(first_person)
+
+
+def told_facts(facts: Sequence[str], own: Sequence[Entry]) -> frozenset[str]:
+    """The private facts that are told in one's own turns."""
+    return frozenset(fact for fact in facts if any(language.tells(_first_person(fact), entry.text) for entry in own))
+
+
+def secret_is_out(others: Sequence[Entry]) -> bool:
+    """Whether a secret slipped out in the turns of others."""
+    return any(phrases.SECRET_MARK in entry.text.lower() for entry in others)
+
+
+def rapport(others: Sequence[Entry], offends: Callable[[Entry], bool], pleases: Callable[[Entry], bool]) -> float:
+    """How the manner of others has made one feel, -1 to 1: saturated at three, at most one act a turn.
+
+    Args:
+        others: their turns.
+        offends: whether a turn offends by more than its words, threats, or saying the same again.
+        pleases: whether a turn that does not offend pleases by more than its words.
+    """
+    balance, seen = 0, set()
+    for entry in others:
+        spoken = language.words(entry.text)
+        if spoken & phrases.OFFENDING or language.THREATS.search(entry.text) or entry.text in seen or offends(entry):
+            balance -= 1
+        elif spoken & phrases.MOVING or pleases(entry):
+            balance += 1
+        seen.add(entry.text)
+    return max(-1.0, min(1.0, balance / 3))
+
+
+def discloses(text: str, is_offer: Callable[[str], bool]) -> bool:
+    """Whether an utterance tells something about its speaker, in a sentence that neither asks nor offers."""
+    for sentence in SENTENCE.findall(text):
+        if "?" in sentence or not _ABOUT_ME.search(sentence) or is_offer(sentence):
+            continue
+        spoken = language.words(sentence)
+        courteous = any(spoken & bank for bank in language.POSITIVE.values()) or spoken & phrases.MOVING
+        if len(spoken) >= 6 and not courteous:
+            return True
+    return False
 
 
 def known_facts(goal: str) -> tuple[str, ...]:
@@ -206,34 +267,17 @@ def _offered(entry: Entry) -> float | None:
 
 
 def _asks(text: str) -> bool:
-    return any("?" in sentence and not language.has_price(sentence) for sentence in _SENTENCE.findall(text))
+    return any("?" in sentence and not language.has_price(sentence) for sentence in SENTENCE.findall(text))
 
 
-def _rapport(others: Sequence[Entry], brief: Brief) -> float:
-    balance, seen = 0, set()
-    for entry in others:
-        spoken = language.words(entry.text)
-        price = _offered(entry)
-        lowball = price is not None and brief.sign * (brief.limit - price) > 0.4 * brief.list_price
-        if spoken & phrases.OFFENDING or language.THREATS.search(entry.text) or entry.text in seen or lowball:
-            balance -= 1
-        elif spoken & phrases.MOVING or _discloses(entry.text):
-            balance += 1
-        seen.add(entry.text)
-    return max(-1.0, min(1.0, balance / 3))
+def _is_lowball(entry: Entry, brief: Brief) -> bool:
+    price = _offered(entry)
+    return price is not None and brief.sign * (brief.limit - price) > 0.4 * brief.list_price
 
 
 @lru_cache(maxsize=16384)
 def _discloses(text: str) -> bool:
-    """Whether an utterance tells something about its speaker besides a price."""
-    for sentence in _SENTENCE.findall(text):
-        if "?" in sentence or language.has_price(sentence) or not _ABOUT_ME.search(sentence):
-            continue
-        spoken = language.words(sentence)
-        courteous = any(spoken & bank for bank in language.POSITIVE.values()) or spoken & phrases.MOVING
-        if len(spoken) >= 6 and not courteous:
-            return True
-    return False
+    return discloses(text, language.has_price)
 
 
 def _stalled(others: Sequence[Entry], sign: int) -> int:

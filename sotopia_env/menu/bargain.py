@@ -8,12 +8,11 @@ quarter, a half, all of the way.
 
 from __future__ import annotations
 
-from sotopia_env.actions import do, leave
-from sotopia_env.agents.scripted.reading import Brief, Talk, first_person, read_brief, read_talk
+from sotopia_env.agents.scripted.reading import Brief, Talk, read_brief, read_talk
 from sotopia_env.menu import phrases
 from sotopia_env.menu.acts import Act, proposals
-from sotopia_env.menu.cues import Hearing, may_act, saturated
-from sotopia_env.menu.offers import in_all_manners, offer_features
+from sotopia_env.menu.cues import Hearing, may_act
+from sotopia_env.menu.offers import in_all_manners, offer_features, plain_acts
 from sotopia_env.menu.phrases import rotated
 from sotopia_env.policies import Observation
 
@@ -69,19 +68,13 @@ def unit_of(brief: Brief) -> float:
 
 def _acts(brief: Brief, talk: Talk, turn: int) -> dict[str, Act]:
     courtesy, question = rotated(phrases.COURTESIES, turn), rotated(phrases.QUESTIONS[brief.role], turn)
-    acts: dict[str, Act] = {"ask": question, "courtesy": courtesy, "leave": leave(rotated(phrases.FAREWELLS, turn))}
-    untold = [fact for fact in brief.facts if fact not in talk.told]
-    if untold:
-        acts["tell"] = rotated(phrases.TELLINGS, turn).format(fact=first_person(untold[0]))
-    if talk.standing is not None and not talk.agreed:
-        acts["accept"] = do("accept")
-        acts["refuse"] = rotated(phrases.REFUSED_PRICES, turn).format(price=amount(talk.standing))
+    refusal = rotated(phrases.REFUSED_PRICES, turn).format(price=amount(talk.standing or 0.0))
     named: dict[int, Act] = {}
     for number, price in enumerate(prices(brief, talk)):
         if price is not None:
             sentence = _price_sentence(brief, talk, price, turn)
             named |= in_all_manners(number, sentence, courtesy, question)
-    return acts | proposals(named)
+    return plain_acts(brief, talk, turn, question, refusal) | proposals(named)
 
 
 def _price_sentence(brief: Brief, talk: Talk, price: float, turn: int) -> str:
@@ -96,25 +89,8 @@ def _features(brief: Brief, talk: Talk) -> dict[str, float]:
         """How much better than one's own limit, as a share of the list price."""
         return brief.sign * (price - brief.limit) / brief.list_price
 
-    features = {
-        "price": 1.0,
-        "side": float(brief.sign),
-        "limit": brief.limit / brief.list_price - 1,
-        "manners": brief.manners,
-        "questions": brief.questions,
-        "leaks": brief.leaks,
-        "untold": 1 - len(talk.told) / len(brief.facts) if brief.facts else 0.0,
-        "rapport": talk.rapport,
-        "stalled": saturated(talk.stalled, 2),
-        "agreed": float(talk.agreed),
-    }
-    return features | offer_features(
-        [worth(price) for price in talk.own_offers],
-        [worth(price) for price in talk.partner_offers],
-        before=talk.partner_before,
-        standing=None if talk.standing is None else worth(talk.standing),
-        magnified=5.0,
-    )
+    features = {"price": 1.0, "side": float(brief.sign), "limit": brief.limit / brief.list_price - 1}
+    return features | offer_features(brief, talk, worth, magnified=5.0)
 
 
 def _rounded(price: float, brief: Brief) -> float:

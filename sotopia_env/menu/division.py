@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from sotopia_env.actions import do, leave
 from sotopia_env.agents.scripted.dividing import best_for_both, partner_weights
 from sotopia_env.agents.scripted.division_talk import (
     DivisionBrief,
@@ -17,12 +16,11 @@ from sotopia_env.agents.scripted.division_talk import (
     read_division_brief,
     read_division_talk,
 )
-from sotopia_env.agents.scripted.reading import first_person
 from sotopia_env.families.divide.items import Counts, complement, listed
 from sotopia_env.menu import phrases
 from sotopia_env.menu.acts import PROPOSALS, Act, proposals
 from sotopia_env.menu.cues import Hearing, may_act, saturated
-from sotopia_env.menu.offers import MANNERS, in_all_manners, offer_features
+from sotopia_env.menu.offers import MANNERS, in_all_manners, offer_features, plain_acts
 from sotopia_env.menu.phrases import rotated
 from sotopia_env.policies import Observation
 
@@ -47,19 +45,13 @@ def division_menu(observation: Observation, hearing: Hearing) -> tuple[dict[str,
 
 def _acts(brief: DivisionBrief, talk: DivisionTalk, turn: int) -> dict[str, Act]:
     courtesy, question = rotated(phrases.COURTESIES, turn), rotated(phrases.DIVISION_QUESTIONS, turn)
-    acts: dict[str, Act] = {"ask": question, "courtesy": courtesy, "leave": leave(rotated(phrases.FAREWELLS, turn))}
-    untold = [fact for fact in brief.facts if fact not in talk.told]
-    if untold:
-        acts["tell"] = rotated(phrases.TELLINGS, turn).format(fact=first_person(untold[0]))
-    if talk.standing is not None and not talk.agreed:
-        acts["accept"] = do("accept")
-        acts["refuse"] = rotated(phrases.REFUSED_DIVISIONS, turn)
     weights = partner_weights(brief, talk)
     named: dict[int, Act] = {}
     for number, share in enumerate(SHARES):
         sentence = _sentence(brief, best_for_both(brief, share, weights), turn)
         named |= in_all_manners(number, sentence, courtesy, question)
-    return acts | proposals(named)
+    refusal = rotated(phrases.REFUSED_DIVISIONS, turn)
+    return plain_acts(brief, talk, turn, question, refusal) | proposals(named)
 
 
 def _sentence(brief: DivisionBrief, mine: Counts, turn: int) -> str:
@@ -73,24 +65,10 @@ def _sentence(brief: DivisionBrief, mine: Counts, turn: int) -> str:
 
 def _features(brief: DivisionBrief, talk: DivisionTalk) -> dict[str, float]:
     weights = partner_weights(brief, talk)
-    features = {
-        "division": 1.0,
-        "manners": brief.manners,
-        "questions": brief.questions,
-        "leaks": brief.leaks,
-        "untold": 1 - len(talk.told) / len(brief.facts) if brief.facts else 0.0,
-        "rapport": talk.rapport,
-        "stalled": saturated(talk.stalled, 2),
-        "agreed": float(talk.agreed),
-    }
+    features = {"division": 1.0}
     for kind, item in enumerate(brief.items[:KINDS]):
         features[f"count_{kind}"] = saturated(item.count, 2)
         only = tuple(item.count if k == kind else 0 for k in range(len(brief.items)))
         features[f"worth_{kind}"] = brief.share(only)
         features[f"wanted_{kind}"] = weights[kind] / 5
-    return features | offer_features(
-        [brief.share(counts) for counts in talk.own_offers],
-        [brief.share(counts) for counts in talk.partner_offers],
-        before=talk.partner_before,
-        standing=None if talk.standing is None else brief.share(talk.standing),
-    )
+    return features | offer_features(brief, talk, brief.share)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
+from sotopia_env.actions import do, leave
+from sotopia_env.agents.scripted.reading import Offer, OfferTalk, OwnSide, first_person
+from sotopia_env.menu import phrases
 from sotopia_env.menu.acts import Act
 from sotopia_env.menu.cues import saturated
+from sotopia_env.menu.phrases import rotated
 
 MANNERS = ("plain", "courteous", "asking", "courteous and asking")
 """What goes with an offer."""
@@ -22,24 +27,44 @@ def in_all_manners(number: int, sentence: str, courtesy: str, question: str) -> 
     }
 
 
+def plain_acts(brief: OwnSide, talk: OfferTalk[Any], turn: int, question: str, refusal: str) -> dict[str, Act]:
+    """The acts besides proposals: to ask, be courteous, leave or tell; to accept or refuse what stands."""
+    courtesy = rotated(phrases.COURTESIES, turn)
+    acts: dict[str, Act] = {"ask": question, "courtesy": courtesy, "leave": leave(rotated(phrases.FAREWELLS, turn))}
+    untold = [fact for fact in brief.facts if fact not in talk.told]
+    if untold:
+        acts["tell"] = rotated(phrases.TELLINGS, turn).format(fact=first_person(untold[0]))
+    if talk.standing is not None and not talk.agreed:
+        acts |= {"accept": do("accept"), "refuse": refusal}
+    return acts
+
+
 def offer_features(
-    own: Sequence[float], partner: Sequence[float], *, before: int, standing: float | None, magnified: float = 1.0
+    brief: OwnSide, talk: OfferTalk[Offer], worth: Callable[[Offer], float], magnified: float = 1.0
 ) -> dict[str, float]:
-    """The features of offers.
+    """The features of a talk in which offers are made.
 
     Args:
-        own: what each of one's own offers is worth to oneself, in order.
-        partner: what each of the partner's offers is worth to oneself.
-        before: how many of the partner's came before one's own last.
-        standing: worth of what an acceptance would bring, or ``None``.
+        brief: what one knows, and how far one is swayed.
+        talk: so far.
+        worth: what an offer is worth to oneself.
         magnified: concessions are multiplied by it, where they are small against the worth.
     """
+    own, partner = [worth(offer) for offer in talk.own_offers], [worth(offer) for offer in talk.partner_offers]
     features = {
+        "manners": brief.manners,
+        "questions": brief.questions,
+        "leaks": brief.leaks,
+        "untold": 1 - len(talk.told) / len(brief.facts) if brief.facts else 0.0,
+        "rapport": talk.rapport,
+        "stalled": saturated(talk.stalled, 2),
+        "agreed": float(talk.agreed),
         "own_proposals": saturated(len(own), 4),
         "partner_proposals": saturated(len(partner), 4),
-        "answered": float(len(partner) > before),
+        "answered": float(len(partner) > talk.partner_before),
     }
-    if standing is not None:
+    if talk.standing is not None:
+        standing = worth(talk.standing)
         features |= {"stands": 1.0, "standing_worth": standing, "standing_suits": float(standing >= 0)}
     for side, worths in (("own", own), ("partner", partner)):
         if worths:

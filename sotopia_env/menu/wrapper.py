@@ -21,10 +21,9 @@ As below, with ``action_mask`` (1 where an act is legal): int8 for ``mask="info"
 
 from __future__ import annotations
 
-import copy
 import operator
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from gymnasium import spaces
@@ -34,7 +33,7 @@ from sotopia_env.environment import StepResult
 from sotopia_env.menu.acts import ACTS
 from sotopia_env.menu.scenes import FEATURES, Scene, read_scene
 from sotopia_env.policies import Decision, Observation
-from sotopia_env.wrappers.base import ParallelWrapper
+from sotopia_env.wrappers.base import InterfaceWrapper
 
 Mask = Literal["info", "observation", "list"]
 MASKS = ("info", "observation", "list")
@@ -50,7 +49,7 @@ def feature_space() -> spaces.Box:
     return spaces.Box(-1.0, 1.0, (len(FEATURES),), np.float32)
 
 
-class MenuWrapper(ParallelWrapper):
+class MenuWrapper(InterfaceWrapper):
     """Observations become vectors of features, actions become numbers of a menu.
 
     Args:
@@ -67,29 +66,12 @@ class MenuWrapper(ParallelWrapper):
     """
 
     def __init__(self, env: Any, *, mask: Mask = "info") -> None:
-        """Build the spaces, the same for every task."""
+        """Check the mask."""
         if mask not in MASKS:
             raise ValueError(f"mask: {mask!r} is none of {', '.join(MASKS)}")
-        super().__init__(env)
         self.mask = mask
-        self.observation_spaces = {agent: self._observation_space() for agent in env.possible_agents}
-        self.action_spaces = {agent: menu_space() for agent in env.possible_agents}
+        super().__init__(env)
         self._scenes: dict[str, Scene] = {}
-
-    def observation_space(self, agent: str) -> Any:
-        """The observation space of an agent: the same object every call."""
-        return self.observation_spaces[agent]
-
-    def action_space(self, agent: str) -> Any:
-        """The action space of an agent: the same object every call."""
-        return self.action_spaces[agent]
-
-    def reset(
-        self, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        """Begin an episode."""
-        observations, infos = self.env.reset(seed=seed, options=options)
-        return self._shown(observations, infos), infos
 
     def step(self, actions: Mapping[str, Any]) -> StepResult:
         """Play one cycle.
@@ -98,11 +80,11 @@ class MenuWrapper(ParallelWrapper):
             actions: for each acting agent the number of an act; whatever else the environment below takes (a ``str``,
                 an ``Action``, a ``Decision``) is passed on, so that a partner may speak freely.
         """
-        refused: dict[str, str] = {}
-        spoken = {agent: self._translated(agent, given, refused) for agent, given in actions.items()}
-        observations, rewards, terminations, truncations, infos = self.env.step(spoken)
-        for agent, reason in refused.items():
-            infos[agent]["invalid_action"] = reason
+        told = {agent: self._told(agent, given) for agent, given in actions.items()}
+        observations, rewards, terminations, truncations, infos = self.env.step(told)
+        for agent, given in told.items():
+            if isinstance(given, Decision) and given is not actions[agent]:  # of an agent out of turn too
+                infos[agent]["invalid_action"] = given.invalid
         return self._shown(observations, infos), rewards, terminations, truncations, infos
 
     def scene(self, agent: str) -> Scene:
@@ -115,22 +97,14 @@ class MenuWrapper(ParallelWrapper):
         """Forget what was read: it follows from the environment below."""
         self._scenes = {}
 
-    def fork(self, n: int = 1) -> list[Self]:
-        """``n`` independent copies in the present state, each with spaces of its own."""
-        twins = super().fork(n)
-        for twin in twins:
-            twin.observation_spaces = copy.deepcopy(self.observation_spaces)
-            twin.action_spaces = copy.deepcopy(self.action_spaces)
-        return twins
-
-    def _observation_space(self) -> Any:
+    def _spaces(self) -> tuple[Any, spaces.Discrete]:
         if self.mask == "observation":
             mask = spaces.Box(0, 1, (len(ACTS),), np.int8)
-            return spaces.Dict({"observation": feature_space(), "action_mask": mask})
-        return feature_space()
+            return spaces.Dict({"observation": feature_space(), "action_mask": mask}), menu_space()
+        return feature_space(), menu_space()
 
-    def _translated(self, agent: str, given: Any, refused: dict[str, str]) -> Any:
-        """What the environment below is told; an act that is not legal is noted and becomes ``none``."""
+    def _told(self, agent: str, given: Any) -> Any:
+        """What the environment below is told; an act that is not legal becomes ``none``."""
         try:
             number = operator.index(given)
         except TypeError:
@@ -141,8 +115,7 @@ class MenuWrapper(ParallelWrapper):
             return act
         # A number from outside may have more digits than Python writes.
         shown = f"{number} ({name or 'not on the menu'})" if abs(number) < 10**9 else "(not on the menu)"
-        refused[agent] = f"act {shown} is not legal now"
-        return Decision(NONE, invalid=refused[agent])
+        return Decision(NONE, invalid=f"act {shown} is not legal now")
 
     def _shown(self, observations: Mapping[str, Observation], infos: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         """The observations as features, with the mask put where it is wanted."""

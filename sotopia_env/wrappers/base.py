@@ -1,15 +1,17 @@
-"""The base of our wrappers. PettingZoo's forwards unknown attributes to the bare environment, past the wrapper."""
+"""The bases of our wrappers. PettingZoo's forwards unknown attributes to the bare environment, past the wrapper."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from pettingzoo.utils import BaseParallelWrapper
 
 from sotopia_env.environment import SotopiaParallelEnv, StepResult
 from sotopia_env.episodes import Episode
+from sotopia_env.policies import Observation
 
 
 class ParallelWrapper(BaseParallelWrapper[str, dict[str, Any], Any]):
@@ -43,6 +45,11 @@ class ParallelWrapper(BaseParallelWrapper[str, dict[str, Any], Any]):
         """Play one cycle."""
         return self.env.step(actions)
 
+    @staticmethod
+    def step_many(envs: Sequence[Any], actions: Sequence[Mapping[str, Any]]) -> list[StepResult]:
+        """As :meth:`SotopiaParallelEnv.step_many`; a wrapper that gains from stepping many at once overrides it."""
+        return SotopiaParallelEnv.step_many(envs, actions)
+
     def wrapper_state(self) -> dict[str, Any]:
         """JSON-able state of this wrapper alone."""
         return {}
@@ -70,6 +77,70 @@ class ParallelWrapper(BaseParallelWrapper[str, dict[str, Any], Any]):
             twin.restore_wrapper_state(copy.deepcopy(self.wrapper_state()))
             twins.append(twin)
         return twins
+
+
+class InterfaceWrapper(ParallelWrapper):
+    """Another form of observations and actions.
+
+    A subclass says what the spaces are (:meth:`_spaces`), what the environment below is told for an action
+    (:meth:`_told`), and what is shown for its observations (:meth:`_shown`).
+
+    Args:
+        env: a parallel environment of this package with the dict interface, with or without other wrappers.
+    """
+
+    def __init__(self, env: Any) -> None:
+        """Build the spaces, the same for every task."""
+        super().__init__(env)
+        made = {agent: self._spaces() for agent in env.possible_agents}
+        self.observation_spaces = {agent: observation for agent, (observation, _) in made.items()}
+        self.action_spaces = {agent: action for agent, (_, action) in made.items()}
+
+    def observation_space(self, agent: str) -> Any:
+        """The observation space of an agent: the same object every call."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> Any:
+        """The action space of an agent: the same object every call."""
+        return self.action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Begin an episode."""
+        observations, infos = self.env.reset(seed=seed, options=options)
+        return self._shown(observations, infos), infos
+
+    def step(self, actions: Mapping[str, Any]) -> StepResult:
+        """Play one cycle.
+
+        Args:
+            actions: for each acting agent an element of its action space. What the environment below takes besides
+                (an ``Action``, a ``Decision``) is passed on, so that a partner need not speak this interface.
+        """
+        told = {agent: self._told(agent, given) for agent, given in actions.items()}
+        observations, rewards, terminations, truncations, infos = self.env.step(told)
+        return self._shown(observations, infos), rewards, terminations, truncations, infos
+
+    def fork(self, n: int = 1) -> list[Self]:
+        """``n`` independent copies in the present state, each with spaces of its own."""
+        twins = super().fork(n)
+        for twin in twins:
+            twin.observation_spaces = copy.deepcopy(self.observation_spaces)
+            twin.action_spaces = copy.deepcopy(self.action_spaces)
+        return twins
+
+    @abstractmethod
+    def _spaces(self) -> tuple[Any, Any]:
+        """New spaces of one agent's observations and actions."""
+
+    @abstractmethod
+    def _told(self, agent: str, given: Any) -> Any:
+        """What the environment below is told for an action."""
+
+    @abstractmethod
+    def _shown(self, observations: Mapping[str, Observation], infos: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """What is shown for observations of the dict interface; infos may be added to."""
 
 
 class SelectInfos(ParallelWrapper):

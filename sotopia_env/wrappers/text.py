@@ -26,12 +26,11 @@ from gymnasium import spaces
 
 from sotopia_env import rendering
 from sotopia_env.actions import ACTION_TYPES, MAX_UTTERANCE, NONE, Action
-from sotopia_env.environment import StepResult
 from sotopia_env.episodes import seat_of
 from sotopia_env.policies import Decision, Observation
 from sotopia_env.spaces import MAX_PROFILE, MAX_TRANSCRIPT, UnicodeText
 from sotopia_env.views import parse_transcript
-from sotopia_env.wrappers.base import ParallelWrapper
+from sotopia_env.wrappers.base import InterfaceWrapper
 
 MAX_PROMPT = 6 * MAX_PROFILE + 16 * MAX_TRANSCRIPT
 """Longest observation of the text interface, in characters: a name may take the place of each ``#0 agent_0``."""
@@ -58,8 +57,8 @@ def output_space() -> UnicodeText:
     return UnicodeText(MAX_OUTPUT)
 
 
-class TextWrapper(ParallelWrapper):
-    """Observations become prompts, actions are a model's raw output.
+class TextWrapper(InterfaceWrapper):
+    """Observations become prompts, actions are a model's raw output; what is neither that nor an action is invalid.
 
     Args:
         env: a parallel environment of this package with the dict interface, with or without other wrappers.
@@ -74,50 +73,24 @@ class TextWrapper(ParallelWrapper):
     def __init__(self, env: Any) -> None:
         """Build the spaces, the same for every task."""
         super().__init__(env)
-        self.observation_spaces = {agent: _observation_space() for agent in env.possible_agents}
-        self.action_spaces = {agent: output_space() for agent in env.possible_agents}
         self._prompts = {agent: RunningPrompt() for agent in env.possible_agents}
-
-    def observation_space(self, agent: str) -> Any:
-        """The observation space of an agent: the same object every call."""
-        return self.observation_spaces[agent]
-
-    def action_space(self, agent: str) -> Any:
-        """The action space of an agent: the same object every call."""
-        return self.action_spaces[agent]
-
-    def reset(
-        self, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        """Begin an episode."""
-        observations, infos = self.env.reset(seed=seed, options=options)
-        return self._shown(observations), infos
-
-    def step(self, actions: Mapping[str, Any]) -> StepResult:
-        """Play one cycle.
-
-        Args:
-            actions: for each acting agent the raw output of a model. An ``Action`` or a ``Decision`` is passed on, so
-                that a partner need not write text; anything else is counted as invalid.
-        """
-        observations, *results = self.env.step({agent: self._parsed(agent, given) for agent, given in actions.items()})
-        rewards, terminations, truncations, infos = results
-        return self._shown(observations), rewards, terminations, truncations, infos
 
     def observe(self, agent: str) -> dict[str, Any]:
         """The present observation of one agent."""
-        return self._shown({agent: self.env.observe(agent)})[agent]
+        return self._shown({agent: self.env.observe(agent)}, {})[agent]
 
     def fork(self, n: int = 1) -> list[Self]:
-        """``n`` independent copies in the present state, each with spaces of its own."""
+        """``n`` independent copies in the present state, each with spaces and prompts of its own."""
         twins = super().fork(n)
         for twin in twins:
-            twin.observation_spaces = copy.deepcopy(self.observation_spaces)
-            twin.action_spaces = copy.deepcopy(self.action_spaces)
             twin._prompts = {agent: copy.copy(prompt) for agent, prompt in self._prompts.items()}
         return twins
 
-    def _parsed(self, agent: str, given: Any) -> Any:
+    def _spaces(self) -> tuple[spaces.Dict, UnicodeText]:
+        observation = {"prompt": prompt_space(), "action_types": spaces.MultiBinary(len(ACTION_TYPES))}
+        return spaces.Dict(observation), output_space()
+
+    def _told(self, agent: str, given: Any) -> Any:
         if given is None or isinstance(given, Action | Decision):
             return given
         if not isinstance(given, str):
@@ -128,7 +101,7 @@ class TextWrapper(ParallelWrapper):
             action, reason = rendering.parse_output(given)
         return Decision(action, raw=given, invalid=reason)
 
-    def _shown(self, observations: Mapping[str, Observation]) -> dict[str, Any]:
+    def _shown(self, observations: Mapping[str, Observation], infos: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         return {
             agent: {"prompt": self._prompts[agent].text(seen), "action_types": seen["action_types"]}
             for agent, seen in observations.items()
@@ -212,7 +185,3 @@ def parse_addressed(raw: str, observation: Observation) -> tuple[Action, str | N
     if reason is not None:
         return NONE, reason
     return Action(action.type, action.text, tuple(sorted({seats[name] for name in named}))), None
-
-
-def _observation_space() -> spaces.Dict:
-    return spaces.Dict({"prompt": prompt_space(), "action_types": spaces.MultiBinary(len(ACTION_TYPES))})

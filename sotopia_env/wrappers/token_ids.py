@@ -6,9 +6,8 @@ which those up to the first end-of-text count. What an action says is read as an
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
@@ -16,9 +15,8 @@ from gymnasium import spaces
 from sotopia_env import rendering
 from sotopia_env.actions import NONE
 from sotopia_env.chat_encoding import ChatEncoder
-from sotopia_env.environment import StepResult
 from sotopia_env.policies import Decision, Observation
-from sotopia_env.wrappers.base import ParallelWrapper
+from sotopia_env.wrappers.base import InterfaceWrapper
 
 
 class Tokenizer(Protocol):
@@ -40,7 +38,7 @@ class Tokenizer(Protocol):
         ...
 
 
-class TokenIds(ParallelWrapper):
+class TokenIds(InterfaceWrapper):
     """Observations and actions become token ids of fixed length.
 
     Observations: ``Box(0, vocabulary - 1, (max_length,), int64)``, the seat's chat and padding. Where the tokenizer has
@@ -61,11 +59,10 @@ class TokenIds(ParallelWrapper):
     """
 
     def __init__(self, env: Any, tokenizer: Tokenizer, *, max_length: int = 1024, max_new_tokens: int = 64) -> None:
-        """Build the spaces, the same for every task."""
+        """Check the lengths."""
         for name, value in (("max_length", max_length), ("max_new_tokens", max_new_tokens)):
             if value < 1:
                 raise ValueError(f"{name}: {value} is not a positive number")
-        super().__init__(env)
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.max_new_tokens = max_new_tokens
@@ -73,38 +70,7 @@ class TokenIds(ParallelWrapper):
         # Each observation is a whole chat of its own, so that a template may rewrite earlier messages.
         has_template = bool(getattr(tokenizer, "chat_template", None))
         self._encoder = ChatEncoder(tokenizer, append_only=False) if has_template else None
-        vocabulary = len(tokenizer)
-        self.observation_spaces = {
-            agent: spaces.Box(0, vocabulary - 1, (max_length,), np.int64) for agent in env.possible_agents
-        }
-        self.action_spaces = {
-            agent: spaces.MultiDiscrete([vocabulary] * max_new_tokens) for agent in env.possible_agents
-        }
-
-    def observation_space(self, agent: str) -> Any:
-        """The observation space of an agent: the same object every call."""
-        return self.observation_spaces[agent]
-
-    def action_space(self, agent: str) -> Any:
-        """The action space of an agent: the same object every call."""
-        return self.action_spaces[agent]
-
-    def reset(
-        self, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        """Begin an episode."""
-        observations, infos = self.env.reset(seed=seed, options=options)
-        return self._shown(observations, infos), infos
-
-    def step(self, actions: Mapping[str, Any]) -> StepResult:
-        """Play one cycle.
-
-        Args:
-            actions: for each acting agent an array of ids; whatever else the environment below takes is passed on.
-        """
-        read = {agent: self.decision(a) if isinstance(a, np.ndarray | list) else a for agent, a in actions.items()}
-        observations, rewards, terminations, truncations, infos = self.env.step(read)
-        return self._shown(observations, infos), rewards, terminations, truncations, infos
+        super().__init__(env)
 
     def encode(self, observation: Observation) -> tuple[list[int], bool]:
         """The ids of an observation of the dict interface, and whether turns had to drop out."""
@@ -147,13 +113,13 @@ class TokenIds(ParallelWrapper):
             self.tokenizer.encode(text, add_special_tokens=False)[: self.max_new_tokens], self.max_new_tokens
         )
 
-    def fork(self, n: int = 1) -> list[Self]:
-        """``n`` independent copies in the present state, each with spaces of its own."""
-        twins = super().fork(n)
-        for twin in twins:
-            twin.observation_spaces = copy.deepcopy(self.observation_spaces)
-            twin.action_spaces = copy.deepcopy(self.action_spaces)
-        return twins
+    def _spaces(self) -> tuple[spaces.Box, spaces.MultiDiscrete]:
+        vocabulary = len(self.tokenizer)
+        ids = spaces.Box(0, vocabulary - 1, (self.max_length,), np.int64)
+        return ids, spaces.MultiDiscrete([vocabulary] * self.max_new_tokens)
+
+    def _told(self, agent: str, given: Any) -> Any:
+        return self.decision(given) if isinstance(given, np.ndarray | list) else given
 
     def _rendered(self, observation: Observation) -> list[int]:
         if self._encoder is None:

@@ -33,8 +33,8 @@ from sotopia_env.families.divide.items import ItemKind, complement, divisions, i
 from sotopia_env.families.divide.moves import read_division
 
 ITEMS = (ItemKind("lamp", "lamps", 3), ItemKind("mug", "mugs", 2), ItemKind("rug", "rugs", 1))
-BRIEF = DivisionBrief(ITEMS, (4, 2, 4), ("my fact",), 1, 1, 1)
-EMPTY = DivisionTalk((), (), 0, None, False, frozenset(), frozenset(), frozenset(), False, 0.0, False, 0)
+BRIEF = DivisionBrief(("my fact",), 1, 1, 1, ITEMS, (4, 2, 4))
+EMPTY = DivisionTalk()
 PLAIN = Traits(rate=0.4, anchor=0.5)
 
 

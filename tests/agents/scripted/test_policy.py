@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import sotopia_env
 from sotopia_env import do, gesture, leave, speak
 from sotopia_env.actions import NONE, Action
-from sotopia_env.agents.scripted.bargaining import next_offer, softness
+from sotopia_env.agents.scripted.bargaining import next_offer
 from sotopia_env.agents.scripted.policy import MixedPolicy, ScriptedPolicy, decide
 from sotopia_env.agents.scripted.reading import Brief, read_talk
 from sotopia_env.agents.scripted.traits import CLONED, PRESETS, Traits
@@ -24,8 +24,8 @@ from sotopia_env.seeds import turn_generator
 from sotopia_env.tasks import Character, Scenario, Task
 
 NAMES = list(PRESETS)
-SELLER = Brief("seller", 60, 100, (), 1, 1, 1)
-BUYER = Brief("buyer", 100, 100, (), 1, 1, 1)
+SELLER = Brief((), 1, 1, 1, "seller", 60, 100)
+BUYER = Brief((), 1, 1, 1, "buyer", 100, 100)
 
 
 def within(price: float, hidden: Any) -> bool:
@@ -219,12 +219,12 @@ def test_an_opening_is_within_the_limit_and_leaves_room(name: str, brief: Brief)
 def test_the_couplings_act_on_concessions() -> None:
     talk = read_talk(observation_of("I am asking $95.", "Thanks.", "Hm.", "Glad!", "Hm.", "Fair."), SELLER)
     assert talk.rapport == 1.0
-    soft = [softness(replace(SELLER, manners=manners), talk) for manners in (-0.5, 0.0, 1.0)]
+    soft = [replace(SELLER, manners=manners).softness(talk) for manners in (-0.5, 0.0, 1.0)]
     assert soft == pytest.approx([0.5, 1.0, 2.0])
     told = replace(talk, told=frozenset({"a"}), rapport=0.0)
-    assert softness(replace(SELLER, facts=("a", "b")), told) == pytest.approx(1.5)
-    assert softness(SELLER, replace(talk, rapport=0.0, secret_out=True)) == pytest.approx(0.4)
-    assert softness(replace(SELLER, leaks=0.0), replace(talk, rapport=0.0, secret_out=True)) == 1.0
+    assert replace(SELLER, facts=("a", "b")).softness(told) == pytest.approx(1.5)
+    assert SELLER.softness(replace(talk, rapport=0.0, secret_out=True)) == pytest.approx(0.4)
+    assert replace(SELLER, leaks=0.0).softness(replace(talk, rapport=0.0, secret_out=True)) == 1.0
 
 
 def test_a_withdrawn_offer_is_not_accepted() -> None:

@@ -12,8 +12,8 @@ from sotopia_env.agents.scripted.reading import Brief, first_person, read_brief,
 from sotopia_env.episodes import Turn
 from sotopia_env.families.bargain import Bargain, Coupling
 
-SELLER = Brief("seller", 60, 100, ("you move out of your flat on Friday", "the rent is due next week"), 1, 1, 1)
-BUYER = Brief("buyer", 90, 100, ("your old one broke yesterday",), 1, 1, 1)
+SELLER = Brief(("you move out of your flat on Friday", "the rent is due next week"), 1, 1, 1, "seller", 60, 100)
+BUYER = Brief(("your old one broke yesterday",), 1, 1, 1, "buyer", 90, 100)
 
 
 def talk_of(*said: tuple[int, str, str] | str, brief: Brief = SELLER, agent: str = "agent_0") -> Any:
@@ -108,7 +108,6 @@ def test_offers_are_read_in_order_for_both_sides() -> None:
     assert talk.own_offers == (90, 85, 85)
     assert talk.partner_offers == (50, 60)
     assert talk.partner_before == 2
-    assert talk.own_turns == 3
     assert talk.standing == 60
     assert not talk.agreed
 
@@ -192,7 +191,6 @@ def test_a_secret_that_slips_out_is_heard() -> None:
 def test_any_talk_is_read(said: list[tuple[int, str, str]]) -> None:
     talk = talk_of(*said)
     assert -1 <= talk.rapport <= 1
-    assert talk.own_turns == sum(seat == 0 for seat, _, _ in said)
 
 
 @given(
