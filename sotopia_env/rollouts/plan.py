@@ -31,7 +31,7 @@ class EpisodePlan:
         task: of the episode; by default the environment draws one.
         env_seed: of what the environment draws (its task, turn orders), and written in the episode; ``seed`` by
             default.
-        begun: an episode to go on from, after its last turn; it has a task already.
+        begun: an episode to go on from, after its last turn, in a bare environment; it has a task already.
     """
 
     key: str
@@ -82,7 +82,10 @@ class RunContext:
     def _reset(self, plan: EpisodePlan, forks: Iterator[Any]) -> Any:
         env = next(forks, None)
         if env is None:
-            assert plan.task is not None
+            if plan.task is None:
+                raise ValueError(
+                    f"plan {plan.key!r}: it names no task, and there is no environment that could draw one"
+                )
             family = self.family or family_of(plan.task)
             env = SotopiaParallelEnv(family, tasks=(plan.task,), **self.env_options)
         env.reset(seed=plan.reset_seed, options=None if plan.task is None else {"task": plan.task})
