@@ -1,6 +1,6 @@
 """Penalties: small causal returns that are added to a reward.
 
-Each is both: called with an environment first, of whatever face, it adds itself to the reward the environment pays and
+Each is both: called with an environment first, of whatever API, it adds itself to the reward the environment pays and
 returns the wrapped environment; called without one, it is a reward to add.
 """
 

@@ -1,6 +1,6 @@
 """Transforms of a reward: clipped, multiplied, with another one added.
 
-Each takes a reward and returns one, or takes an environment of whatever face and returns it wrapped anew.
+Each takes a reward and returns one, or takes an environment of whatever API and returns it wrapped anew.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ def published_speed(episodes: int, repeats: int) -> Iterator[Measure]:
 
 
 def face_cost(episodes: int, repeats: int) -> Iterator[Measure]:
-    """What the other faces of an environment cost a step."""
+    """What the other APIs of an environment cost a step."""
     played = rollout("bargain", PAIR, num_episodes=max(1, episodes // 4))
     steps = sum(len(episode.turns) for episode in played)
     aec = raw_env("bargain")
@@ -188,7 +188,7 @@ def face_cost(episodes: int, repeats: int) -> Iterator[Measure]:
 
     text = _replay(parallel_env("bargain", interface="text"), played, as_text=True)
     alone, *others = _in_turns([_replay(parallel_env("bargain"), played), one_after_the_other, text], repeats)
-    for name, seconds in zip(("the AEC face", "the text interface"), others, strict=True):
+    for name, seconds in zip(("the AEC API", "the text interface"), others, strict=True):
         note = f"+{(seconds - alone) / steps * 1e6:.1f} µs a step"
         yield Measure(f"step through {name} over bare", seconds / alone, "x", note=note)
 

@@ -47,7 +47,7 @@ from pettingzoo import ParallelEnv
 
 from sotopia_env import rendering, spaces, views
 from sotopia_env.actions import ACTION_TYPES
-from sotopia_env.dialogue import Dialogue, agent_names
+from sotopia_env.episode_state import EpisodeState, agent_names
 from sotopia_env.episodes import Ending, Episode, Turn, agent_name, seat_of
 from sotopia_env.families.base import Family
 from sotopia_env.tasks import Character, Task
@@ -115,9 +115,9 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         self._rng: np.random.Generator | None = None
         self._seed: int | None = None
         self._key = ""
-        self._dialogue: Dialogue | None = None
+        self._state: EpisodeState | None = None
 
-    # PettingZoo's face
+    # PettingZoo's API
 
     def observation_space(self, agent: str) -> Any:
         """The observation space of an agent: the same object every call."""
@@ -169,10 +169,10 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
             self._rng, _ = seeding.np_random(int(seed))
         task = self._choose_task((options or {}).get("task"))
         key = f"{task.id}:{int(self.np_random.integers(2**62)):016x}"
-        dialogue = self._begin(task, key, None if seed is None else int(seed))
+        state = self._begin(task, key, None if seed is None else int(seed))
         if self.render_mode == "human":
             print(task.scenario.situation)
-        return dialogue.observations(range(task.num_seats), self.rules), dialogue.information({})
+        return state.observations(range(task.num_seats), self.rules), state.information({})
 
     def step(self, actions: Mapping[str, Any]) -> StepResult:
         """Play one cycle.
@@ -188,23 +188,23 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
             RuntimeError: before ``reset`` or after the end.
             KeyError: an action of an unknown agent.
         """
-        dialogue = self._playing("step")
-        if dialogue.ending is not None:
-            raise RuntimeError(f"step: the episode is over ({dialogue.ending.reason}); call reset")
+        state = self._playing("step")
+        if state.ending is not None:
+            raise RuntimeError(f"step: the episode is over ({state.ending.reason}); call reset")
         for agent in actions:
             if agent not in self.possible_agents:
                 raise KeyError(f"step: unknown agent {agent!r}; the agents are {', '.join(self.possible_agents)}")
-        turns, invalid = dialogue.read(actions, self.rules)
-        dialogue.play(turns, self.rules, self.np_random)
+        turns, invalid = state.read(actions, self.rules)
+        state.play(turns, self.rules, self.np_random)
         terminations, truncations = self._not_over.copy(), self._not_over.copy()
-        if dialogue.ending is not None:
-            over = truncations if dialogue.ending.truncated else terminations
+        if state.ending is not None:
+            over = truncations if state.ending.truncated else terminations
             over.update(dict.fromkeys(over, True))
             self.agents = []
         if self.render_mode == "human":
             self._print_cycle()
-        observations = dialogue.observations(range(len(self.possible_agents)), self.rules)
-        return observations, self._unpaid.copy(), terminations, truncations, dialogue.information(invalid)
+        observations = state.observations(range(len(self.possible_agents)), self.rules)
+        return observations, self._unpaid.copy(), terminations, truncations, state.information(invalid)
 
     @staticmethod
     def step_many(envs: Sequence[Any], actions: Sequence[Mapping[str, Any]]) -> list[StepResult]:
@@ -226,30 +226,30 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
             return None
         if self.render_mode == "human":
             return None
-        return "" if self._dialogue is None else self._dialogue.transcript
+        return "" if self._state is None else self._state.transcript
 
     def close(self) -> None:
         """Nothing is held open."""
 
     def state(self) -> dict[str, Any]:
         """Everything that is known to anyone: all goals, secrets and private messages, and whose turn it is."""
-        dialogue = self._playing("state")
+        state = self._playing("state")
         acting = np.array([agent in self.acting for agent in self.possible_agents], dtype=np.int8)
-        texts = views.static_state(dialogue.task)
-        return {**texts, "transcript": dialogue.transcript, "turn": dialogue.cycle, "acting": acting}
+        texts = views.static_state(state.task)
+        return {**texts, "transcript": state.transcript, "turn": state.cycle, "acting": acting}
 
     # Episodes and branching
 
     @property
     def episode(self) -> Episode:
         """The episode so far, running or finished, as frozen plain data."""
-        dialogue = self._playing("episode")
+        state = self._playing("episode")
         return Episode(
             key=self._key,
-            task=dialogue.task,
+            task=state.task,
             config=self.config,
-            turns=tuple(dialogue.turns),
-            ending=dialogue.ending,
+            turns=tuple(state.turns),
+            ending=state.ending,
             seed=self._seed,
         )
 
@@ -261,18 +261,18 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
     @property
     def last_turns(self) -> tuple[Turn, ...]:
         """The turns played by the last ``step``."""
-        dialogue = self._dialogue
-        return () if dialogue is None else tuple(dialogue.turns[dialogue.first_of_cycle :])
+        state = self._state
+        return () if state is None else tuple(state.turns[state.first_of_cycle :])
 
     @property
     def acting(self) -> tuple[str, ...]:
         """The agents asked to act next; empty once the episode is over."""
-        return () if self._dialogue is None else agent_names(self._dialogue.acting)
+        return () if self._state is None else agent_names(self._state.acting)
 
     @property
     def ending(self) -> Ending | None:
         """Why the episode is over, or ``None``."""
-        return None if self._dialogue is None else self._dialogue.ending
+        return None if self._state is None else self._state.ending
 
     def observe(self, agent: str) -> dict[str, Any]:
         """The present observation of one agent."""
@@ -293,11 +293,11 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state as plain JSON-able data; :meth:`restore` puts it back, in any process."""
-        dialogue = self._playing("snapshot")
+        state = self._playing("snapshot")
         return {
             "format_version": SNAPSHOT_VERSION,
             "episode": self.episode.to_dict(),
-            "acting": list(dialogue.acting),
+            "acting": list(state.acting),
             "generator": copy.deepcopy(self.np_random.bit_generator.state),
         }
 
@@ -337,7 +337,7 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
 
     # The machinery
 
-    def _begin(self, task: Task, key: str, seed: int | None) -> Dialogue:
+    def _begin(self, task: Task, key: str, seed: int | None) -> EpisodeState:
         if task.num_seats != len(self.possible_agents):
             seats = len(self.possible_agents)
             raise ValueError(f"task {task.id!r} has {task.num_seats} seats, this environment {seats}")
@@ -346,10 +346,10 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
             static = _static(scenario.situation, scenario.relationship, tuple(scenario.goals), tuple(task.characters))
         except ValueError as error:
             raise ValueError(f"task {task.id!r}: {error}") from None
-        dialogue = Dialogue.begin(task, static, self.family, self.rules, self.np_random)
-        self._dialogue, self._key, self._seed = dialogue, key, seed
+        state = EpisodeState.begin(task, static, self.family, self.rules, self.np_random)
+        self._state, self._key, self._seed = state, key, seed
         self.agents = self.possible_agents[:]
-        return dialogue
+        return state
 
     def _choose_task(self, wanted: Any) -> Task:
         if isinstance(wanted, Task):
@@ -365,10 +365,10 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
                 return task
         raise KeyError(f"reset: no task {wanted!r} among the {len(self.tasks)} tasks of this environment")
 
-    def _playing(self, asked: str) -> Dialogue:
-        if self._dialogue is None:
+    def _playing(self, asked: str) -> EpisodeState:
+        if self._state is None:
             raise RuntimeError(f"{asked}: call reset first")
-        return self._dialogue
+        return self._state
 
     def _seat(self, agent: str) -> int:
         if agent not in self.possible_agents:
@@ -388,9 +388,9 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         before, self.rules = self.rules, rules
         if (rules.action_types, rules.private_messages) != (before.action_types, before.private_messages):
             self._make_spaces()
-        dialogue = self._begin(episode.task, episode.key, episode.seed)
-        dialogue.replay(episode.turns, rules, self.np_random)
-        if dialogue.ending is not None:
+        state = self._begin(episode.task, episode.key, episode.seed)
+        state.replay(episode.turns, rules, self.np_random)
+        if state.ending is not None:
             self.agents = []
 
     def _copy(self) -> SotopiaParallelEnv:
@@ -399,7 +399,7 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         twin.observation_spaces = {a: spaces.independent(space) for a, space in self.observation_spaces.items()}
         twin.action_spaces = {a: spaces.independent(space) for a, space in self.action_spaces.items()}
         twin._rng = copy.deepcopy(self.np_random)
-        twin._dialogue = None if self._dialogue is None else self._dialogue.copy()
+        twin._state = None if self._state is None else self._state.copy()
         return twin
 
     def _print_cycle(self) -> None:

@@ -1,4 +1,4 @@
-"""Wrapping whichever face: a reward wrapper always lies over the parallel environment behind it."""
+"""Wrapping whichever API: a reward wrapper always lies over the parallel environment behind it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sotopia_env.rewards.wrappers.base import RewardWrapper
 
 
 def over_parallel(env: Any, wrap: Callable[[Any], Any]) -> Any:
-    """Wrap the parallel environment behind a face, and put a copy of the face back over it.
+    """Wrap the parallel environment behind an API, and put a copy of the API back over it.
 
     Args:
-        env: a parallel environment of this package, its AEC or its single-agent face, with whatever wrappers.
+        env: a parallel environment of this package, its AEC or its single-agent API, with whatever wrappers.
         wrap: ``(parallel environment) -> wrapped parallel environment``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Reward wrappers that name their reward: each goes around any face, and replaces the reward that is paid below it.
+"""Reward wrappers that name their reward: each goes around any API, and replaces the reward that is paid below it.
 
 Each is derived from the reward it pays: its arguments, their defaults and what is said of them are the reward's own.
 """
@@ -22,16 +22,16 @@ from sotopia_env.rewards.wrappers.base import OnFailure, RewardWrapper
 
 
 class SourceWrapper(RewardWrapper):
-    """A reward wrapper that goes around an environment of any face, and replaces whatever pays below.
+    """A reward wrapper that goes around an environment of any API, and replaces whatever pays below.
 
-    Around another face than the parallel one, that face is returned, over the wrapped parallel environment.
+    Around another API than the parallel one, that API is returned, over the wrapped parallel environment.
 
     Raises:
         ValueError: a wrapper in between changes what is paid, and would be passed over.
     """
 
     def __new__(cls, env: Any = None, *arguments: Any, **options: Any) -> Any:
-        """The wrapper, or the face of ``env`` over it."""
+        """The wrapper, or the API of ``env`` over it."""
         # Copies and pickles are made without an environment, which they are given afterwards.
         if env is None or isinstance(getattr(env, "unwrapped", None), SotopiaParallelEnv):
             return super().__new__(cls)
@@ -90,7 +90,7 @@ def _documented(wrapper: type, reward: type, names: Iterable[str]) -> str:
     section = of_reward.partition("\nArgs:\n")[2].partition("\n\n")[0]
     entries = {entry.partition(":")[0]: entry for entry in re.split(r"^    (?=\S)", section, flags=re.MULTILINE)}
     said = [
-        "env: an environment of any face; a reward wrapper around it is replaced.",
+        "env: an environment of any API; a reward wrapper around it is replaced.",
         # Without any docstrings (python -OO) there is nothing to say.
         *(entries[name].rstrip() for name in names if name in entries),
         "on_failure: see :class:`~sotopia_env.rewards.RewardWrapper`.",

@@ -20,13 +20,13 @@ from sotopia_env.wrappers.base import ParallelWrapper
 class StatisticsWrapper(ParallelWrapper):
     """A wrapper that looks at the results of ``step``. A subclass defines :meth:`begin` and :meth:`see`.
 
-    Called with an AEC or single-agent environment, it returns that face over the wrapped parallel environment.
+    Called with an AEC or single-agent environment, it returns that API over the wrapped parallel environment.
     """
 
     changes_rewards: ClassVar[bool] = False
 
     def __new__(cls, env: Any = None, **arguments: Any) -> Any:
-        """The wrapper, or the face of ``env`` over it."""
+        """The wrapper, or the API of ``env`` over it."""
         # Copies and pickles are made without an environment, which they are given afterwards.
         if env is None or isinstance(getattr(env, "unwrapped", None), SotopiaParallelEnv):
             return super().__new__(cls)

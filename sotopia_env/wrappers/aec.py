@@ -1,4 +1,4 @@
-"""The AEC face: PettingZoo's agents act one after the other, and each reads what the one before it just said.
+"""The AEC API: PettingZoo's agents act one after the other, and each reads what the one before it just said.
 
 PettingZoo's own conversion collects the actions of a whole cycle first: where one agent acts a cycle, every other
 selection would be of somebody who may only pass. Here the agents asked to act are selected alone, and a cycle is played
@@ -38,7 +38,7 @@ class SotopiaAECEnv(AECEnv[str, Any, Any]):
         """Nothing is played before ``reset``."""
         super().__init__()
         if not isinstance(getattr(parallel, "unwrapped", None), SotopiaParallelEnv):
-            raise TypeError(f"the AEC face is one of parallel environments of this package, not of {parallel!r:.80}")
+            raise TypeError(f"the AEC API is one of parallel environments of this package, not of {parallel!r:.80}")
         self.parallel = parallel
         self.ask_all = ask_all
         self.possible_agents: list[str] = list(parallel.possible_agents)
@@ -55,7 +55,7 @@ class SotopiaAECEnv(AECEnv[str, Any, Any]):
         self._actions: dict[str, Any] = {}
         self._queue: list[str] = []
 
-    # PettingZoo's face
+    # PettingZoo's API
 
     def observation_space(self, agent: str) -> Any:
         """The observation space of an agent: the same object every call."""

@@ -1,4 +1,4 @@
-"""The AEC face: who is selected, what it reads, and what it is paid."""
+"""The AEC API: who is selected, what it reads, and what it is paid."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ MAX_REASON = 400
 
 
 @dataclass
-class Dialogue:
+class EpisodeState:
     """One episode as it goes on.
 
     Args:
@@ -71,14 +71,14 @@ class Dialogue:
     @classmethod
     def begin(
         cls, task: Task, static: Sequence[dict[str, Any]], family: Family, rules: Rules, rng: np.random.Generator
-    ) -> Dialogue:
+    ) -> EpisodeState:
         """A task before its first turn."""
         seats = range(task.num_seats)
-        dialogue = cls(task, family, static, [0] * len(seats), [0] * len(seats), list(seats), family.begin(task))
+        state = cls(task, family, static, [0] * len(seats), [0] * len(seats), list(seats), family.begin(task))
         if rules.private_messages or rules.action_order == "simultaneous":
-            dialogue.heard, dialogue.first_heard = [""] * len(seats), [None] * len(seats)
-        dialogue.acting = acting_seats(rules.action_order, None, dialogue.present, rng)
-        return dialogue
+            state.heard, state.first_heard = [""] * len(seats), [None] * len(seats)
+        state.acting = acting_seats(rules.action_order, None, state.present, rng)
+        return state
 
     def read(self, actions: Mapping[str, Any], rules: Rules) -> tuple[list[Turn], dict[str, str]]:
         """What was handed to a step, as the turns of the acting seats.
@@ -172,7 +172,7 @@ class Dialogue:
             found[agent]["invalid_action"] = reason
         return found
 
-    def copy(self) -> Dialogue:
+    def copy(self) -> EpisodeState:
         """An independent copy; what never changes is shared."""
         twin = copy.copy(self)
         twin.turns, twin.own_turns = list(self.turns), list(self.own_turns)
