@@ -41,6 +41,9 @@ class Attributor(Component):
 
     def check_dimensions(self, family: Family, dimensions: Sequence[str]) -> None:
         """Raises ``ValueError`` where importances for these dimensions can never be told of tasks of this family."""
+        for child in self.children():
+            if isinstance(child, Attributor):
+                child.check_dimensions(family, dimensions)
 
 
 OF_THE_GAME = ("goal", "financial_and_material_benefits")

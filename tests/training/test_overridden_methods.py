@@ -20,11 +20,9 @@ import trl
 from packaging.requirements import Requirement
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
-from transformers.trainer_callback import ProgressCallback
 
 from sotopia_env.agents.sequence_states import _BufferedLayer
 from sotopia_env.training.behaviour_cloning import CloningTrainer
-from sotopia_env.training.callbacks import Progress
 from sotopia_env.training.grpo import GRPOTrainer
 from sotopia_env.training.reward_modelling.train import ValueTrainer
 
@@ -53,10 +51,6 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
         "create_optimizer": "(self, model=None)",
     },
     DynamicLayer: {"update": "(self, key_states, value_states, *args, **kwargs)"},
-    ProgressCallback: {
-        "on_log": "(self, args, state, control, logs=None, **kwargs)",
-        "on_train_begin": "(self, args, state, control, **kwargs)",
-    },
 }
 """By class the methods that a subclass here replaces, without their annotations."""
 
@@ -82,7 +76,6 @@ OURS = {
     CloningTrainer: trl.SFTTrainer,
     ValueTrainer: transformers.Trainer,
     _BufferedLayer: DynamicLayer,
-    Progress: ProgressCallback,
 }
 
 
