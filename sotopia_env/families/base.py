@@ -190,7 +190,7 @@ class UserFamily(Family):
     @property
     def has_moves(self) -> bool:
         """Whether the object reads turns."""
-        return hasattr(self.source, "move")
+        return bool(getattr(self.source, "has_moves", hasattr(self.source, "move")))
 
     def told(self, task: Task, turn: Turn) -> Sequence[str]:
         """The object's own reading of facts, where it has one."""

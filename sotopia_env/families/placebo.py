@@ -23,14 +23,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-from sotopia_env.actions import Action
-from sotopia_env.episodes import Ending, Episode, Judgement, Turn
-from sotopia_env.families.base import Family, Move
-from sotopia_env.tasks import Task
+from sotopia_env.episodes import Episode, Judgement
+from sotopia_env.families.base import Family, UserFamily
 
 KINDS = ("wording", "noise")
 
@@ -125,7 +122,7 @@ def add_placebos(judgement: Judgement, episode: Episode, placebos: Sequence[Plac
     return replace(judgement, scores=scores, evidence=evidence)
 
 
-class PlaceboFamily(Family):
+class PlaceboFamily(UserFamily):
     """A family whose judge gives placebo dimensions as well.
 
     Args:
@@ -134,49 +131,13 @@ class PlaceboFamily(Family):
     """
 
     def __init__(self, family: Family, placebos: Sequence[Placebo]) -> None:
-        self.family = family
+        super().__init__(family)
         self.placebos = tuple(placebos)
-        self.name = family.name
         self.version = f"{family.version}+placebo"
-        self.num_seats = family.num_seats
-        self.hidden_fields = family.hidden_fields
-
-    def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
-        """A task of the family."""
-        return self.family.generate(rng, split)
 
     def score(self, episode: Episode) -> Judgement:
         """The family's scores and the placebos."""
-        return replace(add_placebos(self.family.score(episode), episode, self.placebos), version=self.version)
-
-    def begin(self, task: Task) -> Any:
-        """The family's own progress."""
-        return self.family.begin(task)
-
-    def advance(self, progress: Any, turn: Turn) -> Any:
-        """The family's own progress."""
-        return self.family.advance(progress, turn)
-
-    def ending(self, progress: Any) -> Ending | None:
-        """What the family says."""
-        return self.family.ending(progress)
-
-    def move(self, task: Task, turn: Turn) -> Move | None:
-        """What the family says."""
-        return self.family.move(task, turn)
-
-    @property
-    def has_moves(self) -> bool:
-        """Whether the family has."""
-        return self.family.has_moves
-
-    def told(self, task: Task, turn: Turn) -> Sequence[str]:
-        """What the family says."""
-        return self.family.told(task, turn)
-
-    def menu(self, observation: Mapping[str, Any]) -> Mapping[str, Action | str] | None:
-        """The acts of the family."""
-        return self.family.menu(observation)
+        return replace(add_placebos(super().score(episode), episode, self.placebos), version=self.version)
 
 
 def _texts(episode: Episode, agent: str) -> tuple[str, str]:
