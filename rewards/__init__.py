@@ -20,7 +20,8 @@ from sotopia_env.rewards.credit.progress import Progress
 from sotopia_env.rewards.credit.shapley import Shapley, ShapleyValues
 from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, DESIGNS, Design, importances_of_credit
 from sotopia_env.rewards.dimensions import DIMENSIONS, overall
-from sotopia_env.rewards.judges.base import FunctionJudge, GradeFailure, Judge, RuleJudge, StrictJudge
+from sotopia_env.rewards.grader import GradeFailure
+from sotopia_env.rewards.judges.base import FunctionJudge, Judge, RuleJudge, StrictJudge
 from sotopia_env.rewards.judges.ensemble import EnsembleJudge
 from sotopia_env.rewards.judges.injections import AttackReport, measure_attacks
 from sotopia_env.rewards.judges.llm import LLMJudge

@@ -23,16 +23,7 @@ from sotopia_env.describe import digest
 from sotopia_env.episodes import Episode
 from sotopia_env.seeds import generator_of
 from sotopia_env.training.batches import Row, text_row
-from sotopia_env.training.callbacks import last_loss, report_with
-from sotopia_env.training.checkpoints import (
-    COMPLETE,
-    MarkComplete,
-    described_run,
-    finished_run,
-    latest_checkpoint,
-    remove_checkpoints,
-    write_json,
-)
+from sotopia_env.training.checkpoints import described_run, finished_run, latest_checkpoint, train_and_save
 from sotopia_env.training.cpu import on_cpu, selected_logits, set_device_defaults
 from sotopia_env.training.data_parallel import call_wrapped
 from sotopia_env.training.optimizer import WithMuon
@@ -125,23 +116,16 @@ def clone(
         peft_config=peft_config,
         **options,
     )
-    report_with(trainer, out / "metrics.jsonl", shown=("loss",))
-    trainer.add_callback(MarkComplete(run))
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    if trainer.is_world_process_zero():
+
+    def save() -> dict[str, int]:
         LoadedModel(trainer.accelerator.unwrap_model(trainer.model), loaded.tokenizer).save(out)
-        summary = {
-            "run": run,
+        return {
             "rows": len(rows),
             "tokens": sum(len(row.ids) for row in rows),
             "own_tokens": sum(sum(row.own_mask) for row in rows),
-            "steps": trainer.state.global_step,
-            "loss": last_loss(out / "metrics.jsonl"),
-            "seconds": time.perf_counter() - started,
         }
-        write_json(out / COMPLETE, summary)
-        remove_checkpoints(args.output_dir)
-    trainer.accelerator.wait_for_everyone()
+
+    train_and_save(trainer, out, run, checkpoint, save, started=started)
     return out
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from sotopia_env.describe import Description, differences, told
 from sotopia_env.rollouts.manifest import as_stored
+from sotopia_env.training.callbacks import last_loss, report_with
 from sotopia_env.training.data_parallel import wait_for_everyone
 
 COMPLETE = "complete.json"
@@ -110,6 +112,41 @@ def remove_checkpoints(folder: str | Path) -> None:
     (Path(folder) / "README.md").unlink(missing_ok=True)
     with suppress(OSError):
         Path(folder).rmdir()
+
+
+def train_and_save(
+    trainer: Any,
+    out: Path,
+    run: Mapping[str, Any],
+    checkpoint: Path | None,
+    save: Callable[[], Mapping[str, Any]],
+    *,
+    started: float,
+) -> None:
+    """Train a run to its end, and finish its folder: model, ``metrics.jsonl`` and, last, ``complete.json``.
+
+    Args:
+        trainer: of ``transformers``; its checkpoints are removed in the end.
+        out: the folder.
+        run: what is run, as :func:`described_run` makes it.
+        checkpoint: what to go on from, if anything.
+        save: called by the first process alone; saves the model and returns what ``complete.json`` says of the data.
+        started: when the run began, by ``time.perf_counter``.
+    """
+    report_with(trainer, out / "metrics.jsonl", shown=("loss",))
+    trainer.add_callback(MarkComplete(run))
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if trainer.is_world_process_zero():
+        summary = {
+            "run": run,
+            **save(),
+            "steps": trainer.state.global_step,
+            "loss": last_loss(out / "metrics.jsonl"),
+            "seconds": time.perf_counter() - started,
+        }
+        write_json(out / COMPLETE, summary)
+        remove_checkpoints(trainer.args.output_dir)
+    trainer.accelerator.wait_for_everyone()
 
 
 def finished_run(folder: str | Path, run: Mapping[str, Any]) -> dict[str, Any] | None:

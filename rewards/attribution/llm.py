@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from sotopia_env.agents.endpoint.call_log import Usage
-from sotopia_env.agents.endpoint.calls import CORRECTION, CallEstimate, ModelCalls
+from sotopia_env.agents.endpoint.calls import CallEstimate
 from sotopia_env.agents.endpoint.client import Failure, Request
 from sotopia_env.describe import Description, typed
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards.attribution.attributors import Attributed, Attributor
 from sotopia_env.rewards.attribution.replies import ParsedAttribution, parse_attributions
-from sotopia_env.rewards.judges.base import GradeFailure
+from sotopia_env.rewards.grader import GradeFailure, ModelGrader
 from sotopia_env.rewards.judges.prompt import FENCE, closed_object, fenced, record_lines, utterance_name
 from sotopia_env.rewards.judges.rubric import RUBRIC, Dimension, as_dimensions
 
@@ -25,7 +22,7 @@ LEVELS = (3, 5, 10)
 Importances = dict[str, tuple[float | None, ...]]
 
 
-class LLMAttributor(Attributor):
+class LLMAttributor(ModelGrader, Attributor):
     """Has a model grade how important turns were: one call for each agent, many side by side.
 
     An importance that could not be had is ``None``, and stands in ``failures``. A reply that cannot be used is asked
@@ -60,25 +57,13 @@ class LLMAttributor(Attributor):
     ) -> None:
         if levels not in LEVELS:
             raise ValueError(f"levels: a model is asked to grade from 0 to 3, 5 or 10, not to {levels:g}")
-        self.calls = ModelCalls(model, base_url, **options)
+        super().__init__(model, base_url, name, options)
         self.levels = float(levels)
         self.per_dimension = per_dimension
         own = tuple(rubric)
         self.rubric = {d.name: d for d in (*RUBRIC.values(), *(as_dimensions(own) if own else ()))}
-        self.name = name or f"llm:{self.calls.model}"
-        self.failures: list[GradeFailure] = []
         questions = [asdict(dimension) for dimension in self.rubric.values()]
-        inputs = [SYSTEM, QUESTION, CORRECTION, questions, self.levels, per_dimension, *self.calls.version_inputs]
-        self.version = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
-        """A digest of rubric, scale, prompt, model and sampling."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.calls.model!r}, {self.calls.endpoint.base_url!r})"
-
-    @property
-    def usage(self) -> Usage:
-        """Calls, tokens and failed requests so far."""
-        return self.calls.usage
+        self.version = self._version(SYSTEM, QUESTION, questions, self.levels, per_dimension)
 
     def spec(self) -> dict[str, Any]:
         """Plain JSON-able data of which :func:`as_attributor` makes an equal one."""

@@ -232,23 +232,3 @@ def judged(episodes: Sequence[Episode], judges: Iterable[Judge]) -> list[Episode
 def scores_of(judgement: Judgement, seat: int) -> dict[str, float | None]:
     """What a judgement says of one seat."""
     return {dimension: values[seat] for dimension, values in judgement.scores.items()}
-
-
-@dataclass(frozen=True)
-class GradeFailure:
-    """A score, or the importances of an agent's turns, that could not be had.
-
-    Args:
-        episode: key of the episode.
-        agent: whose.
-        dimension: of which dimension.
-        kind: of :data:`~sotopia_env.agents.endpoint.client.KINDS` or
-            :data:`~sotopia_env.rewards.judges.replies.REPLY_KINDS`, or ``"uncached"`` or ``"budget"``.
-        detail: what happened, in words.
-    """
-
-    episode: str
-    agent: str
-    dimension: str
-    kind: str
-    detail: str

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sotopia_env.agents.endpoint.call_log import Usage
-from sotopia_env.agents.endpoint.calls import CORRECTION, CallEstimate, ModelCalls
+from sotopia_env.agents.endpoint.calls import CallEstimate
 from sotopia_env.agents.endpoint.client import Failure, Request
 from sotopia_env.describe import Description, typed
 from sotopia_env.episodes import Episode, Judgement
-from sotopia_env.rewards.judges.base import GradeFailure, Judge
+from sotopia_env.rewards.grader import GradeFailure, ModelGrader
+from sotopia_env.rewards.judges.base import Judge
 from sotopia_env.rewards.judges.prompt import QUESTION, SYSTEM, judge_messages, reply_schema
 from sotopia_env.rewards.judges.replies import Mark, Verdict, failed_verdict, merged, problem_of, read_verdict
 from sotopia_env.rewards.judges.rubric import RUBRIC, Dimension, as_dimensions
 
 
-class LLMJudge(Judge):
+class LLMJudge(ModelGrader, Judge):
     """Has a model grade episodes: all agents and dimensions of an episode in one call, many episodes side by side.
 
     Every score has its reason in the judgement's evidence. What could not be had is ``None`` there, with evidence
@@ -49,22 +47,9 @@ class LLMJudge(Judge):
         name: str | None = None,
         **options: Any,
     ) -> None:
-        self.calls = ModelCalls(model, base_url, **options)
+        super().__init__(model, base_url, name, options)
         self.dimensions = as_dimensions(dimensions)
-        self.name = name or f"llm:{self.calls.model}"
-        self.failures: list[GradeFailure] = []
-        rubric = [asdict(dimension) for dimension in self.dimensions]
-        version_inputs = [SYSTEM, QUESTION, CORRECTION, rubric, *self.calls.version_inputs]
-        self.version = hashlib.sha256(json.dumps(version_inputs, sort_keys=True).encode()).hexdigest()[:12]
-        """A digest of rubric, prompt, model and sampling."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.calls.model!r}, {self.calls.endpoint.base_url!r})"
-
-    @property
-    def usage(self) -> Usage:
-        """Calls, tokens and failed requests so far."""
-        return self.calls.usage
+        self.version = self._version(SYSTEM, QUESTION, [asdict(dimension) for dimension in self.dimensions])
 
     def spec(self) -> dict[str, Any]:
         """Plain JSON-able data of which :func:`~sotopia_env.rewards.judges.as_judge` makes an equal judge."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from sotopia_env.agents.endpoint.call_log import Usage
-from sotopia_env.agents.endpoint.calls import CORRECTION, CallEstimate, ModelCalls
+from sotopia_env.agents.endpoint.calls import CallEstimate
 from sotopia_env.agents.endpoint.client import Failure, Request
 from sotopia_env.describe import Description, typed
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.families.base import Family
 from sotopia_env.rewards.designs import at_the_end
-from sotopia_env.rewards.judges.base import GradeFailure, Judge
+from sotopia_env.rewards.grader import GradeFailure, ModelGrader
+from sotopia_env.rewards.judges.base import Judge
 from sotopia_env.rewards.judges.prompt import FENCE, fenced, record_lines, reply_form, reply_schema
 from sotopia_env.rewards.judges.replies import Mark, failed_verdict, problem_of, read_verdict
 from sotopia_env.rewards.judges.rubric import RUBRIC, Dimension, as_dimensions
@@ -45,7 +43,7 @@ Answer with one JSON object and no other words, of this form, with every dialogu
 _PLACE = "place"
 
 
-class RelativeJudge(Judge):
+class RelativeJudge(ModelGrader, Judge):
     """Has a model rank episodes of the same task, a group in one call, for one agent and one question.
 
     A member's score is the share of the others that it beat, ties counting half: 1 for the best, 0 for the worst. The
@@ -83,22 +81,10 @@ class RelativeJudge(Judge):
         name: str | None = None,
         **options: Any,
     ) -> None:
-        self.calls = ModelCalls(model, base_url, **options)
+        super().__init__(model, base_url, name, options, prefix="relative")
         (self.dimension,) = as_dimensions([dimension])
         self.seed = seed
-        self.name = name or f"relative:{self.calls.model}"
-        self.failures: list[GradeFailure] = []
-        version_inputs = [SYSTEM, QUESTION, CORRECTION, asdict(self.dimension), seed, *self.calls.version_inputs]
-        self.version = hashlib.sha256(json.dumps(version_inputs, sort_keys=True).encode()).hexdigest()[:12]
-        """A digest of question, prompt, seed, model and sampling."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.calls.model!r}, {self.calls.endpoint.base_url!r})"
-
-    @property
-    def usage(self) -> Usage:
-        """Calls, tokens and failed requests so far."""
-        return self.calls.usage
+        self.version = self._version(SYSTEM, QUESTION, asdict(self.dimension), seed)
 
     @property
     def score_name(self) -> str:

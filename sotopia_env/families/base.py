@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from sotopia_env.describe import Description, arguments, describe, typed
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families import language
 from sotopia_env.tasks import Task
+
+P = TypeVar("P")
 
 SPLITS = ("train", "validation", "test")
 
@@ -128,6 +130,19 @@ class Family:
             ValueError: it is of this family, but its texts do not say what the judge needs.
         """
         return None
+
+
+def follow(progress: P, turns: Sequence[Turn], update: Callable[[P, int, int, str, str], P]) -> P:
+    """Returns the progress of a game after some turns, the fold of its ``update``, which changes nothing at the end.
+
+    Args:
+        progress: before them.
+        turns: in the order played.
+        update: takes progress, seat, ``global_index``, action type and text.
+    """
+    for turn in turns:
+        progress = update(progress, turn.seat, turn.global_index, turn.type, turn.text)
+    return progress
 
 
 def hidden_of(task: Task, seat: int) -> Mapping[str, Any]:

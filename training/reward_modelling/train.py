@@ -26,14 +26,11 @@ from sotopia_env.rewards.reward_model.heads import ValueHeads, padded
 from sotopia_env.rewards.reward_model.normalizers import Normalizer, fit_normalizer
 from sotopia_env.rewards.reward_model.saved import Description, Target, save_reward_model
 from sotopia_env.training.behaviour_cloning import LengthGrouped, load
-from sotopia_env.training.callbacks import last_loss, report_with
 from sotopia_env.training.checkpoints import (
-    COMPLETE,
-    MarkComplete,
     described_run,
     finished_run,
     latest_checkpoint,
-    remove_checkpoints,
+    train_and_save,
     write_json,
 )
 from sotopia_env.training.cpu import fast_attention
@@ -116,25 +113,15 @@ def train_reward_model(
         loaded = LoadedModel(get_peft_model(loaded.model, peft_config), loaded.tokenizer, loaded.name)
     shares = list(described.dimensions.values())
     trainer = ValueTrainer(_heads(loaded, list(rewards), trained), args, trained, shares, **options)
-    report_with(trainer, out / "metrics.jsonl", shown=("loss",))
-    trainer.add_callback(MarkComplete(run))
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    if trainer.is_world_process_zero():
+
+    def save() -> dict[str, int]:
         heads = trainer.accelerator.unwrap_model(trainer.model)
         save_reward_model(out, loaded, heads, described)
         write_json(out / REPORT, report_on(heads, held_out, trained, target))
-        summary = {
-            "run": run,
-            "rows": len(trained),
-            "held_out_rows": len(held_out),
-            "tokens": sum(len(row.ids) for row in trained),
-            "steps": trainer.state.global_step,
-            "loss": last_loss(out / "metrics.jsonl"),
-            "seconds": time.perf_counter() - started,
-        }
-        write_json(out / COMPLETE, summary)
-        remove_checkpoints(args.output_dir)
-    trainer.accelerator.wait_for_everyone()
+        tokens = sum(len(row.ids) for row in trained)
+        return {"rows": len(trained), "held_out_rows": len(held_out), "tokens": tokens}
+
+    train_and_save(trainer, out, run, checkpoint, save, started=started)
     return out
 
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 
 from sotopia_env.episodes import Turn
 from sotopia_env.families.bargain.moves import PriceMove, read_move
+from sotopia_env.families.base import follow
 
 __all__ = [
     "Agreement",
@@ -145,12 +146,7 @@ def update(standing: Standing, seat: int, turn: int, action_type: str, text: str
 
 def find_agreement(turns: Sequence[Turn], num_seats: int) -> Standing:
     """What is on the table after these turns, the fold of :func:`update`."""
-    standing = opening(num_seats)
-    for turn in turns:
-        standing = update(standing, turn.seat, turn.global_index, turn.type, turn.text)
-        if standing.agreement is not None:
-            break
-    return standing
+    return follow(opening(num_seats), turns, update)
 
 
 def _same(one: float, other: float) -> bool:

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sotopia_env.episodes import Turn
+from sotopia_env.families.base import follow
 from sotopia_env.families.divide.items import Counts, Items, complement
 from sotopia_env.families.divide.moves import DivisionMove, read_division
 from sotopia_env.families.divide.proposals import ME, Proposal
@@ -135,12 +136,7 @@ def update(table: DivisionTable, seat: int, turn: int, action_type: str, text: s
 
 def find_agreement(turns: Sequence[Turn], items: Items) -> DivisionTable:
     """What is on the table after these turns, the fold of :func:`update`."""
-    table = opening(items)
-    for turn in turns:
-        table = update(table, turn.seat, turn.global_index, turn.type, turn.text)
-        if table.agreement is not None:
-            break
-    return table
+    return follow(opening(items), turns, update)
 
 
 def _takes(move: DivisionMove, proposal: Proposal, own: DivisionOffer | None, taken: DivisionOffer) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sotopia_env.episodes import Turn
+from sotopia_env.families.base import follow
 from sotopia_env.families.mutual_friends.mentions import NOTHING, Mentions, read_mentions
 
 
@@ -104,11 +105,7 @@ def _confirmed(naming: Naming, seat: int, mentions: Mentions) -> frozenset[str]:
 
 def find(naming: Naming, turns: Sequence[Turn]) -> Naming:
     """How far these turns lead, the fold of :func:`update`."""
-    for turn in turns:
-        naming = update(naming, turn.seat, turn.global_index, turn.type, turn.text)
-        if naming.found is not None:
-            break
-    return naming
+    return follow(naming, turns, update)
 
 
 def _with(sets: tuple[frozenset[str], ...], seat: int, more: frozenset[str]) -> tuple[frozenset[str], ...]:
