@@ -85,7 +85,7 @@ def test_the_centred_design_gets_the_mean_of_the_plain_play(card: dict[str, Any]
 def test_what_was_played_serves_the_next_card(
     card: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sotopia_env.rewards.audit.exploitability.rollout", None)
+    monkeypatch.setattr("sotopia_env.rollouts.run.play", None)
     again = reward_card(("episode",), SMALL, out=folder)
     assert of(again, "episode")["fidelity"] == of(card, "episode")["fidelity"]
     assert of(again, "episode")["exploits"] == of(card, "episode")["exploits"]
