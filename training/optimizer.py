@@ -14,7 +14,7 @@ from torch import nn
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Two optimizers of PyTorch with one interface (Muon: Jordan et al., 2024; its scale: Liu et al., 2025, 2502.16982).
+    """Two optimizers of PyTorch as one (Muon: Jordan et al., 2024; its scale: Liu et al., 2025, 2502.16982).
 
     Args:
         model: matrices of its layers go to Muon, embeddings, head and vectors to AdamW.

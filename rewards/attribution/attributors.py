@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.families import family_of, language
-from sotopia_env.families.base import Family, hidden_of
+from sotopia_env.families import conduct, family_of, language
+from sotopia_env.families.base import Family
 from sotopia_env.families.resolve import as_family
 from sotopia_env.names import Table, import_attribute, public_path
 from sotopia_env.rewards.components import Component, name_function
@@ -124,7 +124,7 @@ def _graded(family: Family, episode: Episode, turn: Turn) -> dict[str, float | N
         "relationship": manner,
         "social_rules": manner,
         "knowledge": _learning(family, episode.task, turn, reply),
-        "secret": _revealing(hidden_of(episode.task, turn.seat).get("secret"), turn.text),
+        "secret": _revealing(conduct.own_secret(episode.task, turn.seat), turn.text),
         "believability": 3.0 if turn.invalid is not None or _repeats(episode, turn) else 0.0,
     }
 
@@ -159,8 +159,8 @@ def _learning(family: Family, task: Task, turn: Turn, reply: Turn | None) -> flo
     return 1.0 if turn.type == "speak" and "?" in turn.text else 0.0
 
 
-def _revealing(secret: Any, text: str) -> float:
-    told = language.told_share(secret, text) if isinstance(secret, str) else 0.0
+def _revealing(secret: str, text: str) -> float:
+    told = language.told_share(secret, text) if secret else 0.0
     return 3.0 if told >= 0.75 else 2.0 if told >= 0.5 else 0.0
 
 

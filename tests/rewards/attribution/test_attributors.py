@@ -10,6 +10,7 @@ from sotopia_env.families import FAMILIES, family_of
 from sotopia_env.families.mutual_friends.catalogue import phrase
 from sotopia_env.rewards import Attribution, Dial, FunctionAttributor, RecordedAttributor, RuleAttributor, relabel
 from sotopia_env.rewards.attribution.attributors import as_attributor
+from sotopia_env.tasks import Character, Scenario, Task
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +185,13 @@ def test_what_stands_for_an_attributor():
         as_attributor(print, 0)
     with pytest.raises(TypeError, match="is no attributor"):
         as_attributor(3)
+
+
+def test_a_secret_of_the_character_counts_where_the_hidden_values_hold_none():
+    told = Character("a", "Ada", secret="he has already sold the silver watch")
+    scenario = Scenario("market", "At the market.", ("Talk.", "Talk."))
+    task = Task("x", "sotopia", "1", "", scenario, (told, Character("b", "Ben")))
+    turns = (Turn(0, 0, 0, "speak", "I already sold the silver watch."), Turn(1, 0, 1, "speak", "Is that so?"))
+    episode = Episode("0-0", task, {}, turns, Ending("left"))
+    (found,) = RuleAttributor().importances([episode], ["secret"])
+    assert found == {"agent_0": {"secret": [3.0]}, "agent_1": {"secret": [0.0]}}
