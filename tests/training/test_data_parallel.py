@@ -16,7 +16,7 @@ from sotopia_env.episodes import Episode
 from sotopia_env.rewards import Attribution
 from sotopia_env.training import CloningConfig, RewardModelConfig, clone, train_reward_model
 from sotopia_env.training.callbacks import read_metrics
-from sotopia_env.training.data_parallel import launch, through, wait_for_everyone, world
+from sotopia_env.training.data_parallel import call_wrapped, launch, wait_for_everyone, world
 
 
 def summed(factor: int, folder: str) -> tuple[float, tuple[int, int], str]:
@@ -47,7 +47,7 @@ def gradient() -> tuple[bool, list[float]]:
     torch.nn.init.ones_(bare.weight)
     model = DistributedDataParallel(bare)
     rank = float(world()[0])
-    through(model, lambda linear, x: 3.0 * x @ linear.weight.T, torch.tensor([[1.0, rank]])).backward()
+    call_wrapped(model, lambda linear, x: 3.0 * x @ linear.weight.T, torch.tensor([[1.0, rank]])).backward()
     assert bare.weight.grad is not None
     return "forward" in vars(bare), bare.weight.grad.flatten().tolist()
 
@@ -68,7 +68,7 @@ def learn(model: str, episodes: list[Episode], out: str) -> None:
 def test_one_process_is_a_world_of_its_own() -> None:
     assert world() == (0, 1)
     wait_for_everyone()
-    assert through(3, lambda model, other: model - other, 1) == 2
+    assert call_wrapped(3, lambda model, other: model - other, 1) == 2
 
 
 @pytest.mark.slow
