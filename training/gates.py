@@ -14,9 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+from sotopia_env.progress import ProgressBar
 from sotopia_env.statistics import paired_difference
 from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
 from sotopia_env.training.factorial import CELLS, PARTNER, checked_world, factorial
@@ -79,13 +77,8 @@ def run_gates(
         raise ValueError(f"clone: the couplings of a clone are measured in bargain, not in {settings.world}")
     if settings.tasks < 2:
         raise ValueError(f"tasks: {settings.tasks} is too few for an interval; give 2 or more, 500 for the gates")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
-        shown = bar.add_task("gates", total=len(settings.couplings) * (len(CELLS) + 1) + (clone is not None))
-
-        def tick() -> None:
-            bar.advance(shown)
-
+    steps = len(settings.couplings) * (len(CELLS) + 1) + (clone is not None)
+    with ProgressBar("gates", steps, show=progress) as bar:
         measured = [
             factorial(
                 coupling,
@@ -93,7 +86,7 @@ def run_gates(
                 seed=settings.seed,
                 world=settings.world,
                 schedules=settings.schedules,
-                progress=tick,
+                progress=bar.advance,
             )
             for coupling in settings.couplings
         ]
@@ -103,14 +96,14 @@ def run_gates(
             "partner": PARTNER,
             "schedules": [schedule.label for schedule in settings.schedules or world.schedules],
             "factorial": measured,
-            "matched": matched_worlds(settings, tick),
+            "matched": matched_worlds(settings, bar.advance),
             "clone": None,
         }
         if clone is not None:
             from sotopia_env.training.clone_gate import clone_gate
 
             data["clone"] = clone_gate(clone, settings.states, draws=settings.clone_draws, seed=settings.seed)
-            tick()
+            bar.advance()
     data["gates"] = verdicts(data)
     if out is not None:
         from sotopia_env.training.gates_page import gates_text
