@@ -15,9 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+from sotopia_env.progress import ProgressBar
 from sotopia_env.statistics import paired_difference
 from sotopia_env.training.checks import Check
 from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
@@ -82,13 +80,8 @@ def run_gates(
         raise ValueError(f"clone: the couplings of a clone are measured in bargain, not in {settings.world}")
     if settings.tasks < 2:
         raise ValueError(f"tasks: {settings.tasks} is too few for an interval; give 2 or more, 500 for the gates")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
-        shown = bar.add_task("gates", total=len(settings.couplings) * (len(CELLS) + 1) + (clone is not None))
-
-        def tick() -> None:
-            bar.advance(shown)
-
+    steps = len(settings.couplings) * (len(CELLS) + 1) + (clone is not None)
+    with ProgressBar("gates", steps, show=progress) as bar:
         measured = [
             factorial(
                 coupling,
@@ -96,7 +89,7 @@ def run_gates(
                 seed=settings.seed,
                 world=settings.world,
                 schedules=settings.schedules,
-                progress=tick,
+                progress=bar.advance,
             )
             for coupling in settings.couplings
         ]
@@ -106,14 +99,14 @@ def run_gates(
             "partner": PARTNER,
             "schedules": [schedule.label for schedule in settings.schedules or world.schedules],
             "factorial": measured,
-            "matched": matched_worlds(settings, tick),
+            "matched": matched_worlds(settings, bar.advance),
             "clone": None,
         }
         if clone is not None:
             from sotopia_env.training.worlds.clone_gate import clone_gate
 
             data["clone"] = clone_gate(clone, settings.states, draws=settings.clone_draws, seed=settings.seed)
-            tick()
+            bar.advance()
     data["gates"] = [check.to_dict() for check in verdicts(data)]
     if out is not None:
         folder = Path(out)

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sotopia_env.agents.scripted.traits import CLONED, PRESETS
 from sotopia_env.families import FAMILIES
 from sotopia_env.families.base import Family
+from sotopia_env.progress import ProgressBar
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.tables import Cell, Table, estimate, markdown
 from sotopia_env.tasks import Task
@@ -76,16 +75,14 @@ def scripted_table(
     policies: list[Any] = [*settings.partners, template_attacker()]
     played: dict[str, dict[str, tuple[Result, ...]]] = {}
     optimum = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
-        total = len(settings.partners) * (len(policies) + settings.scripts)
-        shown = bar.add_task("table", total=total)
+    total = len(settings.partners) * (len(policies) + settings.scripts)
+    with ProgressBar("table", total, show=progress) as bar:
         for partner in settings.partners:
             for policy in policies:
                 row = evaluate(policy, partner, measuring, family=family, seed=settings.seed)
                 played.setdefault(row.policy, {})[partner] = row.results
-                bar.advance(shown)
-            best = _search(partner, searching, family, settings, lambda: bar.advance(shown))
+                bar.advance()
+            best = _search(partner, searching, family, settings, bar.advance)
             row = evaluate(best, partner, measuring, family=family, seed=settings.seed)
             played.setdefault("best script", {})[partner] = row.results
             found = {"partner": partner, "script": best.name, "goal": row.summary["goal"]}
