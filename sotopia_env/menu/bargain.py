@@ -68,13 +68,13 @@ def unit_of(brief: Brief) -> float:
 
 def _acts(brief: Brief, talk: Talk, turn: int) -> dict[str, Act]:
     courtesy, question = rotated(phrases.COURTESIES, turn), rotated(phrases.QUESTIONS[brief.role], turn)
-    refusal = rotated(phrases.REFUSED_PRICES, turn).format(price=amount(talk.standing or 0.0))
+    refusal = rotated(phrases.REFUSED_PRICES, turn)
     named: dict[int, Act] = {}
     for number, price in enumerate(prices(brief, talk)):
         if price is not None:
             sentence = _price_sentence(brief, talk, price, turn)
             named |= in_all_manners(number, sentence, courtesy, question)
-    return plain_acts(brief, talk, turn, question, refusal) | proposals(named)
+    return plain_acts(brief, talk, turn, question, lambda price: refusal.format(price=amount(price))) | proposals(named)
 
 
 def _price_sentence(brief: Brief, talk: Talk, price: float, turn: int) -> str:
