@@ -24,6 +24,9 @@ _UNCOUNTED = (
 
 _ADAPTER = ("peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora")
 
+_WRAPPED = ("base_layer", "original_module")
+"""Parts of names that adapters add to those of the base."""
+
 _known: WeakKeyDictionary[Any, dict[tuple[str, ...], tuple[str, str]]] = WeakKeyDictionary()
 
 
@@ -42,7 +45,7 @@ def describe_model(model: Any, adapters: Collection[str] | None = None) -> Descr
     sampled = hashlib.sha256()
     for name, tensor in _tensors(model, used):
         values = tensor.detach().flatten()
-        some = values[:: max(1, values.numel() // _SAMPLED)][:_SAMPLED].double().tolist()
+        some = values[:: max(1, values.numel() // _SAMPLED)][:_SAMPLED].cpu().double().tolist()
         changes = 0 if tensor.is_inference() else tensor._version
         sampled.update(f"{name} {tuple(tensor.shape)} {changes} {some}".encode())
     known = _known.setdefault(model, {})
@@ -77,7 +80,7 @@ def _tensors(model: Any, used: Collection[str]) -> Iterator[tuple[str, Tensor]]:
         parts = name.removeprefix("base_model.model.").split(".")
         adapter = next((part for part in parts if part in others or part in used), None)
         if isinstance(tensor, Tensor) and adapter not in others:
-            found[".".join("*" if part == adapter else part for part in parts if part != "base_layer")] = tensor
+            found[".".join("*" if part == adapter else part for part in parts if part not in _WRAPPED)] = tensor
     yield from sorted(found.items())
 
 
@@ -95,7 +98,7 @@ def _hashed(model: Any, used: Collection[str]) -> str:
 def _canonical(tensor: Tensor) -> Tensor:
     """The same values in bfloat16 where that loses nothing, else in float32: a cast on loading changes no value."""
     tensor = tensor.detach().cpu().contiguous().flatten()
-    if not tensor.is_floating_point() or tensor.dtype == torch.float64:
+    if not tensor.is_floating_point() or tensor.dtype in (torch.bfloat16, torch.float64):
         return tensor
     whole = tensor.float()
     half = whole.to(torch.bfloat16)

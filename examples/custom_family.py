@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import sotopia_env
-from sotopia_env.families.base import Move
+from sotopia_env.families import Move
 from sotopia_env.published import save_tasks
 from sotopia_env.rewards import relabel
 

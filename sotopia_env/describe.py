@@ -50,10 +50,10 @@ def describe(value: Any) -> Any:
 
     * What has a method ``describe()`` says it itself: plain data with all that decides its numbers.
     * A policy with a ``config`` (plain data) is its type, its name and its ``config``.
-    * A dataclass is its type and fields, any other object its type and the arguments it was made with, as far as it
-      keeps them under their names (``self.weight`` or ``self._weight`` of ``__init__(self, weight)``). Where it keeps
-      one of them otherwise, its public attributes that are plain data count too. What it keeps besides its arguments,
-      such as a counter, does not.
+    * A dataclass is its type and the fields it is made with. Any other object is its type and the arguments it was
+      made with, as far as it keeps them under their names (``self.weight`` or ``self._weight`` of
+      ``__init__(self, weight)``). Where it keeps one of them otherwise, its public attributes that are plain data
+      count too. What it keeps besides its arguments, such as a counter, does not.
     * A model is digests of its weights and configuration, a tokenizer one of its vocabulary and chat template.
     * A function is its path, with the constants it closes over; a path is its last part.
 
@@ -169,7 +169,7 @@ def _object(value: Any, depth: int) -> Any:
     if (method := next((m for m in _DIGESTED if callable(getattr(value, m, None))), None)) is not None:
         return _DIGESTED[method](value)
     if dataclasses.is_dataclass(value):
-        kept = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if not f.name.startswith("_")}
+        kept = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
     elif inspect.isroutine(value) or isinstance(value, functools.partial):
         return _function(value, depth)
     elif not hasattr(value, "__dict__"):

@@ -23,6 +23,11 @@ def seed_of(*numbers: int) -> int:
     return seeds_of(1, *numbers)[0]
 
 
+def generator_of(*numbers: int) -> np.random.Generator:
+    """A generator that follows from several numbers."""
+    return np.random.default_rng(numbers)
+
+
 def episode_key(seed: int, index: int) -> str:
     """The key of one episode of a run."""
     return f"{seed}-{index}"
@@ -35,7 +40,7 @@ def episode_seed(seed: int, index: int) -> int:
 
 def turn_generator(seed: int, seat: int, turn: int) -> np.random.Generator:
     """The generator of one turn: it depends on nothing but the episode's seed, the seat and the own turn."""
-    return np.random.default_rng((seed, seat, turn))
+    return generator_of(seed, seat, turn)
 
 
 def seed_of_key(key: str) -> int:

@@ -21,6 +21,7 @@ from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.describe import digest
 from sotopia_env.episodes import Episode
+from sotopia_env.seeds import generator_of
 from sotopia_env.training.batches import Row, text_row
 from sotopia_env.training.checkpoints import described_run, finished_run, latest_checkpoint, train_and_save
 from sotopia_env.training.cpu import on_cpu, selected_logits, set_device_defaults
@@ -236,7 +237,7 @@ class LengthGrouped(Sampler[int]):
         return len(self.lengths)
 
     def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng((self.seed, self.epoch))
+        rng = generator_of(self.seed, self.epoch)
         longest = np.array([self.lengths[rows].max() for rows in self.members])
         order = rng.permutation(len(self.members))
         size = max(1, self.chunk * self.batch_size * len(self.members) // max(1, len(self.lengths)))

@@ -75,9 +75,9 @@ def latest_checkpoint(folder: str | Path, run: Mapping[str, Any]) -> Path | None
         run: what wants to go on.
 
     Raises:
-        ValueError: the checkpoints belong to another run; the error says what differs. Or one is not of this package:
-            a trainer would count it among its own, and remove it sooner or later.
+        ValueError: the checkpoints belong to another run; the error says what differs. Or :func:`refuse_foreign`.
     """
+    refuse_foreign(folder)
     complete = []
     for path in sorted(Path(folder).glob("checkpoint-*")):
         if (path / COMPLETE).is_file():
@@ -87,12 +87,20 @@ def latest_checkpoint(folder: str | Path, run: Mapping[str, Any]) -> Path | None
         elif (path / BEGUN).is_file():
             # Another process may be at it.
             shutil.rmtree(path, ignore_errors=True)
-        elif path.is_dir():
+    return max(complete)[1] if complete else None
+
+
+def refuse_foreign(folder: str | Path) -> None:
+    """Raise ``ValueError`` where a folder holds a checkpoint that is not of this package.
+
+    A trainer would count it among its own, and remove it sooner or later.
+    """
+    for path in sorted(Path(folder).glob("checkpoint-*")):
+        if path.is_dir() and not ((path / COMPLETE).is_file() or (path / BEGUN).is_file()):
             raise ValueError(
                 f"{path} is no checkpoint that this package has written or finished; give another output folder, or "
                 "move it away"
             )
-    return max(complete)[1] if complete else None
 
 
 def remove_checkpoints(folder: str | Path) -> None:

@@ -38,6 +38,7 @@ from sotopia_env.training.checkpoints import (
     described_run,
     finished_run,
     latest_checkpoint,
+    refuse_foreign,
     write_json,
 )
 from sotopia_env.training.cpu import on_cpu, selected_logits, without_autocast
@@ -157,6 +158,7 @@ class GRPOTrainer(trl.GRPOTrainer):
         self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, ignore_keys_for_eval: Any = None
     ) -> TrainOutput:
         """Train, from the newest checkpoint where there is one; ``resume_from_checkpoint=False`` starts anew."""
+        refuse_foreign(self._folder)
         found = None
         if resume_from_checkpoint in (None, True):
             finished_run(self._folder, self.run)

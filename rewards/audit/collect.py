@@ -31,7 +31,7 @@ from sotopia_env.rollouts.manifest import describe_run
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext, seat
 from sotopia_env.rollouts.run import OnProgress, play_plan
 from sotopia_env.rollouts.workers import WorkerPool
-from sotopia_env.seeds import episode_key, episode_seed, seeds_of
+from sotopia_env.seeds import episode_key, episode_seed, generator_of, seeds_of
 from sotopia_env.storage.locks import WAIT
 
 __all__ = ["AuditedTurn", "Candidate", "Scores", "collect_audit", "load_audit", "save_audit"]
@@ -308,7 +308,7 @@ def _played_places(
 
 def _places(episode: Episode, index: int, seed: int, turns_per_episode: int) -> list[_Place]:
     """The turns of one episode that are audited, all of one seat."""
-    rng = np.random.default_rng((seed, index, 0, _PLACES))
+    rng = generator_of(seed, index, 0, _PLACES)
     drawn = int(rng.integers(episode.task.num_seats))
     own = episode.own_turns(agent_name(drawn if episode.task.evaluated_seat is None else episode.task.evaluated_seat))
     chosen = rng.choice(len(own), size=min(turns_per_episode, len(own)), replace=False)

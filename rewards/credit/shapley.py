@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
-
 from sotopia_env.actions import Action
 from sotopia_env.episodes import Episode, Turn, seat_of
 from sotopia_env.policies import Context, Decision, Observation, Policy
@@ -22,7 +20,7 @@ from sotopia_env.rewards.credit.continuations import ContinuationReward, state_n
 from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.judges.base import judged
 from sotopia_env.rewards.turn_rewards import TurnRewards
-from sotopia_env.seeds import episode_seed
+from sotopia_env.seeds import episode_seed, generator_of
 from sotopia_env.statistics import MeanAndError, mean_and_error
 
 Coalition = frozenset[int]
@@ -161,7 +159,7 @@ class Shapley(ContinuationReward):
         start = state_numbers(episode, self.seed)[0]
         orders: list[list[list[int]] | None] = []
         for j in range(self.k):
-            rng = np.random.default_rng((start, seat_of(agent), j))
+            rng = generator_of(start, seat_of(agent), j)
             orders.append([rng.permutation(num_turns).tolist() for _ in range(self.permutations)])
         return orders
 

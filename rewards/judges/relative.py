@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from sotopia_env.agents.endpoint.calls import CallEstimate
 from sotopia_env.agents.endpoint.client import Failure, Request
 from sotopia_env.describe import Description, typed
@@ -19,7 +17,7 @@ from sotopia_env.rewards.judges.base import Judge
 from sotopia_env.rewards.judges.prompt import FENCE, fenced, record_lines, reply_form, reply_schema
 from sotopia_env.rewards.judges.replies import Mark, failed_verdict, problem_of, read_verdict
 from sotopia_env.rewards.judges.rubric import RUBRIC, Dimension, as_dimensions
-from sotopia_env.seeds import seed_of_text
+from sotopia_env.seeds import generator_of, seed_of_text
 from sotopia_env.tasks import Task
 
 SYSTEM = f"""\
@@ -171,7 +169,7 @@ class RelativeJudge(ModelGrader, Judge):
         for members in by_task.values():
             records = {i: "\n".join(record_lines(episodes[i])) for i in members}
             distinct = sorted(set(records.values()))
-            order = np.random.default_rng((self.seed, seed_of_text("\n\n".join(distinct)))).permutation(len(distinct))
+            order = generator_of(self.seed, seed_of_text("\n\n".join(distinct))).permutation(len(distinct))
             shown = [distinct[int(place)] for place in order]
             places: list[list[int]] = [[i for i in members if records[i] == record] for record in shown]
             known = episodes[members[0]].agents

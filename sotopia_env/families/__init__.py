@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sotopia_env.families.base import SPLITS, Family, MixedFamily, OpenEnded, UserFamily
+from sotopia_env.families.base import SPLITS, Family, MixedFamily, Move, OpenEnded, UserFamily
 from sotopia_env.names import Table, exports
 from sotopia_env.tasks import Task
 
@@ -57,6 +57,7 @@ __all__ = [
     "Family",
     "Mini",
     "MixedFamily",
+    "Move",
     "MutualFriends",
     "OpenEnded",
     "UserFamily",

@@ -1,1 +1,1 @@
-"""Playing many episodes: plans, lockstep, seeds, files, processes."""
+"""Playing many episodes: plans, lockstep, files, processes."""

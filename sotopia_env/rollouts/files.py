@@ -24,6 +24,9 @@ class EpisodeStore:
         self.played = 0
         self._kept: Traces = {}
 
+    def find(self) -> None:
+        """Look for what other processes have finished."""
+
     def take(self, missing: Sequence[int], limit: int) -> list[int]:
         """Episodes for this process to play: none where other processes are at all that are missing."""
         return list(missing[:limit])

@@ -10,12 +10,12 @@ from typing import Any
 
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode
-from sotopia_env.families import family_of, family_of_all
+from sotopia_env.families import family_of
 from sotopia_env.families.base import Family
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
-from sotopia_env.rollouts.manifest import as_stored, describe_run
+from sotopia_env.rollouts.manifest import describe_run
 from sotopia_env.seeds import episode_key, episode_seed
 from sotopia_env.tasks import Task
 
@@ -31,7 +31,7 @@ class EpisodePlan:
         task: of the episode; by default the environment draws one.
         env_seed: of what the environment draws (its task, turn orders), and written in the episode; ``seed`` by
             default.
-        begun: an episode to go on from, after its last turn; it has a task already.
+        begun: an episode to go on from, after its last turn, in a bare environment; it has a task already.
     """
 
     key: str
@@ -82,7 +82,10 @@ class RunContext:
     def _reset(self, plan: EpisodePlan, forks: Iterator[Any]) -> Any:
         env = next(forks, None)
         if env is None:
-            assert plan.task is not None
+            if plan.task is None:
+                raise ValueError(
+                    f"plan {plan.key!r}: it names no task, and there is no environment that could draw one"
+                )
             family = self.family or family_of(plan.task)
             env = SotopiaParallelEnv(family, tasks=(plan.task,), **self.env_options)
         env.reset(seed=plan.reset_seed, options=None if plan.task is None else {"task": plan.task})
@@ -201,11 +204,10 @@ class EpisodePlans:
         def describe(traces: bool) -> dict[str, Any]:
             (env,) = self.context.begin(episodes[:1])
             named = {role: policy(given) for role, given in self.roles.items()} or _by_name(made.values())
-            # Each episode's own task is compared with that of its plan.
+            # Each episode's own task, and with it a family that the package ships, is compared with that of its plan.
             described = {**describe_run(env, named, seed=self.seed, traces=traces), "tasks": None}
             if self.context.env is None and self.context.family is None:
-                tasks = [plan.task if plan.begun is None else plan.begun.task for plan in episodes]
-                described |= as_stored({"family": family_of_all([task for task in tasks if task is not None])})
+                described["family"] = None
             return described
 
         return Opened(self.context, episodes, describe)

@@ -162,6 +162,8 @@ def _work(on_progress: OnProgress, index: int, plan: Plan, out: str, batch_size:
 def _judged(store: EpisodeStore, number: int, judging: Judging | None) -> dict[int, Episode]:
     if judging is None:
         return {}
+    # Another process may have judged them meanwhile.
+    store.find()
     return dict(enumerate(judging([store.finished[i] for i in range(number)])))
 
 

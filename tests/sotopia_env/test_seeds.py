@@ -13,4 +13,5 @@ def test_every_derivation_gives_the_numbers_it_has_always_given() -> None:
     assert seeds.seed_of_text("a \ud800 word") == 2029785015118637546
     assert seeds.process_seed(5, 6, 0) == 1827940263
     assert seeds.turn_generator(9, 1, 4).integers(2**31, size=2).tolist() == [429120725, 1053039587]
+    assert seeds.generator_of(9, 1, 4).integers(2**31, size=2).tolist() == [429120725, 1053039587]
     assert seeds.episode_key(3, 17) == "3-17"

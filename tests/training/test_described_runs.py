@@ -161,5 +161,5 @@ def test_a_model_trained_anew_in_its_folder_is_not_evaluated_by_the_old_episodes
     assert evaluate(f"local:{model}", "scripted:firm", **given).results == first.results
     shutil.rmtree(model)
     shutil.copytree(other_weights, model)
-    with pytest.raises(ValueError, match=r"rows.jsonl was evaluated with other policy\.model\.weights"):
+    with pytest.raises(ValueError, match=r"rows.jsonl was played with other policies\.policy\.model\.weights"):
         evaluate(f"local:{model}", "scripted:firm", **given)

@@ -271,6 +271,16 @@ def test_a_run_goes_on_only_as_itself(tiny_directory: Path, tmp_path: Path) -> N
         trainer_for(str(tiny_directory), settings(tmp_path, max_steps=1, beta=0.5)).train()
 
 
+@pytest.mark.parametrize("resume", [None, False])
+def test_the_checkpoint_of_another_trainer_stays(tiny_directory: Path, tmp_path: Path, resume: bool | None) -> None:
+    theirs = tmp_path / "checkpoint-500" / "model.safetensors"
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"weeks of work")
+    with pytest.raises(ValueError, match="checkpoint-500 is no checkpoint that this package has written"):
+        trainer_for(str(tiny_directory), settings(tmp_path)).train(resume_from_checkpoint=resume)
+    assert theirs.read_bytes() == b"weeks of work"
+
+
 def test_the_reference_is_the_partner_and_stays(tiny_directory: Path, tmp_path: Path) -> None:
     args = settings(tmp_path, max_steps=3, beta=0.2, reference_rows=0)
     trainer = trainer_for(str(tiny_directory), args, partner=str(tiny_directory))

@@ -27,7 +27,7 @@ from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
 from sotopia_env.rollouts.rollout import rollout
 from sotopia_env.rollouts.run import play_plan
-from sotopia_env.seeds import episode_seed, turn_generator
+from sotopia_env.seeds import episode_seed, generator_of, turn_generator
 from sotopia_env.statistics import FloatArray, interval, ratio_of_means
 from sotopia_env.training.worlds.probes import Additions, Probe, Schedule, spoken
 
@@ -144,7 +144,7 @@ def draw_states(family: Bargain, number: int, seed: int, split: str = "test") ->
         # Some episodes have no such turn; a few more than are wanted make up for them.
         more = rollout(family, TEACHER, num_episodes=number, seed=seed + start, split=split)
         for i, episode in enumerate(more):
-            state = _cut(episode, family, np.random.default_rng((seed, start, i)))
+            state = _cut(episode, family, generator_of(seed, start, i))
             if state is not None:
                 states.append(state)
         start += 1

@@ -61,11 +61,13 @@ class DivisionHidden:
     secret: str = ""
 
     def __post_init__(self) -> None:
-        """Check that every kind has its points."""
+        """Check that every kind has its points, and that there is something of it."""
         if not self.items or len(self.items) != len(self.values):
             raise ValueError(
                 f"values: {len(self.values)} numbers for {len(self.items)} kinds of items; give one for each kind"
             )
+        if none := [item.plural for item in self.items if item.count < 1]:
+            raise ValueError(f"items: there are no {none[0]}; give a count of 1 or more, or leave the kind out")
 
 
 class Dividing(Family):

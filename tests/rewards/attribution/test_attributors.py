@@ -1,4 +1,5 @@
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import sotopia_env
 from sotopia_env.episodes import Ending, Episode, Turn
 from sotopia_env.families import FAMILIES, family_of
 from sotopia_env.families.mutual_friends.catalogue import phrase
-from sotopia_env.rewards import Attribution, Dial, FunctionAttributor, RecordedAttributor, RuleAttributor
+from sotopia_env.rewards import Attribution, Dial, FunctionAttributor, RecordedAttributor, RuleAttributor, relabel
 from sotopia_env.rewards.attribution.attributors import as_attributor
 
 
@@ -131,6 +132,9 @@ def test_without_moves_the_goal_is_unknown_and_the_reward_refused():
         ):
             sotopia_env.parallel_env("mini", reward=Attribution("direct", attributor))
     sotopia_env.parallel_env("mini", reward=Attribution("direct", dimensions={"social_rules": 1}))
+    bare = SimpleNamespace(name="bare", generate=lambda rng: None, score=lambda episode: {"goal": [1.0, 1.0]})
+    with pytest.raises(ValueError, match="the family 'bare' does not say what a turn does"):
+        relabel(episodes, "scaled", bare)
 
 
 def test_a_family_of_ones_own_is_given_or_asked_for(make_episode, family):

@@ -56,6 +56,12 @@ def test_a_task_file_without_hidden_values_is_refused(family: str, tmp_path: Pat
         ("divide", "items", None, "field 'items' is missing"),
         ("divide", "values", [1, 2], "values: 2 numbers for 3 kinds of items; give one for each kind"),
         ("divide", "items", [{"singular": "hat"}], "field 'items.0.plural' is missing"),
+        (
+            "divide",
+            "items",
+            [{"singular": kind, "plural": f"{kind}s", "count": 3 * (kind != "cap")} for kind in ("hat", "cap", "mug")],
+            "items: there are no caps; give a count of 1 or more",
+        ),
         ("mutual-friends", "friends", [], "field 'friends'"),
         ("mutual-friends", "common", "Nobody", "common: 'Nobody' is none of the friends"),
     ],

@@ -12,6 +12,7 @@ import pytest
 
 import sotopia_env
 from sotopia_env import rollout
+from sotopia_env.describe import describe
 from sotopia_env.episodes import Episode
 from sotopia_env.policies import Context, Decision, Observation
 from sotopia_env.rollouts.manifest import manifest_path
@@ -53,6 +54,9 @@ class Stops:
 
     def act_one(self, observation: Observation, context: Context | None = None) -> Any:
         raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        return describe(self.policy)
 
 
 def test_keys_seeds_and_names_are_those_of_the_plans() -> None:
@@ -97,7 +101,7 @@ def test_a_file_of_other_plans_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "e.jsonl"
     play_plan(plans(), out=out)
     before = out.read_bytes()
-    with pytest.raises(ValueError, match=r"was played with other policies .*; give another file"):
+    with pytest.raises(ValueError, match=r"was played with other policies\.scripted:mixed .*; give another file"):
         play_plan(plans(policy="scripted:firm"), out=out)
     with pytest.raises(ValueError, match="it holds episode 'a-15'; those of this run are 'a-0' and so on"):
         play_plan(replace(plans(), episodes=plans().episodes[:15]), out=out)

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from pettingzoo.test import parallel_api_test
 
@@ -99,3 +100,22 @@ def test_seats_are_checked() -> None:
     learner.reset(seed=0)
     with pytest.raises(KeyError, match="'agent_1' is played by scripted:firm"):
         learner.step({"agent_1": "Hello."})
+
+
+def test_partners_draw_by_a_seed_of_their_own_where_one_is_given() -> None:
+    def replies(seed: int, partner_seed: int | None, how: str = "") -> list[str]:
+        env = made("agent_0", "scripted:mixed")
+        task = FEASIBLE.generate(np.random.default_rng(0))
+        env.reset(seed=seed, options={"task": task, "partner_seed": partner_seed})
+        env.step({"agent_0": "Tell me about it."})
+        if how == "restored":
+            other = made("agent_0", "scripted:mixed")
+            other.reset(seed=9)
+            other.restore(json.loads(json.dumps(env.snapshot())))
+            env = other
+        env.step({"agent_0": "And what more?"})
+        return [turn.text for turn in env.episode.turns if turn.seat == 1]
+
+    assert replies(1, 7) == replies(2, 7) == replies(1, 7, "restored")
+    assert replies(1, 7) != replies(1, 8)
+    assert replies(1, None) == replies(1, None) != replies(2, None)

@@ -108,6 +108,11 @@ def test_a_finished_run_is_not_repeated_and_another_does_not_overwrite_it(
         train_reward_model(episodes[:-1], tiny_directory, args=settings(**LONGER), weights=WEIGHTS, **common)
     with pytest.raises(ValueError, match=r"other dimensions\.letters \(2\.0, not 1\.0\)"):
         train_reward_model(episodes, tiny_directory, args=settings(**LONGER), **common)
+    start = load_model(tiny_directory)
+    with torch.no_grad():
+        next(iter(start.model.parameters())).view(-1)[5] += 1.0
+    with pytest.raises(ValueError, match=r"written by a run with other start\.weights \("):
+        train_reward_model(episodes, start, args=settings(**LONGER), weights=WEIGHTS, **common)
 
 
 @pytest.mark.parametrize("lora", [False, True])
