@@ -16,7 +16,7 @@ from sotopia_env.actions import Action
 from sotopia_env.agents.adapters import using_adapter
 from sotopia_env.agents.decoding import Continuation, Decoder, Sampling
 from sotopia_env.agents.loading import LoadedModel, load_model
-from sotopia_env.agents.scripted.policy import generator
+from sotopia_env.agents.scripted.policy import context_of
 from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.describe import Description, typed
 from sotopia_env.policies import Context, Decision, Observation, TokenTrace
@@ -105,10 +105,7 @@ class LocalLM:
 
     def act_one(self, observation: Observation, context: Context | None = None) -> Action:
         """Sample a single turn; without a context, the generator follows from the observation."""
-        if context is None:
-            own = sum(message["role"] == "assistant" for message in messages(observation))
-            context = Context("", str(observation["agent"]), own, generator(observation))
-        return self.act([observation], [context])[0].action
+        return self.act([observation], [context or context_of(observation)])[0].action
 
     def describe(self) -> Description:
         """What decides its turns: sampling, and the model by digests of what it is rather than by its folder."""

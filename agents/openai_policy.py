@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sotopia_env.actions import NONE, Action
 from sotopia_env.agents.endpoint.call_log import Usage
 from sotopia_env.agents.endpoint.client import KINDS, OPENAI_URL, Endpoint, Failure, Reply, Request
-from sotopia_env.agents.scripted.policy import generator
+from sotopia_env.agents.scripted.policy import context_of
 from sotopia_env.policies import Context, Decision, Observation
 from sotopia_env.rendering import messages, parse_output
 
@@ -110,10 +110,7 @@ class OpenAIPolicy:
 
     def act_one(self, observation: Observation, context: Context | None = None) -> Action:
         """Have a single turn written; without a context, the generator follows from the observation."""
-        if context is None:
-            own = sum(message["role"] == "assistant" for message in messages(observation))
-            context = Context("", str(observation["agent"]), own, generator(observation))
-        return self.act([observation], [context])[0].action
+        return self.act([observation], [context or context_of(observation)])[0].action
 
     def _request(self, observation: Observation, context: Context) -> Request:
         chat = messages(observation)

@@ -11,7 +11,7 @@ import numpy as np
 from sotopia_env.actions import Action, do, leave, speak
 from sotopia_env.agents.scripted import phrases
 from sotopia_env.agents.scripted.manners import answer, manner, slip
-from sotopia_env.agents.scripted.reading import Brief, Talk, read_talk
+from sotopia_env.agents.scripted.reading import Brief, Talk, amount, read_talk
 from sotopia_env.agents.scripted.traits import Traits
 from sotopia_env.families.generated import pick
 from sotopia_env.policies import Observation
@@ -27,7 +27,7 @@ def bargain(observation: Observation, brief: Brief, traits: Traits, rng: np.rand
     if standing is not None and accepts(brief, talk, traits, standing, offer):
         return do("accept") if rng.random() < traits.formal else speak(pick(phrases.ACCEPTANCES, rng))
     if talk.stalled >= traits.patience:
-        if standing is not None and brief.worth(standing) and _gain(brief, standing) > 0.06:
+        if standing is not None and brief.worth(standing) and brief.gain(standing) > 0.06:
             return do("accept")
         return leave(pick(phrases.FAREWELLS, rng))
     return speak(_utterance(observation, brief, talk, traits, offer, rng))
@@ -96,21 +96,13 @@ def _utterance(
 
 def _price_sentence(brief: Brief, talk: Talk, offer: float, rng: np.random.Generator) -> str:
     if not talk.own_offers:
-        return pick(phrases.OPENINGS[brief.role], rng).format(price=_amount(offer))
+        return pick(phrases.OPENINGS[brief.role], rng).format(price=amount(offer))
     if offer != talk.own_offers[-1]:
-        return pick(phrases.OFFERS, rng).format(price=_amount(offer))
-    return pick(phrases.HOLDS, rng).format(price=_amount(offer))
-
-
-def _gain(brief: Brief, price: float) -> float:
-    return brief.sign * (price - brief.limit) / brief.list_price
+        return pick(phrases.OFFERS, rng).format(price=amount(offer))
+    return pick(phrases.HOLDS, rng).format(price=amount(offer))
 
 
 def _round(price: float, brief: Brief) -> float:
     unit = brief.step
     rounded = round(price / unit) * unit
     return rounded if brief.worth(rounded) else brief.reserve
-
-
-def _amount(price: float) -> str:
-    return f"{price:.0f}" if price == int(price) else f"{price:.2f}"

@@ -21,6 +21,7 @@ from sotopia_env.agents.scripted.reading import read_brief
 from sotopia_env.agents.scripted.traits import PRESETS, Traits
 from sotopia_env.families.generated import pick
 from sotopia_env.policies import Context, Decision, Observation
+from sotopia_env.rendering import messages
 from sotopia_env.seeds import seed_of_name
 
 
@@ -118,6 +119,12 @@ def generator(observation: Observation) -> np.random.Generator:
     """A generator that follows from an observation alone."""
     text = f"{observation['agent']}\n{observation['goal']}\n{observation['transcript']}"
     return np.random.default_rng(seed_of_name(text))
+
+
+def context_of(observation: Observation) -> Context:
+    """A context that follows from an observation alone, the number of the turn from its transcript."""
+    own = sum(message["role"] == "assistant" for message in messages(observation))
+    return Context("", str(observation["agent"]), own, generator(observation))
 
 
 def decide(observation: Observation, traits: Traits, rng: np.random.Generator) -> Action:

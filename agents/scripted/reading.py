@@ -80,6 +80,10 @@ class Brief(OwnSide):
         """The worst price that is still worth a deal: a step inside the limit, at which nothing would be gained."""
         return self.limit + self.sign * self.step
 
+    def gain(self, price: float) -> float:
+        """How much better a price is than the limit, as a share of the list price."""
+        return self.sign * (price - self.limit) / self.list_price
+
     def within_limit(self, price: float) -> bool:
         """Whether a price is one the agent can live with."""
         return self.sign * (price - self.limit) >= 0
@@ -259,6 +263,11 @@ def sways(goal: str) -> tuple[float, float, float]:
 def prices_in(text: str) -> list[float]:
     """The dollar prices that stand in a text, in order."""
     return [float(price.replace(",", "")) for price in _PRICE.findall(text)]
+
+
+def amount(price: float) -> str:
+    """A price as it is said: ``85``, or ``4.50``."""
+    return f"{price:.0f}" if price == int(price) else f"{price:.2f}"
 
 
 def _offered(entry: Entry) -> float | None:

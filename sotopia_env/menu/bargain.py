@@ -8,7 +8,7 @@ quarter, a half, all of the way.
 
 from __future__ import annotations
 
-from sotopia_env.agents.scripted.reading import Brief, Talk, read_brief, read_talk
+from sotopia_env.agents.scripted.reading import Brief, Talk, amount, read_brief, read_talk
 from sotopia_env.menu import phrases
 from sotopia_env.menu.acts import Act, proposals
 from sotopia_env.menu.cues import Hearing, may_act
@@ -68,13 +68,13 @@ def unit_of(brief: Brief) -> float:
 
 def _acts(brief: Brief, talk: Talk, turn: int) -> dict[str, Act]:
     courtesy, question = rotated(phrases.COURTESIES, turn), rotated(phrases.QUESTIONS[brief.role], turn)
-    refusal = rotated(phrases.REFUSED_PRICES, turn).format(price=amount(talk.standing or 0.0))
+    refusal = rotated(phrases.REFUSED_PRICES, turn)
     named: dict[int, Act] = {}
     for number, price in enumerate(prices(brief, talk)):
         if price is not None:
             sentence = _price_sentence(brief, talk, price, turn)
             named |= in_all_manners(number, sentence, courtesy, question)
-    return plain_acts(brief, talk, turn, question, refusal) | proposals(named)
+    return plain_acts(brief, talk, turn, question, lambda price: refusal.format(price=amount(price))) | proposals(named)
 
 
 def _price_sentence(brief: Brief, talk: Talk, price: float, turn: int) -> str:
@@ -85,12 +85,8 @@ def _price_sentence(brief: Brief, talk: Talk, price: float, turn: int) -> str:
 
 
 def _features(brief: Brief, talk: Talk) -> dict[str, float]:
-    def worth(price: float) -> float:
-        """How much better than one's own limit, as a share of the list price."""
-        return brief.sign * (price - brief.limit) / brief.list_price
-
     features = {"price": 1.0, "side": float(brief.sign), "limit": brief.limit / brief.list_price - 1}
-    return features | offer_features(brief, talk, worth, magnified=5.0)
+    return features | offer_features(brief, talk, brief.gain, magnified=5.0)
 
 
 def _rounded(price: float, brief: Brief) -> float:
@@ -98,8 +94,3 @@ def _rounded(price: float, brief: Brief) -> float:
     unit = unit_of(brief)
     rounded = round(round(price / unit) * unit, 2)
     return max(rounded, unit) if brief.within_limit(rounded) else brief.limit
-
-
-def amount(price: float) -> str:
-    """A price as it is said: ``85``, or ``4.50``."""
-    return f"{price:.0f}" if price == int(price) else f"{price:.2f}"

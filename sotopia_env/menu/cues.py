@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from sotopia_env.actions import ACTION_TYPES
+from sotopia_env.agents.scripted import phrases
+from sotopia_env.agents.scripted.reading import SENTENCE
 from sotopia_env.families import language
 from sotopia_env.policies import Observation
 from sotopia_env.views import Entry, parse_transcript
 
-_SENTENCE = re.compile(r"[^.!?]+[.!?]*")
-_THANKS = frozenset({"thanks", "thank", "glad", "happy", "fair", "please", "sorry"})
+_THANKS = phrases.MOVING | {"please", "sorry"}
 _COURTEOUS = _THANKS.union(*language.POSITIVE.values())
-_INSULTING = frozenset({"ridiculous", "insulting", "nonsense", "silly"}).union(*language.NEGATIVE.values())
+_INSULTING = phrases.OFFENDING.union(*language.NEGATIVE.values())
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def saturated(count: float, half: float) -> float:
 
 @lru_cache(maxsize=8_192)
 def _asks(text: str) -> bool:
-    return any("?" in sentence and not language.has_price(sentence) for sentence in _SENTENCE.findall(text))
+    return any("?" in sentence and not language.has_price(sentence) for sentence in SENTENCE.findall(text))
 
 
 @lru_cache(maxsize=2_048)

@@ -51,7 +51,7 @@ def _acts(brief: DivisionBrief, talk: DivisionTalk, turn: int) -> dict[str, Act]
         sentence = _sentence(brief, best_for_both(brief, share, weights), turn)
         named |= in_all_manners(number, sentence, courtesy, question)
     refusal = rotated(phrases.REFUSED_DIVISIONS, turn)
-    return plain_acts(brief, talk, turn, question, refusal) | proposals(named)
+    return plain_acts(brief, talk, turn, question, lambda _: refusal) | proposals(named)
 
 
 def _sentence(brief: DivisionBrief, mine: Counts, turn: int) -> str:

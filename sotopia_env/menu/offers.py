@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from sotopia_env.actions import do, leave
 from sotopia_env.agents.scripted.reading import Offer, OfferTalk, OwnSide, first_person
@@ -27,15 +26,17 @@ def in_all_manners(number: int, sentence: str, courtesy: str, question: str) -> 
     }
 
 
-def plain_acts(brief: OwnSide, talk: OfferTalk[Any], turn: int, question: str, refusal: str) -> dict[str, Act]:
-    """The acts besides proposals: to ask, be courteous, leave or tell; to accept or refuse what stands."""
+def plain_acts(
+    brief: OwnSide, talk: OfferTalk[Offer], turn: int, question: str, refusal: Callable[[Offer], str]
+) -> dict[str, Act]:
+    """The acts besides proposals: to ask, be courteous, leave or tell; to accept or refuse the offer that stands."""
     courtesy = rotated(phrases.COURTESIES, turn)
     acts: dict[str, Act] = {"ask": question, "courtesy": courtesy, "leave": leave(rotated(phrases.FAREWELLS, turn))}
     untold = [fact for fact in brief.facts if fact not in talk.told]
     if untold:
         acts["tell"] = rotated(phrases.TELLINGS, turn).format(fact=first_person(untold[0]))
     if talk.standing is not None and not talk.agreed:
-        acts |= {"accept": do("accept"), "refuse": refusal}
+        acts |= {"accept": do("accept"), "refuse": refusal(talk.standing)}
     return acts
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -76,3 +76,17 @@ def test_max_cycles_may_be_assigned_through_wrappers(reward: Any) -> None:
         env.step({env.unwrapped.acting[0]: word})
     assert env.agents == []
     assert env.unwrapped.ending.reason == "max_cycles"
+
+
+@pytest.mark.parametrize("wrap", [lambda env: env, Counter], ids=["bare", "wrapped"])
+def test_many_are_stepped_as_each_alone(wrap: Callable[[Any], Any]) -> None:
+    together, alone = ([wrap(sotopia_env.parallel_env("bargain", reward=None)) for _ in range(3)] for _ in range(2))
+    for number in range(3):
+        together[number].reset(seed=number)
+        alone[number].reset(seed=number)
+    actions = [{"agent_0": "hello"}, {"agent_0": "My price is $80."}, {"agent_0": 3}]
+    results = type(together[0]).step_many(together, actions)
+    for result, env, given in zip(results, alone, actions, strict=True):
+        assert str(result) == str(env.step(given))
+    assert [env.episode.turns for env in together] == [env.episode.turns for env in alone]
+    assert results[2][4]["agent_0"]["invalid_action"] is not None
