@@ -90,10 +90,11 @@ def test_groups_share_task_and_seat_and_members_differ(tiny_directory: Path) -> 
     assert [dialogue.episode.key for dialogue in again] == ["1-2-1-2", "1-2-2-0"]
 
 
-def test_groups_are_kept_in_a_file_with_their_tokens(tiny_directory: Path, tmp_path: Path) -> None:
-    class Refusing(LocalLM):
-        def act(self, observations: Any, contexts: Any) -> Any:
-            raise AssertionError("what is in the file is not played again")
+def test_groups_are_kept_in_a_file_with_their_tokens(
+    tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(observations: Any, contexts: Any) -> Any:
+        raise AssertionError("what is in the file is not played again")
 
     def play(policy: LocalLM, out: Path | None) -> list[GroupMember]:
         return play_groups(environment(), members, policy, sotopia_env.make_policy("scripted:warm"), step=2, out=out)
@@ -108,7 +109,9 @@ def test_groups_are_kept_in_a_file_with_their_tokens(tiny_directory: Path, tmp_p
     assert [(m.episode, m.row.ids, m.rewards) for m in kept] == [
         (m.episode, m.row.ids, m.rewards) for m in play(learner, None)
     ]
-    assert text(play(Refusing(tiny_directory, max_new_tokens=6), out)) == text(kept)
+    again = LocalLM(tiny_directory, max_new_tokens=6)
+    monkeypatch.setattr(again, "act", refuse)
+    assert text(play(again, out)) == text(kept)
 
 
 def test_rewards_are_what_step_paid_part_by_part(tiny_directory: Path) -> None:
