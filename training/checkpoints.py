@@ -9,7 +9,6 @@ never touched.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +20,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from sotopia_env.describe import Description, differences, told
 from sotopia_env.rollouts.manifest import as_stored
+from sotopia_env.storage.journal import replace_file
 from sotopia_env.training.callbacks import last_loss, report_with
 from sotopia_env.training.data_parallel import wait_for_everyone
 
@@ -207,6 +207,4 @@ def settings(args: TrainingArguments, besides: Iterable[str] = ()) -> dict[str, 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a JSON file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    replace_file(path, [json.dumps(record, indent=1).encode(), b"\n"])

@@ -15,6 +15,7 @@ import numpy as np
 from sotopia_env.episodes import Episode
 from sotopia_env.families import FAMILIES
 from sotopia_env.rewards.dimensions import DIMENSIONS
+from sotopia_env.storage.journal import replace_file
 from sotopia_env.tables import estimate
 from sotopia_env.training.checks import Check
 from sotopia_env.training.report.page import page
@@ -73,9 +74,10 @@ def write_report(out_dir: str | Path, data: Mapping[str, Any], dialogues: Sequen
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     known = _finite(full)
-    _write(folder / "report.json", json.dumps(known, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    record = json.dumps(known, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    replace_file(folder / "report.json", [record.encode()])
     path = folder / "report.html"
-    _write(path, page(known, dialogues))
+    replace_file(path, [page(known, dialogues).encode()])
     return path
 
 
@@ -189,9 +191,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
