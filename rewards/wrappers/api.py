@@ -10,7 +10,7 @@ import gymnasium
 
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.wrappers.base import RewardWrapper
+from sotopia_env.rewards.wrappers.base import RewardWrapper, has_partners
 
 
 def over_parallel(env: Any, wrap: Callable[[Any], Any]) -> Any:
@@ -23,6 +23,11 @@ def over_parallel(env: Any, wrap: Callable[[Any], Any]) -> Any:
     Raises:
         TypeError: it is no environment of this package.
     """
+    if has_partners(env):
+        # One step of it is several cycles, and each is paid: rewards lie below the partners.
+        twin = copy.copy(env)
+        twin.env = over_parallel(env.env, wrap)
+        return twin
     if isinstance(getattr(env, "unwrapped", None), SotopiaParallelEnv):
         return wrap(env)
     name = next((name for name in ("parallel", "env") if name in getattr(env, "__dict__", {})), None)

@@ -15,6 +15,7 @@ from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import by_agent
 from sotopia_env.rewards.wrappers.delivery import PartPayments, Payments, settle
 from sotopia_env.wrappers.base import ParallelWrapper
+from sotopia_env.wrappers.partners import WithPartners
 
 OnFailure = Literal["nan", "raise"]
 
@@ -53,6 +54,11 @@ class RewardWrapper(ParallelWrapper):
             env = env.env
         if not isinstance(getattr(env, "unwrapped", None), SotopiaParallelEnv):
             raise TypeError(f"RewardWrapper wraps a parallel environment of this package, not a {type(env).__name__}")
+        if has_partners(env):
+            raise TypeError(
+                "RewardWrapper pays every cycle, and a step of WithPartners is several: wrap the environment first, "
+                "WithPartners(RewardWrapper(env, reward), partners)"
+            )
         if on_failure not in ("nan", "raise"):
             raise ValueError(f"on_failure: {on_failure!r} is neither 'nan' nor 'raise'")
         super().__init__(env)
@@ -171,6 +177,15 @@ class RewardWrapper(ParallelWrapper):
             info["utterance_rewards"] = list(account.totals[agent])
             info["reward_parts"] = paid
             info["scores"] = scores
+
+
+def has_partners(env: Any) -> bool:
+    """Whether policies play some of the seats of a parallel environment, at any depth of its wrappers."""
+    while isinstance(env, ParallelWrapper):
+        if isinstance(env, WithPartners):
+            return True
+        env = env.env
+    return False
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from sotopia_env.rewards.credit.progress import Progress
 from sotopia_env.rewards.outcome import Outcome
 from sotopia_env.rewards.reward_model.reward import RewardModel
 from sotopia_env.rewards.wrappers.api import over_parallel, unpaid
-from sotopia_env.rewards.wrappers.base import OnFailure, RewardWrapper
+from sotopia_env.rewards.wrappers.base import OnFailure, RewardWrapper, has_partners
 
 
 class SourceWrapper(RewardWrapper):
@@ -33,7 +33,7 @@ class SourceWrapper(RewardWrapper):
     def __new__(cls, env: Any = None, *arguments: Any, **options: Any) -> Any:
         """The wrapper, or the API of ``env`` over it."""
         # Copies and pickles are made without an environment, which they are given afterwards.
-        if env is None or isinstance(getattr(env, "unwrapped", None), SotopiaParallelEnv):
+        if env is None or (isinstance(getattr(env, "unwrapped", None), SotopiaParallelEnv) and not has_partners(env)):
             return super().__new__(cls)
         return over_parallel(env, lambda parallel: cls(parallel, *arguments, **options))
 

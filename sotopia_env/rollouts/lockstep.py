@@ -40,13 +40,13 @@ def play(
                 if decision.trace is not None:
                     traces.setdefault((keys[i], agent), []).append(decision.trace)
         actions = [{agent: decisions[i, agent] for agent in envs[i].unwrapped.acting} for i in live]
-        infos = _step_all([envs[i] for i in live], actions)
+        results = type(envs[live[0]]).step_many([envs[i] for i in live], actions)
         still = []
-        for i, info in zip(live, infos, strict=True):
+        for i, (*_, infos) in zip(live, results, strict=True):
             if envs[i].unwrapped.acting:
                 still.append(i)
             elif on_finish is not None:
-                on_finish(i, envs[i], info)
+                on_finish(i, envs[i], infos)
         live = still
 
 
@@ -86,10 +86,3 @@ def _decide(
                 raise TypeError(f"policy {policy.name!r}: act returned a {type(decision).__name__}, not a Decision")
         decisions.update(zip(places, made, strict=True))
     return decisions
-
-
-def _step_all(envs: Sequence[Any], actions: Sequence[Mapping[str, Any]]) -> list[dict[str, dict[str, Any]]]:
-    step_many = getattr(type(envs[0]), "step_many", None)
-    if step_many is not None:
-        return [result[4] for result in step_many(envs, actions)]
-    return [env.step(action)[4] for env, action in zip(envs, actions, strict=True)]

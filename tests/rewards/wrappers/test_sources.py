@@ -9,6 +9,7 @@ import pytest
 
 import sotopia_env
 from sotopia_env import rewards as R
+from sotopia_env.wrappers.partners import WithPartners
 from sotopia_env.wrappers.text import TextWrapper
 
 
@@ -86,6 +87,27 @@ def test_what_pays_below_is_taken_out(source):
     assert isinstance(below, R.EpisodeReward)
     with pytest.raises(ValueError, match="NormalizeReward has to lie over all rewards"):
         SOURCES[source](R.NormalizeReward(below))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_partners_lie_over_what_pays_the_cycles_of_a_step(source):
+    def with_partner(env):
+        return WithPartners(env, {"agent_1": "scripted:firm"})
+
+    def played(env):
+        env.reset(seed=0)
+        paid = []
+        while env.agents:
+            _, rewards, _, _, infos = env.step({"agent_0": sotopia_env.speak("What a fine day.").to_space()})
+            paid.append(rewards)
+        return paid, infos["agent_0"]["utterance_rewards"]
+
+    parallel = lambda: sotopia_env.parallel_env("bargain", max_cycles=6)  # noqa: E731
+    around = SOURCES[source](with_partner(parallel()))
+    assert isinstance(around, WithPartners)
+    assert played(around) == played(with_partner(SOURCES[source](parallel())))
+    with pytest.raises(TypeError, match=r"WithPartners\(RewardWrapper\(env, reward\), partners\)"):
+        R.RewardWrapper(with_partner(parallel()), "episode")
 
 
 @pytest.mark.parametrize("source", SOURCES)
