@@ -132,11 +132,9 @@ class RunFiles(EpisodeStore):
         Args:
             judged: episodes to stand in the places of those that were finished.
         """
-        if judged and any(self.finished[index] != episode for index, episode in judged.items()):
-            self.finished |= judged
-            with self._locks.writing():
-                save_episodes([self.finished[index] for index in sorted(self.finished)], self.path)
-        self._writer.put_in_order(self._index)
+        changed = {i: episode for i, episode in (judged or {}).items() if self.finished[i] != episode}
+        self.finished |= changed
+        self._writer.put_in_order(self._index, changed.values())
         if self._traces is not None:
             self._traces.put_in_order(self._index)
         if self.path != self.out:

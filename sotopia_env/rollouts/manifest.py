@@ -26,6 +26,7 @@ from sotopia_env.policies import Policy
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.storage.locks import ProcessLocks
 from sotopia_env.tasks import Task
+from sotopia_env.version import __version__
 
 FORMAT_VERSION = 2
 """Format 1 knew policies and rewards by their names: its runs cannot be told apart, and are not gone on with."""
@@ -268,8 +269,6 @@ class Manifest:
 
 def versions() -> dict[str, str]:
     """Versions of Python, of this package, and of the libraries in use."""
-    from sotopia_env.version import __version__
-
     libraries = [*_LIBRARIES, *(name for name in _OPTIONAL_LIBRARIES if name in sys.modules)]
     return {
         "python": platform.python_version(),

@@ -20,6 +20,7 @@ from sotopia_env.statistics import paired_difference
 from sotopia_env.training.checks import Check
 from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
 from sotopia_env.training.results import summarise
+from sotopia_env.training.worlds.clone_gate import clone_gate
 from sotopia_env.training.worlds.factorial import CELLS, PARTNER, checked_world, factorial
 from sotopia_env.training.worlds.gates_page import gates_text
 from sotopia_env.training.worlds.probes import Schedule
@@ -103,8 +104,6 @@ def run_gates(
             "clone": None,
         }
         if clone is not None:
-            from sotopia_env.training.worlds.clone_gate import clone_gate
-
             data["clone"] = clone_gate(clone, settings.states, draws=settings.clone_draws, seed=settings.seed)
             bar.advance()
     data["gates"] = [check.to_dict() for check in verdicts(data)]
