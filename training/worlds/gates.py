@@ -17,6 +17,7 @@ from typing import Any
 
 from sotopia_env.progress import ProgressBar
 from sotopia_env.statistics import paired_difference
+from sotopia_env.storage.journal import replace_file
 from sotopia_env.training.checks import Check
 from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
 from sotopia_env.training.results import summarise
@@ -108,10 +109,8 @@ def run_gates(
             bar.advance()
     data["gates"] = [check.to_dict() for check in verdicts(data)]
     if out is not None:
-        folder = Path(out)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "gates.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        (folder / "gates.md").write_text(gates_text(data), encoding="utf-8")
+        replace_file(Path(out) / "gates.json", [json.dumps(data, indent=1).encode(), b"\n"])
+        replace_file(Path(out) / "gates.md", [gates_text(data).encode()])
     return data
 
 
