@@ -85,20 +85,21 @@ def relabel(
         with ProgressBar("relabel", len(episodes), show=progress, completed=done, transient=True) as bar:
             while missing and files.outcome == "complete":
                 indices = files.take(missing, batch_size)
-                if not indices:
+                if indices:
+                    labelled = _paid([episodes[i] for i in indices], reward)
+                    # What was not asked for lack of money is not written: it would pass for what could not be known.
+                    unpaid = out_of_budget(reward)
+                    for i, episode in zip(indices, labelled, strict=True):
+                        if episode.key not in unpaid:
+                            files.put(i, episode, {})
+                    files.give_back(indices)
+                    if unpaid:
+                        files.outcome = "out of budget"
+                else:
                     # Other processes are at the rest. Should one of them die, its episodes are free to be taken.
                     time.sleep(WAIT)
-                labelled = _paid([episodes[i] for i in indices], reward)
-                # What was not asked for lack of money is not written: it would pass for what could not be known.
-                unpaid = out_of_budget(reward)
-                for i, episode in zip(indices, labelled, strict=True):
-                    if episode.key not in unpaid:
-                        files.put(i, episode, {})
-                files.give_back(indices)
-                bar.advance(len(indices))
                 missing = [i for i in missing if i not in files.finished]
-                if unpaid:
-                    files.outcome = "out of budget"
+                bar.update(len(episodes) - len(missing))
         files.complete()
     return [files.finished[i] for i in range(len(episodes)) if i in files.finished]
 
@@ -128,8 +129,8 @@ def _paid(episodes: Sequence[Episode], reward: Reward) -> list[Episode]:
     by_part = [part.rewards(labelled) for _, part in reward.parts()]
     for index, episode in enumerate(labelled):
         numbers = [part[index] for part in by_part]
-        for (_, part), utterances in zip(reward.parts(), numbers, strict=True):
-            episode = episode.with_rewards(part.name, utterances)
+        for (_, part), own in zip(reward.parts(), numbers, strict=True):
+            episode = episode.with_rewards(part.name, own)
         labelled[index] = episode.with_rewards(reward.name, _total(episode, weights, numbers))
     return labelled
 
