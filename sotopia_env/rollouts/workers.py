@@ -49,7 +49,7 @@ class WorkerPool:
             self._members[here] = member
 
     def run(self, heard: Callable[[Any], None], *, together: bool = False) -> None:
-        """Passes on what the processes tell until all have ended, and raises what one of them raised; none is left running.
+        """Passes on what the processes tell until all have ended, and raises what one of them raised. None is left.
 
         Args:
             heard: called with all that is told.
