@@ -77,7 +77,7 @@ def relabel(
     first = episodes[0].key if episodes else ""
     with RunFiles(out, lambda key: places.setdefault(key, len(places)), first, made="paid") as files:
         _check_resumable(reward, episodes, files)
-        _open_manifest(files, reward, cached_only, len(episodes), command)
+        run = _open_manifest(files, reward, cached_only, len(episodes), command)
         missing = [i for i in range(len(episodes)) if i not in files.finished]
         if on_start is not None:
             on_start([episodes[i] for i in missing])
@@ -87,6 +87,7 @@ def relabel(
                 indices = files.take(missing, batch_size)
                 if indices:
                     labelled = _paid([episodes[i] for i in indices], reward)
+                    files.manifest.check(run)
                     # What was not asked for lack of money is not written: it would pass for what could not be known.
                     unpaid = out_of_budget(reward)
                     for i, episode in zip(indices, labelled, strict=True):
@@ -100,6 +101,8 @@ def relabel(
                     time.sleep(WAIT)
                 missing = [i for i in missing if i not in files.finished]
                 bar.update(len(episodes) - len(missing))
+        # As long as nothing is written, a call with another reward may take the file over.
+        files.manifest.check(run)
         files.complete()
     return [files.finished[i] for i in range(len(episodes)) if i in files.finished]
 
@@ -155,8 +158,10 @@ def _check_resumable(reward: Reward, episodes: Sequence[Episode], files: RunFile
             raise ValueError(f"{where}: it has no reward {reward.name!r} but {there}; {remedy}")
 
 
-def _open_manifest(files: RunFiles, reward: Reward, cached_only: bool, number: int, command: Sequence[str]) -> None:
-    """The manifest beside the file tells whether it is the same reward that goes on."""
+def _open_manifest(
+    files: RunFiles, reward: Reward, cached_only: bool, number: int, command: Sequence[str]
+) -> dict[str, Any]:
+    """Returns what the run is; the manifest beside the file tells whether it is the same reward that goes on."""
     run = as_stored({"reward": reward, "cached_only": cached_only})
     try:
         files.manifest.check(run)
@@ -166,3 +171,4 @@ def _open_manifest(files: RunFiles, reward: Reward, cached_only: bool, number: i
         # Of a call that failed before it wrote anything.
         files.manifest.path.unlink()
     files.manifest.open(run, number, command)
+    return run

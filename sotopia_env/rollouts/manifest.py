@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from sotopia_env import version
 from sotopia_env.describe import arguments, describe, differences, told, typed
 from sotopia_env.episodes import Episode, plain_json
 from sotopia_env.errors import DataWarning
@@ -26,7 +27,6 @@ from sotopia_env.policies import Policy
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.storage.locks import ProcessLocks
 from sotopia_env.tasks import Task
-from sotopia_env.version import __version__
 
 FORMAT_VERSION = 2
 """Format 1 knew policies and rewards by their names: its runs cannot be told apart, and are not gone on with."""
@@ -226,6 +226,8 @@ class Manifest:
         if manifest is None:
             return None
         if found := differences(manifest["run"], run):
+            # The sessions are those of the other run.
+            self._session = None
             raise ValueError(
                 f"{self.episodes} was {self.made} with other {told(found)}; give another file, or remove this one and "
                 f"{self.path.name}"
@@ -273,7 +275,7 @@ def versions() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "sotopia-env": __version__,
+        "sotopia-env": version.__version__,
         **{name: importlib.metadata.version(name) for name in libraries},
     }
 
