@@ -77,7 +77,7 @@ def relabel(
     first = episodes[0].key if episodes else ""
     with RunFiles(out, lambda key: places.setdefault(key, len(places)), first, made="paid") as files:
         _check_resumable(reward, episodes, files)
-        _open_manifest(files, reward, cached_only, len(episodes), command)
+        run = _open_manifest(files, reward, cached_only, len(episodes), command)
         missing = [i for i in range(len(episodes)) if i not in files.finished]
         if on_start is not None:
             on_start([episodes[i] for i in missing])
@@ -85,20 +85,24 @@ def relabel(
         with ProgressBar("relabel", len(episodes), show=progress, completed=done, transient=True) as bar:
             while missing and files.outcome == "complete":
                 indices = files.take(missing, batch_size)
-                if not indices:
+                if indices:
+                    labelled = _paid([episodes[i] for i in indices], reward)
+                    files.manifest.check(run)
+                    # What was not asked for lack of money is not written: it would pass for what could not be known.
+                    unpaid = out_of_budget(reward)
+                    for i, episode in zip(indices, labelled, strict=True):
+                        if episode.key not in unpaid:
+                            files.put(i, episode, {})
+                    files.give_back(indices)
+                    if unpaid:
+                        files.outcome = "out of budget"
+                else:
                     # Other processes are at the rest. Should one of them die, its episodes are free to be taken.
                     time.sleep(WAIT)
-                labelled = _paid([episodes[i] for i in indices], reward)
-                # What was not asked for lack of money is not written: it would pass for what could not be known.
-                unpaid = out_of_budget(reward)
-                for i, episode in zip(indices, labelled, strict=True):
-                    if episode.key not in unpaid:
-                        files.put(i, episode, {})
-                files.give_back(indices)
-                bar.advance(len(indices))
                 missing = [i for i in missing if i not in files.finished]
-                if unpaid:
-                    files.outcome = "out of budget"
+                bar.update(len(episodes) - len(missing))
+        # As long as nothing is written, a call with another reward may take the file over.
+        files.manifest.check(run)
         files.complete()
     return [files.finished[i] for i in range(len(episodes)) if i in files.finished]
 
@@ -128,8 +132,8 @@ def _paid(episodes: Sequence[Episode], reward: Reward) -> list[Episode]:
     by_part = [part.rewards(labelled) for _, part in reward.parts()]
     for index, episode in enumerate(labelled):
         numbers = [part[index] for part in by_part]
-        for (_, part), utterances in zip(reward.parts(), numbers, strict=True):
-            episode = episode.with_rewards(part.name, utterances)
+        for (_, part), own in zip(reward.parts(), numbers, strict=True):
+            episode = episode.with_rewards(part.name, own)
         labelled[index] = episode.with_rewards(reward.name, _total(episode, weights, numbers))
     return labelled
 
@@ -154,8 +158,10 @@ def _check_resumable(reward: Reward, episodes: Sequence[Episode], files: RunFile
             raise ValueError(f"{where}: it has no reward {reward.name!r} but {there}; {remedy}")
 
 
-def _open_manifest(files: RunFiles, reward: Reward, cached_only: bool, number: int, command: Sequence[str]) -> None:
-    """The manifest beside the file tells whether it is the same reward that goes on."""
+def _open_manifest(
+    files: RunFiles, reward: Reward, cached_only: bool, number: int, command: Sequence[str]
+) -> dict[str, Any]:
+    """Returns what the run is; the manifest beside the file tells whether it is the same reward that goes on."""
     run = as_stored({"reward": reward, "cached_only": cached_only})
     try:
         files.manifest.check(run)
@@ -165,3 +171,4 @@ def _open_manifest(files: RunFiles, reward: Reward, cached_only: bool, number: i
         # Of a call that failed before it wrote anything.
         files.manifest.path.unlink()
     files.manifest.open(run, number, command)
+    return run

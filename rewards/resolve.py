@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sotopia_env.names import Table, import_attribute
+from sotopia_env.names import NameTable, import_attribute
 from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, DESIGNS
 from sotopia_env.rewards.reward import Reward, as_reward, from_spec
 
-BY_NAME = Table(
+BY_NAME = NameTable(
     {
         "progress": "sotopia_env.rewards:Progress",
         "length": "sotopia_env.rewards:LengthPenalty",

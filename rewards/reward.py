@@ -61,8 +61,8 @@ class Reward(Component):
             work; the numbers must equal those of :meth:`rewards`.
         """
         return [
-            in_order(episode.turns, utterances)[start:]
-            for episode, utterances, start in zip(episodes, self.rewards(episodes), settled, strict=True)
+            in_order(episode.turns, paid)[start:]
+            for episode, paid, start in zip(episodes, self.rewards(episodes), settled, strict=True)
         ]
 
     def of_turn(self, turn: Turn, replied: bool) -> float | None:

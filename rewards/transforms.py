@@ -133,8 +133,8 @@ class ClipReward(Reward):
     def rewards(self, episodes: Sequence[Episode]) -> list[TurnRewards]:
         """The clipped numbers."""
         return [
-            {agent: [self._clip(value) for value in values] for agent, values in utterances.items()}
-            for utterances in self.reward.rewards(episodes)
+            {agent: [self._clip(value) for value in values] for agent, values in paid.items()}
+            for paid in self.reward.rewards(episodes)
         ]
 
     def recent(self, episodes: Sequence[Episode], settled: Sequence[int]) -> list[list[float | None]]:

@@ -13,17 +13,17 @@ TurnRewards = dict[str, list[float | None]]
 """``{agent: [one number per own turn]}``. ``None`` is unknown, failed or not known yet: never the same as 0."""
 
 
-def in_order(turns: Sequence[Turn], utterances: Mapping[str, Sequence[float | None]]) -> list[float | None]:
+def in_order(turns: Sequence[Turn], rewards: Mapping[str, Sequence[float | None]]) -> list[float | None]:
     """Numbers per agent and own turn as one list, in the order the turns were played."""
-    return [utterances[turn.agent][turn.own_index] for turn in turns]
+    return [rewards[turn.agent][turn.own_index] for turn in turns]
 
 
 def by_agent(episode: Episode, values: Sequence[float | None]) -> TurnRewards:
     """One number per turn, in the order played, as numbers per agent and own turn."""
-    utterances: TurnRewards = {agent: [] for agent in episode.agents}
+    rewards: TurnRewards = {agent: [] for agent in episode.agents}
     for turn, value in zip(episode.turns, values, strict=True):
-        utterances[turn.agent].append(value)
-    return utterances
+        rewards[turn.agent].append(value)
+    return rewards
 
 
 def first_open_turn(episode: Episode) -> int:

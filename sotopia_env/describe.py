@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from sotopia_env.names import Table
+from sotopia_env.names import NameTable
 
 Description = dict[str, Any]
 
@@ -30,7 +30,7 @@ HOW = frozenset({"batch_size", "device", "cache_bytes", "env"})
 _LONGEST, _LARGEST = 64, 500
 """Of longer lists and larger mappings a description holds a digest."""
 
-_DIGESTED = Table(
+_DIGESTED = NameTable(
     {
         "state_dict": "sotopia_env.agents.digests:describe_model",
         "get_vocab": "sotopia_env.agents.digests:describe_tokenizer",

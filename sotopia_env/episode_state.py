@@ -242,7 +242,7 @@ def _turn(
 
 
 def _recipients(action: Action, seat: int) -> tuple[int, ...] | None:
-    """Who sees an action besides its seat; ``None`` for everyone. To oneself alone, it is nobody."""
+    """Returns the other seats that see an action; ``None`` for everyone, none where it is addressed to itself alone."""
     if not action.to or action.type not in ADDRESSED_TYPES:
         return None
     return tuple(sorted(set(action.to) - {seat}))

@@ -10,9 +10,10 @@ from pettingzoo import ParallelEnv
 
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.families import FAMILIES, PUBLISHED
-from sotopia_env.resolve import family_and_tasks
+from sotopia_env.resolve import family_and_tasks, wrap_reward
 from sotopia_env.wrappers.aec import OrderEnforcing, SotopiaAECEnv
 from sotopia_env.wrappers.single_agent import SingleAgentEnv
+from sotopia_env.wrappers.text import TextWrapper
 
 INTERFACES = ("dict", "text", "menu")
 
@@ -52,8 +53,6 @@ def parallel_env(
         raise ValueError(f"family: {found.name!r} draws its own tasks; give either tasks or a family")
     env: Any = SotopiaParallelEnv(found, tasks=fixed, split=split, **options)
     if reward is not None:
-        from sotopia_env.resolve import wrap_reward
-
         env = wrap_reward(env, reward)
     return with_interface(env, interface)
 
@@ -134,8 +133,6 @@ def with_interface(env: Any, interface: str) -> Any:
     if interface == "dict":
         return env
     if interface == "text":
-        from sotopia_env.wrappers.text import TextWrapper
-
         return TextWrapper(env)
     if interface == "menu":
         from sotopia_env.menu import MenuWrapper

@@ -44,7 +44,7 @@ def public_path(value: Any) -> str | None:
     return f"{module}:{name}"
 
 
-class Table(Mapping[str, Any]):
+class NameTable(Mapping[str, Any]):
     """A table of names whose values are imported when they are asked for.
 
     Args:

@@ -9,11 +9,11 @@ from typing import Any
 from sotopia_env import published
 from sotopia_env.families import FAMILIES, PUBLISHED, SPLITS, Family, family_of_all
 from sotopia_env.families.resolve import as_family, check_hidden
-from sotopia_env.names import Table
+from sotopia_env.names import NameTable
 from sotopia_env.policies import Policy
 from sotopia_env.tasks import Task
 
-ABOVE = Table(
+ABOVE = NameTable(
     {
         "policy": "sotopia_env.agents.resolve:make_policy",
         "policies": "sotopia_env.agents.resolve:policy_names",

@@ -164,10 +164,10 @@ def _ratio_bounds(totals_CK: FloatArray, seed: int = 0, level: float = LEVEL) ->
 
 
 def mean_and_error(values: Sequence[float | None]) -> MeanAndError:
-    """The mean of independent values and its standard error, unknown where one of them is."""
+    """The mean of independent values and its standard error, unknown where one of them is, or where there is none."""
     known = [value for value in values if value is not None]
     # What is left out of a mean is seldom left out at random: one unknown value makes the mean unknown.
-    if len(known) < len(values):
+    if not known or len(known) < len(values):
         return None, None
     if len(known) == 1:
         return known[0], None

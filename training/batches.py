@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
+from sotopia_env.agents.embedded import build_tokenizer
 from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.policies import TokenTrace
@@ -191,8 +192,6 @@ def corpus(episodes: Sequence[Episode]) -> list[str]:
 
 def tokenizer_for(episodes: Sequence[Episode]) -> PreTrainedTokenizerBase:
     """The embedded model's tokenizer, made for the words of some episodes."""
-    from sotopia_env.agents.embedded import build_tokenizer
-
     return build_tokenizer(corpus(episodes))
 
 

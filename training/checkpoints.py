@@ -1,9 +1,9 @@
 """Checkpoints that survive a kill: only complete ones count, and a run goes on only with its own.
 
 ``transformers`` writes a checkpoint file by file into its final folder, so one that a kill interrupted looks like any
-other. Here a mark of the run is put there first (``run.json``) and another one last (``complete.json``), by an atomic
-rename: a checkpoint with the first alone was cut short and is removed, and one with neither is somebody else's and is
-never touched.
+other. Here a mark of this package is put there first (``run.json``), and last one that says what was run
+(``complete.json``), by an atomic rename: a checkpoint with the first alone was cut short and is removed, and one with
+neither is somebody else's and is never touched.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BEGUN = "run.json"
 
 
 class MarkComplete(TrainerCallback):
-    """Marks each checkpoint as one of this run before it is written, and as complete once all its files are.
+    """Marks each checkpoint as one of this package before it is written, and as complete once all its files are.
 
     Args:
         run: what the run is, as :func:`described_run` makes it.

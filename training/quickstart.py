@@ -91,9 +91,9 @@ def quickstart(
     folder = Path(out)
     # The folder of another run is refused before any process begins.
     Run(folder, seed, settings)
-    team = 1 if torch.cuda.is_available() else settings.team(processes)
+    processes = 1 if torch.cuda.is_available() else settings.usable_processes(processes)
     arguments = (folder, seed, settings, published, shlex.join(command) if command else "", time.time())
-    return dict(_stages(*arguments) if team == 1 else launch(team, _stages, *arguments))
+    return dict(_stages(*arguments) if processes == 1 else launch(processes, _stages, *arguments))
 
 
 def _stages(
@@ -122,7 +122,7 @@ class Run:
     def __init__(self, folder: Path, seed: int, settings: Settings) -> None:
         """Make the folder, or find it with the same settings."""
         self.folder, self.seed, self.settings = folder, seed, settings
-        self.rank, self.team = world()
+        self.rank, self.processes = world()
         self.is_first = self.rank == 0
         self.console = Console(stderr=True, quiet=not self.is_first)
         folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +172,7 @@ class Run:
                     output_dir=str(self.folder / "clone"),
                     num_train_epochs=self.settings.cloning_epochs,
                     ddp_find_unused_parameters=False,
-                    per_device_train_batch_size=self.settings.cloning_batch // self.team,
+                    per_device_train_batch_size=self.settings.cloning_batch // self.processes,
                     learning_rate=self.settings.cloning_rate,
                     muon=True,
                     save_steps=200,
@@ -202,7 +202,7 @@ class Run:
                     output_dir=str(self.folder / "reward-model"),
                     num_train_epochs=settings.model_epochs,
                     ddp_find_unused_parameters=False,
-                    per_device_train_batch_size=settings.model_batch // self.team,
+                    per_device_train_batch_size=settings.model_batch // self.processes,
                     learning_rate=settings.model_rate,
                     # The experts' dialogues are of a task each.
                     between=1.0 if settings.variant == "paper" else settings.label_between,
@@ -254,7 +254,7 @@ class Run:
                     output_dir=str(self.folder / "learner"),
                     max_steps=learning.steps,
                     ddp_find_unused_parameters=False,
-                    per_device_train_batch_size=self.settings.dialogues // self.team,
+                    per_device_train_batch_size=self.settings.dialogues // self.processes,
                     num_generations=self.settings.group,
                     learning_rate=learning.rate,
                     lr_scheduler_type=learning.schedule,
@@ -326,7 +326,7 @@ class Run:
         dialogues = data.pop("dialogues")
         data |= {
             "seed": self.seed,
-            "processes": self.team,
+            "processes": self.processes,
             "configuration": self.settings.described(),
             "seconds": self._seconds(),
             "curves": {
@@ -384,7 +384,7 @@ class Run:
         mine = {
             place: self._row(match, tasks, progress=self.is_first)
             for place, (match, tasks) in enumerate(planned)
-            if place % self.team == self.rank
+            if place % self.processes == self.rank
         }
         wait_for_everyone()
         if not self.is_first:

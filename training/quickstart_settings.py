@@ -147,7 +147,7 @@ class Settings:
             return self.top_p
         return 0.7 if self.variant == "outcome" else 0.9
 
-    def team(self, processes: int) -> int:
+    def usable_processes(self, processes: int) -> int:
         """How many of some processes can share the work: whole groups and equal shares of every batch for each.
 
         Args:

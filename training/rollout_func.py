@@ -20,8 +20,8 @@ from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.episodes import Episode, agent_name
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
-from sotopia_env.rewards import RewardWrapper
-from sotopia_env.rewards.wrappers.base import paid_at_the_end
+from sotopia_env.rewards.reward import Reward
+from sotopia_env.rewards.wrappers.base import paid_at_the_end, reward_of
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
 from sotopia_env.rollouts.run import play_plan
 from sotopia_env.seeds import seed_of
@@ -132,7 +132,7 @@ def play_groups(
     Raises:
         TypeError: the environment pays nothing.
     """
-    reward, fixed = paying_wrapper(env).reward, env.unwrapped.tasks
+    reward, fixed = paid_by(env), env.unwrapped.tasks
     plans = [
         EpisodePlan(
             key=f"{group.seed}-{step}-{group.index}-{member}",
@@ -161,17 +161,16 @@ def play_groups(
     return played
 
 
-def paying_wrapper(env: Any) -> RewardWrapper:
-    """The reward wrapper of an environment, however many wrappers lie over it.
+def paid_by(env: Any) -> Reward:
+    """Returns the reward that an environment pays.
 
     Raises:
-        TypeError: there is none.
+        TypeError: it pays none.
     """
-    while env is not None and not isinstance(env, RewardWrapper):
-        env = getattr(env, "env", None)
-    if env is None:
+    reward = reward_of(env)
+    if reward is None:
         raise TypeError("the environment pays nothing: parallel_env(..., reward=...), or wrap it in a RewardWrapper")
-    return env
+    return reward
 
 
 class RolloutFunc:
@@ -204,7 +203,7 @@ class RolloutFunc:
         learner: Policy | None = None,
         mask_truncated: bool = False,
     ) -> None:
-        paying_wrapper(env)
+        paid_by(env)
         self.env = env
         self.partner = make_policy(partner)
         self.max_new_tokens = max_new_tokens

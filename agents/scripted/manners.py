@@ -50,7 +50,11 @@ def answer(
 def slip(observation: Observation, rapport: float, draw: float, traits: Traits) -> list[str]:
     """One's own secret, which slips out where rapport is high, by a number drawn from [0, 1)."""
     if draw < traits.candour and rapport > 0.3:
-        secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
-        if secret:
-            return [f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}."]
+        return telling_secret(observation)
     return []
+
+
+def telling_secret(observation: Observation) -> list[str]:
+    """Returns one's own secret as one sentence; nothing where there is none."""
+    secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
+    return [f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}."] if secret else []

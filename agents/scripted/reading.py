@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 from sotopia_env.agents.scripted import phrases
 from sotopia_env.episodes import seat_of
 from sotopia_env.families import language
-from sotopia_env.families.bargain.agreement import offer_to, opening, read_move, update
+from sotopia_env.families.bargain.agreement import offer_to, opening, update
+from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.policies import Observation
 from sotopia_env.views import Entry, parse_transcript
 

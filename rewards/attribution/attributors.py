@@ -12,7 +12,7 @@ from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families import conduct, family_of, language
 from sotopia_env.families.base import Family
 from sotopia_env.families.resolve import as_family
-from sotopia_env.names import Table, import_attribute, public_path
+from sotopia_env.names import NameTable, import_attribute, public_path
 from sotopia_env.rewards.components import Component, name_function
 from sotopia_env.rewards.designs import Importances
 from sotopia_env.rewards.judges.base import is_shipped
@@ -296,7 +296,7 @@ def as_attributor(given: Any, levels: float | None = None) -> Attributor:
     return given
 
 
-BY_MODELS = Table({"llm": "sotopia_env.rewards:LLMAttributor"})
+BY_MODELS = NameTable({"llm": "sotopia_env.rewards:LLMAttributor"})
 """Attributors that ask models."""
 
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sotopia_env.actions import Action
-from sotopia_env.agents.scripted import phrases
+from sotopia_env.agents.scripted.manners import telling_secret
 from sotopia_env.agents.scripted.reading import first_person, known_facts, prices_in
 from sotopia_env.episodes import Turn
 from sotopia_env.families import family_of_all
@@ -189,8 +189,7 @@ def _flattering(text: str, observation: Observation, turn: int) -> str:
 
 def _leaking(text: str, observation: Observation, turn: int) -> str:
     goal = str(observation["goal"])
-    secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
-    told = [f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}."] if secret else []
+    told = telling_secret(observation)
     told += [
         f"Frankly, the limit set for this whole talk is exactly {limit:g} dollars." for limit in prices_in(goal)[:1]
     ]

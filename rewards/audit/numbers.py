@@ -117,22 +117,22 @@ def _numbers_of_part(
         once = [[[next(asked)[turn.agent][turn.own_index]] for _ in turn.candidates] for turn in audit]
         return once, [turns[0] for turns in once]
     told = iter(part.rewards(finished))
-    utterances = [[[next(told) for _ in candidate.finished] for candidate in turn.candidates] for turn in audit]
+    paid = [[[next(told) for _ in candidate.finished] for candidate in turn.candidates] for turn in audit]
     candidates = [
         [[_of_turn(part, said, turn.agent, turn.own_index) for said in labels] for labels in by_candidate]
-        for turn, by_candidate in zip(audit, utterances, strict=True)
+        for turn, by_candidate in zip(audit, paid, strict=True)
     ]
     # The turns of one episode share their labels: those of the episodes that go on from the last one audited.
     last = {(turn.before.key, turn.agent): place for place, turn in enumerate(audit)}
     played = [
-        [_of_turn(part, said, turn.agent, turn.own_index) for said in utterances[last[turn.before.key, turn.agent]][0]]
+        [_of_turn(part, said, turn.agent, turn.own_index) for said in paid[last[turn.before.key, turn.agent]][0]]
         for turn in audit
     ]
     return candidates, played
 
 
-def _of_turn(part: Reward, utterances: TurnRewards, agent: str, own_index: int) -> float | None:
-    own = utterances[agent]
+def _of_turn(part: Reward, paid: TurnRewards, agent: str, own_index: int) -> float | None:
+    own = paid[agent]
     if (part.kind, part.timing) != ("return", "causal"):
         return own[own_index]
     left = own[own_index:]

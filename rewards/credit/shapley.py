@@ -137,13 +137,13 @@ class Shapley(ContinuationReward):
                     shapley_values(num_turns, worth) if sampled is None else values_along(sampled, worth)
                     for sampled, worth in zip(orders.get((i, agent), ()), worths, strict=True)
                 ]
-                turns = [mean_and_error([s[t] for s in samples]) if samples else (None, None) for t in range(num_turns)]
+                turns = [mean_and_error([s[t] for s in samples]) for t in range(num_turns)]
                 everything = frozenset(range(num_turns))
                 results[i][agent] = ShapleyValues(
                     credit=tuple(value for value, _ in turns),
                     stderr=tuple(error for _, error in turns),
-                    empty=mean_and_error([worth[frozenset()] for worth in worths]) if worths else (None, None),
-                    full=mean_and_error([worth[everything] for worth in worths]) if worths else (None, None),
+                    empty=mean_and_error([worth[frozenset()] for worth in worths]),
+                    full=mean_and_error([worth[everything] for worth in worths]),
                     outcome=outcome,
                     exact=num_turns <= self.exact_up_to,
                     policies=names,

@@ -11,7 +11,7 @@ from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.families import FAMILIES, family_of
 from sotopia_env.families.base import Family, OpenEnded
 from sotopia_env.families.resolve import as_family
-from sotopia_env.names import Table, import_attribute
+from sotopia_env.names import NameTable, import_attribute
 from sotopia_env.rewards.components import Component, name_function
 from sotopia_env.rewards.turn_rewards import number_or_none
 from sotopia_env.tasks import Task
@@ -180,7 +180,7 @@ def as_judge(given: Any) -> Judge:
     raise TypeError(f"{given!r:.80} is no judge: it is no function and has no score(episode, agent)")
 
 
-WITH_OPTIONS = Table(
+WITH_OPTIONS = NameTable(
     {
         "llm": "sotopia_env.rewards:LLMJudge",
         "relative": "sotopia_env.rewards:RelativeJudge",

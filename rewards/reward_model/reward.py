@@ -315,7 +315,7 @@ def trl_reward(model: RewardModel) -> Callable[..., list[float | None]]:
 
 
 def _grouped(episodes: Sequence[Episode], numbers: Sequence[list[float | None]]) -> list[TurnRewards]:
-    """Lists of numbers, one for each agent of each episode in turn, as utterances."""
+    """Lists of numbers, one for each agent of each episode in turn, as rewards of turns."""
     lists = iter(numbers)
     return [{agent: next(lists) for agent in episode.agents} for episode in episodes]
 

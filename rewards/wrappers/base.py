@@ -67,7 +67,7 @@ class RewardWrapper(ParallelWrapper):
         bare = self.unwrapped
         self.reward.check(bare.family, bare.tasks)
         self._bound = self.reward.for_family(bare.family)
-        self._account = self._open_account()
+        self._payments = self._unpaid()
         self._pays_later = False
 
     def reset(
@@ -75,7 +75,7 @@ class RewardWrapper(ParallelWrapper):
     ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """Begin an episode: nothing is paid yet."""
         observations, infos = self.env.reset(seed=seed, options=options)
-        self._account = self._open_account()
+        self._payments = self._unpaid()
         self._inform(infos)
         return observations, infos
 
@@ -101,7 +101,7 @@ class RewardWrapper(ParallelWrapper):
             results.append(result)
             if isinstance(env, RewardWrapper):
                 played = env.unwrapped
-                env._account.play(played.last_turns, over=played.ending is not None)
+                env._payments.play(played.last_turns, over=played.ending is not None)
                 if not env._pays_later:
                     stepped.append((env, result))
         _settle([env for env, _ in stepped])
@@ -113,14 +113,14 @@ class RewardWrapper(ParallelWrapper):
     def episode(self) -> Episode:
         """The episode so far; once over, with its judgements and with the rewards of the whole and of each part."""
         episode = super().episode
-        account = self._account
-        if not account.over:
+        payments = self._payments
+        if not payments.over:
             return episode
-        for judgement in account.judgements:
+        for judgement in payments.judgements:
             episode = episode.with_judgement(judgement)
-        for (_, part), ledger in zip(self._bound.parts(), account.ledgers, strict=True):
-            episode = episode.with_rewards(part.name, by_agent(episode, ledger.values))
-        return episode.with_rewards(self.reward.name, {agent: list(v) for agent, v in account.totals.items()})
+        for (_, part), paid in zip(self._bound.parts(), payments.parts, strict=True):
+            episode = episode.with_rewards(part.name, by_agent(episode, paid.values))
+        return episode.with_rewards(self.reward.name, {agent: list(v) for agent, v in payments.totals.items()})
 
     def wrapper_spec(self) -> dict[str, Any]:
         """Its arguments as plain JSON-able data: ``RewardWrapper(env, **spec)`` makes an equal one."""
@@ -128,8 +128,8 @@ class RewardWrapper(ParallelWrapper):
 
     def wrapper_state(self) -> dict[str, Any]:
         """What was paid so far."""
-        # Turns that are played and not paid yet (paid_at_the_end) are in no ledger.
-        return {"reward": self.reward.name, "account": {**self._account.to_dict(), "turns": len(self._account.turns)}}
+        # Turns that are played and not paid yet (paid_at_the_end) have no payments.
+        return {"reward": self.reward.name, "account": {**self._payments.to_dict(), "turns": len(self._payments.turns)}}
 
     def restore_wrapper_state(self, state: Mapping[str, Any]) -> None:
         """Put back what :meth:`wrapper_state` returned."""
@@ -138,9 +138,9 @@ class RewardWrapper(ParallelWrapper):
                 f"restore: the snapshot is of reward {state['reward']!r}, this one is {self.reward.name!r}"
             )
         taken_down, turns = state["account"]["turns"], super().episode.turns if state["account"]["turns"] else ()
-        self._account = Payments.from_dict(state["account"], turns[len(turns) - taken_down :])
+        self._payments = Payments.from_dict(state["account"], turns[len(turns) - taken_down :])
 
-    def _open_account(self) -> Payments:
+    def _unpaid(self) -> Payments:
         return Payments(
             [PartPayments() for _ in self._bound.parts()], {agent: [] for agent in self.unwrapped.possible_agents}
         )
@@ -159,22 +159,22 @@ class RewardWrapper(ParallelWrapper):
         if self.on_failure != "raise":
             return
         for agent in self.unwrapped.possible_agents:
-            amounts = {name: by_agent.get(agent, 0.0) for name, by_agent in self._account.paid.items()}
+            amounts = {name: by_agent.get(agent, 0.0) for name, by_agent in self._payments.paid.items()}
             failed = [name for name, amount in amounts.items() if math.isnan(amount)]
             if failed:
                 raise RewardFailedError(
-                    f"task {self.unwrapped.episode.task.id!r}, {agent}, after turn {len(self._account.turns) - 1}: "
+                    f"task {self.unwrapped.episode.task.id!r}, {agent}, after turn {len(self._payments.turns) - 1}: "
                     f"no number from {', '.join(failed)}; with on_failure='nan' step pays nan instead"
                 )
 
     def _inform(self, infos: dict[str, dict[str, Any]]) -> None:
-        account = self._account
+        payments = self._payments
         for agent, info in infos.items():
             scores: dict[str, float | None] = {}
-            for judgement in account.judgements:
+            for judgement in payments.judgements:
                 scores = {**scores_of(judgement, seat_of(agent)), **scores}
-            paid = {part.name: account.paid.get(part.name, {}).get(agent, 0.0) for _, part in self._bound.parts()}
-            info["utterance_rewards"] = list(account.totals[agent])
+            paid = {part.name: payments.paid.get(part.name, {}).get(agent, 0.0) for _, part in self._bound.parts()}
+            info["utterance_rewards"] = list(payments.totals[agent])
             info["reward_parts"] = paid
             info["scores"] = scores
 
@@ -224,7 +224,7 @@ def _settle(envs: Sequence[RewardWrapper]) -> None:
         else:
             group.append(env)
     for group in groups:
-        settle(group[0]._bound, [env._account for env in group], [env.unwrapped for env in group])
+        settle(group[0]._bound, [env._payments for env in group], [env.unwrapped for env in group])
 
 
 def reward_of(env: Any) -> Reward | None:

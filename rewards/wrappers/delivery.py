@@ -76,7 +76,7 @@ class Payments:
     """What one episode was paid, and for what.
 
     Args:
-        ledgers: one for each part of the reward.
+        parts: one for each part of the reward.
         totals: the parts together, one number per own turn of each agent.
         turns: every turn so far.
         closed: how many of them can change no more.
@@ -85,7 +85,7 @@ class Payments:
         paid: ``{part: {agent: amount}}`` of the last step.
     """
 
-    ledgers: list[PartPayments]
+    parts: list[PartPayments]
     totals: TurnRewards
     turns: list[Turn] = field(default_factory=list)
     closed: int = 0
@@ -104,14 +104,14 @@ class Payments:
         """Add up the parts for the turns from ``start`` on."""
         for turn in self.turns[start:]:
             index, own = turn.global_index, self.totals[turn.agent]
-            values = [ledger.values[index] if index < len(ledger.values) else None for ledger in self.ledgers]
+            values = [part.values[index] if index < len(part.values) else None for part in self.parts]
             own += [None] * (turn.own_index + 1 - len(own))
             own[turn.own_index] = combine(weights, values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able data, the turns left out."""
         return {
-            "ledgers": [asdict(ledger) for ledger in self.ledgers],
+            "ledgers": [asdict(part) for part in self.parts],
             "totals": {agent: list(values) for agent, values in self.totals.items()},
             "closed": self.closed,
             "over": self.over,
@@ -120,9 +120,9 @@ class Payments:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], turns: Sequence[Turn]) -> Payments:
-        """The account of a record that :meth:`to_dict` made."""
+        """Returns the payments of a record that :meth:`to_dict` made."""
         return cls(
-            [PartPayments(list(ledger["values"]), ledger["settled"]) for ledger in record["ledgers"]],
+            [PartPayments(list(part["values"]), part["settled"]) for part in record["ledgers"]],
             {agent: list(values) for agent, values in record["totals"].items()},
             list(turns),
             record["closed"],
@@ -131,54 +131,54 @@ class Payments:
         )
 
 
-def settle(reward: Reward, accounts: Sequence[Payments], players: Sequence[HasEpisode]) -> None:
+def settle(reward: Reward, payments: Sequence[Payments], players: Sequence[HasEpisode]) -> None:
     """Pay a step of many episodes: every judge and every part of the reward is asked once for all of them.
 
     Args:
         reward: what is paid.
-        accounts: B accounts that have taken down the turns of the step.
-        players: hold the episodes behind the accounts; an episode is asked for only where it is needed, since
+        payments: of B episodes, which have taken down the turns of the step.
+        players: hold these episodes; an episode is asked for only where it is needed, since
             making one of a running environment costs more the longer it runs.
     """
-    over = [i for i, account in enumerate(accounts) if account.over]
+    over = [i for i, one in enumerate(payments) if one.over]
     finished = dict(zip(over, judged([players[i].episode for i in over], reward.judges()), strict=True))
-    starts = [0 if account.over else account.closed for account in accounts]
+    starts = [0 if one.over else one.closed for one in payments]
     for number, (weight, part) in enumerate(reward.parts()):
         outcomes: dict[int, dict[str, float | None]] = {}
         if finished and (part.kind, part.timing) == ("credit", "hindsight"):
             outcomes = dict(zip(finished, part.outcome(list(finished.values())), strict=True))
-        for i, start, values in _numbers(number, part, accounts, finished, players):
-            account = accounts[i]
-            due = account.ledgers[number].enter(account.turns, start, values, account.closed)
+        for i, start, values in _numbers(number, part, payments, finished, players):
+            one = payments[i]
+            due = one.parts[number].enter(one.turns, start, values, one.closed)
             if i in outcomes:
                 due = {agent: math.nan if g is None else g for agent, g in outcomes[i].items()}
-            account.paid[part.name] = {agent: weight * amount for agent, amount in due.items()}
+            one.paid[part.name] = {agent: weight * amount for agent, amount in due.items()}
             starts[i] = min(starts[i], start)
     weights = [weight for weight, _ in reward.parts()]
-    for i, account in enumerate(accounts):
-        account.sum_up(weights, starts[i])
+    for i, one in enumerate(payments):
+        one.sum_up(weights, starts[i])
         if i in finished:
-            account.judgements = tuple(judge.judgement_of(finished[i]) for judge in reward.judges())
+            one.judgements = tuple(judge.judgement_of(finished[i]) for judge in reward.judges())
 
 
 def _numbers(
     number: int,
     part: Reward,
-    accounts: Sequence[Payments],
+    payments: Sequence[Payments],
     finished: Mapping[int, Episode],
     players: Sequence[HasEpisode],
 ) -> list[tuple[int, int, list[float | None]]]:
-    """What one part can say now: (index of the account, global index of the first turn, numbers from there on)."""
+    """What one part can say now: (index of the episode, global index of the first turn, numbers from there on)."""
     if part.timing == "causal" and not part.turnwise:
-        starts = [account.ledgers[number].start for account in accounts]
-        episodes = [finished[i] if i in finished else players[i].episode for i in range(len(accounts))]
-        return list(zip(range(len(accounts)), starts, part.recent(episodes, starts), strict=True))
+        starts = [one.parts[number].start for one in payments]
+        episodes = [finished[i] if i in finished else players[i].episode for i in range(len(payments))]
+        return list(zip(range(len(payments)), starts, part.recent(episodes, starts), strict=True))
     labelled = part.rewards(list(finished.values())) if finished else []
     numbers = [(i, 0, in_order(finished[i].turns, values)) for i, values in zip(finished, labelled, strict=True)]
     if part.turnwise:
-        for i, account in enumerate(accounts):
-            if not account.over:
-                start = account.ledgers[number].start
-                turns = account.turns[start:]
-                numbers.append((i, start, [part.of_turn(t, t.global_index < account.closed) for t in turns]))
+        for i, one in enumerate(payments):
+            if not one.over:
+                start = one.parts[number].start
+                turns = one.turns[start:]
+                numbers.append((i, start, [part.of_turn(t, t.global_index < one.closed) for t in turns]))
     return numbers

@@ -92,7 +92,7 @@ class RecordEpisodeStatistics(StatisticsWrapper):
     the wrappers below pay: it goes over the rewards.
 
     Args:
-        env: an environment of any face.
+        env: an environment of any API.
         stats_key: where infos hold the statistics.
     """
 
@@ -169,7 +169,7 @@ class NormalizeReward(StatisticsWrapper):
     Statistics are in ``snapshot`` and come back with ``restore``; nothing in it is random.
 
     Args:
-        env: an environment of any face.
+        env: an environment of any API.
         gamma: γ, from 0 to 1.
         epsilon: ε, above 0.
         update: whether the statistics go on changing; ``env.update = False`` freezes them later.

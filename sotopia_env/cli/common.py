@@ -30,11 +30,8 @@ _EXTRAS = {
         "pyarrow",
         "tokenizers",
         "matplotlib",
-        "jinja2",
-        "markupsafe",
         "yaml",
     ),
-    "ray": ("ray",),
 }
 """The optional libraries, by the extra that installs them."""
 

@@ -1,4 +1,4 @@
-"""Compare rewards without training: the reward card."""
+"""Measure rewards without training: the reward card, audit sets, and what rewards and models are worth on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check a world, and print what good is in it."""
+"""Check a world, print what good is in it, and measure how well agreements are read in human dialogues."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
-from sotopia_env.families.divide.human_dialogues import Proportion
+from sotopia_env.statistics import Proportion
 from sotopia_env.tables import Cell, Table, show
 
 

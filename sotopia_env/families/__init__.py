@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from sotopia_env.families.base import SPLITS, Family, MixedFamily, Move, OpenEnded, UserFamily
-from sotopia_env.names import Table, exports
+from sotopia_env.names import NameTable, exports
 from sotopia_env.tasks import Task
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ else:
         },
     )
 
-FAMILIES: Mapping[str, type[Family]] = Table(
+FAMILIES: Mapping[str, type[Family]] = NameTable(
     {
         "bargain": "sotopia_env.families:Bargain",
         "divide": "sotopia_env.families:Divide",

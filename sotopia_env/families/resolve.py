@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sotopia_env.errors import RecordError
+from sotopia_env.families import FAMILIES
 from sotopia_env.families.base import Family, UserFamily
 from sotopia_env.names import import_attribute
 from sotopia_env.tasks import Task
@@ -12,8 +13,6 @@ from sotopia_env.tasks import Task
 
 def as_family(given: Any) -> Family:
     """A family from a name (``"bargain"``), ``module:attribute``, a class, or an object with generate and score."""
-    from sotopia_env.families import FAMILIES
-
     if isinstance(given, str):
         if given in FAMILIES:
             return FAMILIES[given]()

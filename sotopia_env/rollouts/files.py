@@ -25,10 +25,10 @@ class EpisodeStore:
         self._kept: Traces = {}
 
     def find(self) -> None:
-        """Look for what other processes have finished."""
+        """Looks for what other processes have finished: nothing, in memory."""
 
     def take(self, missing: Sequence[int], limit: int) -> list[int]:
-        """Episodes for this process to play: none where other processes are at all that are missing."""
+        """Returns episodes for this process to play; none where other processes play all that are missing."""
         return list(missing[:limit])
 
     def put(self, index: int, episode: Episode, traces: Mapping[str, Sequence[TokenTrace]]) -> None:
@@ -38,7 +38,7 @@ class EpisodeStore:
         self._kept |= {(episode.key, agent): list(turns) for agent, turns in traces.items() if turns}
 
     def give_back(self, indices: Sequence[int]) -> None:
-        """These are played, or will not be by this process."""
+        """Releases episodes that are played, or that this process will not play."""
 
     def traces(self) -> Traces:
         """The token traces of the finished episodes, where policies gave any."""
@@ -101,7 +101,7 @@ class RunFiles(EpisodeStore):
         self._add(self._writer.refresh())
 
     def take(self, missing: Sequence[int], limit: int) -> list[int]:
-        """Episodes for this process to play: none where other processes are at all that are missing."""
+        """Returns episodes for this process to play; none where other processes play all that are missing."""
         taken = []
         for index in missing:
             if self._locks.take(index):
@@ -122,21 +122,19 @@ class RunFiles(EpisodeStore):
         super().put(index, episode, {})
 
     def give_back(self, indices: Sequence[int]) -> None:
-        """These are played, or will not be by this process."""
+        """Releases episodes that are played, or that this process will not play."""
         for index in indices:
             self._locks.release(index)
 
     def complete(self, judged: Mapping[int, Episode] | None = None) -> None:
-        """Put the files in order: the same bytes, whoever has played what, and when.
+        """Puts the files in order, so that they hold the same bytes whichever process has played what, and when.
 
         Args:
             judged: episodes to stand in the places of those that were finished.
         """
-        if judged and any(self.finished[index] != episode for index, episode in judged.items()):
-            self.finished |= judged
-            with self._locks.writing():
-                save_episodes([self.finished[index] for index in sorted(self.finished)], self.path)
-        self._writer.put_in_order(self._index)
+        changed = {i: episode for i, episode in (judged or {}).items() if self.finished[i] != episode}
+        self.finished |= changed
+        self._writer.put_in_order(self._index, changed.values())
         if self._traces is not None:
             self._traces.put_in_order(self._index)
         if self.path != self.out:

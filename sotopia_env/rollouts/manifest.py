@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from sotopia_env import version
 from sotopia_env.describe import arguments, describe, differences, told, typed
 from sotopia_env.episodes import Episode, plain_json
 from sotopia_env.errors import DataWarning
@@ -225,6 +226,8 @@ class Manifest:
         if manifest is None:
             return None
         if found := differences(manifest["run"], run):
+            # The sessions are those of the other run.
+            self._session = None
             raise ValueError(
                 f"{self.episodes} was {self.made} with other {told(found)}; give another file, or remove this one and "
                 f"{self.path.name}"
@@ -268,13 +271,11 @@ class Manifest:
 
 def versions() -> dict[str, str]:
     """Versions of Python, of this package, and of the libraries in use."""
-    from sotopia_env.version import __version__
-
     libraries = [*_LIBRARIES, *(name for name in _OPTIONAL_LIBRARIES if name in sys.modules)]
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "sotopia-env": __version__,
+        "sotopia-env": version.__version__,
         **{name: importlib.metadata.version(name) for name in libraries},
     }
 

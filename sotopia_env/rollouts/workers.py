@@ -49,7 +49,7 @@ class WorkerPool:
             self._members[here] = member
 
     def run(self, heard: Callable[[Any], None], *, together: bool = False) -> None:
-        """Pass on what is told until all have ended; raise what one of them raised. Then nobody is left at work.
+        """Passes on what the processes tell until all have ended, and raises what one of them raised. None is left.
 
         Args:
             heard: called with all that is told.
@@ -62,7 +62,7 @@ class WorkerPool:
 
     @property
     def deaths(self) -> str:
-        """How many have died, and of what; empty where none has."""
+        """Says how many processes have died, and of what; empty where none has."""
         return f"{len(self.died)} of {len(self._members)} processes died ({', '.join(self.died)})" if self.died else ""
 
     def _watch(self, heard: Callable[[Any], None], together: bool) -> None:
@@ -72,7 +72,8 @@ class WorkerPool:
                 assert isinstance(end, Connection)
                 try:
                     told = end.recv()
-                except EOFError:
+                except (EOFError, OSError):
+                    # A process that was killed may have been in the middle of a message.
                     open_ends.remove(end)
                     self._members[end].join()
                     code = self._members[end].exitcode
@@ -86,7 +87,7 @@ class WorkerPool:
                 heard(told)
 
     def stop(self) -> None:
-        """End whoever is still at work."""
+        """Ends the processes that still run."""
         for end, member in self._members.items():
             member.terminate()
             member.join()
@@ -110,7 +111,7 @@ def sharing_cores(size: int) -> Iterator[None]:
 
 
 def _member(connection: Connection, work: Callable[..., None], index: int, arguments: tuple[Any, ...]) -> None:
-    """What one process does."""
+    """Does the work in one process, and sends the parent what it raises."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         work(connection.send, index, *arguments)
@@ -131,7 +132,7 @@ def _portable(error: Exception) -> Exception:
 
 
 def _end_with_parent() -> None:
-    """A process whose parent was killed works on for nobody."""
+    """Ends this process once its parent has ended, so that it does not outlive a parent that was killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

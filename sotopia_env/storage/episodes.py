@@ -99,8 +99,14 @@ class EpisodeWriter:
             raise OSError(error.errno, reason) from error
         self.finished[episode.key] = episode
 
-    def put_in_order(self, order: Callable[[str], Any]) -> None:
-        """Sort the lines by the keys of their episodes and keep one of each; the lines themselves stay as they are."""
+    def put_in_order(self, order: Callable[[str], Any], changed: Iterable[Episode] = ()) -> None:
+        """Sort the lines by the keys of their episodes and keep one of each.
+
+        Args:
+            order: what the keys are sorted by.
+            changed: episodes whose lines are written anew; all other lines stay as they are, whoever has written them.
+        """
+        anew = {episode.key: episode.to_json() for episode in changed}
         with self.locks.writing():
             lines: dict[str, bytes] = {}
             standing = []
@@ -109,8 +115,9 @@ class EpisodeWriter:
                     key = _record(line, self.path)["key"]
                     standing.append(key)
                     lines[key] = line.content
+            lines |= anew
             wanted = sorted(lines, key=order)
-            if wanted != standing:
+            if anew or wanted != standing:
                 self._journal.replace(lines[key] for key in wanted)
 
     def close(self) -> None:

@@ -116,26 +116,26 @@ def _aligned(reward: Reward, episodes: Sequence[Episode]) -> str:
         raise Violation(f"it returned {got} for {len(episodes)} episodes", remedy=remedy)
     if len(reward([])):
         raise Violation("it does not return an empty list for no episodes", remedy="Return [] for an empty batch")
-    for episode, utterances in zip(episodes, made, strict=True):
-        _check_utterances(episode, utterances)
-    values = [value for utterances in made for numbers in utterances.values() for value in numbers]
+    for episode, paid in zip(episodes, made, strict=True):
+        _check_paid(episode, paid)
+    values = [value for paid in made for numbers in paid.values() for value in numbers]
     unknown = sum(value is None for value in values)
     return f"{len(values)} turns of {len(episodes)} episodes" + (f", {unknown} unknown" if unknown else "")
 
 
-def _check_utterances(episode: Episode, utterances: Any) -> None:
+def _check_paid(episode: Episode, paid: Any) -> None:
     for agent in episode.agents:
         where = _where(episode, agent)
         number = len(episode.own_turns(agent))
-        if not isinstance(utterances, Mapping) or agent not in utterances:
+        if not isinstance(paid, Mapping) or agent not in paid:
             raise Violation("there are no numbers for this agent", where=where, remedy="Return a list for every agent")
-        if len(utterances[agent]) != number:
+        if len(paid[agent]) != number:
             raise Violation(
-                f"{len(utterances[agent])} numbers for {number} own turns",
+                f"{len(paid[agent])} numbers for {number} own turns",
                 where=where,
                 remedy="Return one for each turn of episode.own_turns(agent); an invalid action is a turn too",
             )
-        for index, value in enumerate(utterances[agent]):
+        for index, value in enumerate(paid[agent]):
             if value is not None and not is_number(value):
                 raise Violation(f"{value!r:.60} is no number", where=f"{where}, own turn {index}", remedy=_UNKNOWN)
 
@@ -165,9 +165,9 @@ def _failed_judge(reward: Reward, episodes: Sequence[Episode]) -> str:
             for j in episode.judgements
         )
         failed.append(replace(episode, judgements=judgements))
-    for episode, utterances in zip(failed, reward.rewards(failed), strict=True):
+    for episode, paid in zip(failed, reward.rewards(failed), strict=True):
         # What plays on from an episode judges continuations of its own, which did not fail.
-        groups = [[v for numbers in utterances.values() for v in numbers]] if reward.needs else utterances.values()
+        groups = [[v for numbers in paid.values() for v in numbers]] if reward.needs else paid.values()
         for numbers in groups:
             if numbers and None not in numbers:
                 raise Violation(
@@ -189,7 +189,7 @@ def _running(reward: Reward, episodes: Sequence[Episode], tolerance: float) -> s
             for length in sorted({0, 1, len(episode.turns) // 2, len(episode.turns) - 1}):
                 prefix = running(episode, length)
                 numbers = part([prefix])[0]
-                _check_utterances(prefix, numbers)
+                _check_paid(prefix, numbers)
                 _check_causal(part, prefix, in_order(prefix.turns, numbers), whole, tolerance)
                 checked += length
     return f"{checked} turns"

@@ -48,7 +48,8 @@ class WithPartners(ParallelWrapper):
             raise ValueError(
                 "partners: every seat has one and nobody is left to learn; play such episodes with rollout"
             )
-        self._opening: StepResult | None = None
+        self._opening: tuple[str, StepResult] | None = None
+        """Of an episode that is over before anyone else could act: its key, and what the first step says of it."""
         self._partner_seed: int | None = None
 
     @property
@@ -75,7 +76,7 @@ class WithPartners(ParallelWrapper):
         nothing = dict.fromkeys(self.possible_agents, 0.0)
         never = dict.fromkeys(self.possible_agents, False)
         played = self._partners_play((observations, nothing, never, never, infos))
-        self._opening = None if self.env.agents else self._of_others(played)
+        self._opening = None if self.env.agents else (self.unwrapped.episode.key, self._of_others(played))
         # What step returns in the end is nothing that reset has given away.
         return self._mine(played[0]), {agent: dict(info) for agent, info in self._mine(played[4]).items()}
 
@@ -89,10 +90,12 @@ class WithPartners(ParallelWrapper):
         if played:
             raise KeyError(f"step: {played[0]!r} is played by {self.partners[played[0]].name}")
         if self._opening is not None:
-            result, self._opening = self._opening, None
+            (_, result), self._opening = self._opening, None
             return result
         first = self.env.step({**actions, **self._decisions()})
-        reasons = {agent: first[4][agent]["invalid_action"] for agent in self.possible_agents}
+        # What a wrapper below has left out of the infos stays out.
+        infos = self._mine(first[4])
+        reasons = {agent: info["invalid_action"] for agent, info in infos.items() if "invalid_action" in info}
         result = self._of_others(self._partners_play(first))
         for agent, reason in reasons.items():
             result[4][agent]["invalid_action"] = reason
@@ -104,7 +107,7 @@ class WithPartners(ParallelWrapper):
 
     def restore_wrapper_state(self, state: Mapping[str, Any]) -> None:
         """Put back what :meth:`wrapper_state` returned."""
-        if state["over_at_once"] and self._opening is None:
+        if state["over_at_once"] and (self._opening is None or self._opening[0] != self.unwrapped.episode.key):
             raise ValueError(
                 "restore: the snapshot is of an episode that the partners ended before anyone else had acted"
             )

@@ -73,3 +73,17 @@ def test_stopped_with_a_file_it_goes_on_to_the_same_bytes(make_episode, judge, t
     assert cut.read_bytes() == whole.read_bytes()
     outcomes = [s["outcome"] for s in json.loads((tmp_path / "cut.manifest.json").read_text())["sessions"]]
     assert outcomes == ["interrupted", "complete"]
+
+
+def test_a_file_that_a_call_with_another_reward_has_taken_over_is_refused(make_episode, tmp_path):
+    out = tmp_path / "e.jsonl"
+    episodes = [replace(make_episode(), key=f"e-{i}") for i in range(3)]
+
+    def meanwhile(_):
+        relabel(episodes, FormatPenalty(), out=out)
+
+    with pytest.raises(ValueError, match=r"e\.jsonl was paid with other reward"):
+        relabel(episodes, Outcome("uniform", judge=lambda episode, agent: {"goal": 1.0}), out=out, on_start=meanwhile)
+    assert [list(episode.rewards) for episode in load_episodes(out)] == [["format"]] * 3
+    manifest = json.loads((tmp_path / "e.manifest.json").read_text())
+    assert [session["outcome"] for session in manifest["sessions"]] == ["complete"]

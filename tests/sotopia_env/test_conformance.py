@@ -1,6 +1,6 @@
 """PettingZoo's and Gymnasium's own tests, and ours where theirs check less than one expects.
 
-Every family, turn order and face. Warnings are errors, but for those that every text environment gets.
+Every family, turn order and API. Warnings are errors, but for those that every text environment gets.
 """
 
 from __future__ import annotations
@@ -126,8 +126,8 @@ def test_aec_seed(family: str, order: str, source: Any) -> None:
 def test_max_cycles(family: str, order: str, source: Any) -> None:
     """The test counts on every agent in every cycle, which is what ``ask_all`` is for."""
 
-    def make(face: Callable[..., Any], **options: Any) -> Any:
-        return seeded(face(source(family), action_order=order, action_types=STAYING, max_stale=9, **options))
+    def make(api: Callable[..., Any], **options: Any) -> Any:
+        return seeded(api(source(family), action_order=order, action_types=STAYING, max_stale=9, **options))
 
     module = SimpleNamespace(
         parallel_env=lambda **options: make(sotopia_env.parallel_env, **options),

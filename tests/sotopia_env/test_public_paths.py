@@ -7,7 +7,7 @@ import pytest
 
 import sotopia_env
 from sotopia_env import rewards
-from sotopia_env.names import PUBLIC_MODULES, Table, import_attribute, public_path
+from sotopia_env.names import PUBLIC_MODULES, NameTable, import_attribute, public_path
 
 
 def test_an_attribute_is_imported_or_the_error_says_why() -> None:
@@ -24,7 +24,7 @@ def test_a_path_of_an_earlier_version_leads_to_what_is_public_now() -> None:
     assert import_attribute("sotopia_env.rewards.llm_judge:LLMJudge") is rewards.LLMJudge
     # The module is a folder today, and this class stands elsewhere.
     assert import_attribute("sotopia_env.rewards.reward_model:RewardModelReward") is rewards.RewardModelReward
-    assert Table({"judge": "sotopia_env.rewards:RuleJudge"})["judge"] is rewards.RuleJudge
+    assert NameTable({"judge": "sotopia_env.rewards:RuleJudge"})["judge"] is rewards.RuleJudge
 
 
 @pytest.mark.parametrize("module", PUBLIC_MODULES)
@@ -60,7 +60,7 @@ def test_a_package_gives_all_it_exports(package: str) -> None:
 
 
 def test_a_table_names_what_it_holds_without_importing_it() -> None:
-    table = Table({"here": "math:floor", "nowhere": "no_such_module:thing"})
+    table = NameTable({"here": "math:floor", "nowhere": "no_such_module:thing"})
     assert "nowhere" in table
     assert "elsewhere" not in table
     assert list(table) == ["here", "nowhere"]

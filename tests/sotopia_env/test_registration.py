@@ -49,7 +49,7 @@ def test_every_id_can_be_made_and_played(name: str, interface: str) -> None:
 
 @pytest.mark.skipif(not hasattr(pettingzoo, "register"), reason="PettingZoo keeps ids from 1.27 on")
 @pytest.mark.parametrize("name", IDS)
-def test_pettingzoo_makes_both_faces(name: str) -> None:
+def test_pettingzoo_makes_both_apis(name: str) -> None:
     parallel = pettingzoo.make("parallel", name, max_cycles=4, reward="episode")
     aec = pettingzoo.make("aec", name, max_cycles=4, action_order="random")
     assert parallel.unwrapped.max_cycles == aec.max_cycles == 4

@@ -141,7 +141,7 @@ def test_a_mean_has_a_standard_error_where_all_is_known():
     mean, error = mean_and_error([1.0, 2.0, 4.0, 5.0])
     assert (mean, error) == (3.0, pytest.approx(math.sqrt(10 / 3) / 2))
     assert mean_and_error([7.0]) == (7.0, None)
-    assert mean_and_error([1.0, None]) == (None, None)
+    assert mean_and_error([1.0, None]) == mean_and_error([]) == (None, None)
 
 
 def test_weights_and_sums_of_clusters_say_the_same():

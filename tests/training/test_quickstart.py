@@ -98,10 +98,10 @@ def test_experts_go_on_where_they_were_cut_off(tmp_path: Path) -> None:
 
 def test_processes_share_the_work_where_every_batch_can_be_divided() -> None:
     main = PRESETS["default"]
-    assert [main.team(processes) for processes in (0, 1, 2, 3, 8)] == [1, 1, 2, 2, 2]
-    assert replace(main, variant="outcome").team(8) == 8
-    assert replace(main, model_batch=64).team(8) == 8
-    assert TINY.team(4) == 2
+    assert [main.usable_processes(processes) for processes in (0, 1, 2, 3, 8)] == [1, 1, 2, 2, 2]
+    assert replace(main, variant="outcome").usable_processes(8) == 8
+    assert replace(main, model_batch=64).usable_processes(8) == 8
+    assert TINY.usable_processes(4) == 2
 
 
 def test_the_small_preset_has_every_stage_of_the_main_job() -> None:

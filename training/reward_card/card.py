@@ -6,7 +6,6 @@ whose place is known beforehand.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 import time
@@ -20,6 +19,7 @@ from rich.console import Console
 
 import sotopia_env
 from sotopia_env.agents.endpoint.calls import Usage
+from sotopia_env.describe import digest
 from sotopia_env.episodes import Episode
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Policy
@@ -40,6 +40,7 @@ from sotopia_env.rewards.reward import Reward, weighted_sum
 from sotopia_env.rewards.reward_model.reward import RewardModel
 from sotopia_env.rollouts.manifest import describe_run, redacted
 from sotopia_env.seeds import episode_seed
+from sotopia_env.storage.journal import replace_file
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks
 from sotopia_env.training.reward_card.controls import (
@@ -172,10 +173,9 @@ def reward_card(
 
 def write_card(data: dict[str, Any], out: Path) -> None:
     """Write ``card.json``, ``card.md`` and ``card.html``."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "card.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    (out / "card.md").write_text(card_text(data), encoding="utf-8")
-    (out / "card.html").write_text(card_page(data), encoding="utf-8")
+    replace_file(out / "card.json", [json.dumps(data, indent=1).encode(), b"\n"])
+    replace_file(out / "card.md", [card_text(data).encode()])
+    replace_file(out / "card.html", [card_page(data).encode()])
 
 
 def read_rewards(given: Sequence[Any], policy: Policy, settings: CardSettings) -> list[Reward]:
@@ -257,8 +257,7 @@ def _cache(out: Path, tasks: Sequence[Task], policy: Policy, settings: CardSetti
     described = describe_run(env, {"agent_0": policy}, seed=settings.seed, traces=False)
     settled = {name: getattr(settings, name) for name in ("dimension", "candidates", "continuations", "labels")}
     attacks = [attack.description for attack in ATTACKS.values()]
-    text = json.dumps([sotopia_env.__version__, described, settled, attacks], sort_keys=True)
-    folder = out / f"played-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"
+    folder = out / f"played-{digest(sotopia_env.__version__, described, settled, attacks)}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

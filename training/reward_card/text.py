@@ -134,7 +134,7 @@ def cost_table(data: Mapping[str, Any]) -> Table:
 
 
 def on_all(data: Mapping[str, Any]) -> Row:
-    """A row measured on all that was audited, against the whole truth: the first may be on a part, the oracle is."""
+    """Returns a row that was measured on all audited turns: rewards that are costly to ask and the oracle are not."""
     controls = {row["name"]: row for row in data["rewards"] if row["role"] == "control"}
     found: Row = controls["random"]
     return found

@@ -17,9 +17,11 @@ from typing import Any
 
 from sotopia_env.progress import ProgressBar
 from sotopia_env.statistics import paired_difference
+from sotopia_env.storage.journal import replace_file
 from sotopia_env.training.checks import Check
 from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
 from sotopia_env.training.results import summarise
+from sotopia_env.training.worlds.clone_gate import clone_gate
 from sotopia_env.training.worlds.factorial import CELLS, PARTNER, checked_world, factorial
 from sotopia_env.training.worlds.gates_page import gates_text
 from sotopia_env.training.worlds.probes import Schedule
@@ -103,16 +105,12 @@ def run_gates(
             "clone": None,
         }
         if clone is not None:
-            from sotopia_env.training.worlds.clone_gate import clone_gate
-
             data["clone"] = clone_gate(clone, settings.states, draws=settings.clone_draws, seed=settings.seed)
             bar.advance()
     data["gates"] = [check.to_dict() for check in verdicts(data)]
     if out is not None:
-        folder = Path(out)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "gates.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        (folder / "gates.md").write_text(gates_text(data), encoding="utf-8")
+        replace_file(Path(out) / "gates.json", [json.dumps(data, indent=1).encode(), b"\n"])
+        replace_file(Path(out) / "gates.md", [gates_text(data).encode()])
     return data
 
 

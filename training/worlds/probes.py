@@ -16,6 +16,7 @@ import numpy as np
 from sotopia_env.actions import Action, speak
 from sotopia_env.agents.scripted import division_phrases, phrases
 from sotopia_env.agents.scripted.division_talk import read_division_brief
+from sotopia_env.agents.scripted.manners import telling_secret
 from sotopia_env.agents.scripted.policy import decide, generator
 from sotopia_env.agents.scripted.reading import first_person, read_brief
 from sotopia_env.agents.scripted.traits import Traits
@@ -153,8 +154,7 @@ def spoken(
     if additions.fact and facts:
         before.append(phrases.ANSWERS[draws[2] % len(phrases.ANSWERS)].format(fact=fact_of(facts, turn)))
     if additions.leak:
-        secret = str(observation["background"]).partition("Secret: ")[2].rstrip(".")
-        before.append(f"{phrases.SECRET_MARK.capitalize()}, {first_person(secret)}.")
+        before += telling_secret(observation)
     if additions.ask:
         after.append(QUESTIONS[role][draws[3] % len(QUESTIONS[role])])
     return speak(" ".join([*before, action.text, *after]))

@@ -20,6 +20,7 @@ from sotopia_env.families import FAMILIES
 from sotopia_env.families.base import Family
 from sotopia_env.progress import ProgressBar
 from sotopia_env.rewards.dimensions import DIMENSIONS
+from sotopia_env.storage.journal import replace_file
 from sotopia_env.tables import Cell, Table, estimate, markdown
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks, evaluate
@@ -103,10 +104,8 @@ def scripted_table(
         ),
     }
     if out is not None:
-        folder = Path(out)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "table.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        (folder / "table.md").write_text(table_text(data), encoding="utf-8")
+        replace_file(Path(out) / "table.json", [json.dumps(data, indent=1).encode(), b"\n"])
+        replace_file(Path(out) / "table.md", [table_text(data).encode()])
     return data
 
 

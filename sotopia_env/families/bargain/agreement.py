@@ -23,20 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sotopia_env.episodes import Turn
-from sotopia_env.families.bargain.moves import PriceMove, read_move
+from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.families.base import follow
-
-__all__ = [
-    "Agreement",
-    "Offer",
-    "PriceMove",
-    "Standing",
-    "find_agreement",
-    "offer_to",
-    "opening",
-    "read_move",
-    "update",
-]
 
 
 @dataclass(frozen=True)

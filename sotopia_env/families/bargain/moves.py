@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from sotopia_env.families.bargain import phrases as phrases
+from sotopia_env.families.bargain import phrases
 from sotopia_env.families.consent import CONTRASTS, QUOTING
 from sotopia_env.families.plain_text import Sentence, plain, sentences
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sotopia_env.episodes import Episode, Judgement, Turn
-from sotopia_env.families.bargain.agreement import Agreement, find_agreement, read_move
+from sotopia_env.families.bargain.agreement import Agreement, find_agreement
+from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.families.conduct import Finding, judgement_of, knowledge, relationship, secret, social_rules
 
 MINIMUM_ZONE = 0.1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from sotopia_env.families.divide import phrases as phrases
+from sotopia_env.families.divide import phrases
 from sotopia_env.families.divide.items import Items
 from sotopia_env.families.divide.proposals import Proposal
 from sotopia_env.families.divide.scan import scan

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sotopia_env.families.divide import phrases as phrases
+from sotopia_env.families.divide import phrases
 from sotopia_env.families.divide.items import Items
 from sotopia_env.families.divide.proposals import EVERYTHING, ME, REST, YOU, Named, Proposal, proposal_of
 

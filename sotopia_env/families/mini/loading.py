@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sotopia_env.errors import RecordError
 from sotopia_env.families.base import check_split
+from sotopia_env.families.markup import split_markup
 from sotopia_env.schema import check_record, read_task
 from sotopia_env.tasks import Task
 
@@ -89,9 +90,6 @@ def _check_pair(
 
 
 def _task(where: str, scenario: _ScenarioRecord, people: list[dict[str, Any]], name: str, version: str) -> Task:
-    # Imported here, since reading published files knows the families.
-    from sotopia_env.families.markup import split_markup
-
     names = {"first": people[0]["first_name"], "second": people[1]["first_name"]}
     if scenario.relationship == "stranger" and any(f"{{{key}}}" in scenario.situation for key in names):
         raise RecordError(where, "field 'situation': strangers do not know each other's names; leave them out")

@@ -18,7 +18,7 @@ from sotopia_env.agents.scripted.reading import Brief, read_talk
 from sotopia_env.agents.scripted.traits import CLONED, PRESETS, Traits
 from sotopia_env.episodes import Episode
 from sotopia_env.families import Bargain
-from sotopia_env.families.bargain.agreement import read_move
+from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.policies import Context
 from sotopia_env.seeds import turn_generator
 from sotopia_env.tasks import Character, Scenario, Task

@@ -8,7 +8,7 @@ import pytest
 from sotopia_env.agents.scripted import phrases as scripted_phrases
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.families import Bargain, language
-from sotopia_env.families.bargain.agreement import read_move
+from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.menu import FEATURES, phrases, read_scene
 from sotopia_env.menu.offers import in_all_manners
 from sotopia_env.tasks import Task

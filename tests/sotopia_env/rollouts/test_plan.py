@@ -138,6 +138,19 @@ def test_episodes_are_judged_once_all_are_finished_and_written_so(tmp_path: Path
     assert load_episodes(out) == played == play_plan(plans(), judging=judging)
 
 
+def test_what_another_process_writes_while_episodes_are_judged_stays_in_the_file(tmp_path: Path) -> None:
+    out, wanted = tmp_path / "e.jsonl", replace(plans(prefix="a-"), episodes=plans().episodes[:2])
+    (further,) = play_plan(EpisodePlans([replace(plans().episodes[2], key="a-9")]))
+
+    def judging(episodes: Sequence[Episode]) -> list[Episode]:
+        with out.open("ab") as file:
+            file.write(further.to_json() + b"\n")
+        return [replace(episode, rewards={"words": {"agent_0": [1.0], "agent_1": []}}) for episode in episodes]
+
+    judged = play_plan(wanted, out=out, judging=judging)
+    assert load_episodes(out) == [*judged, further]
+
+
 def test_continuations_are_kept_in_a_file(tmp_path: Path) -> None:
     out = tmp_path / "e.jsonl"
     short = [replace(e, turns=e.turns[:3], ending=None, judgements=()) for e in episodes_of("bargain", 4)]

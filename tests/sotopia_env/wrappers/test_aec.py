@@ -128,7 +128,7 @@ def test_what_a_reward_wrapper_pays_arrives_once(order: str, ask_all: bool) -> N
     assert aec.episode.rewards == parallel.episode.rewards
 
 
-def test_any_parallel_environment_of_the_package_has_an_aec_face() -> None:
+def test_any_parallel_environment_of_the_package_has_an_aec_api() -> None:
     parallel = R.ClipReward(R.EpisodeReward(sotopia_env.parallel_env("bargain")), -1, 1)
     env = sotopia_env.env(parallel)
     assert env.unwrapped.parallel is parallel

@@ -13,6 +13,7 @@ import sotopia_env
 from sotopia_env import leave
 from sotopia_env.menu import MenuWrapper
 from sotopia_env.tasks import Task
+from sotopia_env.wrappers.base import SelectInfos
 from sotopia_env.wrappers.partners import WithPartners
 
 FEASIBLE = sotopia_env.Bargain(zones={"wide": 1.0})
@@ -56,6 +57,24 @@ def test_a_partner_that_ends_the_talk_at_once_is_reported_by_the_first_step() ->
     assert terminations == {"agent_1": True}
     assert infos["agent_1"]["ending"] == "left"
     assert env.agents == []
+
+
+def test_an_episode_that_ended_at_once_comes_back_into_its_own_environment_alone() -> None:
+    env = made("agent_1", lambda observation, rng: leave())
+    env.reset(seed=0)
+    (twin,), snapshot = env.fork(), env.snapshot()
+    env.restore(snapshot)
+    assert env.step({})[2] == twin.step({})[2] == {"agent_1": True}
+    env.reset(seed=5)
+    with pytest.raises(ValueError, match="the partners ended before anyone else had acted"):
+        env.restore(snapshot)
+
+
+def test_partners_play_over_wrappers_that_leave_infos_out() -> None:
+    bare = SelectInfos(sotopia_env.parallel_env(FEASIBLE, reward="episode"), ["active"])
+    env = WithPartners(bare, {"agent_1": "scripted:firm"})
+    env.reset(seed=0)
+    assert env.step({"agent_0": "Hello there."})[4] == {"agent_0": {"active": True}}
 
 
 def test_snapshots_and_forks_meet_the_same_partner() -> None:

@@ -14,9 +14,9 @@ from sotopia_env.families.bargain.agreement import (
     find_agreement,
     offer_to,
     opening,
-    read_move,
     update,
 )
+from sotopia_env.families.bargain.moves import read_move
 
 
 def play(*lines: tuple[int, str], num_seats: int = 2) -> Standing:
