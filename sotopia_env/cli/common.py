@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 Seed = Annotated[int, typer.Option(help="Of everything.")]
+Processes = Annotated[int, typer.Option(help="How many processes share the work.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
 
 stderr = Console(stderr=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json
 from sotopia_env.tables import show
 
 
@@ -22,7 +22,7 @@ def evaluate(
     ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the episodes of each row; resumes.")] = None,
-    processes: Annotated[int, typer.Option(help="How many processes share the work.")] = 1,
+    processes: Processes = 1,
     allow_train: Annotated[bool, typer.Option(help="Evaluate on tasks of the training split all the same.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json
 from sotopia_env.episodes import Episode, agent_name, seat_of
 from sotopia_env.tables import Cell, Table, show
 
@@ -50,7 +50,7 @@ def rollout(
     reward: Annotated[str | None, typer.Option(help="A reward to be paid and stored, such as episode.")] = None,
     max_cycles: Annotated[int | None, typer.Option(help="Turn limit; the task's own by default.")] = None,
     batch_size: Annotated[int, typer.Option(help="Episodes played side by side.")] = 64,
-    processes: Annotated[int, typer.Option(help="How many processes share the work.")] = 1,
+    processes: Processes = 1,
     traces: Annotated[bool, typer.Option(help="Store token traces beside the episodes.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json, stderr
+from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, stderr
 from sotopia_env.tables import Cell, Table, show
 
 
@@ -66,7 +66,7 @@ def audit(
     turns_per_episode: Annotated[int, typer.Option(help="At most so many of one episode.")] = 3,
     seed: Seed = 0,
     batch_size: Annotated[int, typer.Option(help="Continuations played side by side.")] = 512,
-    processes: Annotated[int, typer.Option(help="How many processes share the work.")] = 1,
+    processes: Processes = 1,
     as_json: AsJson = False,
 ) -> None:
     """Play on from turns, and from others the policy could have taken, to measure their true advantage."""

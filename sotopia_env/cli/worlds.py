@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json
 from sotopia_env.statistics import Proportion
 from sotopia_env.tables import Cell, Table, show
 
@@ -18,7 +18,8 @@ def gates(
     clone: Annotated[Path | None, typer.Option(help="A cloned model: does it keep the couplings?")] = None,
     states: Annotated[int, typer.Option(help="States of play at which the clone is forked.")] = 600,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for gates.json and gates.md.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for gates.json, gates.md and what was played.")] = None,
+    processes: Processes = 1,
     as_json: AsJson = False,
 ) -> None:
     """Check that a world does what its couplings say: the world gates."""
@@ -27,7 +28,7 @@ def gates(
         from sotopia_env.training.worlds.gates_page import gates_parts
 
         settings = GateSettings(tasks=tasks, states=states, seed=seed, world=family)
-        data = run_gates(settings, clone=clone, out=out, progress=True)
+        data = run_gates(settings, clone=clone, out=out, processes=processes, progress=True)
         print_json(data) if as_json else show(*gates_parts(data))
 
 
@@ -36,7 +37,8 @@ def scripted_table(
     tasks: Annotated[int, typer.Option("--tasks", "-n", help="Each is played from both seats.")] = 50,
     coupling: Annotated[float, typer.Option(help="Of all channels, -0.5 to 1.")] = 1.0,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for table.json and table.md.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for table.json, table.md and what was played.")] = None,
+    processes: Processes = 1,
     as_json: AsJson = False,
 ) -> None:
     """What good is: every scripted policy against every other, and the best of many scripts."""
@@ -45,7 +47,7 @@ def scripted_table(
         from sotopia_env.training.worlds.scripted_table import scripted_table as play
 
         settings = TableSettings(tasks=tasks, coupling=coupling, seed=seed, world=family)
-        data = play(settings, out=out, progress=True)
+        data = play(settings, out=out, processes=processes, progress=True)
         print_json(data) if as_json else show(*table_parts(data))
 
 

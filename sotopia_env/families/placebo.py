@@ -26,6 +26,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from sotopia_env.describe import Description, typed
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.families.base import Family, UserFamily
 
@@ -134,6 +135,10 @@ class PlaceboFamily(UserFamily):
         super().__init__(family)
         self.placebos = tuple(placebos)
         self.version = f"{family.version}+placebo"
+
+    def describe(self) -> Description:
+        """The family and the placebos."""
+        return typed(self, family=self.source, placebos=self.placebos)
 
     def score(self, episode: Episode) -> Judgement:
         """The family's scores and the placebos."""

@@ -37,7 +37,7 @@ _OPTIONAL_LIBRARIES = ("torch", "transformers", "trl", "peft", "openai", "pyarro
 _FINGERPRINTED = 8
 """So many drawn tasks tell a family with its settings from another."""
 
-_SECRET_NAME = r"[\w-]*(?:key|token|secret|password)"
+_SECRET_NAME = r"(?!(?:bos|eos|pad|unk|sep|cls|mask)_token\b)[\w-]*(?:key|token|secret|password)"
 _SECRETS = (
     (re.compile(r"(?<=://)[^/\s@]+(?=@)"), "***"),  # user:password@host
     (re.compile(r"\b(?:sk|hf|gsk|ghp|xai)[-_][\w-]{12,}"), "***"),  # keys as providers write them

@@ -95,6 +95,8 @@ class RunContext:
         """The environment in the state of an episode; those of one state are forks of one another."""
         begun = plan.begun
         assert begun is not None
+        if self.env is not None:
+            raise ValueError(f"plan {plan.key!r}: an episode goes on in a bare environment; give a context without env")
         if id(begun) not in states:
             state = SotopiaParallelEnv.from_episode(begun, self.family or family_of(begun.task), seed=plan.reset_seed)
             if state.rules.action_order == "random":

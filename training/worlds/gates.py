@@ -61,6 +61,7 @@ def run_gates(
     *,
     clone: str | Path | None = None,
     out: str | Path | None = None,
+    processes: int = 1,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Measure everything and say what was met.
@@ -68,7 +69,9 @@ def run_gates(
     Args:
         settings: how large.
         clone: directory of a cloned model.
-        out: folder for ``gates.json`` and ``gates.md``.
+        out: folder for ``gates.json`` and ``gates.md``, and in ``played`` for the episodes: what stands there is not
+            played again.
+        processes: how many processes share the work.
         progress: show a progress bar on stderr.
 
     Returns:
@@ -82,6 +85,7 @@ def run_gates(
         raise ValueError(f"clone: the couplings of a clone are measured in bargain, not in {settings.world}")
     if settings.tasks < 2:
         raise ValueError(f"tasks: {settings.tasks} is too few for an interval; give 2 or more, 500 for the gates")
+    played = None if out is None else Path(out) / "played"
     steps = len(settings.couplings) * (len(CELLS) + 1) + (clone is not None)
     with ProgressBar("gates", steps, show=progress) as bar:
         measured = [
@@ -91,6 +95,8 @@ def run_gates(
                 seed=settings.seed,
                 world=settings.world,
                 schedules=settings.schedules,
+                out=None if played is None else played / f"coupling {coupling:g}",
+                processes=processes,
                 progress=bar.advance,
             )
             for coupling in settings.couplings
@@ -101,11 +107,18 @@ def run_gates(
             "partner": PARTNER,
             "schedules": [schedule.label for schedule in settings.schedules or world.schedules],
             "factorial": measured,
-            "matched": matched_worlds(settings, bar.advance),
+            "matched": matched_worlds(settings, bar.advance, out=played, processes=processes),
             "clone": None,
         }
         if clone is not None:
-            data["clone"] = clone_gate(clone, settings.states, draws=settings.clone_draws, seed=settings.seed)
+            data["clone"] = clone_gate(
+                clone,
+                settings.states,
+                draws=settings.clone_draws,
+                seed=settings.seed,
+                out=None if played is None else played / "clone",
+                processes=processes,
+            )
             bar.advance()
     data["gates"] = [check.to_dict() for check in verdicts(data)]
     if out is not None:
@@ -114,14 +127,20 @@ def run_gates(
     return data
 
 
-def matched_worlds(settings: GateSettings, progress: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+def matched_worlds(
+    settings: GateSettings,
+    progress: Callable[[], None] = lambda: None,
+    *,
+    out: Path | None = None,
+    processes: int = 1,
+) -> list[dict[str, Any]]:
     """Goal of the scripted policies among themselves at every coupling, and its difference to coupling 0.
 
     What one seat gains the other loses, so the mean over both tells of deals missed; hence also the goal by seat.
     """
-    rows = [_self_play(0.0, settings)]
+    rows = [_self_play(0.0, settings, out, processes)]
     for coupling in settings.couplings:
-        rows.append(rows[0] if coupling == 0 else _self_play(coupling, settings))
+        rows.append(rows[0] if coupling == 0 else _self_play(coupling, settings, out, processes))
         progress()
     zero, *others = rows
     return [
@@ -159,10 +178,11 @@ def verdicts(data: Mapping[str, Any]) -> list[Check]:
     return found
 
 
-def _self_play(coupling: float, settings: GateSettings) -> Evaluation:
+def _self_play(coupling: float, settings: GateSettings, out: Path | None, processes: int) -> Evaluation:
     family = checked_world(settings.world).family(coupling)
     tasks = draw_tasks(family, settings.tasks, settings.seed)
-    return evaluate(PARTNER, PARTNER, tasks, family=family, seed=settings.seed)
+    kept = None if out is None else out / f"self-play, coupling {coupling:g}.jsonl"
+    return evaluate(PARTNER, PARTNER, tasks, family=family, seed=settings.seed, out=kept, processes=processes)
 
 
 def _goal_difference(a: Evaluation, b: Evaluation) -> Any:

@@ -17,14 +17,13 @@ import numpy as np
 
 from sotopia_env.agents.scripted.traits import CLONED, PRESETS
 from sotopia_env.families import FAMILIES
-from sotopia_env.families.base import Family
 from sotopia_env.progress import ProgressBar
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.tables import Cell, Table, estimate, markdown
 from sotopia_env.tasks import Task
-from sotopia_env.training.evaluation import draw_tasks, evaluate
-from sotopia_env.training.results import Result, summarise
+from sotopia_env.training.evaluation import Seats, draw_tasks, evaluate, file_name
+from sotopia_env.training.results import Evaluation, Result, summarise
 from sotopia_env.training.worlds.factorial import checked_world
 from sotopia_env.training.worlds.probes import Additions, Probe, Schedule, template_attacker
 
@@ -54,13 +53,19 @@ class TableSettings:
 
 
 def scripted_table(
-    settings: TableSettings | None = None, *, out: str | Path | None = None, progress: bool = False
+    settings: TableSettings | None = None,
+    *,
+    out: str | Path | None = None,
+    processes: int = 1,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Play the table.
 
     Args:
         settings: how large.
-        out: folder for ``table.json`` and ``table.md``.
+        out: folder for ``table.json`` and ``table.md``, and in ``played`` for the episodes: what stands there is not
+            played again.
+        processes: how many processes share the work.
         progress: show a progress bar on stderr.
 
     Returns:
@@ -76,15 +81,23 @@ def scripted_table(
     policies: list[Any] = [*settings.partners, template_attacker()]
     played: dict[str, dict[str, tuple[Result, ...]]] = {}
     optimum = []
+
+    def play(policy: Any, partner: str, tasks: Sequence[Task], seats: Seats = "both") -> Evaluation:
+        name = f"{getattr(policy, 'name', policy)} against {partner}, {seats}"
+        kept = None if out is None else Path(out) / "played" / f"{file_name(name)}.jsonl"
+        return evaluate(
+            policy, partner, tasks, seats=seats, family=family, seed=settings.seed, out=kept, processes=processes
+        )
+
     total = len(settings.partners) * (len(policies) + settings.scripts)
     with ProgressBar("table", total, show=progress) as bar:
         for partner in settings.partners:
             for policy in policies:
-                row = evaluate(policy, partner, measuring, family=family, seed=settings.seed)
+                row = play(policy, partner, measuring)
                 played.setdefault(row.policy, {})[partner] = row.results
                 bar.advance()
-            best = _search(partner, searching, family, settings, bar.advance)
-            row = evaluate(best, partner, measuring, family=family, seed=settings.seed)
+            best = _search(partner, searching, settings, play, bar.advance)
+            row = play(best, partner, measuring)
             played.setdefault("best script", {})[partner] = row.results
             found = {"partner": partner, "script": best.name, "goal": row.summary["goal"]}
             optimum.append(found | {key: row.summary[key] for key in ("deal_rate", "share_given_deal")})
@@ -192,12 +205,16 @@ def table_parts(data: Mapping[str, Any]) -> list[str | Table]:
 
 
 def _search(
-    partner: str, tasks: Sequence[Task], family: Family, settings: TableSettings, progress: Callable[[], None]
+    partner: str,
+    tasks: Sequence[Task],
+    settings: TableSettings,
+    play: Callable[..., Evaluation],
+    progress: Callable[[], None],
 ) -> Probe:
     seated = [replace(task, evaluated_seat=i % task.num_seats) for i, task in enumerate(tasks)]
 
     def mean_goal(script: Probe) -> float:
-        row = evaluate(script, partner, seated, seats="evaluated", family=family, seed=settings.seed)
+        row = play(script, partner, seated, "evaluated")
         progress()
         return float(np.nanmean([_number(result.score("goal")) for result in row.results]))
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sotopia_env.actions import speak
-from sotopia_env.agents.scripted import phrases
+from sotopia_env.agents.scripted import ScriptedPolicy, phrases
 from sotopia_env.episodes import Turn
 from sotopia_env.families import language
 from sotopia_env.families.bargain import Bargain
@@ -232,6 +232,21 @@ def test_the_gates_are_measured_judged_and_written(tmp_path) -> None:
     assert len(data["gates"]) == 7
     assert json.loads((tmp_path / "gates.json").read_text()) == json.loads(json.dumps(data))
     assert gates_text(data) == (tmp_path / "gates.md").read_text()
+
+
+def test_what_was_played_for_gates_and_table_is_not_played_again(tmp_path, monkeypatch) -> None:
+    def measure():
+        gates = run_gates(GateSettings(tasks=2, couplings=(1.0,), schedules=ONE), out=tmp_path)
+        return gates, scripted_table(TableSettings(tasks=2, scripts=2, partners=("scripted:warm",)), out=tmp_path)
+
+    first = measure()
+    assert len(list((tmp_path / "played").rglob("*.jsonl"))) == 18
+
+    def refuse(*_, **__):
+        raise AssertionError("all of it is in the folder")
+
+    monkeypatch.setattr(ScriptedPolicy, "act", refuse)
+    assert measure() == first
 
 
 def test_too_few_tasks_are_refused() -> None:
