@@ -240,7 +240,7 @@ def test_what_was_played_for_gates_and_table_is_not_played_again(tmp_path, monke
         return gates, scripted_table(TableSettings(tasks=2, scripts=2, partners=("scripted:warm",)), out=tmp_path)
 
     first = measure()
-    assert len(list((tmp_path / "played").rglob("*.jsonl"))) == 18
+    assert len(list((tmp_path / "played").rglob("*.jsonl"))) == 23
 
     def refuse(*_, **__):
         raise AssertionError("all of it is in the folder")
