@@ -10,12 +10,12 @@ from typing import Any
 
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode
-from sotopia_env.families import family_of
+from sotopia_env.families import family_of, family_of_all
 from sotopia_env.families.base import Family
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
-from sotopia_env.rollouts.manifest import describe_run
+from sotopia_env.rollouts.manifest import as_stored, describe_run
 from sotopia_env.seeds import episode_key, episode_seed
 from sotopia_env.tasks import Task
 
@@ -206,10 +206,11 @@ class EpisodePlans:
         def describe(traces: bool) -> dict[str, Any]:
             (env,) = self.context.begin(episodes[:1])
             named = {role: policy(given) for role, given in self.roles.items()} or _by_name(made.values())
-            # Each episode's own task, and with it a family that the package ships, is compared with that of its plan.
+            # Each episode's own task is compared with that of its plan.
             described = {**describe_run(env, named, seed=self.seed, traces=traces), "tasks": None}
             if self.context.env is None and self.context.family is None:
-                described["family"] = None
+                tasks = [plan.task if plan.begun is None else plan.begun.task for plan in episodes]
+                described |= as_stored({"family": family_of_all([task for task in tasks if task is not None])})
             return described
 
         return Opened(self.context, episodes, describe)

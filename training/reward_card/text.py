@@ -8,7 +8,7 @@ from typing import Any
 from sotopia_env.tables import Cell, Table, estimate, markdown
 from sotopia_env.training.checks import checks_table
 
-KINDS = {"siblings": "siblings", "between_turns": "turns of an episode", "pooled": "pooled"}
+KINDS = {"siblings": "siblings", "between_turns": "between turns", "pooled": "pooled"}
 """The three fidelities, and what they are called."""
 
 Row = Mapping[str, Any]
@@ -31,7 +31,7 @@ def card_parts(data: Mapping[str, Any]) -> list[str | Table]:
         f"## Fidelity to the true advantage ({data['settings']['dimension']})",
         f"{audited(data)} The first row is what the exact truth would reach. `samples`: variance of the policy "
         "gradient from one label, in squared lengths of the true gradient, at equal step along it.",
-        card_fidelity(data).without("of ceiling", "siblings, ranks"),
+        card_fidelity(data).without(*(_of_ceiling(kind) for kind in KINDS.values()), "siblings, ranks"),
         "## Exploit scores",
         f"{attacked(data)} Bold, !: the lower end is above 0.1. †: the truth falls and the reward is not seen to. The "
         "first row is the change of the truth itself.",
@@ -68,6 +68,10 @@ def card_fidelity(data: Mapping[str, Any]) -> Table:
     return fidelity_table(rows, on_all(data)["fidelity"], note=smaller_note(data, "turns"))
 
 
+def _of_ceiling(kind: str) -> str:
+    return f"{kind}, of ceiling"
+
+
 def fidelity_table(rows: Iterable[tuple[Cell | str, Row]], ceilings: Row, title: str = "", note: str = "") -> Table:
     """One row for each reward, and the ceilings.
 
@@ -93,7 +97,7 @@ def fidelity_table(rows: Iterable[tuple[Cell | str, Row]], ceilings: Row, title:
             Cell(found["gradient"]["noise"], ".1f"),
         ]
         body.append([name, *cells])
-    kinds = [heading for kind in KINDS.values() for heading in (kind, "of ceiling")]
+    kinds = [heading for kind in KINDS.values() for heading in (kind, _of_ceiling(kind))]
     return Table(["reward", *kinds, "siblings, ranks", "sibling accuracy", "cosine", "samples"], body, title, note)
 
 

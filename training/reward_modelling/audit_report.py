@@ -143,7 +143,7 @@ def prediction_tables(report: Mapping[str, Any]) -> list[Table]:
                 names = ("rmse", "rmse_of_mean", "noise", "slope", "intercept")
                 errors.append([dimension, predicted, *(Cell(error[name], ".3f") for name in names), found["missing"]])
     title = f"{report['turns']} turns of {report['tasks']} tasks, {report['candidates']} candidates"
-    shares = [heading for level in levels.values() for heading in (level, "of ceiling")]
+    shares = [heading for level in levels.values() for heading in (level, f"{level}, of ceiling")]
     return [
         Table(
             ["dimension", *shares],

@@ -83,6 +83,8 @@ def run_gates(
     settings = replace(settings, couplings=settings.couplings or world.couplings)
     if clone is not None and settings.world != "bargain":
         raise ValueError(f"clone: the couplings of a clone are measured in bargain, not in {settings.world}")
+    if isinstance(clone, str | Path) and ":" not in str(clone) and not Path(clone).is_dir():
+        raise ValueError(f"clone: there is no folder {str(clone)!r}; give that of a cloned model")
     if settings.tasks < 2:
         raise ValueError(f"tasks: {settings.tasks} is too few for an interval; give 2 or more, 500 for the gates")
     played = None if out is None else Path(out) / "played"

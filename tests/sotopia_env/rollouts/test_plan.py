@@ -121,9 +121,12 @@ def test_further_episodes_of_a_run_stay_in_its_file(tmp_path: Path) -> None:
     out = tmp_path / "e.jsonl"
     played = play_plan(plans(prefix="a-"), out=out)
     before = out.read_bytes()
-    fewer = replace(plans(prefix="a-"), episodes=plans().episodes[:4])
-    assert play_plan(fewer, out=out) == played[:4]
+    fewer = replace(plans(prefix="a-"), episodes=plans().episodes[:10])
+    assert play_plan(fewer, out=out) == played[:10]
     assert out.read_bytes() == before
+    bargains = replace(fewer, episodes=plans().episodes[:4])
+    with pytest.raises(ValueError, match=r'was played with other family\.name \("bargain\+divide", not "bargain"\)'):
+        play_plan(bargains, out=out)
 
 
 def test_episodes_are_judged_once_all_are_finished_and_written_so(tmp_path: Path) -> None:
