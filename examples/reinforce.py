@@ -141,7 +141,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--groups", type=int, default=4, help="tasks a step")
     parser.add_argument("--members", type=int, default=8, help="dialogues a task")
-    parser.add_argument("--learning-rate", type=float, default=2e-3, help="a model of billions of weights wants 1e-5")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="a model of billions of weights wants 1e-5")
     parser.add_argument("--tasks", type=int, default=64, help="that are measured, before and after")
     parser.add_argument("--out", default="", help="where to save the learner")
     parser.add_argument("--seed", type=int, default=0)
