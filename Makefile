@@ -1,4 +1,4 @@
-# make setup | quickstart | test | bench | bench-peers: each sets up what it needs first.
+# make setup | quickstart | test | slow | results | bench | bench-peers: each sets up what it needs first.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +12,7 @@ SOTOPIA_ENV_DATA ?= $(abspath ../shared/data)
 export SOTOPIA_ENV_DATA
 endif
 
-.PHONY: setup quickstart lint test slow bench bench-peers clean
+.PHONY: setup quickstart lint test slow results bench bench-peers clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,10 @@ test: lint
 
 slow: setup
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+# Every published figure anew: hours, and the same call goes on where it was.
+results: setup
+	$(BIN)/sotopia-env results --docs . $(ARGS)
 
 bench: setup
 	$(BIN)/python -m sotopia_env.benchmark $(ARGS)

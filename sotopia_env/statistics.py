@@ -30,6 +30,9 @@ RESAMPLES = 4000
 WEIGHTED_RESAMPLES = 2000
 """Bootstrap samples of cluster weights: behind the interval of what is computed from many columns at once."""
 
+_FEWEST_RUNS = 3
+"""Two runs tell next to nothing of their spread."""
+
 _CHUNK = 4_000_000
 
 _TINY = 1e-12
@@ -144,6 +147,24 @@ def paired_difference(
         raise ValueError(f"paired_difference: {len(a)} values against {len(b)}")
     pairs = zip(a, b, strict=True)
     return interval([None if x is None or y is None else x - y for x, y in pairs], clusters, seed, level)
+
+
+def interval_over_runs(values: Sequence[float | None], level: float = LEVEL) -> Estimate:
+    """The mean over training runs with Student's t-interval: the unit is the run, not the episode.
+
+    Args:
+        values: one for each run; ``None`` is unknown, left out and counted.
+        level: of the interval; there is none below three known runs.
+    """
+    known = [value for value in values if value is not None]
+    missing = len(values) - len(known)
+    if not known:
+        return Estimate(None, None, None, 0, missing)
+    mean = float(np.mean(known))
+    if len(known) < _FEWEST_RUNS:
+        return Estimate(mean, None, None, len(known), missing)
+    half = _t_quantile((1 + level) / 2, len(known) - 1) * float(np.std(known, ddof=1)) / math.sqrt(len(known))
+    return Estimate(mean, mean - half, mean + half, len(known), missing)
 
 
 def ratio_of_means(a: FloatArray, b: FloatArray, clusters: Sequence[Hashable]) -> Estimate:
@@ -291,7 +312,11 @@ def ranks(values_N: FloatArray, groups_N: IntArray) -> FloatArray:
 
 
 def _t_quantile(probability: float, freedom: int) -> float:
-    # The Cornish-Fisher expansion: within 1 % from 4 degrees of freedom on.
+    # Exact for one and two degrees of freedom; the Cornish-Fisher expansion for more is within 1 %.
+    if freedom == 1:
+        return math.tan(math.pi * (probability - 0.5))
+    if freedom == 2:
+        return (2 * probability - 1) * math.sqrt(2 / (4 * probability * (1 - probability)))
     z = NormalDist().inv_cdf(probability)
     first = (z**3 + z) / 4
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96

@@ -105,6 +105,25 @@ def decompose(pairs: Sequence[Pair]) -> dict[str, Any] | None:
     return {**parts, "formula": FORMULA, "episodes": len(known)}
 
 
+def pooled(evaluations: Sequence[Evaluation], partner: str) -> Evaluation:
+    """Evaluations of one policy against several partners, taken together as one row.
+
+    Args:
+        evaluations: of the same policy, judge and seed; at least one.
+        partner: what the partners together are called.
+
+    Raises:
+        ValueError: they are of different policies, judges or seeds.
+    """
+    first = evaluations[0]
+    for other in evaluations[1:]:
+        if (other.policy, other.judge, other.seed) != (first.policy, first.judge, first.seed):
+            raise ValueError(f"pooled: {_described([first])} and {_described([other])} are no rows of one policy")
+    results = tuple(result for evaluation in evaluations for result in evaluation.results)
+    training = sum(evaluation.training_episodes for evaluation in evaluations)
+    return Evaluation(first.policy, first.policy, partner, first.judge, first.seed, results, training)
+
+
 def against_partners(
     a: Sequence[Evaluation], b: Sequence[Evaluation], seen: Sequence[str] = ()
 ) -> list[dict[str, Any]]:

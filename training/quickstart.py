@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from sotopia_env.training.batches import corpus
 from sotopia_env.training.behaviour_cloning import CloningConfig, clone
 from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.checkpoints import COMPLETE, write_json
-from sotopia_env.training.comparison import against_partners, difference, table
+from sotopia_env.training.comparison import against_partners, difference, pooled, table
 from sotopia_env.training.data_parallel import launch, wait_for_everyone, world
 from sotopia_env.training.evaluation import Evaluation, Match, draw_tasks, evaluate, sharpened
 from sotopia_env.training.grpo import GRPOTrainer
@@ -268,8 +268,10 @@ class Run:
     def evaluate(self) -> dict[str, Any]:
         """Teacher, clone and learner on held-out tasks, and against scripted partners; nothing but in the first."""
         clone_policy, learner = self._policy("clone"), self._policy("learner")
-        tasks = draw_tasks(f"{FAMILY}:test", self.settings.tasks, self.seed)
-        few = draw_tasks(f"{FAMILY}:test", self.settings.partner_tasks, self.seed + 1)
+        split = self.settings.split
+        tasks = draw_tasks(f"{FAMILY}:{split}", self.settings.tasks, self.seed)
+        splits = [split, "transfer"] if split == "test" else [split]
+        few = {name: draw_tasks(f"{FAMILY}:{name}", self.settings.partner_tasks, self.seed + 1) for name in splits}
         matches = [
             Match("clone", clone_policy, clone_policy),
             Match("learner", learner, clone_policy),
@@ -277,20 +279,32 @@ class Run:
             *self._other_nuclei(clone_policy),
             Match("teacher", TEACHER, TEACHER),
         ]
-        against = [
-            Match(f"{name} against {partner}", policy, f"scripted:{partner}")
-            for partner in self.settings.partners
-            for name, policy in (("learner", learner), ("clone", clone_policy))
-        ]
+        players = {"teacher": TEACHER, "baseline": clone_policy, "learner": learner}
+        met = {
+            (name, partner, where): Match(f"{name} against {partner}, {where}", players[name], f"scripted:{partner}")
+            for where in splits
+            for partner in (*self.settings.unseen, *(self.settings.partners if where == split else ()))
+            for name in (players if partner in self.settings.unseen else ("learner", "baseline"))
+        }
         with self._stage("evaluation"):
-            rows = self._rows([*((match, tasks) for match in matches), *((match, few) for match in against)])
+            planned = [(match, few[where]) for (_, _, where), match in met.items()]
+            rows = self._rows([*((match, tasks) for match in matches), *planned])
         if not self.is_first:
             return {}
         baseline, learned, *sharp, teacher = rows[: len(matches)]
-        met = rows[len(matches) :]
+        against = dict(zip(met, rows[len(matches) :], strict=True))
+
+        def row(name: str, partners: Sequence[str], where: str) -> list[Evaluation]:
+            return [against[name, partner, where] for partner in partners]
+
+        headline = {where: _headline({n: row(n, self.settings.unseen, where) for n in players}) for where in splits}
+        for where, found in headline.items():
+            show(table([found[name] for name in players], f"{FAMILY}:{where}"), console=self.console)
         summaries = [row.summary for row in (teacher, baseline, learned, *sharp)]
-        show(table(summaries, "bargain:test"), console=self.console)
+        show(table(summaries, f"{FAMILY}:{split}, against the clone"), console=self.console)
+        everyone = (*self.settings.unseen, *self.settings.partners)
         return {
+            "headline": headline,
             "evaluation": {
                 "teacher": teacher.summary,
                 "baseline": baseline.summary,
@@ -298,7 +312,11 @@ class Run:
                 "difference": difference(learned, baseline),
             },
             "sharpening": [{**row.summary, "difference": difference(learned, row)} for row in sharp],
-            "partners": against_partners(met[::2], met[1::2], seen=[f"scripted:{name}" for name in CLONED]),
+            "partners": against_partners(
+                row("learner", everyone, split),
+                row("baseline", everyone, split),
+                seen=[f"scripted:{name}" for name in CLONED],
+            ),
             "dialogues": learned.sample(3, self.seed),
         }
 
@@ -437,6 +455,13 @@ class Run:
             raise ValueError(
                 f"{self.folder} holds a run with other {told(other)}; give another --out, or remove the folder"
             )
+
+
+def _headline(rows: Mapping[str, Sequence[Evaluation]]) -> dict[str, Any]:
+    """Teacher, clone and learner against the partners that the clone never met, taken together."""
+    partner = f"{len(rows['learner'])} scripted partners not met in cloning"
+    together = {name: {**pooled(found, partner).summary, "name": name} for name, found in rows.items()}
+    return {**together, "difference": difference(rows["learner"], rows["baseline"])}
 
 
 def _teachers(episode: Episode) -> list[str]:

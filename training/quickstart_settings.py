@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from sotopia_env.agents.scripted.traits import CLONED
 from sotopia_env.rewards.judges.base import as_judge
 
 if TYPE_CHECKING:
     from sotopia_env.rewards.reward_model.saved import Target
+
+Split = Literal["test", "validation"]
+"""Settings are tried on validation tasks, with seeds that are not reported; what is reported is of test tasks."""
 
 Variant = Literal["paper", "on-policy", "outcome"]
 """What pays the learner: a reward model of expert dialogues, one of the clone's own dialogues, or the outcome."""
@@ -75,11 +79,13 @@ class Settings:
         learning: how the learner learns; by default as was measured for the variant.
         dialogues: played in each step of GRPO.
         group: dialogues of one task, seat and seed.
-        tasks: held-out tasks; each is played from both seats.
+        split: of the tasks that are evaluated on. On ``"validation"`` there are no rows of the transfer tasks.
+        tasks: held-out tasks; each is played from both seats against the clone.
         partner_tasks: held-out tasks against each scripted partner.
         temperatures: of the sharpened clones.
         nuclei: other values of ``top_p`` that the clone is tried at.
-        partners: scripted partners of the evaluation, those unseen in cloning among them.
+        unseen: scripted partners of the evaluation that the clone never met: the headline.
+        partners: others that it was cloned from.
         top_p: clone and learner are played with the most likely tokens that together reach this probability: a model
             of this size, minutes from its first weights, leaves a little probability on every mistake. The learner
             explores with all of them. By default 0.9, and 0.7 where the outcome pays: that learner presses its
@@ -113,11 +119,13 @@ class Settings:
     learning: Learning | None = None
     dialogues: int = 64
     group: int = 8
+    split: Split = "test"
     tasks: int = 200
     partner_tasks: int = 50
     temperatures: tuple[float, ...] = (0.7, 0.5, 0.3, 0.0)
     nuclei: tuple[float, ...] = (0.9, 1.0)
-    partners: tuple[str, ...] = ("firm", "warm", "anchor", "tit-for-tat", "hostile")
+    unseen: tuple[str, ...] = ("anchor", "tit-for-tat", "stonewall", "hostile", "deceptive")
+    partners: tuple[str, ...] = ("firm", "warm")
     top_p: float | None = None
     max_turn_tokens: int = 48
 
@@ -125,9 +133,14 @@ class Settings:
         """Refuse what cannot be run.
 
         Raises:
-            ValueError: an unknown variant or judge, or dialogues that make no whole groups.
+            ValueError: an unknown variant, split or judge, dialogues that make no whole groups, or a partner that is
+                called unseen and was cloned from.
         """
         as_judge(self.judge)
+        if self.split not in get_args(Split):
+            raise ValueError(f"split: {self.split!r} is none of {', '.join(get_args(Split))}")
+        if met := sorted({"mixed", *CLONED}.intersection(self.unseen)):
+            raise ValueError(f"unseen: {', '.join(met)} were cloned from; list them as partners")
         if self.variant not in VARIANTS:
             raise ValueError(f"variant: {self.variant!r} is none of {', '.join(VARIANTS)}")
         if self.label_group < 1 or self.label_episodes % self.label_group:
@@ -186,7 +199,8 @@ PRESETS: dict[str, Settings] = {
         partner_tasks=5,
         temperatures=(0.5, 0.0),
         nuclei=(),
-        partners=("firm", "anchor"),
+        unseen=("anchor", "deceptive"),
+        partners=("firm",),
     ),
 }
 """``default`` is the main job; ``small`` takes a few minutes, runs every stage, and is too short to learn."""

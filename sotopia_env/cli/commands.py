@@ -17,6 +17,7 @@ from sotopia_env.cli import (
     playing,
     quickstart,
     relabeling,
+    results,
     rewards,
     training,
     worlds,
@@ -40,6 +41,7 @@ app.command(name="fidelity")(rewards.fidelity)
 app.command(name="audit-model")(rewards.audit_model)
 app.command(name="convert")(convert.convert)
 app.command(name="measure-agreement")(worlds.measure_agreement)
+app.command(name="results")(results.results)
 
 
 def _print_version(wanted: bool) -> None:

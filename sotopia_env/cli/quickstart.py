@@ -22,6 +22,9 @@ def run_quickstart(
     variant: Annotated[
         str, typer.Option(help="What pays the learner: paper or on-policy (a reward model), or outcome.")
     ] = "on-policy",
+    split: Annotated[
+        str, typer.Option(help="Evaluate on test tasks, or on validation, where settings are tried.")
+    ] = "test",
     sotopia_data: Annotated[
         Path | None, typer.Option(help="Folder of Sotopia's published files: evaluate on its craigslist tasks too.")
     ] = None,
@@ -33,12 +36,12 @@ def run_quickstart(
     """The whole loop: experts, cloning, labels, reward model, GRPO in the environment, evaluation, report."""
     with clear_errors("the same command goes on from the last finished stage or checkpoint"):
         from sotopia_env.training.quickstart import quickstart
-        from sotopia_env.training.quickstart_settings import PRESETS, Variant
+        from sotopia_env.training.quickstart_settings import PRESETS, Split, Variant
 
         if preset not in PRESETS:
             raise ValueError(f"--preset {preset!r} is none of {', '.join(PRESETS)}")
         command = ["sotopia-env", *sys.argv[1:]]
-        settings = replace(PRESETS[preset], variant=cast(Variant, variant))
+        settings = replace(PRESETS[preset], variant=cast(Variant, variant), split=cast(Split, split))
         data = quickstart(
             out,
             seed=seed,

@@ -49,14 +49,16 @@ def page(data: Mapping[str, Any], dialogues: Sequence[Episode] = ()) -> str:
     }
     gain = rows["difference"].get("decomposition")
     model, sharp, met = data.get("reward_model"), data.get("sharpening"), data.get("partners")
+    headline: Mapping[str, Rows] = data.get("headline") or {}
     published = {
         name: row for name, row in (data.get("real_input") or {}).items() if isinstance(row, Mapping) and "goal" in row
     }
     sections = (
         ("result", "What the run shows", True),
+        ("headline", "Against scripted partners that the clone never met", headline),
         ("curves", "Learning curves", any(drawn.values())),
         ("model", "What the reward model predicts", model),
-        ("evaluation", "Evaluation against the frozen clone", True),
+        ("evaluation", "Against the frozen clone", True),
         ("gain", "What the gain is made of", gain),
         ("sharpening", "Sharpening alone", sharp),
         ("partners", "Scripted partners", met),
@@ -70,6 +72,7 @@ def page(data: Mapping[str, Any], dialogues: Sequence[Episode] = ()) -> str:
         sections={anchor: heading for anchor, heading, shown in sections if shown},
         data=data,
         rows=rows,
+        headline=headline,
         boxes=_boxes(data),
         checks=checks_table([{**check, "name": _capital(check["name"])} for check in data.get("checks", ())]),
         drawn=drawn,
@@ -91,13 +94,12 @@ def page(data: Mapping[str, Any], dialogues: Sequence[Episode] = ()) -> str:
 
 
 def _boxes(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    rows = data["evaluation"]
-    goals = (
-        ("learner − clone, goal", "difference", "+.2f"),
-        ("learner, goal", "learner", ".2f"),
-        ("clone, goal", "baseline", ".2f"),
-    )
-    cells = [(label, estimate(rows[name]["goal"], form)) for label, name, form in goals]
+    goals = [
+        (f"learner − clone, goal, {split}, partners not met in cloning", rows["difference"]["goal"])
+        for split, rows in (data.get("headline") or {}).items()
+    ]
+    goals.append(("learner − clone, goal, against the clone", data["evaluation"]["difference"]["goal"]))
+    cells = [(label, estimate(found)) for label, found in goals]
     took = ("the whole run took", pages.duration(data["seconds"]["total"]), "without the installation")
     return [*((label, pages.typeset(cell.text), pages.typeset(cell.interval)) for label, cell in cells), took]
 

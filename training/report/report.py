@@ -47,7 +47,9 @@ def write_report(out_dir: str | Path, data: Mapping[str, Any], dialogues: Sequen
             * ``evaluation``: ``teacher``, ``baseline`` (the clone), ``learner`` (each an ``Evaluation.summary``) and
               ``difference`` (learner - baseline, as :func:`~sotopia_env.training.comparison.difference` gives it);
             * ``seed`` and ``seconds`` (``{stage: seconds}``; ``total`` is their sum where it is not given);
-            * optional: ``versions`` (:func:`versions` by default), ``command``, ``configuration``,
+            * optional: ``headline`` (``{split: rows}``: rows like ``evaluation``, against scripted partners that the
+              clone never met, taken together), ``versions`` (:func:`versions` by default), ``command``,
+              ``configuration``,
               ``curves`` (``{"cloning": rows, "reward_model": rows, "grpo": rows}`` of ``metrics.jsonl``),
               ``reward_model`` (the report of :func:`~sotopia_env.training.train_reward_model`, where
               such a model paid the learner),
@@ -105,24 +107,17 @@ def checks(data: Mapping[str, Any]) -> list[Check]:
         _check_rate("at most 2 % of the clone's turns are invalid", clone, "invalid_rate"),
         _check_rate("at most 2 % of the clone's deals lie outside its own limit", clone, "own_outside_limit"),
     ]
-    goal = gain["goal"]
-    if data.get("reward_model"):
-        found.append(_check_above("the learner's goal is higher than the clone's", goal))
-        found.append(_check_words(learner, clone))
-    else:
-        enough = None if goal["mean"] is None else goal["mean"] >= 1.5 and (goal["low"] or 0.0) > 0
-        name = "the learner's goal is higher than the clone's by 1.5 or more"
-        found.append(Check(name, "≥ 1.5, interval above 0", _shown(goal), enough))
+    for split, rows in (data.get("headline") or {}).items():
+        name = f"against {rows['learner']['partner']} the learner's goal is higher than the clone's ({split})"
+        found.append(_check_above(name, rows["difference"]["goal"]))
+    found.append(_check_above("against the clone the learner's goal is higher than the clone's", gain["goal"]))
     found.append(_check_above("so it is with deals outside the partner's limit scored as no deal", gain["goal_strict"]))
+    if data.get("reward_model"):
+        found.append(_check_words(learner, clone))
     sharpest = strongest(data.get("sharpening") or ())
     if sharpest is not None:
         name = f"the learner's goal is higher than the clone's, however that is sampled ({sharpest['name']})"
         found.append(_check_above(name, sharpest["difference"]["goal"]))
-    for row in data.get("partners") or ():
-        if "learner" not in row:
-            met = row["difference"]["goal"]
-            name = f"against {row['partner']} the learner's goal is not below the clone's"
-            found.append(Check(name, "≥ 0", _shown(met), None if met["mean"] is None else met["mean"] >= 0))
     smallest = min(row["episodes"] for row in (teacher, clone, learner))
     found.append(Check("every row rests on 200 episodes or more", "≥ 200", str(smallest), smallest >= 200))
     return found

@@ -1,0 +1,103 @@
+"""What the worlds are: their gates, and what good play is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sotopia_env.statistics import Proportion
+from sotopia_env.tables import Cell, Table, estimate
+from sotopia_env.training.evaluation import Match, draw_tasks, evaluate_many
+from sotopia_env.training.protocol.protocol import Figures, Parts, Protocol
+from sotopia_env.training.worlds.gates import GateSettings, run_gates
+from sotopia_env.training.worlds.gates_page import gates_parts
+from sotopia_env.training.worlds.scripted_table import PARTNERS, TableSettings, scripted_table, table_parts
+
+_PROBES = "sotopia_env.agents.scripted.friend_probes"
+
+FRIENDS = (*PARTNERS, "random", f"{_PROBES}:lister", f"{_PROBES}:echo", f"{_PROBES}:describer")
+"""Who looks for the common friend: the characters, and three that do what no person would."""
+
+
+def _gates(world: str, name: str) -> Figures:
+    def make(protocol: Protocol, folder: Path) -> Mapping[str, Any]:
+        settings = GateSettings(world=world, seed=protocol.seeds[0])
+        clone = protocol.out / "learning" / f"on-policy-{protocol.seeds[0]}" / "clone"
+        return run_gates(
+            settings,
+            clone=clone if world == "bargain" and clone.exists() else None,
+            out=folder,
+            processes=protocol.processes,
+            progress=protocol.progress,
+        )
+
+    return Figures(
+        name,
+        f"the couplings of {world}",
+        f"sotopia-env gates {world} --tasks {GateSettings().tasks}",
+        make,
+        lambda data: {name: gates_parts(data)},
+    )
+
+
+def _table(world: str, name: str) -> Figures:
+    def make(protocol: Protocol, folder: Path) -> Mapping[str, Any]:
+        settings = TableSettings(world=world, seed=protocol.seeds[0])
+        return scripted_table(settings, out=folder, processes=protocol.processes, progress=protocol.progress)
+
+    return Figures(
+        name,
+        f"what good play is in {world}",
+        f"sotopia-env table {world} --tasks {TableSettings().tasks}",
+        make,
+        lambda data: {name: table_parts(data)},
+    )
+
+
+def make_friends(protocol: Protocol, folder: Path) -> dict[str, Any]:
+    """Every scripted policy, and three odd ones, with a partner of any character."""
+    tasks = draw_tasks("mutual-friends:test", 100, protocol.seeds[0])
+    matches = [
+        Match(name.rpartition(":")[2] if name.startswith(_PROBES) else name, name, "scripted:mixed") for name in FRIENDS
+    ]
+    rows = evaluate_many(
+        matches, tasks, seed=protocol.seeds[0], out=folder, processes=protocol.processes, progress=protocol.progress
+    )
+    found = {row.name: sum(result.ending == "found" for result in row.results) for row in rows}
+    return {"rows": [row.summary for row in rows], "found": found}
+
+
+def draw_friends(data: Mapping[str, Any]) -> dict[str, Parts]:
+    """The block ``friends``."""
+    others = {"turns": "own turns", "relationship": "relationship", "knowledge": "knowledge", "secret": "secret"}
+    others |= {"social_rules": "social rules", "believability": "believability"}
+    body = [
+        [
+            row["name"],
+            estimate(row["goal"], ".2f"),
+            _share(Proportion(data["found"][row["name"]], row["episodes"])),
+            *(Cell(row[key]["mean"], ".2f") for key in others),
+        ]
+        for row in data["rows"]
+    ]
+    return {"friends": [Table(["policy", "goal", "found", *others.values()], body)]}
+
+
+def _share(found: Proportion) -> Cell:
+    return Cell(found.hits / found.of if found.of else None, ".0%")
+
+
+FIGURES = (
+    _gates("bargain", "gates-bargain"),
+    _gates("divide", "gates-divide"),
+    _table("bargain", "table-bargain"),
+    _table("divide", "table-divide"),
+    Figures(
+        "friends",
+        "what good play is in mutual-friends",
+        "sotopia-env results friends",
+        make_friends,
+        draw_friends,
+    ),
+)
