@@ -14,7 +14,9 @@ from sotopia_env.training.protocol import protocol as module
 from sotopia_env.training.protocol.blocks import blocks_of
 
 ROOT = Path(__file__).parents[2]
-PAGE = "# Title\n\n<!-- figures: one -->\nold\n<!-- /figures -->\n\nBy hand.\n\n<!-- figures: two -->\n<!-- /figures -->\n"
+PAGE = (
+    "# Title\n\n<!-- figures: one -->\nold\n<!-- /figures -->\n\nBy hand.\n\n<!-- figures: two -->\n<!-- /figures -->\n"
+)
 
 
 def test_blocks_are_filled_and_what_stands_around_them_stays(tmp_path: Path) -> None:
@@ -49,7 +51,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         made.append(protocol.seeds[0])
         return {"seed": protocol.seeds[0]}
 
-    figures = module.Figures("one", "a number", "sotopia-env one", make, lambda data: {"one": [Table(["seed"], [[data["seed"]]])]})
+    figures = module.Figures(
+        "one", "a number", "sotopia-env one", make, lambda data: {"one": [Table(["seed"], [[data["seed"]]])]}
+    )
     needy = module.Figures("two", "of data", "sotopia-env two", make, lambda data: {"two": []}, needs_data=True)
     monkeypatch.setattr(module, "figures", lambda: {"one": figures, "two": needy})
     return made

@@ -25,7 +25,13 @@ def draw_agreement(data: Mapping[str, Any]) -> dict[str, Parts]:
     """The block ``agreement``."""
     groups = data["figures"]
     body = [[name, *(_share(found[name]) for found in groups.values())] for name in groups["all"]]
-    return {"agreement": [Table(["", *(f"{name} ({count})" for name, count in data["dialogues"].items())], body)]}
+    outcomes = [[name, counted["dialogues"], counted["found"]] for name, counted in data["outcomes"].items()]
+    return {
+        "agreement": [
+            Table(["", *(f"{name} ({count})" for name, count in data["dialogues"].items())], body),
+            Table(["outcome", "dialogues", "an agreement found in"], outcomes),
+        ]
+    }
 
 
 def _share(found: Mapping[str, Any]) -> Cell:

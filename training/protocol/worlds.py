@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sotopia_env.agents.scripted.policy import ScriptedPolicy
+from sotopia_env.agents.scripted.traits import PRESETS
+from sotopia_env.families import MutualFriends
 from sotopia_env.statistics import Proportion
 from sotopia_env.tables import Cell, Table, estimate
+from sotopia_env.training.comparison import difference
 from sotopia_env.training.evaluation import Match, draw_tasks, evaluate_many
 from sotopia_env.training.protocol.protocol import Figures, Parts, Protocol
 from sotopia_env.training.worlds.gates import GateSettings, run_gates
@@ -18,6 +23,19 @@ _PROBES = "sotopia_env.agents.scripted.friend_probes"
 
 FRIENDS = (*PARTNERS, "random", f"{_PROBES}:lister", f"{_PROBES}:echo", f"{_PROBES}:describer")
 """Who looks for the common friend: the characters, and three that do what no person would."""
+
+
+FRIEND_COUPLINGS = (-0.5, 0.0, 1.0)
+
+SILENT = replace(PRESETS["patient"], warmth=0.0, curiosity=0.0)
+
+PLAYERS = {
+    "neither": SILENT,
+    "courtesy": replace(SILENT, warmth=1.0),
+    "questions": replace(SILENT, curiosity=0.7),
+    "both": replace(SILENT, warmth=1.0, curiosity=0.7),
+}
+"""Whose difference tells what a coupling is worth in mutual-friends."""
 
 
 def _gates(world: str, name: str) -> Figures:
@@ -65,7 +83,31 @@ def make_friends(protocol: Protocol, folder: Path) -> dict[str, Any]:
         matches, tasks, seed=protocol.seeds[0], out=folder, processes=protocol.processes, progress=protocol.progress
     )
     found = {row.name: sum(result.ending == "found" for result in row.results) for row in rows}
-    return {"rows": [row.summary for row in rows], "found": found}
+    return {
+        "rows": [row.summary for row in rows],
+        "found": found,
+        "couplings": {str(coupling): _couplings(coupling, protocol, folder) for coupling in FRIEND_COUPLINGS},
+    }
+
+
+def _couplings(coupling: float, protocol: Protocol, folder: Path) -> dict[str, Any]:
+    """What courtesy and questions add to a player that does neither, and the goal of scripted players."""
+    family, seed = MutualFriends(coupling), protocol.seeds[0]
+    tasks = draw_tasks(family, 150, seed)
+    matches = [Match(name, ScriptedPolicy(traits, name=name), "scripted:mixed") for name, traits in PLAYERS.items()]
+    matches.append(Match("scripted:mixed", "scripted:mixed", "scripted:mixed"))
+    played = evaluate_many(
+        matches,
+        tasks,
+        seed=seed,
+        family=family,
+        out=folder / f"coupling-{coupling:g}",
+        processes=protocol.processes,
+        progress=protocol.progress,
+    )
+    rows = {row.name: row for row in played}
+    effects = {name: difference(rows[name], rows["neither"])["goal"] for name in PLAYERS if name != "neither"}
+    return effects | {"scripted:mixed": rows["scripted:mixed"].summary["goal"]}
 
 
 def draw_friends(data: Mapping[str, Any]) -> dict[str, Parts]:
@@ -81,7 +123,15 @@ def draw_friends(data: Mapping[str, Any]) -> dict[str, Parts]:
         ]
         for row in data["rows"]
     ]
-    return {"friends": [Table(["policy", "goal", "found", *others.values()], body)]}
+    effects = [
+        [coupling, *(estimate(effect, ".2f" if name == "scripted:mixed" else "+.2f") for name, effect in row.items())]
+        for coupling, row in data["couplings"].items()
+    ]
+    headings = [*(name for name in PLAYERS if name != "neither"), "goal of `scripted:mixed` with itself"]
+    return {
+        "friends": [Table(["policy", "goal", "found", *others.values()], body)],
+        "friends-couplings": [Table(["coupling", *headings], effects)],
+    }
 
 
 def _share(found: Proportion) -> Cell:
