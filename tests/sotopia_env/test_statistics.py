@@ -12,6 +12,7 @@ from sotopia_env.statistics import (
     cluster_weights,
     correlation,
     interval,
+    interval_over_runs,
     mean_and_error,
     pair_sums,
     paired_difference,
@@ -34,6 +35,23 @@ def test_nothing_known_gives_no_mean():
 def test_one_cluster_tells_nothing_of_the_spread():
     estimate = interval([1.0, 5.0], ["a", "a"])
     assert (estimate.mean, estimate.low, estimate.high) == (3.0, None, None)
+
+
+@pytest.mark.parametrize(("runs", "quantile"), [(3, 4.30265), (4, 3.18245), (5, 2.77645), (11, 2.22814)])
+def test_over_runs_the_interval_is_students(runs: int, quantile: float):
+    values = [float(i) for i in range(runs)]
+    found = interval_over_runs([*values, None])
+    half = quantile * np.std(values, ddof=1) / math.sqrt(runs)
+    assert found.mean == np.mean(values)
+    assert found.high - found.mean == pytest.approx(half, rel=0.01)
+    assert found.mean - found.low == pytest.approx(half, rel=0.01)
+    assert (found.count, found.missing) == (runs, 1)
+
+
+def test_two_runs_have_a_mean_and_no_interval():
+    found = interval_over_runs([1.0, 3.0])
+    assert (found.mean, found.low, found.high) == (2.0, None, None)
+    assert interval_over_runs([None]).mean is None
 
 
 def test_equal_values_have_an_interval_of_no_width():

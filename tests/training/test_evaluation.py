@@ -16,7 +16,7 @@ from sotopia_env.policies import Decision
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.storage.episodes import load_episodes
 from sotopia_env.tasks import Task
-from sotopia_env.training.comparison import COMPONENTS, against_partners, decompose, difference, table
+from sotopia_env.training.comparison import COMPONENTS, against_partners, decompose, difference, pooled, table
 from sotopia_env.training.evaluation import Match, draw_tasks, evaluate, evaluate_many, sharpened
 from sotopia_env.training.results import Evaluation, Result, result_of, summarise
 
@@ -361,6 +361,17 @@ def test_validity_has_its_part_where_invalid_turns_cost_deals():
 def test_no_parts_where_a_goal_is_reached_without_a_deal():
     assert decompose([(a_result(deal=False, goal=3.0), a_result())]) is None
     assert decompose([(a_result(deal=None), a_result(deal=None))]) is None
+
+
+def test_rows_against_several_partners_are_pooled():
+    rows = [
+        an_evaluation([a_result("t", goal=g), a_result("u", goal=None)], "a", p) for g, p in ((5.0, "x"), (8.0, "y"))
+    ]
+    summary = pooled(rows, "both").summary
+    assert (summary["partner"], summary["episodes"], summary["tasks"]) == ("both", 4, 2)
+    assert summary["goal"]["mean"] == 6.5
+    with pytest.raises(ValueError, match="no rows of one policy"):
+        pooled([*rows, an_evaluation([a_result()], "a", "x", seed=1)], "both")
 
 
 def test_rows_against_partners_and_those_unseen_taken_together():

@@ -36,7 +36,8 @@ TINY = Settings(
     partner_tasks=2,
     temperatures=(0.0,),
     nuclei=(1.0,),
-    partners=("firm", "anchor"),
+    unseen=("anchor", "deceptive"),
+    partners=("firm",),
     max_turn_tokens=6,
 )
 
@@ -104,11 +105,19 @@ def test_processes_share_the_work_where_every_batch_can_be_divided() -> None:
     assert TINY.usable_processes(4) == 2
 
 
+def test_a_partner_that_was_cloned_from_is_not_called_unseen() -> None:
+    with pytest.raises(ValueError, match="unseen: warm were cloned from; list them as partners"):
+        replace(TINY, unseen=("anchor", "warm"))
+    with pytest.raises(ValueError, match="split: 'train' is none of test, validation"):
+        replace(TINY, split="train")  # type: ignore[arg-type]
+
+
 def test_the_small_preset_has_every_stage_of_the_main_job() -> None:
     small, main = PRESETS["small"], PRESETS["default"]
     assert main == Settings()
     assert 2 * main.tasks >= 200
     assert set(small.partners) <= set(main.partners)
+    assert set(small.unseen) <= set(main.unseen)
     assert small.dialogues % small.group == main.dialogues % main.group == 0
     assert small.expert_episodes < main.expert_episodes
     assert all(0 < small.grpo.steps < replace(main, variant=v).grpo.steps for v in VARIANTS)
@@ -169,7 +178,13 @@ def test_the_whole_loop_runs_and_is_skipped_when_it_is_finished(tmp_path: Path) 
     assert report["versions"]["world bargain"]
     assert report["command"] == "sotopia-env quickstart --out 'a b'"
     assert report["configuration"]["learning"]["steps"] == 1
-    assert [row["partner"] for row in report["partners"]][:2] == ["scripted:firm", "scripted:anchor"]
+    names = ["scripted:anchor", "scripted:deceptive", "scripted:firm"]
+    assert [row["partner"] for row in report["partners"]][:3] == names
+    assert list(report["headline"]) == ["test", "transfer"]
+    for rows in report["headline"].values():
+        assert rows["learner"]["partner"] == "2 scripted partners not met in cloning"
+        # Two tasks, both seats, two partners.
+        assert [rows[row]["episodes"] for row in ("teacher", "baseline", "learner", "difference")] == [8] * 4
     assert len(report["sharpening"]) == 2
     assert report["curves"]["cloning"]
     assert report["curves"]["reward_model"]
