@@ -343,7 +343,7 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
             raise ValueError(f"task {task.id!r} has {task.num_seats} seats, this environment {seats}")
         scenario = task.scenario
         try:
-            static = _static(scenario.situation, scenario.relationship, tuple(scenario.goals), tuple(task.characters))
+            static = _static(scenario.situation, task.shown_as, tuple(scenario.goals), tuple(task.characters))
         except ValueError as error:
             raise ValueError(f"task {task.id!r}: {error}") from None
         state = EpisodeState.begin(task, static, self.family, self.rules, self.np_random)
