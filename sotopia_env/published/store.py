@@ -79,7 +79,8 @@ def _check_same(path: Path, kind: str, record: Mapping[str, Any]) -> None:
     if fields:
         raise ValueError(
             f"{path} holds another {kind} of this id (it differs in {', '.join(fields)}) and is left as it is; "
-            "give the one to be written an id of its own, or name another folder. Nothing was written"
+            "give the one to be written an id of its own, read the episodes with the profiles of this folder "
+            "(--profiles), or name another one. Nothing was written"
         )
 
 
