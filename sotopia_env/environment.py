@@ -27,8 +27,8 @@ until then one that has left takes no further turn.
 ## Information
 ``active`` (is it the agent's turn), ``invalid_action`` (reason or ``None``), ``turn`` (own turns so far), ``task``
 (id), ``ending`` (reason or ``None``), ``transcript_cut`` (whether the oldest turns have dropped out of the transcript).
-The last infos also hold ``final``: ``task``, ``turn`` and ``ending`` once more, and the ``scores``, ``reward_parts`` and
-``utterance_rewards`` of a reward. Nothing that resets by itself and writes its infos over these replaces it.
+The last infos also hold ``final``: ``task``, ``turn`` and ``ending`` once more, with the ``scores``, ``reward_parts``
+and ``utterance_rewards`` of a reward. A reset that writes its own infos over the last ones leaves it alone.
 
 ## Version history
 * v0: initial version.

@@ -176,7 +176,7 @@ def last_loss(metrics: Path) -> float | None:
 
 
 def report_with(trainer: Any, metrics: Path, shown: tuple[str, ...]) -> None:
-    """Give a trainer a metrics file, a line on its processes and, unless ``disable_tqdm``, our bar in place of its own."""
+    """Give a trainer a metrics file, a line on its processes and, unless ``disable_tqdm``, our own progress bar."""
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Processes())

@@ -38,8 +38,17 @@ TAG = "sotopia-env"
 
 _FULL_ONLY = ("scenario", "codename", "agents_background", "social_goals", "social_interactions", "rewards")
 _JUDGED = ("experiment_model_name_pairs", "raw_rewards", "raw_rewards_prompt", "reasoning", "rewards")
-_PLAYED = ("episode_id", "environment_id", "agent_ids", "raw_messages", "scenario", "codename", "agents_background")
-_PLAYED += ("social_goals", "social_interactions")
+_PLAYED = (
+    "episode_id",
+    "environment_id",
+    "agent_ids",
+    "raw_messages",
+    "scenario",
+    "codename",
+    "agents_background",
+    "social_goals",
+    "social_interactions",
+)
 ENDINGS = {
     "left": "someone left the conversation",
     "stale": "the conversation went stale",
