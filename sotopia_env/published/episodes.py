@@ -115,7 +115,8 @@ def read_episode(raw: Any, where: str, report: Report, known: KnownTasks) -> Epi
         cycles = _cycles_of_text(where, record.interactions if isinstance(record, FullRecord) else "", names)
     else:
         cycles = _cycles(where, record.messages, names)
-    task = _as_shown(where, task, openings, report)
+    if record.messages is not None:
+        task = _as_shown(where, task, openings, report)
     order, turns = _turns(cycles, len(names))
     private = {"private_messages": True} if any(turn.recipients is not None for turn in turns) else {}
     models = record.models or []
@@ -226,6 +227,9 @@ def _words(texts: str | Sequence[str]) -> list[list[str]]:
 
 def _as_shown(where: str, task: Task, openings: Sequence[Opening | None], report: Report) -> Task:
     """The task, with what the agents were shown of each other where that is not by their relationship."""
+    if None in openings:
+        report.note(where, "its opening texts are not of the published form", "what was shown is taken from the task")
+        return task
     shown = [
         (seat, " ".join(_told(background).split()))
         for viewer, opening in enumerate(openings)

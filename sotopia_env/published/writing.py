@@ -38,7 +38,7 @@ def save_published(episodes: Iterable[Episode], path: str | Path, judge: str | N
     """
     path, episodes = Path(path), list(episodes)
     if path.suffix == ".jsonl":
-        _write_lines(path, [full_record(episode, judge, tag) for episode in episodes])
+        replace_file(path, [_lines(full_record(episode, judge, tag) for episode in episodes)])
         return len(episodes)
     if path.suffix:
         raise ValueError(
@@ -66,21 +66,27 @@ def save_tasks(tasks: Iterable[Task], path: str | Path) -> int:
         How many tasks or pairings were written.
 
     Raises:
-        ValueError: two scenarios or characters of one id differ.
+        ValueError: two scenarios or characters of one id differ, or the folder holds such files with other records.
     """
     folder, tasks = Path(path), list(tasks)
     if folder.suffix == ".jsonl":
-        _write_lines(folder, [task.to_dict() for task in tasks])
+        replace_file(folder, [_lines(task.to_dict() for task in tasks)])
         return len(tasks)
     kinds = profiles(tasks)
-    for kind, records in kinds.items():
-        lines = [{_IDS[kind]: identity, **_exported(record)} for identity, record in records.items()]
-        _write_lines(folder / f"{FILES[kind][0]}.jsonl", lines)
+    files = {
+        folder / f"{FILES[kind][0]}.jsonl": _lines({_IDS[kind]: pk, **_exported(each)} for pk, each in records.items())
+        for kind, records in kinds.items()
+    }
     used: dict[str, list[str]] = {}
     for scenario, split in {environment_profile(task)["pk"]: task.split for task in tasks}.items():
         if split:
             used.setdefault(_SETS[split], []).append(scenario)
-    replace_file(folder / USED, [json.dumps(used, indent=1).encode()])
+    files[folder / USED] = json.dumps(used, indent=1).encode()
+    for path, content in files.items():
+        if path.exists() and path.read_bytes() != content:
+            raise ValueError(f"{path} holds other records and is left as it is; name another folder")
+    for path, content in files.items():
+        replace_file(path, [content])
     return len(kinds[PAIRINGS])
 
 
@@ -96,5 +102,5 @@ def _exported(record: Mapping[str, Any]) -> dict[str, Any]:
     return exported
 
 
-def _write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    replace_file(path, (json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records))
+def _lines(records: Iterable[Mapping[str, Any]]) -> bytes:
+    return b"".join(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)

@@ -237,6 +237,40 @@ def test_the_published_store_comes_back_field_by_field(tmp_path: Path, episode: 
             assert after == {**record, "tag": ""}
 
 
+def test_an_export_is_not_written_over_another(tmp_path: Path, tasks: list[Task]) -> None:
+    save_tasks(tasks, tmp_path)
+    save_tasks(tasks, tmp_path)
+    before = (tmp_path / "agent_profiles.jsonl").read_bytes()
+    with pytest.raises(ValueError, match=r"environment_profiles\.jsonl holds other records"):
+        save_tasks(tasks[:1], tmp_path)
+    assert (tmp_path / "agent_profiles.jsonl").read_bytes() == before
+
+
+LOST = {
+    "key", "seed", "config.max_cycles", "config.max_stale", "config.action_types",
+    "turns.raw", "turns.invalid", "rewards", "ending.detail", "ending.seat",
+    "task.id", "task.family", "task.version", "task.split", "task.evaluated_seat", "task.max_cycles", "task.tags",
+    "task.scenario.id", "task.scenario.hidden", "judgements.version", "judgements.latent", "judgements.evidence",
+    "judgements.scores",
+}  # fmt: skip
+"""Fields of an episode that docs/data.md names as lost, or as gathered into one text (evidence)."""
+
+
+def differing(one: Any, other: Any, place: str = "") -> set[str]:
+    """The fields in which two records differ; positions in lists and names inside the fields of ``LOST`` left out."""
+    if place in LOST or place == "":
+        fields = one if isinstance(one, dict) else {}
+        if place:
+            return set() if one == other else {place}
+        return {found for name in {*fields, *other} for found in differing(one.get(name), other.get(name), name)}
+    if isinstance(one, dict) and isinstance(other, dict):
+        names = {*one, *other}
+        return {found for name in names for found in differing(one.get(name), other.get(name), f"{place}.{name}")}
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        return {found for pair in zip(one, other, strict=True) for found in differing(*pair, place)}
+    return set() if one == other else {place}
+
+
 @pytest.mark.parametrize("family", [Bargain(), Divide(), MutualFriends(), Mini()], ids=lambda family: family.name)
 @pytest.mark.parametrize("n", [20, pytest.param(1_000, marks=pytest.mark.slow)])
 def test_own_episodes_come_back(tmp_path: Path, family: Family, n: int) -> None:
@@ -248,18 +282,16 @@ def test_own_episodes_come_back(tmp_path: Path, family: Family, n: int) -> None:
         record = full_record(episode)
         back = found[record["episode_id"]]
         assert full_record(back) == record
-        assert replace(back.task.scenario, id="", hidden=()) == replace(episode.task.scenario, id="", hidden=())
-        assert back.task.characters == episode.task.characters
-        assert [(turn.seat, turn.type, turn.invalid) for turn in back.turns] == [
-            (turn.seat, turn.type, None) for turn in episode.turns
-        ]
-        assert [turn.text for turn in back.turns if turn.type not in ("none", "leave")] == [
-            turn.text for turn in episode.turns if turn.type not in ("none", "leave")
-        ]
-        assert back.policies == episode.policies
-        assert back.config["action_order"] == episode.config["action_order"]
-        if episode.ending is not None and back.ending is not None:
-            assert (back.ending.reason, back.ending.truncated) == (episode.ending.reason, episode.ending.truncated)
-        for judgement, again in zip(episode.judgements[-1:], back.judgements, strict=True):
-            known = {d: [None if v is None else v + 0.0 for v in row] for d, row in judgement.scores.items()}
-            assert again.scores == {d: row for d, row in known.items() if any(v is not None for v in row)}
+        silent = tuple(replace(turn, text="") if turn.type == "leave" else turn for turn in episode.turns)
+        mine = replace(episode, turns=silent, judgements=episode.judgements[-1:])
+        assert differing(mine.to_dict(), back.to_dict()) <= LOST
+        (judgement,), (again,) = mine.judgements, back.judgements
+        known = {d: [None if v is None else v + 0.0 for v in row] for d, row in judgement.scores.items()}
+        assert again.scores == {d: row for d, row in known.items() if any(v is not None for v in row)}
+        ending = episode.ending
+        assert back.ending is not None and ending is not None
+        assert (back.ending.reason, back.ending.truncated) == (ending.reason, ending.truncated)
+        for seat in (0, 1):
+            for dimension, found_for in judgement.evidence.items():
+                text = "; ".join(found_for[seat])
+                assert not text or dimension not in again.scores or again.evidence[dimension][seat] == [text]
