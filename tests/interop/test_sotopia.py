@@ -119,7 +119,7 @@ print(json.dumps([log.pk for log in EpisodeLog.all() if log.pk not in before]), 
 """
 
 
-def by_sotopia(home: Path, code: str) -> Any:
+def by_sotopia(home: Path, code: str, *arguments: str) -> Any:
     """What a script prints in Sotopia's own environment, where ``home`` holds its storage."""
     environment = {**os.environ, "HOME": str(home), "SOTOPIA_STORAGE_BACKEND": "local"}
     environment.pop("PYTHONPATH", None)
@@ -127,7 +127,7 @@ def by_sotopia(home: Path, code: str) -> Any:
         python = prepared(PEER, PEERS["sotopia"])
     except subprocess.CalledProcessError as error:
         pytest.skip(f"{PEERS['sotopia']} cannot be installed: {error}")
-    command = [python, "-c", PRELUDE + code, str(home)]
+    command = [python, "-c", PRELUDE + code, str(home), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
@@ -234,3 +234,30 @@ def test_what_is_written_is_played_and_what_it_saves_comes_back_equal(home: Path
         assert not any(text in training_pairs([episode])[0].input for text in others)
     save_published(found.values(), storage(home))
     assert set(records(home)) == before | {f"EpisodeLog/{pk}.json" for pk in new}
+
+
+SEED = """
+from sotopia.database import EnvAgentComboStorage as Combo
+for kind, name in ((AgentProfile, "agents"), (EnvironmentProfile, "envs"), (Combo, "env_agent_combos")):
+    found = json.loads((Path(sys.argv[2]) / f"{name}.json").read_text())
+    for one in found.values() if isinstance(found, dict) else found:
+        kind(**one).save()
+print(json.dumps(len(Combo.all_pks())), file=answer)
+"""
+
+
+@pytest.mark.skipif(not DATA, reason="SOTOPIA_ENV_DATA names no folder with Sotopia's published files")
+def test_a_store_that_sotopia_made_is_added_to(tmp_path: Path) -> None:
+    published = Path(str(DATA))
+    assert by_sotopia(tmp_path, SEED, str(published / "sotopia_pk")) == 450
+    before = records(tmp_path)
+    tasks = load_tasks(published / "sotopia", "checkable")[::15]
+    runs = [sotopia_env.rollout(tasks, f"scripted:{name}", num_episodes=10) for name in ("warm", "firm")]
+    for run in runs:
+        save_published(run, storage(tmp_path))
+    after = records(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert sorted(name.split("/")[0] for name in set(after) - set(before)) == ["EpisodeLog"] * 20
+    assert [full_record(episode) for episode in load_published(storage(tmp_path))] == sorted(
+        (full_record(episode) for run in runs for episode in run), key=lambda record: record["episode_id"]
+    )
