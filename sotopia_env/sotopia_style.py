@@ -91,12 +91,18 @@ def read_recipients(text: str, names: Sequence[str]) -> tuple[tuple[int, ...] | 
     mark = _PRIVATE.match(text)
     if mark is None:
         return None, text
-    told = mark[1].strip()
-    named = [] if told == _NOBODY and _NOBODY not in names else [name.strip(" '\"") for name in told.split(",")]
-    strangers = [name for name in named if name not in names]
-    if strangers:
-        raise ValueError(f"private to {strangers[0]!r}, who is none of {', '.join(names)}")
-    return tuple(sorted(names.index(name) for name in named)), text[mark.end() :]
+    rest, found = text[mark.end() :], set()
+    told = mark[1].strip(" '\"")
+    if told == _NOBODY and _NOBODY not in names:
+        return (), rest
+    while told:
+        # A name may hold a comma, or begin with another name.
+        named = max((name for name in names if told.startswith(name)), key=len, default=None)
+        if named is None:
+            raise ValueError(f"private to {told!r:.60}, who is none of {', '.join(names)}")
+        found.add(names.index(named))
+        told = told[len(named) :].lstrip(" ,'\"")
+    return tuple(sorted(found)), rest
 
 
 def shows_act(shown: str, name: str, act: str) -> bool:

@@ -94,7 +94,8 @@ def read_episode(raw: Any, where: str, report: Report, known: KnownTasks) -> Epi
     """The episode of a published record.
 
     Its own fields take what they can; what they cannot hold, such as the judge's prompt, stands in
-    ``judgements[0].latent["record"]`` under the published names, so that writing it back loses nothing.
+    ``judgements[0].latent["record"]`` under the published names, so that writing it back loses nothing, and beside it
+    (``"contents"``) by what one tells that nothing was changed since.
 
     Args:
         raw: a record of any published format.

@@ -106,4 +106,4 @@ def _pairings(folder: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _pair(record: Mapping[str, Any]) -> tuple[str, ...]:
-    return (record.get("env_id", ""), *record.get("agent_ids", ()))
+    return (record.get("env_id") or "", *(record.get("agent_ids") or ()))

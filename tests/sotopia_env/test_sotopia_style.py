@@ -90,6 +90,9 @@ def test_a_private_act_carries_its_mark(recipients: tuple[int, ...] | None, text
 
 def test_recipients_are_read_however_they_are_listed() -> None:
     assert read_recipients("[private to ['Cy', 'Bo']] [action] nods", ("Ada", "Bo", "Cy")) == ((1, 2), "[action] nods")
+    names = ("Ann", "Anna", "Lee, Jr.")
+    whispered = Turn(0, 0, 0, "speak", "Hi", recipients=(1, 2))
+    assert read_recipients(turn_act(whispered, names), names) == ((1, 2), 'said: "Hi"')
     with pytest.raises(ValueError, match="private to 'Di', who is none of Ada, Bo"):
         read_recipients("[private to Di] left the conversation", ("Ada", "Bo"))
 
