@@ -27,6 +27,8 @@ until then one that has left takes no further turn.
 ## Information
 ``active`` (is it the agent's turn), ``invalid_action`` (reason or ``None``), ``turn`` (own turns so far), ``task``
 (id), ``ending`` (reason or ``None``), ``transcript_cut`` (whether the oldest turns have dropped out of the transcript).
+The last infos also hold ``final``: ``task``, ``turn`` and ``ending`` once more, with the ``scores``, ``reward_parts``
+and ``utterance_rewards`` of a reward. A reset that writes its own infos over the last ones leaves it alone.
 
 ## Version history
 * v0: initial version.
@@ -343,7 +345,7 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
             raise ValueError(f"task {task.id!r} has {task.num_seats} seats, this environment {seats}")
         scenario = task.scenario
         try:
-            static = _static(scenario.situation, scenario.relationship, tuple(scenario.goals), tuple(task.characters))
+            static = _static(scenario.situation, task.shown_as, tuple(scenario.goals), tuple(task.characters))
         except ValueError as error:
             raise ValueError(f"task {task.id!r}: {error}") from None
         state = EpisodeState.begin(task, static, self.family, self.rules, self.np_random)

@@ -168,6 +168,9 @@ class EpisodeState:
             information["turn"] = played
             if heard is not None:
                 information["transcript_cut"] = self._is_cut(seat, heard[seat])
+            if self.ending is not None:
+                # Vector environments write the infos of the next reset over these, key by key.
+                information["final"] = {name: information[name] for name in ("task", "turn", "ending")}
         for agent, reason in invalid.items():
             found[agent]["invalid_action"] = reason
         return found

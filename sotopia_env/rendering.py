@@ -17,7 +17,7 @@ from typing import Any
 from sotopia_env.actions import ACTION_TYPES, NONE, Action, read_action
 from sotopia_env.episodes import seat_of
 from sotopia_env.policies import Observation
-from sotopia_env.sotopia_style import UNKNOWN, Opening, biography, opening_text, turn_text
+from sotopia_env.sotopia_style import UNKNOWN, Opening, biography, opening_text, turn_act, turn_text
 from sotopia_env.views import Entry, View, entry_of, indented, parse_transcript
 
 STYLES = ("native", "sotopia")
@@ -243,8 +243,8 @@ def _opening(view: View) -> str:
 
 
 def _turn_text(view: View, cycle: int) -> str:
-    acts = [(view.characters[turn.seat].name, Action(turn.type, turn.text)) for turn in view.cycles[cycle]]
-    return turn_text(cycle, acts)
+    names = [character.name for character in view.characters]
+    return turn_text(cycle, [(names[turn.seat], turn_act(turn, names)) for turn in view.cycles[cycle]])
 
 
 def heard(entry: Entry, names: Mapping[str, str]) -> str:

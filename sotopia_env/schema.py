@@ -106,7 +106,7 @@ class _CharacterRecord(_Own):
 
 def _check_length(profile: BaseModel) -> None:
     """An observation has room for the profiles of a full table, and its spaces are constants of the package."""
-    length = sum(len(str(value)) for value in profile.model_dump().values())
+    length = sum(len(str(getattr(profile, name))) for name in type(profile).model_fields)
     if length > MAX_PROFILE // MAX_SEATS:
         raise ValueError(f"the profile has {length} characters; at most {MAX_PROFILE // MAX_SEATS} are allowed")
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sotopia_env.actions import Action
+from sotopia_env.episodes import Turn
 from sotopia_env.tasks import Character
 
 ENVIRONMENT = "Environment"
@@ -27,6 +28,8 @@ _MIND = "Personality and values description:"
 _ADJECTIVES = {"Man": "male", "Woman": "female", "Nonbinary": "nonbinary"}
 _GENDERS = {adjective: gender for gender, adjective in _ADJECTIVES.items()}
 
+_PRIVATE = re.compile(r"\[private to \[?([^\]]+)\]{1,2} ", re.IGNORECASE)
+_NOBODY = "nobody"
 _SAID = re.compile(r'said: "(.*)"', re.DOTALL)
 _MARKED = re.compile(r"\[(non-verbal communication|action)\] ?(.*)", re.DOTALL)
 _DID_NOTHING = "did nothing"
@@ -45,7 +48,7 @@ class Opening:
     Args:
         scenario: the situation.
         names: everyone who takes part, by seat.
-        backgrounds: what was shown of each, ``""`` for nothing.
+        backgrounds: what was shown of each, ``""`` for nothing, :data:`UNKNOWN` where the text says that.
         goals: of each, or :data:`UNKNOWN`.
     """
 
@@ -64,6 +67,51 @@ def act_text(action: Action) -> str:
     return f'said: "{action.text}"' if action.type == "speak" else f"[{action.type}] {action.text}"
 
 
+def turn_act(turn: Turn, names: Sequence[str]) -> str:
+    """A turn without its actor; a private one begins with the mark of Sotopia: ``[private to Mara Lind] said: ...``.
+
+    Args:
+        turn: of any type.
+        names: of everyone who takes part, by seat.
+    """
+    text = act_text(Action(turn.type, turn.text))
+    if turn.recipients is None or turn.type == "none":
+        return text
+    to = ", ".join(names[seat] for seat in turn.recipients if seat != turn.seat)
+    return f"[private to {to or _NOBODY}] {text}"
+
+
+def read_recipients(text: str, names: Sequence[str]) -> tuple[tuple[int, ...] | None, str]:
+    """The seats that the mark of a private act names, and the act without it; ``None`` where there is no mark.
+
+    Raises:
+        ValueError: a name is of nobody who takes part.
+    """
+    text = text.strip()
+    mark = _PRIVATE.match(text)
+    if mark is None:
+        return None, text
+    rest, found = text[mark.end() :], set()
+    told = mark[1].strip(" '\"")
+    if told == _NOBODY and _NOBODY not in names:
+        return (), rest
+    while told:
+        # A name may hold a comma, or begin with another name.
+        named = max((name for name in names if told.startswith(name)), key=len, default=None)
+        if named is None:
+            raise ValueError(f"private to {told!r:.60}, who is none of {', '.join(names)}")
+        found.add(names.index(named))
+        told = told[len(named) :].lstrip(" ,'\"")
+    return tuple(sorted(found)), rest
+
+
+def shows_act(shown: str, name: str, act: str) -> bool:
+    """Whether what somebody was shown holds an act of this kind by this actor; its words may have been changed."""
+    head = _PRIVATE.sub("", act, count=1)
+    kind = head[: head.find(" ", 1)] if head.startswith(("said:", "left")) else head[: head.find("]") + 1]
+    return re.search(rf"{re.escape(name)} (?:{_PRIVATE.pattern})?{re.escape(kind)}", shown) is not None
+
+
 def read_act(text: str) -> Action | None:
     """The act that :func:`act_text` wrote, or ``None`` where the text is no act."""
     text = text.strip()
@@ -76,12 +124,12 @@ def read_act(text: str) -> Action | None:
     return None
 
 
-def acts_text(acts: Sequence[tuple[str, Action]]) -> str:
-    """What several did in one turn of the table; who did nothing is passed over."""
-    return ";".join(f"{name} {act_text(action)}" for name, action in acts if action.type != "none")
+def acts_text(acts: Sequence[tuple[str, str]]) -> str:
+    """What several did in one turn of the table, as names and texts of acts; who did nothing is passed over."""
+    return ";".join(f"{name} {act}" for name, act in acts if act != _DID_NOTHING)
 
 
-def turn_text(cycle: int, acts: Sequence[tuple[str, Action]]) -> str:
+def turn_text(cycle: int, acts: Sequence[tuple[str, str]]) -> str:
     """What everyone is shown after a turn of the table: ``Turn #0: Mara Lind said: "Hello"``."""
     return f"Turn #{cycle}: {acts_text(acts)}\n"
 
@@ -175,5 +223,4 @@ def read_opening(text: str, names: Sequence[str]) -> Opening | None:
     ends = [*begins[1:], len(text) if end < position else end]
     values = [text[b + len(label) : e].strip() for b, label, e in zip(begins, labels, ends, strict=True)]
     backgrounds, goals = values[2 : 2 + len(names)], values[2 + len(names) :]
-    shown = tuple("" if background == UNKNOWN else background for background in backgrounds)
-    return Opening(values[0], tuple(names), shown, tuple(goals))
+    return Opening(values[0], tuple(names), tuple(backgrounds), tuple(goals))

@@ -155,6 +155,25 @@ def action_space(allowed: tuple[str, ...] = ACTION_TYPES, num_seats: int | None 
     return spaces.Dict({"action_type": _Types(allowed), "argument": UnicodeText(MAX_UTTERANCE), **to})
 
 
+class Count(spaces.Box):
+    """A number of turns: a ``Box`` without axes, so that flattened it is one number. A plain ``int`` is in it too."""
+
+    def __init__(self) -> None:
+        """Every count has the same bounds."""
+        super().__init__(0, MAX_TURNS - 1, (), np.int64)
+
+    def contains(self, x: Any) -> bool:
+        """Whether it is a whole number from 0, as an ``int`` or as an array without axes."""
+        if isinstance(x, bool) or not isinstance(x, int | np.integer | np.ndarray):
+            return False
+        value = np.asarray(x)
+        return value.shape == () and value.dtype.kind in "iu" and 0 <= int(value) < MAX_TURNS
+
+    def __repr__(self) -> str:
+        """Returns its name."""
+        return "Count()"
+
+
 def observation_space(num_seats: int | None = None) -> spaces.Dict:
     """The dict observation: what one agent may know, as texts, with the cycle and the legal types of action.
 
@@ -166,7 +185,7 @@ def observation_space(num_seats: int | None = None) -> spaces.Dict:
     return spaces.Dict(
         {
             **{key: UnicodeText(length) for key, length in lengths.items()},
-            "turn": spaces.Discrete(MAX_TURNS),
+            "turn": Count(),
             "action_types": spaces.MultiBinary(len(ACTION_TYPES)),
             **({} if num_seats is None else {"recipients": spaces.MultiBinary(num_seats)}),
         }
@@ -196,7 +215,7 @@ def state_space(num_seats: int = 2) -> spaces.Dict:
             "goals": UnicodeText(8 * MAX_PROFILE),
             "backgrounds": UnicodeText(8 * MAX_PROFILE),
             "transcript": UnicodeText(MAX_TRANSCRIPT),
-            "turn": spaces.Discrete(MAX_TURNS),
+            "turn": Count(),
             "acting": spaces.MultiBinary(num_seats),
         }
     )

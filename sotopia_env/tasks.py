@@ -85,6 +85,14 @@ class Task:
         """How many agents play."""
         return len(self.characters)
 
+    @property
+    def shown_as(self) -> str:
+        """The relationship by which the characters are shown to each other: their own, as a rule.
+
+        Sotopia 0.1.5 shows nobody anything of the others; an episode that it played says so in its tags.
+        """
+        return str(self.tags.get("shown_as", self.scenario.relationship))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able data."""
         return asdict(self)

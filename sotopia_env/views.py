@@ -54,7 +54,7 @@ class View:
         cycles: the turns it has seen, one tuple for each turn of the table, by seats. What models wrote behind the
             actions of others is left out.
         characters: one per seat: its own whole, of the others what it may know; a name is no secret.
-        relationship: between the characters.
+        relationship: between the characters, or the one by which they are shown to each other.
     """
 
     agent: str
@@ -98,7 +98,7 @@ def view(episode: Episode, agent: str, turn: int | None = None) -> View:
         if turn is not None and cycle[-1].global_index >= turn:
             break
         seen.append(tuple(t if t.seat == seat else replace(t, raw=None, invalid=None) for t in cycle if sees(seat, t)))
-    relationship = episode.task.scenario.relationship
+    relationship = episode.task.shown_as
     people = enumerate(episode.task.characters)
     known = tuple(person if i == seat else visible_character(person, relationship) for i, person in people)
     return View(agent, static_observation(episode.task, seat), tuple(seen), known, relationship)
@@ -224,7 +224,7 @@ def visible_profile(character: Character, relationship: str) -> str:
 def static_observation(task: Task, seat: int) -> dict[str, str]:
     """The part of a seat's observation that does not change during an episode."""
     scenario = task.scenario
-    return static_texts(seat, scenario.situation, scenario.relationship, scenario.goals, task.characters)
+    return static_texts(seat, scenario.situation, task.shown_as, scenario.goals, task.characters)
 
 
 def static_texts(

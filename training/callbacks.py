@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -65,6 +66,18 @@ class Progress(TrainerCallback):
         if self._bar is not None and logs:
             numbers = {name: logs[name] for name in self.shown if isinstance(logs.get(name), int | float)}
             self._bar.note(", ".join(f"{name}={value:.3g}" for name, value in numbers.items()))
+
+
+class Processes(TrainerCallback):
+    """Says on stderr how many processes train together: a launcher may start fewer than it was asked for."""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Say it, once for all of them."""
+        if state.is_world_process_zero:
+            processes = "1 process" if args.world_size == 1 else f"{args.world_size} processes"
+            print(f"training in {processes} on {args.device.type}", file=sys.stderr)
 
 
 class QuietCheckpoints(TrainerCallback):
@@ -163,9 +176,10 @@ def last_loss(metrics: Path) -> float | None:
 
 
 def report_with(trainer: Any, metrics: Path, shown: tuple[str, ...]) -> None:
-    """Give a trainer a metrics file and, unless ``disable_tqdm``, our progress bar in place of its own."""
+    """Give a trainer a metrics file, a line on its processes and, unless ``disable_tqdm``, our own progress bar."""
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Processes())
     trainer.add_callback(QuietCheckpoints())
     trainer.add_callback(MetricsFile(metrics))
     if not trainer.args.disable_tqdm:

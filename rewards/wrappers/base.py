@@ -174,9 +174,10 @@ class RewardWrapper(ParallelWrapper):
             for judgement in payments.judgements:
                 scores = {**scores_of(judgement, seat_of(agent)), **scores}
             paid = {part.name: payments.paid.get(part.name, {}).get(agent, 0.0) for _, part in self._bound.parts()}
-            info["utterance_rewards"] = list(payments.totals[agent])
-            info["reward_parts"] = paid
-            info["scores"] = scores
+            told = {"utterance_rewards": list(payments.totals[agent]), "reward_parts": paid, "scores": scores}
+            info.update(told)
+            if "final" in info:
+                info["final"].update(told)
 
 
 def has_partners(env: Any) -> bool:

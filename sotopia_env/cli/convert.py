@@ -30,12 +30,14 @@ def convert(
     ] = None,
     reward: Annotated[str, typer.Option(help="Whose numbers the rows of reward hold.")] = "discounted",
     judge: Annotated[str | None, typer.Option(help="Whose stored scores count, such as gpt-4.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Of the experiment, for --format sotopia; sotopia-env.")] = None,
     profiles: Annotated[
         str | None, typer.Option(help="Sotopia's profiles for published episodes; SOTOPIA_ENV_DATA by default.")
     ] = None,
 ) -> None:
     """Turn episodes into training pairs (sft), reward rows (reward), Sotopia's formats, parquet or JSON lines."""
     with clear_errors():
+        from sotopia_env.published.export import TAG
         from sotopia_env.published.pairs import save_pairs, training_pairs
         from sotopia_env.published.writing import save_published
         from sotopia_env.rendering import PROMPT
@@ -43,6 +45,8 @@ def convert(
 
         if to not in FORMATS:
             raise ValueError(f"--format {to!r} is none of {', '.join(FORMATS)}")
+        if out.exists() and out.resolve() == Path(source).expanduser().resolve() and not out.is_dir():
+            raise ValueError(f"{out}: IN and OUT are one file, which holds more than --format {to}; name another OUT")
         template = PROMPT if prompt is None else prompt.read_text(encoding="utf-8")
         episodes = _read(source, profiles)
         if to in ("sft", "reward"):
@@ -52,7 +56,7 @@ def convert(
                 raise ValueError(f"{source}: no utterance has a known worth; --judge NAME takes stored scores")
             written = f"{save_pairs(pairs, out)} rows of {len(episodes)} episodes"
         elif to == "sotopia":
-            written = f"{save_published(episodes, out, judge)} episodes"
+            written = f"{save_published(episodes, out, judge, TAG if tag is None else tag)} episodes"
         elif to == "parquet":
             from sotopia_env.storage.parquet import save_parquet
 

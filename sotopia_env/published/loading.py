@@ -33,9 +33,9 @@ from sotopia_env.published.records import (
     PublishedScenario,
 )
 from sotopia_env.published.report import Report
-from sotopia_env.published.scenarios import JUDGED, character, scenario_task
+from sotopia_env.published.scenarios import JUDGED, Profile, profile, scenario_task, seated
 from sotopia_env.schema import check_record, read_task
-from sotopia_env.tasks import Character, Task
+from sotopia_env.tasks import Task
 
 SUBSETS = ("hard", "all", "checkable", *JUDGED, *SPLITS)
 """The parts of a folder of published files."""
@@ -138,7 +138,7 @@ def _published_tasks(files: PublishedFiles, subset: str | None, report: Report) 
     return [task for task in tasks if subset is None or subset in (task.family, task.split)]
 
 
-def read_profiles(files: PublishedFiles, report: Report) -> tuple[dict[str, Task], dict[str, Character]]:
+def read_profiles(files: PublishedFiles, report: Report) -> tuple[dict[str, Task], dict[str, Profile]]:
     """Scenarios, as tasks without characters, and characters, each by id."""
     splits = _splits(files.used)
     templates: dict[str, Task] = {}
@@ -147,12 +147,12 @@ def read_profiles(files: PublishedFiles, report: Report) -> tuple[dict[str, Task
             templates[scenario.id] = scenario_task(where, scenario, splits.get(scenario.id, ""), report)
         except RecordError as error:
             report.add(error)
-    profiles = _checked(PublishedCharacter, CHARACTERS, files, report)
-    return templates, {name: character(record) for name, (_, record) in profiles.items()}
+    characters = _checked(PublishedCharacter, CHARACTERS, files, report)
+    return templates, {name: profile(record) for name, (_, record) in characters.items()}
 
 
 def read_pairings(
-    files: PublishedFiles, templates: Mapping[str, Task], characters: Mapping[str, Character], report: Report
+    files: PublishedFiles, templates: Mapping[str, Task], characters: Mapping[str, Profile], report: Report
 ) -> list[Task]:
     """The tasks of all pairings, by scenario and id."""
     tasks: list[Task] = []
@@ -183,7 +183,7 @@ def _checked(model: type[Record], kind: str, files: PublishedFiles, report: Repo
     return found
 
 
-def _seated(where: str, pairing: PublishedPairing, template: Task | None, characters: Mapping[str, Character]) -> Task:
+def _seated(where: str, pairing: PublishedPairing, template: Task | None, characters: Mapping[str, Profile]) -> Task:
     """The task of a pairing."""
     if template is None:
         raise RecordError(where, f"field 'env_id': scenario {pairing.env_id!r} is missing or was itself reported")
@@ -196,7 +196,7 @@ def _seated(where: str, pairing: PublishedPairing, template: Task | None, charac
             f"field 'agent_ids': {len(pairing.agent_ids)} characters for {len(template.scenario.goals)} goals of "
             f"scenario {pairing.env_id!r}; give one each",
         )
-    return replace(template, id=pairing.id, characters=tuple(characters[name] for name in pairing.agent_ids))
+    return seated(template, pairing.id, [characters[name] for name in pairing.agent_ids])
 
 
 def _evaluating(task: Task, seat: int) -> Task:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from sotopia_env.schema import (
     MAX_SEATS,
@@ -15,19 +16,47 @@ from sotopia_env.schema import (
     OptionalTexts,
     Relationship,
     Text,
+    _absent,
     _check_length,
     _text,
 )
 
+_IDS = ("pk", "env_id", "agent_id", "combo_id", "list_id")
+
+
+def _age(given: Any) -> Any:
+    """``None`` also for 0, which stands in Sotopia's profiles wherever no age was given."""
+    present = _absent(given)
+    return None if present in (0, "0") else present
+
 
 class PublishedRecord(BaseModel):
-    """One of Sotopia's records, in any of its published spellings. Fields that no task needs are passed over."""
+    """One of Sotopia's records, in any of its published spellings."""
+
+    model_config = ConfigDict(extra="allow")
+    untold: ClassVar[Mapping[str, Any]] = {}
+    """What Sotopia's readers ask for and no task tells, with the values that say nothing."""
 
     id: Id
+
+    @property
+    def further(self) -> dict[str, Any]:
+        """The fields that no task needs, as they stood there; those that say nothing are left out."""
+        extra = (self.model_extra or {}).items()
+        told = {name: value for name, value in extra if name not in _IDS and _absent(value) is not None and value != []}
+        return {name: value for name, value in told.items() if self.untold.get(name) != value}
 
 
 class PublishedScenario(PublishedRecord):
     """An ``EnvironmentProfile`` of Sotopia."""
+
+    # The ages are those that Sotopia's sampler takes for no constraint.
+    untold: ClassVar[Mapping[str, Any]] = {
+        "age_constraint": "[(18, 70), (18, 70)]",
+        "occupation_constraint": "nan",
+        "agent_constraint": None,
+        "tag": "",
+    }
 
     id: Id = Field(validation_alias=AliasChoices("env_id", "pk"))
     codename: OptionalText = ""
@@ -40,10 +69,12 @@ class PublishedScenario(PublishedRecord):
 class PublishedCharacter(PublishedRecord):
     """An ``AgentProfile`` of Sotopia."""
 
+    untold: ClassVar[Mapping[str, Any]] = {"big_five": "", "model_id": "", "mbti": "", "tag": ""}
+
     id: Id = Field(validation_alias=AliasChoices("agent_id", "pk"))
     first_name: Annotated[Name, Field(min_length=1)]
     last_name: Annotated[Name, BeforeValidator(_text)] = ""
-    age: OptionalAge = None
+    age: Annotated[OptionalAge, BeforeValidator(_age)] = None
     occupation: OptionalText = ""
     gender: OptionalText = ""
     gender_pronoun: OptionalText = ""

@@ -1,4 +1,4 @@
-"""What had to be left out of a file, named record by record and summed up: never silently."""
+"""What had to be left out of a file or is not told there, named record by record and summed up: never silently."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Report:
         self.on_error = on_error
         self.errors: list[RecordError] = []
         self._messages: list[str] = []
+        self._notes: list[str] = []
 
     def add(self, error: RecordError, consequence: str = "skipped") -> None:
         """Note a record that cannot be used, and what follows.
@@ -37,6 +38,10 @@ class Report:
         self.errors.append(error)
         self._messages.append(f"{error}; {consequence}")
 
+    def note(self, where: str, problem: str, consequence: str) -> None:
+        """Note what a record does not tell: a warning also where errors are raised."""
+        self._notes.append(f"{where}: {problem}; {consequence}")
+
     def close(self, loaded: int, what: str = "tasks") -> None:
         """Warn of each record and sum up, in the name of the caller's caller.
 
@@ -47,6 +52,10 @@ class Report:
         Raises:
             ValueError: nothing could be loaded.
         """
+        if len(self._notes) > MAX_WARNINGS:
+            self._notes[MAX_WARNINGS:] = [f"{self.source}: {len(self._notes) - MAX_WARNINGS} more records of this kind"]
+        for message in self._notes:
+            warnings.warn(message, DataWarning, stacklevel=3)
         if not self.errors:
             return
         summary = f"{self.source}: {loaded} {what} loaded, {len(self.errors)} records reported"

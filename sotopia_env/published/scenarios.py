@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sotopia_env.episodes import agent_name
@@ -24,7 +25,7 @@ def scenario_task(where: str, record: PublishedScenario, split: str, report: Rep
     """The task of a scenario, as yet without characters.
 
     ``scenario.notes`` takes what only the judge may read. ``tags["markup"]`` takes the texts with their tags, where
-    they have any, so that the scenario can be written back.
+    they have any, and ``tags["published"]`` the fields that no task needs, so that the scenario can be written back.
 
     Args:
         where: names the record in an error.
@@ -46,16 +47,30 @@ def scenario_task(where: str, record: PublishedScenario, split: str, report: Rep
     except ValueError as error:
         report.add(RecordError(where, str(error)), "kept as an open-ended scenario, which rules cannot score")
     tags: dict[str, Any] = {"codename": record.codename, "source": record.source}
+    tags["published"] = {"scenario": record.further}
     if (situation, *shown) != (record.scenario, *record.agent_goals):
         tags["markup"] = {"scenario": record.scenario, "agent_goals": list(record.agent_goals)}
     scenario = Scenario(record.id, situation, shown, record.relationship, hidden, notes)
     return Task(record.id, family.name, family.version, split, scenario, characters=(), tags=tags)
 
 
-def character(record: PublishedCharacter) -> Character:
-    """A character."""
-    values = (record.moral_values, record.schwartz_personal_values)
-    return Character(
+@dataclass(frozen=True)
+class Profile:
+    """A published character.
+
+    Args:
+        character: what a task needs of it.
+        further: what else its record holds, moral and Schwartz values apart from each other included.
+    """
+
+    character: Character
+    further: Mapping[str, Any]
+
+
+def profile(record: PublishedCharacter) -> Profile:
+    """The character of a record, and what else the record holds."""
+    kinds = {"moral_values": record.moral_values, "schwartz_personal_values": record.schwartz_personal_values}
+    character = Character(
         id=record.id,
         first_name=record.first_name,
         last_name=record.last_name,
@@ -65,10 +80,30 @@ def character(record: PublishedCharacter) -> Character:
         pronouns=record.gender_pronoun,
         public_info=record.public_info,
         personality=record.personality_and_values,
-        values="; ".join(", ".join(value.strip() for value in kind) for kind in values if kind),
+        values=joined_values(kinds.values()),
         decision_making_style=record.decision_making_style,
         secret=record.secret,
     )
+    return Profile(character, {**record.further, **{name: values for name, values in kinds.items() if values}})
+
+
+def joined_values(kinds: Iterable[Sequence[str]]) -> str:
+    """Moral and Schwartz values as one text."""
+    return "; ".join(", ".join(value.strip() for value in kind) for kind in kinds if kind)
+
+
+def seated(template: Task, identity: str, profiles: Sequence[Profile]) -> Task:
+    """The task of a scenario and those who play it.
+
+    Args:
+        template: the scenario, as a task without characters.
+        identity: id of the task.
+        profiles: one per seat.
+    """
+    further = {profile.character.id: dict(profile.further) for profile in profiles}
+    published = {**template.tags.get("published", {}), "characters": further}
+    people = tuple(profile.character for profile in profiles)
+    return replace(template, id=identity, characters=people, tags={**template.tags, "published": published})
 
 
 def _judged(record: PublishedScenario, situation: str, goals: Sequence[str], notes: str) -> tuple[type[Family], Hidden]:
@@ -85,12 +120,3 @@ def _visible(where: str, field: str, text: str, viewer: str | None) -> tuple[str
         return split_markup(text, viewer)
     except ValueError as error:
         raise RecordError(where, f"field {field!r}: {error}") from None
-
-
-def marked_texts(task: Task) -> Mapping[str, Any]:
-    """Scenario and goals with their tags, as Sotopia publishes them: ``{"scenario": ..., "agent_goals": [...]}``."""
-    markup = task.tags.get("markup")
-    if isinstance(markup, Mapping):
-        return markup
-    notes = f' <p viewer="environment">{task.scenario.notes}</p>' if task.scenario.notes else ""
-    return {"scenario": task.scenario.situation + notes, "agent_goals": list(task.scenario.goals)}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from pettingzoo import AECEnv
@@ -29,10 +29,11 @@ class SotopiaAECEnv(AECEnv[str, Any, Any]):
         parallel: the environment below; its wrappers pay, render and show as they do there.
         ask_all: select every agent in every cycle, also those that may only pass, in the order of the seats. A cycle
             is then played once all were asked, as ``pettingzoo.utils.aec_to_parallel`` and drivers that count on every
-            agent expect.
+            agent expect. Without it ``metadata["is_parallelizable"]`` holds in simultaneous order alone, as long as
+            nobody can leave the others behind.
     """
 
-    metadata: ClassVar[dict[str, Any]] = SotopiaParallelEnv.metadata
+    metadata: dict[str, Any] = SotopiaParallelEnv.metadata
 
     def __init__(self, parallel: Any, *, ask_all: bool = False) -> None:
         """Nothing is played before ``reset``."""
@@ -41,6 +42,11 @@ class SotopiaAECEnv(AECEnv[str, Any, Any]):
             raise TypeError(f"the AEC API is one of parallel environments of this package, not of {parallel!r:.80}")
         self.parallel = parallel
         self.ask_all = ask_all
+        # A cycle of PettingZoo's parallel wrapper asks every agent; here that holds for some only.
+        rules = parallel.unwrapped.rules
+        stays = len(parallel.possible_agents) == 2 or "leave" not in rules.action_types
+        together = ask_all or (rules.action_order == "simultaneous" and stays)
+        self.metadata = {**type(self).metadata, "is_parallelizable": together}
         self.possible_agents: list[str] = list(parallel.possible_agents)
         self.state_space = parallel.state_space
         self.render_mode = parallel.render_mode

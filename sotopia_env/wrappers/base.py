@@ -144,7 +144,7 @@ class InterfaceWrapper(ParallelWrapper):
 
 
 class SelectInfos(ParallelWrapper):
-    """Infos hold the chosen keys and nothing else.
+    """Infos hold the chosen keys, as far as they are there, and nothing else.
 
     Args:
         env: a parallel environment of this package.
@@ -174,4 +174,5 @@ class SelectInfos(ParallelWrapper):
         return observations, rewards, terminations, truncations, self._selected(infos)
 
     def _selected(self, infos: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {agent: {key: info[key] for key in self.keys} for agent, info in infos.items()}
+        # Some keys stand in the last infos alone.
+        return {agent: {key: info[key] for key in self.keys if key in info} for agent, info in infos.items()}

@@ -256,7 +256,7 @@ def test_spaces_types_and_keys_hold_at_every_step(family: str, order: str, sourc
                 assert observations[agent] in env.observation_space(agent)
                 assert type(rewards[agent]) is float
                 assert type(terminations[agent]) is type(truncations[agent]) is type(infos[agent]["active"]) is bool
-                assert set(infos[agent]) == keys
+                assert set(infos[agent]) == (keys if env.agents else keys | {"final"})
                 assert infos[agent]["active"] == (observations[agent]["action_types"].sum() > 1)
             assert env.state() in env.state_space
             before = [observations, infos]
@@ -374,9 +374,11 @@ def test_whole_episodes_are_equal_in_processes_with_other_hashes() -> None:
 
 
 def test_metadata_is_pettingzoos() -> None:
-    for env in (sotopia_env.parallel_env("bargain", reward="episode"), sotopia_env.env("bargain")):
+    parallel = sotopia_env.parallel_env("bargain", reward="episode")
+    for env, parallelizable in ((parallel, True), (sotopia_env.env("bargain"), False)):
         assert env.metadata == {
-            "name": "sotopia_v0", "render_modes": ["human", "ansi"], "render_fps": 1, "is_parallelizable": True,
+            "name": "sotopia_v0", "render_modes": ["human", "ansi"], "render_fps": 1,
+            "is_parallelizable": parallelizable,
         }  # fmt: skip
         assert env.unwrapped.metadata is env.metadata
 
@@ -398,4 +400,4 @@ def test_what_a_reward_pays_is_a_float(order: str, play_out: Callable[..., Any])
             for agent in env.possible_agents:
                 assert type(rewards[agent]) is float
                 assert np.isfinite(rewards[agent]) or env.episode.task.tags["zone"] == "empty"
-                assert set(infos[agent]) == keys
+                assert set(infos[agent]) - {"final"} == keys

@@ -459,7 +459,8 @@ def test_types_keys_and_spaces_hold_at_every_step(play_out: Callable[..., Any], 
                 assert type(rewards[agent]) is float
                 assert type(terminations[agent]) is bool
                 assert type(truncations[agent]) is bool
-                assert set(infos[agent]) == keys
+                assert set(infos[agent]) - {"final"} == keys
+                assert ("final" in infos[agent]) is (terminations[agent] or truncations[agent])
                 assert type(infos[agent]["active"]) is bool
                 assert observations[agent]["turn"] == steps
             assert {a for a in infos if infos[a]["active"]} == {

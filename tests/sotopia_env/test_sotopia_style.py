@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sotopia_env.actions import ACTION_TYPES, Action
+from sotopia_env.episodes import Turn
 from sotopia_env.sotopia_style import (
     Opening,
     act_text,
@@ -16,6 +17,8 @@ from sotopia_env.sotopia_style import (
     read_act,
     read_biography,
     read_opening,
+    read_recipients,
+    turn_act,
     turn_text,
 )
 from sotopia_env.tasks import Character
@@ -64,10 +67,34 @@ def test_what_is_no_act_is_none(text: str) -> None:
 
 
 def test_several_acts_stand_in_one_turn() -> None:
-    acts = [("Ada", Action("speak", "Hi")), ("Bo", Action("none")), ("Cy", Action("leave"))]
+    acts = [("Ada", 'said: "Hi"'), ("Bo", "did nothing"), ("Cy", "left the conversation")]
     assert acts_text(acts) == 'Ada said: "Hi";Cy left the conversation'
     assert turn_text(3, acts) == 'Turn #3: Ada said: "Hi";Cy left the conversation\n'
-    assert turn_text(4, [("Ada", Action("none"))]) == "Turn #4: \n"
+    assert turn_text(4, [("Ada", "did nothing")]) == "Turn #4: \n"
+
+
+@pytest.mark.parametrize(
+    ("recipients", "text"),
+    [
+        (None, 'said: "Hi"'),
+        ((1,), '[private to Bo] said: "Hi"'),
+        ((1, 2), '[private to Bo, Cy] said: "Hi"'),
+        ((), '[private to nobody] said: "Hi"'),
+    ],
+)
+def test_a_private_act_carries_its_mark(recipients: tuple[int, ...] | None, text: str) -> None:
+    names = ("Ada", "Bo", "Cy")
+    assert turn_act(Turn(0, 0, 0, "speak", "Hi", recipients=recipients), names) == text
+    assert read_recipients(text, names) == (recipients, 'said: "Hi"')
+
+
+def test_recipients_are_read_however_they_are_listed() -> None:
+    assert read_recipients("[private to ['Cy', 'Bo']] [action] nods", ("Ada", "Bo", "Cy")) == ((1, 2), "[action] nods")
+    names = ("Ann", "Anna", "Lee, Jr.")
+    whispered = Turn(0, 0, 0, "speak", "Hi", recipients=(1, 2))
+    assert read_recipients(turn_act(whispered, names), names) == ((1, 2), 'said: "Hi"')
+    with pytest.raises(ValueError, match="private to 'Di', who is none of Ada, Bo"):
+        read_recipients("[private to Di] left the conversation", ("Ada", "Bo"))
 
 
 def test_a_biography_shows_the_secret_to_its_owner_alone() -> None:

@@ -19,6 +19,7 @@ from gymnasium.vector.utils import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sotopia_env
 from sotopia_env import spaces
 from sotopia_env.actions import ACTION_TYPES, MAX_UTTERANCE
 from sotopia_env.spaces import UnicodeText
@@ -114,3 +115,19 @@ def test_spaces_are_the_same_for_every_task() -> None:
 
 def test_an_utterance_of_line_breaks_alone_fits_into_a_transcript() -> None:
     assert 5 * MAX_UTTERANCE + 100 < spaces.MAX_TRANSCRIPT
+
+
+def test_the_counter_of_turns_is_one_number_when_flattened() -> None:
+    env = sotopia_env.parallel_env("bargain")
+    observations, _ = env.reset(seed=0)
+    space = env.observation_space("agent_0")
+    assert isinstance(space["turn"], gym_spaces.Box)
+    assert utils.flatten_space(space["turn"]).shape == (1,)
+    (size,) = utils.flatten_space(space).shape
+    assert size < 2**20
+    assert isinstance(observations["agent_0"]["turn"], int)
+    assert observations["agent_0"] in space
+    assert utils.flatten(space["turn"], 7).tolist() == [7]
+    assert all(value in space["turn"] for value in (0, np.int64(3), np.array(3), space["turn"].sample()))
+    assert not any(value in space["turn"] for value in (-1, 2**31, True, 1.0, np.array([1]), "1", None))
+    assert env.unwrapped.state() in env.unwrapped.state_space

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from sotopia_env.training.callbacks import EvaluateEvery, MetricsFile, Progress, read_metrics
+from sotopia_env.training.callbacks import EvaluateEvery, MetricsFile, Processes, Progress, read_metrics
 
 
 def test_a_run_that_goes_on_drops_the_lines_it_repeats(tmp_path: Path) -> None:
@@ -47,3 +47,15 @@ def test_the_bar_shows_steps_and_metrics_on_stderr(tmp_path: Path, capsys: pytes
     assert printed.out == ""
     assert "training" in printed.err and "3/3" in printed.err and "loss=0.5" in printed.err
     assert "entropy" not in printed.err
+
+
+def test_every_training_says_in_how_many_processes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args, control = TrainingArguments(str(tmp_path), use_cpu=True), TrainerControl()
+    Processes().on_train_begin(args, TrainerState(), control)
+    assert capsys.readouterr().err == "training in 1 process on cpu\n"
+    monkeypatch.setattr(TrainingArguments, "world_size", 2)
+    Processes().on_train_begin(args, TrainerState(), control)
+    Processes().on_train_begin(args, TrainerState(is_world_process_zero=False), control)
+    assert capsys.readouterr().err == "training in 2 processes on cpu\n"

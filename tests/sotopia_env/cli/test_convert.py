@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import sotopia_env
-from sotopia_env.published import load_pairs, load_published, save_published
+from sotopia_env.published import full_record, load_pairs, load_published, save_published
 from sotopia_env.storage.episodes import load_episodes, save_episodes
 
 Run = Callable[..., Any]
@@ -73,7 +73,7 @@ def test_the_scores_an_episode_was_published_with_can_be_its_worth(
     assert {pair.value for pair in load_pairs(out)} == goals
 
 
-def test_formats_of_sotopia_and_back(done: Run, played: Path, published: Path, tmp_path: Path) -> None:
+def test_formats_of_sotopia_and_back(done: Run, refused: Run, played: Path, published: Path, tmp_path: Path) -> None:
     done("convert", played, tmp_path / "there.jsonl", "--format", "sotopia")
     assert (tmp_path / "there.jsonl").read_text() == published.read_text()
     done("convert", tmp_path / "there.jsonl", tmp_path / "storage", "--format", "sotopia")
@@ -82,7 +82,18 @@ def test_formats_of_sotopia_and_back(done: Run, played: Path, published: Path, t
     texts = [[turn.text for turn in episode.turns] for episode in load_episodes(played)]
     back = load_episodes(tmp_path / "own.jsonl")
     assert sorted([turn.text for turn in episode.turns] for episode in back) == sorted(texts)
-    assert [episode.key for episode in load_published(published)] == [e.key for e in load_episodes(played)]
+    records = [full_record(episode)["episode_id"] for episode in load_episodes(played)]
+    assert [episode.key for episode in load_published(published)] == records
+    assert all(record.startswith(f"{e.key}-") for record, e in zip(records, load_episodes(played), strict=True))
+    for name in ("mine", "yours"):
+        done("convert", played, tmp_path / "whole", "--format", "sotopia", "--tag", name)
+    tags = [json.loads(path.read_text())["tag"] for path in (tmp_path / "whole" / "EpisodeLog").iterdir()]
+    assert sorted(tags) == ["mine", "mine", "yours", "yours"]
+    said = refused("convert", tmp_path / "there.jsonl", tmp_path / "whole", "--format", "sotopia")
+    assert "--profiles" in said
+    done(
+        "convert", tmp_path / "there.jsonl", tmp_path / "whole", "--format", "sotopia", "--profiles", tmp_path / "whole"
+    )
 
 
 def test_parquet_and_back(done: Run, played: Path, tmp_path: Path) -> None:
@@ -94,6 +105,8 @@ def test_parquet_and_back(done: Run, played: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_done_is_said(refused: Run, played: Path, tmp_path: Path) -> None:
     out = tmp_path / "x"
+    assert "IN and OUT are one file" in refused("convert", played, played, "--format", "sotopia")
+    assert load_episodes(played)
     assert "'csv' is none of sft, reward, sotopia, parquet, jsonl" in refused("convert", played, out, "--format", "csv")
     assert "no file or folder" in refused("convert", tmp_path / "nowhere", out, "--format", "sft")
     assert "no scores of 'gpt-4'; it has rule" in refused(

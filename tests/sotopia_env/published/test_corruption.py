@@ -159,7 +159,7 @@ def test_a_wrong_field_of_an_episode_costs_no_other(
     bad = {**good, "episode_id": "bad", field: junk}
     path.write_text(f"{json.dumps(bad)}\n{json.dumps(good)}\n")
     found, said = loaded(load_published, path)
-    assert found[-1].key == "ladder-1"
+    assert found[-1].key == good["episode_id"]
     if len(found) == 1:
         assert "episodes.jsonl line 1 (bad)" in said[0]
         assert field in said[0], said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from sotopia_env.actions import Action
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.errors import RecordError
 from sotopia_env.published import (
@@ -49,7 +49,8 @@ def short(text: str, **fields: Any) -> dict[str, Any]:
 def test_the_fifteen_fields_of_an_episode(episode: Episode) -> None:
     raw = full_record(episode)
     assert len(raw) == 15
-    assert (raw["episode_id"], raw["environment_id"], raw["agent_ids"]) == ("ladder-1", "e0", ["a0", "a1"])
+    assert re.fullmatch("ladder-1-[0-9a-f]{10}", raw["episode_id"])
+    assert (raw["environment_id"], raw["agent_ids"], raw["experiment_tag"]) == ("e0", ["a0", "a1"], "sotopia-env")
     assert raw["experiment_model_name_pairs"] == ["somebody", "one", "two"]
     assert raw["social_goals"]["Ada O'Neil"] == "Borrow the ladder (<extra_info>You need it today.</extra_info>)"
     assert raw["agents_background"]["Zoë Ruiz"].endswith("Zoë's secrets: They dislike bread")
@@ -73,7 +74,8 @@ def test_an_episode_comes_back_as_it_was(episode: Episode, tasks: list[Task]) ->
         found = read(json.loads(json.dumps(write(episode))), tasks)
         assert found.task == episode.task
         assert acts(found) == acts(episode)
-        assert (found.key, found.policies, found.config) == (episode.key, episode.policies, episode.config)
+        assert found.key == full_record(episode)["episode_id"]
+        assert (found.policies, found.config) == (episode.policies, episode.config)
         assert found.ending == replace(
             Ending("left", seat=1), detail={"comment": "terminated: someone left the conversation;"}
         )
@@ -228,7 +230,7 @@ def test_files_and_folders_of_episodes(tmp_path: Path, episode: Episode, tasks: 
         "EpisodeLog",
     ]
     from_file = load_published(tmp_path / "episodes.jsonl", tasks)
-    assert [found.key for found in from_file] == ["k:0", "k:1", "k:2"]
+    assert [found.key for found in from_file] == [full_record(one)["episode_id"] for one in many]
     stored = load_published(tmp_path / "storage")
     assert [found.task for found in stored] == [found.task for found in from_file]
     assert [acts(found) for found in stored] == [acts(episode)] * 3
@@ -250,11 +252,11 @@ def test_episodes_of_a_dump_take_its_profiles(
 
 
 def test_a_bad_episode_costs_no_other(tmp_path: Path, episode: Episode) -> None:
-    good = json.dumps(full_record(episode))
+    good = json.dumps({**full_record(episode), "episode_id": "ladder-1"})
     path = tmp_path / "episodes.jsonl"
     path.write_text("\n".join([good, '{"episode_id": "x"}', good, "{", good.replace("ladder-1", "ladder-2")]))
     with pytest.warns(DataWarning) as caught:
-        assert [found.key for found in load_published(path)] == ["ladder-1", "ladder-2"]
+        assert [found.key[:8] for found in load_published(path)] == ["ladder-1", "ladder-2"]
     said = [str(warning.message) for warning in caught]
     assert "line 2 (x): field 'scenario' is missing" in said[0]
     assert "line 3 (ladder-1): episode 'ladder-1' was read before" in said[1]
@@ -299,8 +301,8 @@ def test_private_words_reach_nobody_else_in_writing(episode: Episode) -> None:
     turns = (Turn(0, 0, 0, "speak", "psst", recipients=(0,)), Turn(1, 0, 1, "speak", "what?"))
     raw = full_record(replace(episode, turns=turns, ending=None))
     shown = {message[1]: message[2] for message in raw["raw_messages"][1][:2]}
-    assert shown == {"Ada O'Neil": 'Turn #0: Ada O\'Neil said: "psst"\n', "Zoë Ruiz": "Turn #0: \n"}
-    assert Action("speak", "psst").text in raw["social_interactions"]
+    assert shown == {"Ada O'Neil": 'Turn #0: Ada O\'Neil [private to nobody] said: "psst"\n', "Zoë Ruiz": "Turn #0: \n"}
+    assert 'Ada O\'Neil [private to nobody] said: "psst"' in raw["social_interactions"]
 
 
 @needs_data

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pettingzoo.utils import aec_to_parallel
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 import sotopia_env
@@ -203,3 +204,34 @@ def test_messages_and_families_of_ones_own() -> None:
     env.reset(seed=0)
     env.step("hello")
     assert env.messages("agent_1")[-1]["content"].endswith(": hello")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("ask_all", [False, True])
+@pytest.mark.parametrize("seats", [2, 3])
+@pytest.mark.parametrize("leaving", [False, True])
+def test_what_says_that_it_is_parallelizable_plays_through_pettingzoos_own_conversion(
+    make_task: MakeTask, order: str, ask_all: bool, seats: int, leaving: bool
+) -> None:
+    types = ("none", "speak", "leave") if leaving else ("none", "speak")
+    options = {"action_order": order, "action_types": types, "max_cycles": 7}
+    env = sotopia_env.env([make_task(seats)], ask_all=ask_all, **options)
+    together = ask_all or (order == "simultaneous" and (seats == 2 or not leaving))
+    assert env.metadata["is_parallelizable"] is together
+    assert SotopiaAECEnv.metadata["is_parallelizable"] is True
+    if not together:
+        with pytest.raises(AssertionError, match="is_parallelizable"):
+            aec_to_parallel(env)
+        return
+    for leaver in range(seats if leaving else 1):
+        parallel = aec_to_parallel(env)
+        parallel.reset(seed=3)
+        cycles = 0
+        while parallel.agents:
+            said = {agent: speak("word") for agent in parallel.agents}
+            if leaving and cycles >= 2:
+                said[f"agent_{leaver}"] = leave()
+            parallel.step(said)
+            cycles += 1
+        assert 3 <= cycles <= 7
+        assert env.unwrapped.episode.ending is not None
