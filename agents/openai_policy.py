@@ -38,7 +38,7 @@ class OpenAIPolicy:
             episodes are in the file and the same command goes on. ``"invalid"`` plays an invalid turn, whose reason
             names the failure, and goes on; a failure that concerns the server or the account is raised all the same.
         endpoint_options: passed to :class:`~sotopia_env.agents.endpoint.Endpoint`, such as ``timeout``, ``retries``,
-            ``concurrency``, ``api_key_env`` or ``ledger``.
+            ``concurrency``, ``api_key_env``, ``ledger`` or ``thinking``.
     """
 
     def __init__(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property, lru_cache, partial
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -93,8 +92,6 @@ class ChatEncoder:
         self.thinking = thinking
         self._options = dict(template_options or {})
         self._append_only = append_only
-        # Templates that name the day would change their text at midnight.
-        self._day = datetime.now().astimezone()
         self._texts = TextIds(tokenizer)
         self.has_system_role = self._places_system_first()
         self.end_of_turn_id, self.stop_ids = self._find_ends()
@@ -199,7 +196,7 @@ class ChatEncoder:
 
     def _apply_template(self, chat: list[dict[str, str]], add_generation_prompt: bool) -> str:
         thinks = self.thinking == "on"
-        options = {"enable_thinking": thinks, "thinking": thinks, "strftime_now": self._day.strftime, **self._options}
+        options = {"enable_thinking": thinks, "thinking": thinks, **self._options}
         try:
             text = self.tokenizer.apply_chat_template(
                 chat, tokenize=False, add_generation_prompt=add_generation_prompt, **options
@@ -288,13 +285,14 @@ class ChatEncoder:
     def _check_keeps_thoughts(self) -> None:
         """Refuse templates that cut the reasoning out of earlier turns: what was sampled would be gone."""
         kept = "\ue0020\ue003"
-        chat = [
-            {"role": "user", "content": "\ue0000\ue001"},
-            {"role": "assistant", "content": f"<think>\n{kept}\n</think>\n\n\ue0001\ue001"},
-            {"role": "user", "content": "\ue0002\ue001"},
-        ]
-        if kept not in self._apply_template(chat, True):
-            raise ChatTemplateError(self._rewriting("drops the reasoning of earlier turns"))
+        for thought in (f"<think>\n{kept}\n</think>\n\n", f"<|channel>thought\n{kept}<channel|>"):
+            chat = [
+                {"role": "user", "content": "\ue0000\ue001"},
+                {"role": "assistant", "content": f"{thought}\ue0001\ue001"},
+                {"role": "user", "content": "\ue0002\ue001"},
+            ]
+            if kept not in self._apply_template(chat, True):
+                raise ChatTemplateError(self._rewriting("drops the reasoning of earlier turns"))
 
     def _rewriting(self, what: str) -> str:
         thinking = "thinking='off', or " if self.thinking == "on" else ""
