@@ -112,7 +112,7 @@ def _final_channel(raw: str) -> str:
         # Servers that drop special tokens leave the names of the channels.
         if raw.startswith("analysis"):
             _, found, final = raw.rpartition("assistantfinal")
-            return final if found or raw[8:9].isupper() else raw
+            return final if found else ("" if raw[8:9].isupper() else raw)
         return raw
     first, *rest = _MESSAGE_ENDS.split(raw)
     words = []
