@@ -117,10 +117,10 @@ def read_action(given: Any, *, num_seats: int | None = None) -> tuple[Action, st
 
 def _seats(agents: str | Iterable[str]) -> tuple[int, ...]:
     named = [agents] if isinstance(agents, str) else list(agents)
-    strange = next((name for name in named if not (isinstance(name, str) and _AGENT.fullmatch(name))), None)
-    if strange is not None:
+    strange = [name for name in named if not (isinstance(name, str) and _AGENT.fullmatch(name))]
+    if strange:
         raise ValueError(
-            f"to: {strange!r:.60} is the id of no agent; give agent_0, agent_1, ... (an observation's participants tell "
+            f"to: {strange[0]!r:.60} is the id of no agent; give agent_0, agent_1, ... (an observation's participants tell "
             "whose name is whose)"
         )
     return tuple(sorted({seat_of(name) for name in named}))

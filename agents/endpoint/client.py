@@ -261,7 +261,7 @@ class Endpoint:
                 self.dialect.learn(form, body)
                 self.dialect.opens_thoughts |= outcome.begins_inside
                 return outcome
-            another = self.dialect.another(outcome, tried, request.messages, body)
+            another = self.dialect.another(outcome, tried, request.messages, body, again=failed > 0)
             if another is not None:
                 form, usual = another, usual or outcome
                 tried.append(form)

@@ -11,6 +11,7 @@ from sotopia_env.agents.endpoint.replies import Failure
 from sotopia_env.chat_encoding import system_into_user
 
 _NO_SYSTEM = re.compile(r"system[ _]?(role|message|prompt)|role\W{0,8}system|roles must alternate", re.IGNORECASE)
+_NO_SCHEMA = re.compile("response_format|json_schema|json_object|grammar")
 _SCHEMA = "response_format"
 
 
@@ -60,13 +61,20 @@ class Dialect:
         self.proven_schema |= has_schema
 
     def another(
-        self, failure: Failure, tried: Sequence[Form], messages: Sequence[Mapping[str, str]], body: Mapping[str, Any]
+        self,
+        failure: Failure,
+        tried: Sequence[Form],
+        messages: Sequence[Mapping[str, str]],
+        body: Mapping[str, Any],
+        *,
+        again: bool,
     ) -> Form | None:
         """The form in which to ask once more; ``None`` where there is none.
 
         Args:
             failure: what came of the last form.
             tried: forms in which this request went out, the last one last.
+            again: whether it failed before in the usual form: a fault of the server that names no schema may pass.
             messages: of the request, as they were given.
             body: its other fields, as they were given.
         """
@@ -75,7 +83,7 @@ class Dialect:
         last, forms = tried[-1], [self.form]
         if messages[0]["role"] == "system" and _NO_SYSTEM.search(failure.detail):
             forms.append(last._replace(folds_system=True))
-        elif _has_schema(body) and not self.proven_schema:
+        elif _has_schema(body) and not self.proven_schema and (again or _of_schema(failure)):
             forms.append(last._replace(schema_in_object=True))
         return next((form for form in forms if form not in tried), None)
 
@@ -92,6 +100,10 @@ def tried_in_words(tried: Sequence[Form]) -> str:
     if any(form.schema_in_object for form in tried):
         words.append("the schema as json_schema and as json_object")
     return f"; tried {', and '.join(words)}" if words else ""
+
+
+def _of_schema(failure: Failure) -> bool:
+    return failure.kind == "rejected" or _NO_SCHEMA.search(failure.detail) is not None
 
 
 def _has_schema(body: Mapping[str, Any]) -> bool:

@@ -6,19 +6,18 @@ import re
 from collections.abc import Iterable, Sequence
 
 _NUMBERED = re.compile(
-    r"(?:agent|dialogue|player|participant|speaker|character|person)[\W_]*(\d{1,3}|[a-z])"
+    r"(?:agent|dialogue|player|participant|speaker|character|person)[\W_]*(\d{1,3})"
     r"(?:[\W_]+(?:evaluations?|scores?|ratings?))?",
     re.IGNORECASE,
 )
 
+_LONGEST_KEY = 80
+
 
 def number_named(key: str) -> int | None:
-    """The number in ``Agent 2``, ``agent_2`` or ``agent_2_evaluation``; letters count from one, ``Agent B`` is 2."""
-    match = _NUMBERED.fullmatch(key.strip()) if len(key) <= 80 else None
-    if match is None:
-        return None
-    given = match[1].lower()
-    return int(given) if given.isdigit() else ord(given) - ord("a") + 1
+    """The number in ``Agent 2``, ``agent_2`` or ``agent_2_evaluation``; ``None`` for any other key."""
+    match = _NUMBERED.fullmatch(key.strip()) if len(key) <= _LONGEST_KEY else None
+    return None if match is None else int(match[1])
 
 
 def first_number(numbers: Iterable[int], asked: Sequence[str], *, whole: bool = True) -> int | None:
