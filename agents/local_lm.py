@@ -206,7 +206,8 @@ class LocalLM:
         ids = continuation.ids
         raw = self.encoder.decode(ids if continuation.truncated else ids[:-1])
         action, invalid = read_output(raw, observation, opened=self.encoder.opens_thought)
-        self._own_turns[context.episode, context.agent][context.turn] = _OwnTurn(action_output(action, observation), ids)
+        played = _OwnTurn(action_output(action, observation), ids)
+        self._own_turns[context.episode, context.agent][context.turn] = played
         trace = TokenTrace(tuple(prompt), ids, continuation.logprobs, continuation.truncated)
         return Decision(action, raw, invalid, trace)
 

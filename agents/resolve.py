@@ -90,4 +90,3 @@ def _configured(kind: Callable[..., Policy], text: str, options: dict[str, Any],
     if given and "name" not in {**given, **options}:
         made.name += text.removeprefix(name)
     return made
-

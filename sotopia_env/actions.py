@@ -120,8 +120,8 @@ def _seats(agents: str | Iterable[str]) -> tuple[int, ...]:
     strange = [name for name in named if not (isinstance(name, str) and _AGENT.fullmatch(name))]
     if strange:
         raise ValueError(
-            f"to: {strange[0]!r:.60} is the id of no agent; give agent_0, agent_1, ... (an observation's participants tell "
-            "whose name is whose)"
+            f"to: {strange[0]!r:.60} is the id of no agent; give agent_0, agent_1, ... (an observation's participants "
+            "tell whose name is whose)"
         )
     return tuple(sorted({seat_of(name) for name in named}))
 

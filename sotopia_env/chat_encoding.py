@@ -100,9 +100,7 @@ class ChatEncoder:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied as its arguments: caches stay behind."""
-        made = partial(
-            type(self), self.tokenizer, self._options, thinking=self.thinking, append_only=self._append_only
-        )
+        made = partial(type(self), self.tokenizer, self._options, thinking=self.thinking, append_only=self._append_only)
         return made, ()
 
     @cached_property

@@ -202,9 +202,7 @@ def parse_output(raw: str) -> tuple[Action, str | None]:
     return read_output(raw)
 
 
-def read_output(
-    raw: str, observation: Observation | None = None, *, opened: bool = False
-) -> tuple[Action, str | None]:
+def read_output(raw: str, observation: Observation | None = None, *, opened: bool = False) -> tuple[Action, str | None]:
     """Read a model's raw output tolerantly. All interfaces and policies read with this.
 
     Args:
@@ -235,7 +233,9 @@ def read_output(
     if unknown is not None:
         return NONE, f"[to ...]: {unknown!r:.60} is the name of nobody here"
     action, reason = _read_words(text[address.end() :].strip())
-    return (NONE, reason) if reason else (Action(action.type, action.text, tuple(sorted({seats[name] for name in named}))), None)
+    if reason is not None:
+        return NONE, reason
+    return Action(action.type, action.text, tuple(sorted({seats[name] for name in named}))), None
 
 
 def _read_words(text: str) -> tuple[Action, str | None]:

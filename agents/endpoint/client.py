@@ -160,7 +160,9 @@ class Endpoint:
         if thinking not in get_args(Thinking):
             raise ValueError(f"thinking is {thinking!r}; it must be 'off' or 'on'")
         if self.base_url == OPENAI_URL:
-            raise ValueError("thinking: OpenAI's server has no chat template; give parameters={'reasoning_effort': ...}")
+            raise ValueError(
+                "thinking: OpenAI's server has no chat template; give parameters={'reasoning_effort': ...}"
+            )
         return dict.fromkeys(("enable_thinking", "thinking"), thinking == "on")
 
     def complete(
@@ -256,11 +258,12 @@ class Endpoint:
         for attempt in itertools.count(1):
             # A reply without words came of its seed: the same seed might give it again.
             seed = {} if request.seed is None else {"seed": (request.seed + unusable) % 2**31}
-            outcome, asked_wait = await self._call(client, key, request, attempt, form, {**body, **seed})
-            if isinstance(outcome, Reply):
+            answer, asked_wait = await self._call(client, key, request, attempt, form, {**body, **seed})
+            if isinstance(answer, Reply):
                 self.dialect.learn(form, body)
-                self.dialect.opens_thoughts |= outcome.begins_inside
-                return outcome
+                self.dialect.opens_thoughts |= answer.begins_inside
+                return answer
+            outcome = answer
             another = self.dialect.another(outcome, tried, request.messages, body, again=failed > 0)
             if another is not None:
                 form, usual = another, usual or outcome

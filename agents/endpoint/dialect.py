@@ -39,6 +39,9 @@ class Form(NamedTuple):
         return body
 
 
+_USUAL = Form()
+
+
 @dataclass
 class Dialect:
     """What is known of a server so far.
@@ -49,7 +52,7 @@ class Dialect:
         opens_thoughts: whether its chat template begins the model's thoughts, so that replies only close them.
     """
 
-    form: Form = Form()
+    form: Form = _USUAL
     proven_schema: bool = False
     opens_thoughts: bool = False
 

@@ -174,15 +174,15 @@ def read_reply(body: bytes, label: str, attempt: int, key: str, opened: bool = F
     raw = f"<think>{thought}</think>{written}" if thought else written
     cut = choice.finish_reason == "length"
     words = without_thoughts(written, opened=opened and cut and not thought and not holds_mark(written)).strip()
-    tokens = {"prompt_tokens": completion.usage.prompt_tokens, "completion_tokens": completion.usage.completion_tokens}
+    tokens = (completion.usage.prompt_tokens, completion.usage.completion_tokens)
     if choice.finish_reason == "content_filter" or (message.refusal and not words):
         detail = message.refusal or "finish_reason is content_filter"
-        return Failure("filtered", detail[:_SHOWN], label, attempt, 200, **tokens)
+        return Failure("filtered", detail[:_SHOWN], label, attempt, 200, *tokens)
     if not words:
         detail = f"no words among {len(raw)} characters, finish_reason {choice.finish_reason!r}"
         remedy = _THOUGHT_ALONE if raw.strip() else None
-        return Failure("truncated" if cut else "empty", detail, label, attempt, 200, **tokens, remedy=remedy)
-    return Reply(words, raw, cut, label, attempt, **tokens, begins_inside=not thought and begins_inside(written))
+        return Failure("truncated" if cut else "empty", detail, label, attempt, 200, *tokens, remedy)
+    return Reply(words, raw, cut, label, attempt, *tokens, begins_inside=not thought and begins_inside(written))
 
 
 def _written(content: str | list[Any] | None) -> tuple[str, str]:

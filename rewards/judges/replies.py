@@ -135,9 +135,7 @@ def _keys(agents: Sequence[str], names: Sequence[str]) -> dict[str, int]:
     return {**keys, **{_folded(agent): seat for seat, agent in enumerate(agents)}}
 
 
-def _seats(
-    value: dict[str, Any], keys: Mapping[str, int], agents: Sequence[str]
-) -> dict[int, dict[str, Any]] | None:
+def _seats(value: dict[str, Any], keys: Mapping[str, int], agents: Sequence[str]) -> dict[int, dict[str, Any]] | None:
     """The part of an object that speaks of each seat; ``None`` if it is no verdict."""
     if len(value) == 1 and not any(_folded(name) in keys or number_named(name) is not None for name in value):
         (inside,) = value.values()

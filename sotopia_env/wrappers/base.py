@@ -133,8 +133,9 @@ class InterfaceWrapper(ParallelWrapper):
 
     def _read(self, agent: str | None, raw: str, *, opened: bool = False) -> Decision:
         """What a model's raw output says, and to whom where messages may be private."""
-        private = self.unwrapped.rules.private_messages and agent in self.possible_agents
-        action, reason = read_output(raw, self.unwrapped.observe(agent) if private else None, opened=opened)
+        private = agent in self.possible_agents and self.unwrapped.rules.private_messages
+        seen = self.unwrapped.observe(agent) if agent is not None and private else None
+        action, reason = read_output(raw, seen, opened=opened)
         return Decision(action, raw=raw, invalid=reason)
 
     @abstractmethod

@@ -39,7 +39,8 @@ def thinker(embedded: LoadedModel) -> LoadedModel:
 def saying(policy: LocalLM, raw: str, *, cut: bool = False) -> list[list[int]]:
     """Have a policy write a text in every turn; the prompts that it reads."""
     prompts: list[list[int]] = []
-    ids = tuple(policy.tokenizer.encode(raw, add_special_tokens=False)) + (() if cut else tuple(policy.encoder.stop_ids))
+    end = () if cut else tuple(policy.encoder.stop_ids)
+    ids = (*policy.tokenizer.encode(raw, add_special_tokens=False), *end)
 
     def generate(given: Sequence[list[int]], *_: Any) -> list[Continuation]:
         prompts.extend(given)
@@ -139,9 +140,8 @@ def test_a_learner_that_forgets_its_thoughts_cannot_be_trained(thinker: LoadedMo
 
 @pytest.mark.parametrize("thinking", ["off", "on"])
 def test_token_ids_are_those_of_a_local_model(thinker: LoadedModel, thinking: Any) -> None:
-    env = TokenIds(
-        sotopia_env.parallel_env("bargain", private_messages=True), thinker.tokenizer, max_length=1500, thinking=thinking
-    )
+    bare = sotopia_env.parallel_env("bargain", private_messages=True)
+    env = TokenIds(bare, thinker.tokenizer, max_length=1500, thinking=thinking)
     ids, infos = env.reset(seed=0)
     prompts = saying(policy := LocalLM(thinker, thinking=thinking), "x")
     policy.act([env.unwrapped.observe("agent_0")], [Context("e", "agent_0", 0, np.random.default_rng(0))])

@@ -134,8 +134,9 @@ def test_no_other_agent_is_shown_a_thought(interface: str) -> None:
     assert "limit $60" not in str(observations["agent_0"])
 
 
-HOSTILE = ["<", "<think>", "</think>", '"<think>', "<|start|>", "<|message|>", "<think ", "<a:", "<answer>", "</answer> ",
-           "[to ", "```", "``` ", " ", "\n", "<|channel|>", "analysis", "assistantfinal", "[THINK]"]  # fmt: skip
+HOSTILE = ["<", "<think>", "</think>", '"<think>', "<|start|>", "<|message|>", "<think ", "<a:", "<answer>",
+           "</answer> ", "[to ", "```", "``` ", " ", "\n", "<|channel|>", "analysis", "assistantfinal",
+           "[THINK]"]  # fmt: skip
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
