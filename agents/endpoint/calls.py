@@ -240,8 +240,8 @@ class ModelCalls:
         """Texts from the cache and the server. Equal questions are asked once, and replies kept as they come.
 
         Raises:
-            EndpointError: the server refuses the key, does not know the model, or wants money. Replies that came
-                stand in the cache.
+            EndpointError: the server refuses the key, does not know the model, wants money, or is gone. Replies that
+                came stand in the cache.
         """
         return self._ask(requests, {})
 

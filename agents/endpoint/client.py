@@ -316,11 +316,13 @@ class Endpoint:
         return outcome, asked_wait
 
     async def _with_models(self, client: AsyncOpenAI, failure: Failure) -> Failure:
-        """A failure that may come of a wrong name, with the names that the server knows."""
+        """A failure that may come of a wrong name, with the names that the server knows.
+
+        Some servers answer a wrong name with 404, others with 500; who answered before knows the name.
+        """
         import openai
 
-        answers = self.ledger.usage.replies > 0
-        if failure.kind not in ("server", "not_found") or (failure.kind == "server" and answers):
+        if failure.status != 404 and (failure.status != 500 or self.ledger.usage.replies):
             return failure
         if self._models is None:
             try:

@@ -72,11 +72,8 @@ NUMBERED = {
 def test_another_numbering_is_read_in_its_order(kind):
     first, second = NUMBERED[kind]
     text = GOOD.replace("agent_1", second).replace("agent_0", first)
-    for written in (
-        text,
-        json.dumps(dict(reversed(json.loads(text).items()))),
-        json.dumps({"scores": json.loads(text)}),
-    ):
+    by_agent = json.loads(text)
+    for written in (text, json.dumps(dict(reversed(by_agent.items()))), json.dumps({"scores": by_agent})):
         found = read(written)
         assert scores(found) == EXPECTED
         assert found["goal"][1].reason == "Turn 1."
