@@ -50,11 +50,13 @@ class _Pieces(NamedTuple):
         ids: n + 1 pieces; piece i stands before content i, piece n after all of them.
         inner: n booleans, whether a content goes on with the text before it; see :meth:`TextIds.continues`.
         lead: n texts, the white space that the template leaves to the model to write before its words.
+        trail: n texts, the same behind them.
     """
 
     ids: tuple[tuple[int, ...], ...]
     inner: tuple[bool, ...]
     lead: tuple[str, ...]
+    trail: tuple[str, ...]
 
 
 class ChatEncoder:
@@ -151,7 +153,7 @@ class ChatEncoder:
         roles = tuple(message["role"] for message in messages)
         if own_ids is not None and len(own_ids) != roles.count("assistant"):
             raise ValueError(f"own_ids has {len(own_ids)} entries for {roles.count('assistant')} assistant messages")
-        around, inner, lead = self._pieces(roles, add_generation_prompt)
+        around, inner, lead, trail = self._pieces(roles, add_generation_prompt)
         ids = list(around[0])
         spans: list[tuple[int, int]] = []
         for position, message in enumerate(messages):
@@ -163,7 +165,8 @@ class ChatEncoder:
             sampled = None if own_ids is None else own_ids[len(spans)]
             start = len(ids)
             if sampled is None:
-                ids += self._texts.of_content(lead[position] + message["content"], inner[position])
+                text = lead[position] + message["content"] + trail[position]
+                ids += self._texts.of_content(text, inner[position])
                 # The end-of-turn token is part of what is to be learnt, so the span reaches over it.
                 spans.append((start, len(ids) + 1))
                 ids += following
@@ -271,6 +274,11 @@ class ChatEncoder:
 
     def _build_pieces(self, roles: tuple[str, ...], add_generation_prompt: bool) -> _Pieces:
         pieces, lead = self._prompted(roles, add_generation_prompt, self._append_only)
+        trail = [""] * len(pieces)
+        for index, role in enumerate(roles):
+            if role == "assistant":
+                trail[index] = self._texts.space_before_control(pieces[index + 1])
+                pieces[index + 1] = pieces[index + 1].removeprefix(trail[index])
         around = [self._texts.of_template(piece, inner=i > 0) for i, piece in enumerate(pieces)]
         for index, role in enumerate(roles):
             after = around[index + 1]
@@ -278,7 +286,7 @@ class ChatEncoder:
                 around[index + 1] = (self.end_of_turn_id, *after)
         before = [piece or ("x" if i else "") for i, piece in enumerate(pieces)]
         inner = [self._texts.continues(text) for text in before[:-1]]
-        return _Pieces(tuple(around), tuple(inner), tuple(lead[:-1]))
+        return _Pieces(tuple(around), tuple(inner), tuple(lead[:-1]), tuple(trail[:-1]))
 
     def _check_keeps_thoughts(self) -> None:
         """Refuse templates that cut the reasoning out of earlier turns: what was sampled would be gone."""
@@ -312,9 +320,10 @@ class ChatEncoder:
         ends = []
         for roles in (("user", "assistant", "user"), ("user", "assistant")):
             try:
-                after = self._texts.of_template(self._render(roles, False)[2], inner=True)
+                piece = self._render(roles, False)[2]
             except ChatTemplateError:
                 continue
+            after = self._texts.of_template(piece.removeprefix(self._texts.space_before_control(piece)))
             ends += [after[0]] if after and after[0] in self._texts.control_ids else []
         if not ends and self.tokenizer.eos_token_id is None:
             raise ChatTemplateError(

@@ -57,6 +57,11 @@ class TextIds:
         after_token = before.endswith(self._added) and self._spaced_after_tokens
         return self._spaced and bool(before) and not after_token
 
+    def space_before_control(self, piece: str) -> str:
+        """The white space with which a template's text begins before a control token; empty where none follows."""
+        rest = piece.lstrip()
+        return piece[: len(piece) - len(rest)] if self._control.match(rest) else ""
+
     def of_template(self, piece: str, *, inner: bool = False) -> tuple[int, ...]:
         """The tokens of a template's own text, control tokens among them.
 

@@ -26,6 +26,9 @@ _MARK = re.compile(
     rf"(?i:<(?P<end>/?)(?P<tag>(?:\w{{1,16}}:)?(?:{_TAGS}))(?:\s[^<>]{{0,64}})?>)|"
     + "|".join(map(re.escape, (*_TOKENS, *_TOKENS.values())))
 )
+_SIGNS = ("<", "THINK]", "◁", "analysis")
+"""Without one of these a text holds no mark: most texts need no closer look."""
+
 _QUOTES = frozenset("\"'`“”‘’«»")
 _HARMONY = re.compile(r"<\|(?:start|end|return|call|channel|message|constrain)\|>")
 _MESSAGE_ENDS = re.compile(r"<\|(start|end|return|call)\|>")
@@ -51,7 +54,7 @@ def without_thoughts(raw: str, *, opened: bool = False) -> str:
         raw: all that the model wrote.
         opened: whether its prompt ended inside a thought.
     """
-    if not opened and _SAID_ON_PURPOSE.match(raw.lstrip()):
+    if not opened and (not any(sign in raw for sign in _SIGNS) or _SAID_ON_PURPOSE.match(raw.lstrip())):
         return raw
     text = _final_channel(raw)
     words: list[str] = []
@@ -66,7 +69,8 @@ def without_thoughts(raw: str, *, opened: bool = False) -> str:
         inside, position = mark.kind if mark.opens else "", mark.stop
     if not inside:
         words.append(text[position:])
-    return _ANSWER.sub("", "".join(words)).strip() if len(words) != 1 or words[0] != raw else raw
+    said = _ANSWER.sub("", "".join(words))
+    return raw if said == raw else said.strip()
 
 
 def holds_mark(text: str) -> bool:

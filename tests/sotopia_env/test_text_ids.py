@@ -15,6 +15,10 @@ INST = (
     "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}{{ '[INST] ' + m.content + ' [/INST]' }}"
     "{% else %}{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}"
 )
+LLAMA = (
+    "{% for m in messages %}{% if m.role == 'user' %}{{ bos_token + '[INST] ' + m.content + ' [/INST]' }}"
+    "{% else %}{{ ' ' + m.content + ' ' + eos_token }}{% endif %}{% endfor %}"
+)
 ZEPHYR = (
     "{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content + eos_token + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
@@ -48,7 +52,7 @@ def tokenizer_of(kind: str, template: str, added: list[str]) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("template", [INST, ZEPHYR], ids=["inst", "zephyr"])
+@pytest.mark.parametrize("template", [INST, LLAMA, ZEPHYR], ids=["inst", "llama", "zephyr"])
 @pytest.mark.parametrize("added", [[], ["[INST]", "[/INST]"]], ids=["words", "tokens"])
 def test_a_chat_has_the_tokens_of_its_rendered_text(kind: str, template: str, added: list[str]) -> None:
     tokenizer = tokenizer_of(kind, template, added)
