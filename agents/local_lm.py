@@ -17,10 +17,10 @@ from sotopia_env.agents.adapters import using_adapter
 from sotopia_env.agents.decoding import Continuation, Decoder, Sampling
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.scripted.policy import context_of
-from sotopia_env.chat_encoding import ChatEncoder
+from sotopia_env.chat_encoding import ChatEncoder, Thinking
 from sotopia_env.describe import Description, typed
 from sotopia_env.policies import Context, Decision, Observation, TokenTrace
-from sotopia_env.rendering import messages, output_text, parse_output
+from sotopia_env.rendering import action_output, messages, read_output
 
 _REMEMBERED_DIALOGUES = 8_192
 
@@ -54,6 +54,9 @@ class LocalLM:
         batch_size: at most so many dialogues go through the model at a time.
         adapter: which of the model's adapters to use; ``None`` uses the model as it is.
         cache_bytes: how much of the keys and values to keep between turns; 0 keeps nothing.
+        thinking: ``"off"`` has it speak at once. With ``"on"`` it thinks first, where its chat template has it think:
+            nobody else learns of its thoughts, and a template may drop them from its own history, as those of most
+            models do, so that its dialogues cannot be trained on. Thoughts count in ``max_new_tokens``.
         load_options: passed to :func:`~sotopia_env.agents.loading.load_model`, such as ``device`` or ``dtype``.
     """
 
@@ -69,6 +72,7 @@ class LocalLM:
         batch_size: int = 64,
         adapter: str | None = None,
         cache_bytes: int = 1 << 29,
+        thinking: Thinking = "off",
         **load_options: Any,
     ) -> None:
         if batch_size < 1:
@@ -85,9 +89,11 @@ class LocalLM:
         self.sampling = Sampling(temperature, top_k, top_p, max_new_tokens)
         self.batch_size = batch_size
         self.adapter = adapter
-        self.encoder = ChatEncoder(self.tokenizer)
+        self.encoder = ChatEncoder(self.tokenizer, thinking=thinking, append_only=thinking == "off")
+        if thinking == "off":
+            self.encoder.check_turns()
         self._decoder = Decoder(
-            self.model, {self.encoder.end_of_turn_id, *loaded.stop_ids}, self.tokenizer.pad_token_id, cache_bytes
+            self.model, self.encoder.stop_ids | loaded.stop_ids, self.tokenizer.pad_token_id, cache_bytes
         )
         self._own_turns: OrderedDict[tuple[str, str], dict[int, _OwnTurn]] = OrderedDict()
 
@@ -111,7 +117,7 @@ class LocalLM:
         """What decides its turns: sampling, and the model by digests of what it is rather than by its folder."""
         adapters = None if self.adapter is None else [self.adapter]
         model = LoadedModel(self.model, self.tokenizer).describe(adapters)
-        return typed(self, sampling=asdict(self.sampling), model=model)
+        return typed(self, sampling=asdict(self.sampling), thinking=self.encoder.thinking, model=model)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its arguments: weights stay in their files, and memories behind.
@@ -129,6 +135,7 @@ class LocalLM:
             batch_size=self.batch_size,
             adapter=self.adapter,
             cache_bytes=self._decoder.cache_bytes,
+            thinking=self.encoder.thinking,
             **self._load_options,
         )
         return made, ()
@@ -147,8 +154,10 @@ class LocalLM:
         with _evaluating(self.model), using_adapter(self.model, self.adapter) if self.adapter else nullcontext():
             continuations = self._decoder.generate(prompts, uniforms, self.sampling, keys)
         return [
-            self._decide(context, prompt, continuation)
-            for context, prompt, continuation in zip(contexts, prompts, continuations, strict=True)
+            self._decide(observation, context, prompt, continuation)
+            for observation, context, prompt, continuation in zip(
+                observations, contexts, prompts, continuations, strict=True
+            )
         ]
 
     def _prompt(self, observation: Observation, context: Context) -> list[int]:
@@ -161,7 +170,7 @@ class LocalLM:
             turn.ids if (turn := remembered.get(first + index)) is not None and turn.text == text else None
             for index, text in enumerate(texts)
         ]
-        prompt = self.encoder.encode(chat, own_ids).ids
+        prompt = self.encoder.encode(chat, own_ids if self.encoder.keeps_turns else None).ids
         limit = self.context_length
         if limit is not None and len(prompt) + self.sampling.max_new_tokens > limit:
             raise ContextOverflow(
@@ -191,12 +200,14 @@ class LocalLM:
         self._own_turns.move_to_end(key)
         return self._own_turns[key]
 
-    def _decide(self, context: Context, prompt: list[int], continuation: Continuation) -> Decision:
+    def _decide(
+        self, observation: Observation, context: Context, prompt: list[int], continuation: Continuation
+    ) -> Decision:
         ids = continuation.ids
-        written = list(ids if continuation.truncated else ids[:-1])
-        raw = str(self.tokenizer.decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False))
-        action, invalid = parse_output(raw)
-        self._own_turns[context.episode, context.agent][context.turn] = _OwnTurn(output_text(action), ids)
+        raw = self.encoder.decode(ids if continuation.truncated else ids[:-1])
+        action, invalid = read_output(raw, observation, opened=self.encoder.opens_thought)
+        played = _OwnTurn(action_output(action, observation), ids)
+        self._own_turns[context.episode, context.agent][context.turn] = played
         trace = TokenTrace(tuple(prompt), ids, continuation.logprobs, continuation.truncated)
         return Decision(action, raw, invalid, trace)
 

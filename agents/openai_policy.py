@@ -11,7 +11,7 @@ from sotopia_env.agents.endpoint.call_log import Usage
 from sotopia_env.agents.endpoint.client import KINDS, OPENAI_URL, Endpoint, Failure, Reply, Request
 from sotopia_env.agents.scripted.policy import context_of
 from sotopia_env.policies import Context, Decision, Observation
-from sotopia_env.rendering import messages, parse_output
+from sotopia_env.rendering import messages, read_output
 
 _ADDRESS = re.compile(r"@(?=https?://)")
 
@@ -20,7 +20,7 @@ class OpenAIPolicy:
     """Has its turns written by a model on an OpenAI-compatible server, all dialogues of a batch side by side.
 
     The model reads the native chat of its seat (:func:`sotopia_env.rendering.messages`), and what it writes is read by
-    :func:`sotopia_env.rendering.parse_output`. A call that fails for good never becomes a silent ``none``.
+    :func:`sotopia_env.rendering.read_output`. A call that fails for good never becomes a silent ``none``.
 
     Args:
         model: ``MODEL``, or ``MODEL@http://127.0.0.1:8000/v1`` with the address of the server.
@@ -38,7 +38,7 @@ class OpenAIPolicy:
             episodes are in the file and the same command goes on. ``"invalid"`` plays an invalid turn, whose reason
             names the failure, and goes on; a failure that concerns the server or the account is raised all the same.
         endpoint_options: passed to :class:`~sotopia_env.agents.endpoint.Endpoint`, such as ``timeout``, ``retries``,
-            ``concurrency``, ``api_key_env`` or ``ledger``.
+            ``concurrency``, ``api_key_env``, ``ledger`` or ``thinking``.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class OpenAIPolicy:
         for failure in failures:
             if self.on_failure == "raise" or KINDS[failure.kind].of_server:
                 raise self.endpoint.error(failure)
-        return [_decision(outcome) for outcome in outcomes]
+        return [_decision(*pair) for pair in zip(observations, outcomes, strict=True)]
 
     def act_one(self, observation: Observation, context: Context | None = None) -> Action:
         """Have a single turn written; without a context, the generator follows from the observation."""
@@ -120,11 +120,11 @@ class OpenAIPolicy:
         return Request(chat, f"episode {context.episode}, {context.agent}, own turn {context.turn}", seed)
 
 
-def _decision(outcome: Reply | Failure) -> Decision:
+def _decision(observation: Observation, outcome: Reply | Failure) -> Decision:
     if isinstance(outcome, Failure):
         reason = f"the endpoint gave no answer: {outcome.kind} after {outcome.attempts} calls: {outcome.detail}"
         return Decision(NONE, invalid=reason)
-    action, invalid = parse_output(outcome.text)
+    action, invalid = read_output(outcome.text, observation)
     if invalid and outcome.truncated:
         invalid += " (the length limit cut it)"
     return Decision(action, outcome.raw, invalid)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from sotopia_env.agents.random_policy import RandomPolicy
 from sotopia_env.agents.scripted.erratic import erratic
 from sotopia_env.agents.scripted.policy import ChangingPolicy, MixedPolicy, ScriptedPolicy
 from sotopia_env.agents.scripted.traits import CLONED, PRESETS
-from sotopia_env.names import import_attribute
+from sotopia_env.names import import_attribute, name_and_options
 from sotopia_env.policies import Policy
 
 
@@ -23,8 +25,10 @@ def policy_names() -> list[str]:
         "scripted:changing",
         *(f"scripted:{name}" for name in PRESETS),
         "local:DIR or hub id",
+        "local:DIR?thinking=on",
         "openai:MODEL",
         "openai:MODEL@URL",
+        "openai:MODEL@URL?thinking=off",
         "human",
         "module:attribute",
     ]
@@ -63,13 +67,26 @@ def _named(name: str, options: dict[str, Any]) -> Policy:
 
         return HumanPolicy(**options)
     if kind == "openai":
+        from sotopia_env.agents.endpoint.client import Endpoint
         from sotopia_env.agents.openai_policy import OpenAIPolicy
 
-        return OpenAIPolicy(rest, **options)
-    if kind == "local" or Path(name).is_dir():
+        return _configured(OpenAIPolicy, rest, options, Endpoint)
+    if kind == "local" or Path(name.partition("?")[0]).is_dir():
+        from sotopia_env.agents.loading import load_model
         from sotopia_env.agents.local_lm import LocalLM
 
-        return LocalLM(rest if kind == "local" else name, **options)
+        return _configured(LocalLM, rest if kind == "local" else name, options, load_model)
     if rest:
         return make_policy(import_attribute(name), **options)
     raise ValueError(f"unknown policy {name!r}; one of {', '.join(policy_names())}, or a model directory")
+
+
+def _configured(kind: Callable[..., Policy], text: str, options: dict[str, Any], below: Callable[..., Any]) -> Policy:
+    """A policy whose name may hold options, its own or those of what is below it; they stand in its name."""
+    parameters = {**signature(below).parameters, **signature(kind).parameters}
+    known = [option for option, parameter in parameters.items() if parameter.kind is Parameter.KEYWORD_ONLY]
+    name, given = name_and_options(text, known)
+    made = kind(name, **{**given, **options})
+    if given and "name" not in {**given, **options}:
+        made.name += text.removeprefix(name)
+    return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ ACTION_TYPES = ("none", "speak", "non-verbal communication", "action", "leave")
 
 MAX_UTTERANCE = 8_192
 """Longest text of one action, in characters. A constant of the package, so that every task has the same spaces."""
+
+_AGENT = re.compile(r"agent_\d{1,3}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,25 @@ class Action:
 NONE = Action("none")
 
 
-def speak(text: str, *, to: Iterable[str] = ()) -> Action:
-    """Say ``text`` to everyone, or in private to some: ``speak("psst", to=["agent_1"])``."""
+def speak(text: str, *, to: str | Iterable[str] = ()) -> Action:
+    """Say ``text`` to everyone, or in private to some: ``speak("psst", to="agent_1")``.
+
+    Args:
+        text: what is said.
+        to: one agent or several, by their ids. Whose name is whose stands in an observation's ``participants``.
+
+    Raises:
+        ValueError: one is the id of no agent.
+    """
     return Action("speak", text, _seats(to))
 
 
-def do(text: str, *, to: Iterable[str] = ()) -> Action:
+def do(text: str, *, to: str | Iterable[str] = ()) -> Action:
     """A physical or formal act, such as ``do("accept")``."""
     return Action("action", text, _seats(to))
 
 
-def gesture(text: str, *, to: Iterable[str] = ()) -> Action:
+def gesture(text: str, *, to: str | Iterable[str] = ()) -> Action:
     """Non-verbal communication, such as ``gesture("nods")``."""
     return Action("non-verbal communication", text, _seats(to))
 
@@ -104,8 +115,15 @@ def read_action(given: Any, *, num_seats: int | None = None) -> tuple[Action, st
     return _checked(given)
 
 
-def _seats(agents: Iterable[str]) -> tuple[int, ...]:
-    return tuple(sorted({seat_of(agent) for agent in agents}))
+def _seats(agents: str | Iterable[str]) -> tuple[int, ...]:
+    named = [agents] if isinstance(agents, str) else list(agents)
+    strange = [name for name in named if not (isinstance(name, str) and _AGENT.fullmatch(name))]
+    if strange:
+        raise ValueError(
+            f"to: {strange[0]!r:.60} is the id of no agent; give agent_0, agent_1, ... (an observation's participants "
+            "tell whose name is whose)"
+        )
+    return tuple(sorted({seat_of(name) for name in named}))
 
 
 def _index(kind: Any) -> int:

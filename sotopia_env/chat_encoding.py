@@ -9,18 +9,22 @@ sequence of one turn is a prefix of the next one's.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import Any
+from functools import cached_property, lru_cache, partial
+from typing import Any, Literal, NamedTuple, get_args
 
 from jinja2 import TemplateError
 
+from sotopia_env.text_ids import ChatTemplateError, TextIds
+from sotopia_env.thoughts import closing_mark, holds_mark, without_thoughts
+
+__all__ = ["ChatEncoder", "ChatTemplateError", "Encoded", "Thinking", "system_into_user"]
+
+Thinking = Literal["off", "on"]
+"""Whether a model thinks before it speaks."""
+
 _SENTINEL = re.compile("\ue000(\\d+)\ue001")
-
-
-class ChatTemplateError(ValueError):
-    """A chat template that cannot be used for exact bookkeeping; the message names the remedy."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,20 @@ class Encoded:
     own_index: list[int]
 
 
-Pieces = tuple[tuple[int, ...], ...]
-"""The template's own tokens around n contents: piece i stands before content i, piece n after all of them."""
+class _Pieces(NamedTuple):
+    """The template's own tokens around n contents.
+
+    Args:
+        ids: n + 1 pieces; piece i stands before content i, piece n after all of them.
+        inner: n booleans, whether a content goes on with the text before it; see :meth:`TextIds.continues`.
+        lead: n texts, the white space that the template leaves to the model to write before its words.
+        trail: n texts, the same behind them.
+    """
+
+    ids: tuple[tuple[int, ...], ...]
+    inner: tuple[bool, ...]
+    lead: tuple[str, ...]
+    trail: tuple[str, ...]
 
 
 class ChatEncoder:
@@ -48,7 +64,10 @@ class ChatEncoder:
 
     Args:
         tokenizer: any ``transformers`` tokenizer with a chat template.
-        template_options: passed to the template, such as ``{"enable_thinking": False}``.
+        template_options: passed to the template.
+        thinking: ``"off"`` has the model speak at once: the template is told so (``enable_thinking=False`` and its
+            kin), and a thought that it opens all the same is closed unthought, in earlier turns as in the present one.
+            With ``"on"`` the model thinks, and a template may drop its thoughts from earlier turns.
         append_only: refuse a template that rewrites earlier messages, so that the tokens of one turn begin those of the
             next; ``False`` takes it as it is.
 
@@ -57,26 +76,61 @@ class ChatEncoder:
     """
 
     def __init__(
-        self, tokenizer: Any, template_options: Mapping[str, Any] | None = None, *, append_only: bool = True
+        self,
+        tokenizer: Any,
+        template_options: Mapping[str, Any] | None = None,
+        *,
+        thinking: Thinking = "off",
+        append_only: bool = True,
     ) -> None:
         if not tokenizer.chat_template:
             raise ChatTemplateError(
                 f"the tokenizer {tokenizer.name_or_path!r} has no chat template; load it with load_model, which adds "
                 "a plain one, or set tokenizer.chat_template"
             )
+        if thinking not in get_args(Thinking):
+            raise ValueError(f"thinking is {thinking!r}; it must be 'off' or 'on'")
         self.tokenizer = tokenizer
+        self.thinking = thinking
         self._options = dict(template_options or {})
         self._append_only = append_only
-        self._control_ids, self._control_pattern = self._find_control_tokens()
+        self._texts = TextIds(tokenizer)
         self.has_system_role = self._places_system_first()
-        self.end_of_turn_id = self._find_end_of_turn()
-        # Bound to the instance, so that the caches are freed together with it.
-        self._content_ids = lru_cache(maxsize=65_536)(self._encode_content)
+        self.end_of_turn_id, self.stop_ids = self._find_ends()
+        # Bound to the instance, so that the cache is freed together with it.
         self._pieces = lru_cache(maxsize=4_096)(self._build_pieces)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied as its arguments: caches stay behind."""
-        return partial(type(self), self.tokenizer, self._options, append_only=self._append_only), ()
+        made = partial(type(self), self.tokenizer, self._options, thinking=self.thinking, append_only=self._append_only)
+        return made, ()
+
+    @cached_property
+    def keeps_turns(self) -> bool:
+        """Whether own turns stay as they were sampled: the tokens of one turn then begin those of the next."""
+        try:
+            self.check_turns()
+        except ChatTemplateError:
+            return False
+        return True
+
+    @cached_property
+    def opens_thought(self) -> bool:
+        """Whether the model writes on in a thought that its prompt has opened."""
+        return self.thinking == "on" and closing_mark(self._render(("user",), True)[-1]) is not None
+
+    def check_turns(self) -> None:
+        """Refuse a template that cannot keep a dialogue of several turns as one sequence of sampled tokens.
+
+        Raises:
+            ChatTemplateError: it refuses such a dialogue, or rewrites earlier messages.
+        """
+        system = ("system",) if self.has_system_role else ()
+        self._prompted((*system, "user", "assistant", "user", "assistant"), False, append_only=True)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """What the model wrote, with the marks of its thoughts: raw output, as the package reads it."""
+        return self._texts.decode(ids)
 
     def encode(
         self,
@@ -95,23 +149,24 @@ class ChatEncoder:
             ChatTemplateError: the template refuses these roles, or rewrites earlier messages.
         """
         if not self.has_system_role:
-            messages = _system_into_user(messages)
+            messages = system_into_user(messages)
         roles = tuple(message["role"] for message in messages)
         if own_ids is not None and len(own_ids) != roles.count("assistant"):
             raise ValueError(f"own_ids has {len(own_ids)} entries for {roles.count('assistant')} assistant messages")
-        around = self._pieces(roles, add_generation_prompt)
+        around, inner, lead, trail = self._pieces(roles, add_generation_prompt)
         ids = list(around[0])
         spans: list[tuple[int, int]] = []
         for position, message in enumerate(messages):
             following = around[position + 1]
             if message["role"] != "assistant":
-                ids += self._content_ids(message["content"])
+                ids += self._texts.of_content(message["content"], inner[position])
                 ids += following
                 continue
             sampled = None if own_ids is None else own_ids[len(spans)]
             start = len(ids)
             if sampled is None:
-                ids += self._content_ids(message["content"])
+                text = lead[position] + message["content"] + trail[position]
+                ids += self._texts.of_content(text, inner[position])
                 # The end-of-turn token is part of what is to be learnt, so the span reaches over it.
                 spans.append((start, len(ids) + 1))
                 ids += following
@@ -141,9 +196,11 @@ class ChatEncoder:
         return Encoded(encoded.ids[:length], encoded.own_mask[:length], encoded.own_index[:length])
 
     def _apply_template(self, chat: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        thinks = self.thinking == "on"
+        options = {"enable_thinking": thinks, "thinking": thinks, **self._options}
         try:
             text = self.tokenizer.apply_chat_template(
-                chat, tokenize=False, add_generation_prompt=add_generation_prompt, **self._options
+                chat, tokenize=False, add_generation_prompt=add_generation_prompt, **options
             )
         except (TemplateError, ValueError, TypeError) as error:
             roles = ", ".join(message["role"] for message in chat)
@@ -167,43 +224,88 @@ class ChatEncoder:
             return False
         return True
 
-    def _build_pieces(self, roles: tuple[str, ...], add_generation_prompt: bool) -> Pieces:
-        rendered = self._render(roles, add_generation_prompt)
+    def _prompt(self, roles: Sequence[str]) -> list[str]:
+        """The same up to where an own turn begins, without a thought where the model is not to think."""
+        *earlier, prompt = self._render(roles, True)
+        if self.thinking == "off":
+            stored = self._stored(roles)
+            # A stored turn stands in a channel, or behind an empty thought.
+            if stored.startswith(prompt) and stored[len(prompt) :].strip():
+                prompt = stored
+            if (mark := closing_mark(prompt)) is not None:
+                prompt = f"{prompt.rstrip()}\n\n{mark}\n\n"
+        return [*earlier, prompt]
+
+    def _stored(self, roles: Sequence[str]) -> str:
+        """What stands before an own turn that was the last; nothing where the template takes none."""
+        try:
+            return self._render((*roles, "assistant"), False)[len(roles)]
+        except ChatTemplateError:
+            return ""
+
+    def _prompted(
+        self, roles: tuple[str, ...], add_generation_prompt: bool, append_only: bool
+    ) -> tuple[list[str], list[str]]:
+        """The template's text around contents, as the model saw it before each own turn, and what it left to write."""
+        pieces = self._prompt(roles) if add_generation_prompt else self._render(roles, False)
         own = [index for index, role in enumerate(roles) if role == "assistant"]
         multi_turn = bool(own) and (own[0] < len(roles) - 1 or add_generation_prompt)
-        if multi_turn and self._append_only:
-            self._check_keeps_contents()
-        pieces = list(rendered)
+        if multi_turn and append_only and self.thinking == "on":
+            self._check_keeps_thoughts()
+        prompted, lead = list(pieces), [""] * len(pieces)
         for index in own:
-            *earlier, prompt = self._render(roles[:index], True)
-            if multi_turn and (earlier != rendered[:index] or prompt.strip() != rendered[index].strip()):
-                if self._append_only:
+            *earlier, prompt = self._prompt(roles[:index])
+            kept = all(earlier[i] == pieces[i] for i in range(index) if i not in own)
+            if multi_turn and not (kept and self._alike(prompt, pieces[index])):
+                if append_only:
                     raise ChatTemplateError(self._rewriting("changes its text around earlier messages"))
                 continue
-            # Some templates write a space before a stored turn, but none where a turn is to be generated. What the
-            # model saw when it wrote the turn is what counts.
-            pieces[index] = prompt
-        around = [self._template_ids(piece) for piece in pieces]
-        for index in own:
-            if around[index + 1][:1] != (self.end_of_turn_id,):
-                around[index + 1] = (self.end_of_turn_id, *around[index + 1])
-        return tuple(around)
+            # What the model saw when it wrote the turn is what counts, and a space before a stored turn its own.
+            prompted[index] = prompt
+            if pieces[index].startswith(prompt) and (space := pieces[index][len(prompt) :]).isspace():
+                lead[index] = space
+        return prompted, lead
 
-    def _check_keeps_contents(self) -> None:
+    def _alike(self, prompt: str, stored: str) -> bool:
+        """Whether a turn was asked for as it is stored, white space and thoughts that nobody thought aside."""
+        shorter, longer = sorted((prompt.strip(), stored.strip()), key=len)
+        rest = longer.removeprefix(shorter).strip()
+        return longer.startswith(shorter) and (not rest or (self.thinking == "off" and not without_thoughts(rest)))
+
+    def _build_pieces(self, roles: tuple[str, ...], add_generation_prompt: bool) -> _Pieces:
+        pieces, lead = self._prompted(roles, add_generation_prompt, self._append_only)
+        trail = [""] * len(pieces)
+        for index, role in enumerate(roles):
+            if role == "assistant":
+                trail[index] = self._texts.space_before_control(pieces[index + 1])
+                pieces[index + 1] = pieces[index + 1].removeprefix(trail[index])
+        around = [self._texts.of_template(piece, inner=i > 0) for i, piece in enumerate(pieces)]
+        for index, role in enumerate(roles):
+            after = around[index + 1]
+            if role == "assistant" and (not after or after[0] not in self._texts.control_ids):
+                around[index + 1] = (self.end_of_turn_id, *after)
+        before = [piece or ("x" if i else "") for i, piece in enumerate(pieces)]
+        inner = [self._texts.continues(text) for text in before[:-1]]
+        return _Pieces(tuple(around), tuple(inner), tuple(lead[:-1]), tuple(trail[:-1]))
+
+    def _check_keeps_thoughts(self) -> None:
         """Refuse templates that cut the reasoning out of earlier turns: what was sampled would be gone."""
         kept = "\ue0020\ue003"
-        chat = [
-            {"role": "user", "content": "\ue0000\ue001"},
-            {"role": "assistant", "content": f"<think>\n{kept}\n</think>\n\n\ue0001\ue001"},
-            {"role": "user", "content": "\ue0002\ue001"},
-        ]
-        if kept not in self._apply_template(chat, True):
-            raise ChatTemplateError(self._rewriting("drops the reasoning of earlier turns"))
+        for thought in (f"<think>\n{kept}\n</think>\n\n", f"<|channel>thought\n{kept}<channel|>"):
+            chat = [
+                {"role": "user", "content": "\ue0000\ue001"},
+                {"role": "assistant", "content": f"{thought}\ue0001\ue001"},
+                {"role": "user", "content": "\ue0002\ue001"},
+            ]
+            if kept not in self._apply_template(chat, True):
+                raise ChatTemplateError(self._rewriting("drops the reasoning of earlier turns"))
 
     def _rewriting(self, what: str) -> str:
+        thinking = "thinking='off', or " if self.thinking == "on" else ""
         return (
             f"the chat template of {self.tokenizer.name_or_path!r} {what}, so a dialogue of several turns cannot be "
-            "kept as one sequence of sampled tokens; pass load_model(..., chat_template=...) an append-only one"
+            f"kept as one sequence of sampled tokens; take {thinking}an append-only template (chat_template.jinja in "
+            "its folder, or load_model(..., chat_template=...))"
         )
 
     def _places_system_first(self) -> bool:
@@ -213,63 +315,41 @@ class ChatEncoder:
         # A template for single turns refuses the rest of the dialogue too: then the first two roles decide.
         return not self._renders("user", "assistant", "user") and self._renders("system", "user")
 
-    def _find_end_of_turn(self) -> int:
-        try:
-            after_own_turn = self._template_ids(self._render(("user", "assistant"), False)[-1])
-        except ChatTemplateError:
-            after_own_turn = ()
-        if after_own_turn and after_own_turn[0] in self._control_ids:
-            return after_own_turn[0]
-        if self.tokenizer.eos_token_id is None:
+    def _find_ends(self) -> tuple[int, frozenset[int]]:
+        """The token that ends a turn that goes on, and all that end a turn in the template."""
+        ends = []
+        for roles in (("user", "assistant", "user"), ("user", "assistant")):
+            try:
+                piece = self._render(roles, False)[2]
+            except ChatTemplateError:
+                continue
+            after = self._texts.of_template(piece.removeprefix(self._texts.space_before_control(piece)))
+            ends += [after[0]] if after and after[0] in self._texts.control_ids else []
+        if not ends and self.tokenizer.eos_token_id is None:
             raise ChatTemplateError(
                 f"neither the chat template of {self.tokenizer.name_or_path!r} nor its eos_token ends a turn; "
                 "set tokenizer.eos_token"
             )
-        return int(self.tokenizer.eos_token_id)
+        ends = ends or [int(self.tokenizer.eos_token_id)]
+        if self.thinking == "on" and self._has_channels():
+            # A thought is a message of its own, with an end of its own.
+            if len(set(ends)) == 1:
+                raise ChatTemplateError(
+                    f"the chat template of {self.tokenizer.name_or_path!r} ends thoughts and words alike; take "
+                    "thinking='off'"
+                )
+            return ends[0], frozenset(ends[1:])
+        return ends[0], frozenset(ends)
 
-    def _template_ids(self, piece: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer.encode(piece, add_special_tokens=False)) if piece else ()
-
-    def _find_control_tokens(self) -> tuple[frozenset[int], re.Pattern[str]]:
-        """Tokens that only the template may write: special ones, and added ones that stand in the template."""
-        template = str(self.tokenizer.chat_template)
-        control = {
-            int(index): str(self.tokenizer.convert_ids_to_tokens(index)) for index in self.tokenizer.all_special_ids
-        }
-        for index, token in self.tokenizer.added_tokens_decoder.items():
-            if token.special or (token.content in template and not token.content.isspace()):
-                control[int(index)] = token.content
-        longest_first = sorted(control.values(), key=len, reverse=True)
-        return frozenset(control), re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
-
-    def _encode_content(self, text: str) -> tuple[int, ...]:
-        """The tokens of a content, none of them a control token."""
-        ids = self._plain_ids(text)
-        if self._control_ids.isdisjoint(ids):
-            return ids
-        # `split_special_tokens` leaves added tokens that are not special. None survives a cut after its first letter.
-        ids = tuple(index for part in _cut(text, self._control_pattern) for index in self._plain_ids(part))
-        if not self._control_ids.isdisjoint(ids):
-            raise ChatTemplateError(
-                f"the tokenizer {self.tokenizer.name_or_path!r} makes control tokens of the plain text {text[:80]!r}; "
-                "use a fast tokenizer"
-            )
-        return ids
-
-    def _plain_ids(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+    def _has_channels(self) -> bool:
+        """Whether the model itself says in which channel it writes."""
+        prompt, stored = self._render(("user",), True)[-1], self._stored(("user",))
+        rest = stored.removeprefix(prompt).strip()
+        return stored.startswith(prompt) and bool(rest) and not holds_mark(rest)
 
 
-def _cut(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
-    start = 0
-    for match in pattern.finditer(text):
-        yield text[start : match.start() + 1]
-        start = match.start() + 1
-    yield text[start:]
-
-
-def _system_into_user(messages: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
-    """The same chat for templates without a system role: its text opens the first user message."""
+def system_into_user(messages: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """The same chat for templates and servers without a system role: its text opens the first user message."""
     if not messages or messages[0]["role"] != "system":
         return list(messages)
     system, *rest = messages

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 PUBLIC_MODULES = ("sotopia_env", "sotopia_env.rewards", "sotopia_env.agents", "sotopia_env.training")
 """The modules whose names stay where they are: what is written into files names these, never a file of the code."""
@@ -28,6 +30,34 @@ def import_attribute(text: str) -> Any:
         if isinstance(error, ModuleNotFoundError):
             raise ValueError(f"{text!r}: no module {error.name!r}; is it on the Python path?") from error
         raise ValueError(f"{text!r}: module {module!r} has no attribute {attribute!r}") from error
+
+
+def name_and_options(text: str, known: Collection[str]) -> tuple[str, dict[str, Any]]:
+    """Returns a name and the options that stand behind it: ``DIR?thinking=on&temperature=0.7``.
+
+    Args:
+        text: the name, perhaps with options; a value that is JSON is read as such, any other is a text.
+        known: the options that it may have.
+
+    Raises:
+        ValueError: what stands behind the name are no options, or it has no such option. Values are not shown.
+    """
+    name, mark, query = text.partition("?")
+    if not mark:
+        return name, {}
+    pairs = parse_qsl(query, keep_blank_values=True)
+    unknown = next((option for option, _ in pairs if option not in known), None)
+    if unknown is not None or not pairs or len(dict(pairs)) < len(pairs):
+        problem = "options are written ?NAME=VALUE&NAME=VALUE" if unknown is None else f"there is no option {unknown!r}"
+        raise ValueError(f"{name}?...: {problem}; one may give {', '.join(known)}")
+    return name, {option: _value(value) for option, value in pairs}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def public_path(value: Any) -> str | None:

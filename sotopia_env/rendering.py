@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sotopia_env.actions import ACTION_TYPES, NONE, Action, read_action
-from sotopia_env.episodes import seat_of
+from sotopia_env.episodes import agent_name, seat_of
 from sotopia_env.policies import Observation
 from sotopia_env.sotopia_style import UNKNOWN, Opening, biography, opening_text, turn_act, turn_text
+from sotopia_env.thoughts import without_thoughts
 from sotopia_env.views import Entry, View, entry_of, indented, parse_transcript
 
 STYLES = ("native", "sotopia")
@@ -33,7 +34,8 @@ CONTINUATION = "Go on."
 
 _MARK = re.compile(r"\[(none|speak|action|non-verbal communication|leave)\]", re.IGNORECASE | re.ASCII)
 _SAID = re.compile(r"said:", re.IGNORECASE)
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+_ADDRESS = re.compile(r"\s*\[to ([^\]\n]*)\]", re.IGNORECASE)
+_FENCE = "```"
 
 _BLANK = re.compile(r"\{(agent|history|turn|action_types)\}")
 
@@ -196,15 +198,48 @@ def output_text(action: Action) -> str:
 
 
 def parse_output(raw: str) -> tuple[Action, str | None]:
-    """Read a model's raw output tolerantly.
+    """:func:`read_output` where messages are for everyone, and the prompt ended in no thought."""
+    return read_output(raw)
+
+
+def read_output(raw: str, observation: Observation | None = None, *, opened: bool = False) -> tuple[Action, str | None]:
+    """Read a model's raw output tolerantly. All interfaces and policies read with this.
 
     Args:
-        raw: plain words, a mark such as ``[action] accept``, or a JSON object with ``action_type`` and ``argument``.
+        raw: plain words, a mark such as ``[action] accept``, or a JSON object with ``action_type`` and ``argument``;
+            thoughts around them (:mod:`sotopia_env.thoughts`) are left out. Where messages may be private,
+            ``[to Mara, Leo]`` before it tells for whom; without, it is for everyone.
+        observation: of the agent that wrote it; one with ``recipients`` tells that messages may be private. A name is
+            a first name, a whole name, ``agent_0`` or ``nobody``.
+        opened: whether the prompt ended inside a thought.
 
     Returns:
         The action and ``None``; or ``none`` and the reason why the output is no action.
     """
-    text = raw.strip()
+    text = without_thoughts(raw, opened=opened).strip()
+    if not text and raw.strip():
+        return NONE, "the output holds thoughts alone, and no words"
+    address = _ADDRESS.match(text) if observation is not None and "recipients" in observation else None
+    if observation is None or address is None:
+        return _read_words(text)
+    seats = {"nobody": seat_of(observation["agent"])}
+    for agent, label in labels(observation["participants"]).items():
+        seats |= {agent: seat_of(agent), label.lower(): seat_of(agent)}
+    for line in observation["participants"].split("\n"):
+        agent, _, name = line.partition(": ")
+        seats.setdefault(name.lower(), seat_of(agent))
+    named = [name.strip().lower() for name in address.group(1).split(",")]
+    unknown = next((name for name in named if name not in seats), None)
+    if unknown is not None:
+        return NONE, f"[to ...]: {unknown!r:.60} is the name of nobody here"
+    action, reason = _read_words(text[address.end() :].strip())
+    if reason is not None:
+        return NONE, reason
+    return Action(action.type, action.text, tuple(sorted({seats[name] for name in named}))), None
+
+
+def _read_words(text: str) -> tuple[Action, str | None]:
+    """What words without thoughts and address say."""
     if not text:
         return NONE, "the output is empty"
     mark = _MARK.match(text)
@@ -213,8 +248,9 @@ def parse_output(raw: str) -> tuple[Action, str | None]:
     said = _SAID.match(text)
     if said:
         return read_action(Action("speak", text[said.end() :].strip()))
-    fence = _FENCE.search(text)
-    candidate = fence.group(1) if fence else text
+    _, fence, inside = text.partition(_FENCE)
+    inside, closed, _ = inside.partition(_FENCE)
+    candidate = inside.removeprefix("json").strip() if fence and closed else text
     if candidate.startswith("{") and "action_type" in candidate:
         return _parse_json(candidate)
     return read_action(Action("speak", text))
@@ -258,6 +294,18 @@ def own_output(entry: Entry, names: Mapping[str, str]) -> str:
     """An own turn as it stands in an assistant message."""
     output = output_text(Action(entry.type, entry.text))
     return output if entry.to is None else f"{_to(entry.to, names)} {output}"
+
+
+def action_output(action: Action, observation: Observation) -> str:
+    """An action as it will stand in an assistant message of the agent that took it.
+
+    Args:
+        action: what it did.
+        observation: of the agent.
+    """
+    others = tuple(name for name in map(agent_name, action.to) if name != observation["agent"])
+    entry = Entry(0, observation["agent"], action.type, action.text, others if action.to else None)
+    return own_output(entry, labels(observation["participants"]))
 
 
 def _to(agents: tuple[str, ...], names: Mapping[str, str]) -> str:

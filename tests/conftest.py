@@ -69,6 +69,7 @@ class ChatServer(ThreadingHTTPServer):
         self.arrivals: list[float] = []
         self.authorizations: set[str | None] = set()
         self.gate: threading.Barrier | None = None
+        self.models: list[str] = []
         self.lock = threading.Lock()
         self.in_flight = self.most_in_flight = 0
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -93,13 +94,14 @@ class ChatServer(ThreadingHTTPServer):
         *,
         wrong_schema: str,
         out_of_range: Callable[[str], str],
-        patience: float,
+        patience: float | None,
         delay: float = 0.0,
         seed: int = 0,
     ) -> list[float]:
         """Fail in so many calls, in ten ways in turn, and answer the others in words that follow from the request.
 
-        ``patience`` is what the client waits for a reply. Returns a list that takes the seconds each call imposes.
+        ``patience`` is what the client waits for a reply; with ``None`` the server itself says that time is up, so that
+        nothing depends on how busy the machine is. Returns a list that takes the seconds each call imposes.
         """
         rng, turn = random.Random(seed), itertools.count()
         imposed: list[float] = []
@@ -111,7 +113,7 @@ class ChatServer(ThreadingHTTPServer):
                 {"status": 500},
                 {"status": 429, "headers": {"Retry-After": "0.05"}},
                 {"reset": True},
-                {"delay": 2 * patience},
+                {"status": 408} if patience is None else {"delay": 2 * patience},
                 {"body": json.dumps(good)[:50].encode()},
                 {"body": chat_completion(said[: len(said) // 2], "length")},
                 {"body": chat_completion(wrong_schema)},
@@ -121,7 +123,7 @@ class ChatServer(ThreadingHTTPServer):
             ]
             fault = faults[next(turn) % len(faults)] if rng.random() < share else {"body": good}
             response = {"delay": delay, **fault}
-            imposed.append(min(response["delay"], patience) + (0.05 if "headers" in response else 0.0))
+            imposed.append(min(response["delay"], patience or 0.0) + (0.05 if "headers" in response else 0.0))
             return Served(**response)
 
         self.otherwise = serve
@@ -163,6 +165,9 @@ class _Handler(BaseHTTPRequestHandler):
             with server.lock:
                 server.in_flight -= 1
         self._send(served)
+
+    def do_GET(self) -> None:
+        self._send(Served({"object": "list", "data": [{"id": name} for name in self.server.models]}))
 
     def _send(self, served: Served) -> None:
         if served.reset:

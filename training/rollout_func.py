@@ -207,6 +207,11 @@ class RolloutFunc:
         self.env = env
         self.partner = make_policy(partner)
         self.max_new_tokens = max_new_tokens
+        if isinstance(learner, LocalLM) and not learner.encoder.keeps_turns:
+            raise ValueError(
+                f"the learner {learner.name!r} forgets its thoughts, so that its dialogues are no single sequence to "
+                "train on; make it with thinking='off'"
+            )
         self.learner = learner
         self.mask_truncated = mask_truncated
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from sotopia_env.agents.endpoint.cache import ReplyCache, reply_key, storable
 from sotopia_env.agents.endpoint.call_log import Usage
-from sotopia_env.agents.endpoint.client import OPENAI_URL, Endpoint, Failure, Reply, Request
+from sotopia_env.agents.endpoint.client import HOPELESS, OPENAI_URL, Endpoint, Failure, Reply, Request
 from sotopia_env.describe import Description
+from sotopia_env.names import name_and_options
 
 _ADDRESS = re.compile(r"@(?=https?://)")
-_HOPELESS = ("authentication", "not_found", "quota")
 _CHARACTERS_PER_TOKEN = 4
 _FEWEST_CHARACTERS_PER_TOKEN = 2
 _MILLION = 1_000_000
@@ -56,13 +56,13 @@ class ModelCalls:
 
     Args:
         model: ``MODEL``, or ``MODEL@http://127.0.0.1:8000/v1`` with the address of the server; ``llm:`` may stand
-            before it.
+            before it, and ``?thinking=off`` behind it.
         base_url: the address, if ``model`` does not hold it; by default ``OPENAI_BASE_URL``, then OpenAI's own.
         cache: a file that keeps replies, shared by any number of processes; ``None`` keeps nothing.
         temperature: 0 by default; ``None`` leaves it to the server.
         max_tokens: length limit of a reply; one cut there cannot be used (``usage.truncated`` counts them).
-        enforce_schema: send a JSON schema with which the server constrains the reply. By default at OpenAI alone:
-            many other servers refuse it. The form stands in the prompt in any case.
+        enforce_schema: send a JSON schema with which the server constrains the reply, in the form that it takes. By
+            default at OpenAI alone: many other servers refuse it. The form stands in the prompt in any case.
         parameters: further fields of the request's body.
         cached_only: make no call, and want no key; what the cache does not hold fails as ``"uncached"``.
         max_calls: ask nothing new once so many calls stand in the ledger; the rest fails as ``"budget"``. Calls in
@@ -106,7 +106,9 @@ class ModelCalls:
             raise ValueError(f"price_in is {price_in} and price_out {price_out}; give both, 0 or more")
         if max_cost is not None and (price_in is None or not max_cost >= 0):
             raise ValueError(f"max_cost is {max_cost}; give 0 or more, and price_in and price_out with it")
-        model, *address = _ADDRESS.split(model.removeprefix("llm:"), maxsplit=1)
+        model, given = name_and_options(model.removeprefix("llm:"), ("thinking",))
+        endpoint_options = {**given, **endpoint_options}
+        model, *address = _ADDRESS.split(model, maxsplit=1)
         if address and base_url is not None:
             raise ValueError(f"llm:{model}: the address is given twice, in the name and as base_url; give it once")
         body = {"temperature": temperature, **(parameters or {})}
@@ -238,8 +240,8 @@ class ModelCalls:
         """Texts from the cache and the server. Equal questions are asked once, and replies kept as they come.
 
         Raises:
-            EndpointError: the server refuses the key, does not know the model, or wants money. Replies that came
-                stand in the cache.
+            EndpointError: the server refuses the key, does not know the model, wants money, or is gone. Replies that
+                came stand in the cache.
         """
         return self._ask(requests, {})
 
@@ -264,7 +266,7 @@ class ModelCalls:
             waiting = {key: request for key, request in waiting.items() if key not in wave}
         # Of several the first question's, whichever came back first; those of corrections stand behind.
         for outcome in [*(outcomes[key] for key in keys), *outcomes.values()]:
-            if isinstance(outcome, Failure) and outcome.kind in _HOPELESS:
+            if isinstance(outcome, Failure) and (outcome.kind in HOPELESS or outcome.gone):
                 raise self.endpoint.error(outcome)
         return [outcomes[key] for key in keys]
 

@@ -8,29 +8,37 @@ that goes out stands in the ledger.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from sotopia_env.agents.endpoint.call_log import ANSWERED, Call, CallLog
+from sotopia_env.agents.endpoint.dialect import Dialect, Form, tried_in_words
 from sotopia_env.agents.endpoint.replies import KINDS, Failure, Reply, failure_of, read_reply
+from sotopia_env.chat_encoding import Thinking
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-__all__ = ["KINDS", "OPENAI_URL", "Endpoint", "EndpointError", "Failure", "Reply", "Request"]
+__all__ = ["HOPELESS", "KINDS", "OPENAI_URL", "Endpoint", "EndpointError", "Failure", "Reply", "Request"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 """Where calls go if neither an argument nor the environment names a server."""
 
+HOPELESS = ("authentication", "not_found", "quota")
+"""Kinds of failure that every further call would meet."""
+
 _LONGEST_BACKOFF = 60.0
+_MODELS_TIMEOUT = 10.0
+_MODELS_SHOWN = 8
 _NO_KEY = "none"
 """Sent to servers that want no key, since the client library insists on one."""
 
@@ -88,6 +96,8 @@ class Endpoint:
         first_wait: seconds before the first repetition; each further wait is twice as long, up to a minute.
         longest_wait: if a server asks (``Retry-After``) for more seconds than this, the request is given up.
         ledger: a file that takes a line of JSON for each call, or a ledger shared with others.
+        thinking: ``"off"`` or ``"on"`` tells the server's chat template whether the model is to think before it speaks
+            (``chat_template_kwargs``); ``None`` leaves it to the server.
         offline: it will not be called, so that neither key nor library is needed.
 
     Raises:
@@ -108,6 +118,7 @@ class Endpoint:
         first_wait: float = 1.0,
         longest_wait: float = 300.0,
         ledger: CallLog | str | Path | None = None,
+        thinking: Thinking | None = None,
         offline: bool = False,
     ) -> None:
         if not offline:
@@ -123,12 +134,20 @@ class Endpoint:
         self.base_url = _checked_url(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL)
         self.api_key_env = api_key_env
         self.parameters = {name: value for name, value in (parameters or {}).items() if value is not None}
+        if thinking is not None:
+            self.parameters["chat_template_kwargs"] = {
+                **self._told_of_thinking(thinking),
+                **self.parameters.get("chat_template_kwargs", {}),
+            }
         self.concurrency = concurrency
         self.timeout = timeout
         self.retries = retries
         self.first_wait = first_wait
         self.longest_wait = longest_wait
         self.ledger = ledger if isinstance(ledger, CallLog) else CallLog(ledger)
+        self.dialect = Dialect(opens_thoughts=thinking == "on")
+        self._models: tuple[str, ...] | None = None
+        self._last_response = 0.0
         # Only spreads repetitions over time; nothing that is recorded depends on it.
         self._jitter = np.random.default_rng(0)
         if not offline:
@@ -136,6 +155,15 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model!r}, {self.base_url!r})"
+
+    def _told_of_thinking(self, thinking: Thinking) -> dict[str, bool]:
+        if thinking not in get_args(Thinking):
+            raise ValueError(f"thinking is {thinking!r}; it must be 'off' or 'on'")
+        if self.base_url == OPENAI_URL:
+            raise ValueError(
+                "thinking: OpenAI's server has no chat template; give parameters={'reasoning_effort': ...}"
+            )
+        return dict.fromkeys(("enable_thinking", "thinking"), thinking == "on")
 
     def complete(
         self, requests: Sequence[Request], answered: Callable[[int, Reply | Failure], Request | None] | None = None
@@ -165,7 +193,7 @@ class Endpoint:
         """The exception for a failure."""
         calls = "1 call" if failure.attempts == 1 else f"{failure.attempts} calls"
         what = f"{failure.label}: {failure.kind} after {calls} of {self.model} at {self.base_url}: {failure.detail}"
-        return EndpointError(f"{what} ({KINDS[failure.kind].remedy})", failure)
+        return EndpointError(f"{what} ({failure.remedy or KINDS[failure.kind].remedy})", failure)
 
     def _key(self) -> str:
         # A file's last line break often comes along with its key.
@@ -187,43 +215,82 @@ class Endpoint:
 
         key = self._key()
         slots = asyncio.Semaphore(self.concurrency)
+        told: set[tuple[str, int]] = set()
+        hopeless: list[Failure] = []
         async with openai.AsyncOpenAI(
             api_key=key or _NO_KEY, base_url=self.base_url, max_retries=0, timeout=self.timeout
         ) as client:
 
+            async def ask(request: Request) -> Reply | Failure:
+                if hopeless:
+                    self.ledger.give_up()
+                    return replace(hopeless[0], label=request.label, attempts=0)
+                outcome = await self._answer(client, key, request, told)
+                if isinstance(outcome, Failure) and (outcome.kind in HOPELESS or outcome.gone):
+                    hopeless.append(outcome)
+                return outcome
+
             async def answer(position: int) -> Reply | Failure:
                 async with slots:
-                    outcome = await self._answer(client, key, requests[position])
+                    outcome = await ask(requests[position])
                     further = None if answered is None else answered(position, outcome)
                     while answered is not None and further is not None:
-                        further = answered(position, await self._answer(client, key, further))
+                        further = answered(position, await ask(further))
                 return outcome
 
             return await asyncio.gather(*map(answer, range(len(requests))))
 
-    async def _answer(self, client: AsyncOpenAI, key: str, request: Request) -> Reply | Failure:
-        """Ask until there is an answer or no hope. A call that waits keeps its slot, which slows the others down."""
-        unusable = 0
-        for attempt in range(1, self.retries + 2):
+    async def _answer(
+        self, client: AsyncOpenAI, key: str, request: Request, told: set[tuple[str, int]]
+    ) -> Reply | Failure:
+        """Ask until there is an answer or no hope. A call that waits keeps its slot, which slows the others down.
+
+        Args:
+            client: of the library.
+            key: see :func:`read_reply`.
+            request: what is asked.
+            told: the waits that were logged already, by kind and number: one line is enough for a whole batch.
+        """
+        began, unusable, failed = time.monotonic(), 0, 0
+        form, usual = self.dialect.form, None
+        tried = [form]
+        body = {**self.parameters, **request.parameters}
+        for attempt in itertools.count(1):
             # A reply without words came of its seed: the same seed might give it again.
-            seed = None if request.seed is None else (request.seed + unusable) % 2**31
-            outcome, asked_wait = await self._call(client, key, request, attempt, seed)
-            if isinstance(outcome, Reply):
-                return outcome
+            seed = {} if request.seed is None else {"seed": (request.seed + unusable) % 2**31}
+            answer, asked_wait = await self._call(client, key, request, attempt, form, {**body, **seed})
+            if isinstance(answer, Reply):
+                self.dialect.learn(form, body)
+                self.dialect.opens_thoughts |= answer.begins_inside
+                return answer
+            outcome = answer
+            another = self.dialect.another(outcome, tried, request.messages, body, again=failed > 0)
+            if another is not None:
+                form, usual = another, usual or outcome
+                tried.append(form)
+                continue
+            if usual is not None:
+                detail = f"{usual.detail} (and in another form: {outcome.detail})"
+                form, outcome, usual = tried[0], replace(usual, attempts=attempt, detail=detail), None
+            failed += 1
+            outcome = await self._with_models(client, outcome)
             limit = KINDS[outcome.kind].retries
             unusable += outcome.kind in ("empty", "truncated")
-            if attempt > self.retries or (limit is not None and attempt > limit):
+            if failed > self.retries or (limit is not None and failed > limit):
                 break
             if asked_wait is not None and asked_wait > self.longest_wait:
                 break
-            wait = self._wait(attempt, asked_wait)
-            _log.info("%s: %s (%s); again in %.1f s", request.label, outcome.kind, outcome.detail, wait)
+            wait = self._wait(failed, asked_wait)
+            level = logging.INFO if (outcome.kind, failed) in told else logging.WARNING
+            told.add((outcome.kind, failed))
+            _log.log(level, "%s: %s (%s); again in %.1f s", request.label, outcome.kind, outcome.detail, wait)
             await asyncio.sleep(wait)
         self.ledger.give_up()
-        return outcome
+        gone = outcome.kind == "connection" and self._last_response < began
+        return replace(outcome, detail=outcome.detail + tried_in_words(tried), gone=gone)
 
     async def _call(
-        self, client: AsyncOpenAI, key: str, request: Request, attempt: int, seed: int | None
+        self, client: AsyncOpenAI, key: str, request: Request, attempt: int, form: Form, body: Mapping[str, Any]
     ) -> tuple[Reply | Failure, float | None]:
         """One call: what came of it, and how many seconds the server asks to wait."""
         import openai
@@ -231,20 +298,43 @@ class Endpoint:
         started = time.monotonic()
         outcome: Reply | Failure | None = None
         asked_wait = None
-        chat: Any = [dict(message) for message in request.messages]
-        body = {**self.parameters, **request.parameters, **({} if seed is None else {"seed": seed})}
+        chat: Any = form.messages(request.messages)
         try:
             # The client's own time-out begins anew with every byte that arrives.
             async with asyncio.timeout(self.timeout):
                 response = await client.chat.completions.with_raw_response.create(
-                    model=self.model, messages=chat, extra_body=body
+                    model=self.model, messages=chat, extra_body=form.body(body)
                 )
-            outcome = read_reply(response.http_response.content, request.label, attempt, key)
+            opened = self.dialect.opens_thoughts
+            outcome = read_reply(response.http_response.content, request.label, attempt, key, opened)
         except (openai.APIError, TimeoutError) as error:
             outcome, asked_wait = failure_of(error, request.label, attempt, key, self.timeout)
         finally:
             self._record(request, attempt, outcome, time.monotonic() - started)
+        if not (isinstance(outcome, Failure) and outcome.status is None):
+            self._last_response = time.monotonic()
         return outcome, asked_wait
+
+    async def _with_models(self, client: AsyncOpenAI, failure: Failure) -> Failure:
+        """A failure that may come of a wrong name, with the names that the server knows.
+
+        Some servers answer a wrong name with 404, others with 500; who answered before knows the name.
+        """
+        import openai
+
+        if failure.status != 404 and (failure.status != 500 or self.ledger.usage.replies):
+            return failure
+        if self._models is None:
+            try:
+                listed = await client.models.list(timeout=_MODELS_TIMEOUT)
+                self._models = tuple(str(model.id) for model in listed.data or ())
+            except (openai.OpenAIError, ValueError, TypeError, AttributeError):
+                self._models = ()
+        known = [name for name in self._models if name.partition("@")[0] == self.model.partition("@")[0]]
+        if known or not self._models:
+            return failure
+        names = ", ".join(self._models[:_MODELS_SHOWN]) + (", ..." if len(self._models) > _MODELS_SHOWN else "")
+        return replace(failure, kind="not_found", detail=f"{failure.detail}; the models there are: {names}")
 
     def _record(self, request: Request, attempt: int, outcome: Reply | Failure | None, seconds: float) -> None:
         if outcome is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import email.utils
 import math
-import re
 import time
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+from sotopia_env.thoughts import begins_inside, holds_mark, without_thoughts
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Kind:
 
 
 KINDS = {
-    "connection": Kind(None, "is the server running and its address right?", of_server=True),
+    "connection": Kind(5, "is the server running and its address right?", of_server=True),
     "timeout": Kind(None, "raise timeout=, or lower concurrency= or the length limit"),
     "rate_limit": Kind(None, "lower concurrency=, or raise longest_wait= or retries=", of_server=True),
     "server": Kind(None, "see the log of the server"),
@@ -49,13 +50,14 @@ class Reply:
     """What a model answered.
 
     Args:
-        text: its words, without what it thought aloud between ``<think>`` marks.
-        raw: all it wrote.
+        text: its words, without what it thought aloud.
+        raw: all it wrote; thoughts that the server sent apart stand before it, between ``<think>`` marks.
         truncated: whether the length limit cut it.
         label: what was asked for.
         attempts: calls it took.
         prompt_tokens: as the server counts them, ``None`` where it did not say.
         completion_tokens: the same for what it wrote.
+        begins_inside: whether it goes on with thoughts that the server's chat template had begun.
     """
 
     text: str
@@ -65,6 +67,7 @@ class Reply:
     attempts: int
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    begins_inside: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Failure:
         status: HTTP status of the last response, ``None`` where none came.
         prompt_tokens: of the last call, where the server counted them all the same.
         completion_tokens: the same for what it wrote.
+        remedy: what its user can do, where that is not the remedy of its kind.
+        gone: whether the server answered nothing at all meanwhile, so that it will not answer others either.
     """
 
     kind: str
@@ -88,38 +93,62 @@ class Failure:
     status: int | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    remedy: str | None = None
+    gone: bool = False
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _count_or_none(value: Any) -> int | None:
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**53 and value % 1 == 0
+    return int(value) if whole else None
+
+
+def _usage(value: Any) -> Any:
+    return value if isinstance(value, dict) else {}
+
+
+# Only the words decide: whatever else is odd in a reply counts as not said.
+_Text = Annotated[str | None, BeforeValidator(_text_or_none)]
+_Count = Annotated[int | None, BeforeValidator(_count_or_none)]
 
 
 class _Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
+    content: str | list[Any] | None = None
+    refusal: _Text = None
+    reasoning_content: _Text = None
+    reasoning: _Text = None
 
 
 class _Choice(BaseModel):
     message: _Message
-    finish_reason: str | None = None
+    finish_reason: _Text = None
 
 
 class _Tokens(BaseModel):
-    prompt_tokens: int | None = Field(default=None, ge=0)
-    completion_tokens: int | None = Field(default=None, ge=0)
+    prompt_tokens: _Count = None
+    completion_tokens: _Count = None
 
 
 class _Completion(BaseModel):
     choices: list[_Choice] = Field(min_length=1)
-    usage: _Tokens | None = None
+    usage: Annotated[_Tokens, BeforeValidator(_usage)] = _Tokens()
 
 
 class _Headers(Protocol):
     def get(self, key: str) -> Any: ...
 
 
-_THOUGHT = re.compile(r"\s*<think>.*?(</think>|\Z)", re.DOTALL)
-_SHOWN = 200
+_SHOWN = 400
+_THOUGHT_ALONE = (
+    "it thought and did not speak; raise max_tokens=, or have it speak at once (openai:MODEL@URL?thinking=off)"
+)
 _SHORTEST_KEY = 8
 
 
-def read_reply(body: bytes, label: str, attempt: int, key: str) -> Reply | Failure:
+def read_reply(body: bytes, label: str, attempt: int, key: str, opened: bool = False) -> Reply | Failure:
     """A response of status 200.
 
     Args:
@@ -127,6 +156,8 @@ def read_reply(body: bytes, label: str, attempt: int, key: str) -> Reply | Failu
         label: what was asked for.
         attempt: which call of the request this is.
         key: taken out of the text, should the server echo it.
+        opened: whether the server's chat template begins the model's thoughts. A reply that was cut before it closed
+            them holds thoughts alone.
     """
     text = _without_key(body.decode("utf-8", "replace"), key)
     try:
@@ -137,18 +168,44 @@ def read_reply(body: bytes, label: str, attempt: int, key: str) -> Reply | Failu
         detail = f"{where}: {first['msg']}; it begins with {text[:_SHOWN]!r}"
         return Failure("malformed", detail, label, attempt, 200)
     choice = completion.choices[0]
-    raw = choice.message.content or ""
-    words = _THOUGHT.sub("", raw, count=1).strip()
+    message = choice.message
+    written, parted = _written(message.content)
+    thought = message.reasoning_content or message.reasoning or parted
+    raw = f"<think>{thought}</think>{written}" if thought else written
     cut = choice.finish_reason == "length"
-    tokens = completion.usage or _Tokens()
-    counts = {"prompt_tokens": tokens.prompt_tokens, "completion_tokens": tokens.completion_tokens}
-    if choice.finish_reason == "content_filter" or (choice.message.refusal and not words):
-        detail = choice.message.refusal or "finish_reason is content_filter"
-        return Failure("filtered", detail[:_SHOWN], label, attempt, 200, **counts)
+    words = without_thoughts(written, opened=opened and cut and not thought and not holds_mark(written)).strip()
+    tokens = (completion.usage.prompt_tokens, completion.usage.completion_tokens)
+    if choice.finish_reason == "content_filter" or (message.refusal and not words):
+        detail = message.refusal or "finish_reason is content_filter"
+        return Failure("filtered", detail[:_SHOWN], label, attempt, 200, *tokens)
     if not words:
         detail = f"no words among {len(raw)} characters, finish_reason {choice.finish_reason!r}"
-        return Failure("truncated" if cut else "empty", detail, label, attempt, 200, **counts)
-    return Reply(words, raw, cut, label, attempt, **counts)
+        remedy = _THOUGHT_ALONE if raw.strip() else None
+        return Failure("truncated" if cut else "empty", detail, label, attempt, 200, *tokens, remedy)
+    return Reply(words, raw, cut, label, attempt, *tokens, begins_inside=not thought and begins_inside(written))
+
+
+def _written(content: str | list[Any] | None) -> tuple[str, str]:
+    """The text of a message, and the thoughts among its parts where it comes in parts."""
+    if not isinstance(content, list):
+        return content or "", ""
+    words, thoughts = [], []
+    for part in content:
+        if isinstance(part, str):
+            words.append(part)
+        elif isinstance(part, dict) and part.get("type", "text") in ("text", "output_text"):
+            words.append(str(part.get("text") or ""))
+        else:
+            thoughts += _texts(part)
+    return "".join(words), "\n".join(thoughts)
+
+
+def _texts(part: Any) -> list[str]:
+    """All texts inside a part of a message, but for its type."""
+    if isinstance(part, str):
+        return [part]
+    inside = [value for key, value in part.items() if key != "type"] if isinstance(part, dict) else part
+    return [text for value in inside for text in _texts(value)] if isinstance(inside, list) else []
 
 
 def failure_of(error: Exception, label: str, attempt: int, key: str, timeout: float) -> tuple[Failure, float | None]:

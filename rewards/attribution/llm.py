@@ -86,8 +86,8 @@ class LLMAttributor(ModelGrader, Attributor):
 
         Raises:
             ValueError: a dimension is neither one of Sotopia's seven nor in the rubric.
-            EndpointError: the server refuses the key, does not know the model, or wants money. Replies that came
-                stand in the cache.
+            EndpointError: the server refuses the key, does not know the model, wants money, or is gone. Replies that
+                came stand in the cache.
         """
         episodes = list(episodes)
         questions = self._questions(episodes, dimensions)

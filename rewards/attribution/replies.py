@@ -11,13 +11,14 @@ import json
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from sotopia_env.actions import Action
 from sotopia_env.episodes import Episode, Turn
+from sotopia_env.rewards.judges.seats import first_number, number_named
 from sotopia_env.sotopia_style import act_text
 
 Unrated = Literal["unknown", "zero"]
@@ -258,13 +259,16 @@ def _named(key: str) -> re.Match[str] | None:
 def _entries(pairs: Sequence[tuple[str, Any]], episode: Episode, agent: str, repairs: list[str]) -> list[_Entry]:
     """The entries on one agent's turns."""
     seat, entries = episode.agents.index(agent), []
-    for key, value in pairs:
-        match = _named(key)
+    named = [(key, value, _named(key)) for key, value in pairs]
+    first = _first_agent([match[2] for _, _, match in named if match and match[2]], episode)
+    if first == 1:
+        repairs.append("agents are counted from 1")
+    for key, value, match in named:
         if match is None:
             repairs.append(f"{key!r:.60} names no utterance: left aside")
             continue
         if match[2] is not None:
-            speaker = seat_named(match[2], episode)
+            speaker = _speaker(match[2], episode, first)
             if speaker is None:
                 repairs.append(f"{key!r:.60} names nobody who took part: left aside")
             if speaker != seat:
@@ -274,6 +278,31 @@ def _entries(pairs: Sequence[tuple[str, Any]], episode: Episode, agent: str, rep
             text, value = value[0], _plain(value[1])
         entries.append(_Entry(key, int(match[1]), match[2], text, value))
     return entries
+
+
+def _first_agent(speakers: Iterable[str], episode: Episode) -> int:
+    """The number under which a reply names the first agent: 0, or 1 where it counts as Sotopia's own evaluator does.
+
+    Raises:
+        _Failed: it may be either.
+    """
+    named = {number_named(name) for name in set(speakers) if not _is_character(name, episode)}
+    numbers = {number for number in named if number is not None and number <= len(episode.agents)}
+    first = first_number(numbers, episode.agents, whole=False)
+    if first is None and len(numbers) > 1:
+        raise _Failed(f"it numbers agents {', '.join(map(str, sorted(numbers)))}: no telling which is which")
+    return first or 0
+
+
+def _speaker(name: str, episode: Episode, first: int) -> int | None:
+    number = number_named(name)
+    if number is None or _is_character(name, episode):
+        return seat_named(name, episode)
+    return number - first if 0 <= number - first < len(episode.agents) else None
+
+
+def _is_character(name: str, episode: Episode) -> bool:
+    return _folded(name) in [_folded(character.name) for character in episode.task.characters]
 
 
 def seat_named(name: str, episode: Episode) -> int | None:

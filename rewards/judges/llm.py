@@ -64,8 +64,8 @@ class LLMJudge(ModelGrader, Judge):
         """Grade episodes.
 
         Raises:
-            EndpointError: the server refuses the key, does not know the model, or wants money. Replies that came
-                stand in the cache.
+            EndpointError: the server refuses the key, does not know the model, wants money, or is gone. Replies that
+                came stand in the cache.
         """
         episodes = list(episodes)
 

@@ -123,8 +123,8 @@ class RelativeJudge(ModelGrader, Judge):
             Judgements with the dimension ``score_name``, from 0 to 1, and the model's reasons.
 
         Raises:
-            EndpointError: the server refuses the key, does not know the model, or wants money. Replies that came
-                stand in the cache.
+            EndpointError: the server refuses the key, does not know the model, wants money, or is gone. Replies that
+                came stand in the cache.
         """
         return self.rank(episodes)
 

@@ -1,7 +1,7 @@
 """What a model that judges wrote, read: scores by agent and dimension, or why there is none.
 
 A number counts only where it stands in its place of the one verdict in the reply. Nothing is guessed: what is missing,
-out of range, cut off or said twice is a typed failure.
+out of range, cut off, said twice or said of somebody who is not there is a typed failure.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from typing import Any
 
 from sotopia_env.rewards.judges.prompt import spelt
 from sotopia_env.rewards.judges.rubric import Dimension
+from sotopia_env.rewards.judges.seats import first_number, number_named
 
 REPLY_KINDS = ("unreadable", "ambiguous", "missing", "no_number", "out_of_range")
 """What can be wrong with a reply, or with a score in it."""
 
 _LONGEST_REPLY = 65_536
 _LONGEST_REASON = 600
-_NUMBER = re.compile(r"[+-]?\d{1,4}(\.\d{1,6})?")
+_NUMBER = re.compile(r"([+-]?\d{1,4}(?:\.\d{1,6})?)(?:\s*(?:/|out of)\s*(\d{1,4}))?")
+_REASONS = ("reason", "reasoning", "rationale", "explanation", "justification", "comment")
+_SCORES = ("score", "rating")
 _WORDS = re.compile(r"[^a-z0-9]+")
 
 
@@ -44,8 +47,8 @@ Verdict = Mapping[str, Sequence[Mark]]
 """``{dimension: [one mark per seat]}``."""
 
 
-class _DuplicateKeyError(ValueError):
-    """An object says the same thing twice."""
+class _AmbiguousError(ValueError):
+    """An object says the same thing twice, or nobody can tell of whom."""
 
 
 def read_verdict(
@@ -55,7 +58,7 @@ def read_verdict(
 
     Args:
         text: the reply.
-        agents: ``agent_0``, ... in the order of the seats.
+        agents: ``agent_0``, ... in the order of the seats. A reply that counts them from one is read in its order.
         dimensions: what was asked for.
         names: of the characters, which a model may write instead of ``agent_0``; only those that are unique count.
 
@@ -66,8 +69,8 @@ def read_verdict(
         return failed_verdict("unreadable", f"the reply has {len(text):,} characters", len(agents), dimensions)
     keys = _keys(agents, names)
     try:
-        found = [seats for value in _objects(text) if (seats := _seats(value, keys))]
-    except _DuplicateKeyError as error:
+        found = [seats for value in _objects(text) if (seats := _seats(value, keys, agents))]
+    except _AmbiguousError as error:
         return failed_verdict("ambiguous", str(error), len(agents), dimensions)
     if not found:
         shown = spelt(text[:80])
@@ -108,7 +111,7 @@ def _objects(text: str) -> list[dict[str, Any]]:
         try:
             value, end = decoder.raw_decode(text, start)
             objects.append(value)
-        except _DuplicateKeyError:
+        except _AmbiguousError:
             raise
         except (ValueError, RecursionError):
             end = start + 1
@@ -120,7 +123,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     for name, value in pairs:
         if name in seen:
-            raise _DuplicateKeyError(f"it says {spelt(name[:40])!r} twice")
+            raise _AmbiguousError(f"it says {spelt(name[:40])!r} twice")
         seen[name] = value
     return seen
 
@@ -132,24 +135,36 @@ def _keys(agents: Sequence[str], names: Sequence[str]) -> dict[str, int]:
     return {**keys, **{_folded(agent): seat for seat, agent in enumerate(agents)}}
 
 
-def _seats(value: dict[str, Any], keys: Mapping[str, int]) -> dict[int, dict[str, Any]] | None:
+def _seats(value: dict[str, Any], keys: Mapping[str, int], agents: Sequence[str]) -> dict[int, dict[str, Any]] | None:
     """The part of an object that speaks of each seat; ``None`` if it is no verdict."""
-    if len(value) == 1 and not any(_folded(name) in keys for name in value):
+    if len(value) == 1 and not any(_folded(name) in keys or number_named(name) is not None for name in value):
         (inside,) = value.values()
         value = inside if isinstance(inside, dict) else {}
+    parts = {name: part for name, part in value.items() if isinstance(part, dict)}
+    numbers = {name: number for name in parts if (number := _number(name, keys, agents)) is not None}
+    first = first_number(numbers.values(), agents) if numbers else 0
+    if first is None:
+        raise _AmbiguousError(f"it names {', '.join(map(spelt, numbers))[:80]}, and the agents are {', '.join(agents)}")
     seats: dict[int, dict[str, Any]] = {}
-    for name, part in value.items():
-        seat = keys.get(_folded(name))
-        if seat is None or not isinstance(part, dict):
+    for name, part in parts.items():
+        seat = numbers[name] - first if name in numbers else keys.get(_folded(name))
+        if seat is None or not 0 <= seat < len(agents):
             continue
         if seat in seats:
-            raise _DuplicateKeyError(f"it speaks of agent_{seat} twice")
+            raise _AmbiguousError(f"it speaks of {agents[seat]} twice")
         seats[seat] = {}
         for dimension, given in part.items():
             if _folded(dimension) in seats[seat]:
-                raise _DuplicateKeyError(f"it says {spelt(dimension[:40])!r} of agent_{seat} twice")
+                raise _AmbiguousError(f"it says {spelt(dimension[:40])!r} of {agents[seat]} twice")
             seats[seat][_folded(dimension)] = given
     return seats or None
+
+
+def _number(name: str, keys: Mapping[str, int], agents: Sequence[str]) -> int | None:
+    """The number that a key names, where it is no character's name."""
+    seat = keys.get(_folded(name))
+    is_character = seat is not None and _folded(name) != _folded(agents[seat])
+    return None if is_character else number_named(name)
 
 
 def _mark(given: Mapping[str, Any] | None, agent: str, dimension: Dimension) -> Mark:
@@ -157,19 +172,23 @@ def _mark(given: Mapping[str, Any] | None, agent: str, dimension: Dimension) -> 
     if given is None or dimension.name not in given:
         return Mark(None, f"{what} is missing", "missing")
     value = given[dimension.name]
-    reason = ""
+    reason: Any = ""
     if isinstance(value, dict):
-        words = value.get("reason", "")
-        reason = _readable(words) if isinstance(words, str) else ""
-        value = value.get("score")
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        value = float(value)
+        fields = {_folded(name): field for name, field in value.items()}
+        reason = next((fields[name] for name in _REASONS if name in fields), "")
+        value = next((fields[name] for name in _SCORES if name in fields), None)
+    elif isinstance(value, list) and len(value) == 2 and isinstance(value[0], str):
+        # Sotopia's own evaluator writes a pair.
+        reason, value = value
+    if isinstance(value, str) and (written := _NUMBER.fullmatch(value.strip())):
+        # "7/10" is 7 on a scale to 10; on any other scale nobody knows what it means.
+        value = float(written[1]) if written[2] in (None, f"{dimension.high:g}") else None
     if not isinstance(value, float) or not math.isfinite(value):
         return Mark(None, f"the score for {what} is no number", "no_number")
     if not dimension.low <= value <= dimension.high:
         problem = f"the score for {what} is {value:g}, and the range is {dimension.low:g} to {dimension.high:g}"
         return Mark(None, problem, "out_of_range")
-    return Mark(value, reason)
+    return Mark(value, _readable(reason) if isinstance(reason, str) else "")
 
 
 def _folded(name: str) -> str:

@@ -17,7 +17,7 @@ Seed = Annotated[int, typer.Option(help="Of everything.")]
 Processes = Annotated[int, typer.Option(help="How many processes share the work.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
 
-stderr = Console(stderr=True)
+stderr = Console(stderr=True, emoji=False)
 
 _EXTRAS = {
     "openai": ("openai",),

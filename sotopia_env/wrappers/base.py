@@ -11,7 +11,8 @@ from pettingzoo.utils import BaseParallelWrapper
 
 from sotopia_env.environment import SotopiaParallelEnv, StepResult
 from sotopia_env.episodes import Episode
-from sotopia_env.policies import Observation
+from sotopia_env.policies import Decision, Observation
+from sotopia_env.rendering import read_output
 
 
 class ParallelWrapper(BaseParallelWrapper[str, dict[str, Any], Any]):
@@ -129,6 +130,13 @@ class InterfaceWrapper(ParallelWrapper):
             twin.observation_spaces = copy.deepcopy(self.observation_spaces)
             twin.action_spaces = copy.deepcopy(self.action_spaces)
         return twins
+
+    def _read(self, agent: str | None, raw: str, *, opened: bool = False) -> Decision:
+        """What a model's raw output says, and to whom where messages may be private."""
+        private = agent in self.possible_agents and self.unwrapped.rules.private_messages
+        seen = self.unwrapped.observe(agent) if agent is not None and private else None
+        action, reason = read_output(raw, seen, opened=opened)
+        return Decision(action, raw=raw, invalid=reason)
 
     @abstractmethod
     def _spaces(self) -> tuple[Any, Any]:

@@ -18,7 +18,6 @@ types, ``MultiBinary(5)``). The single-agent view shows the prompt alone.
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -26,7 +25,6 @@ from gymnasium import spaces
 
 from sotopia_env import rendering
 from sotopia_env.actions import ACTION_TYPES, MAX_UTTERANCE, NONE, Action
-from sotopia_env.episodes import seat_of
 from sotopia_env.policies import Decision, Observation
 from sotopia_env.spaces import MAX_PROFILE, MAX_TRANSCRIPT, UnicodeText
 from sotopia_env.views import parse_transcript
@@ -43,8 +41,6 @@ PRIVATE_INSTRUCTION = "Begin with [to NAME] to be heard by NAME alone."
 
 _TEXTS = ("agent", "participants", "background", "situation", "partners", "goal")
 """What a prompt shows besides the turns."""
-
-_ADDRESS = re.compile(r"\s*\[to ([^\]\n]*)\]", re.IGNORECASE)
 
 
 def prompt_space() -> UnicodeText:
@@ -95,11 +91,7 @@ class TextWrapper(InterfaceWrapper):
             return given
         if not isinstance(given, str):
             return Decision(NONE, invalid=f"the text interface takes a str, not a {type(given).__name__}")
-        if self.unwrapped.rules.private_messages and agent in self.possible_agents:
-            action, reason = parse_addressed(given, self.unwrapped.observe(agent))
-        else:
-            action, reason = rendering.parse_output(given)
-        return Decision(action, raw=given, invalid=reason)
+        return self._read(agent, given)
 
     def _shown(self, observations: Mapping[str, Observation], infos: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -156,32 +148,3 @@ class RunningPrompt:
         self._body = f"{rendering.system_prompt(observation)}{private}\n"
         self._first, self._others = True, []
         return str(now)
-
-
-def parse_addressed(raw: str, observation: Observation) -> tuple[Action, str | None]:
-    """Read a model's raw output where messages may be private: the names it is for, and what it is.
-
-    Args:
-        raw: ``[to Mara, Leo]`` and whatever ``parse_output`` reads; without the mark it is for everyone.
-        observation: of the agent that wrote it. A name is a first name, a whole name, ``agent_0`` or ``nobody``.
-
-    Returns:
-        The action and ``None``; or ``none`` and the reason why the output is no action.
-    """
-    address = _ADDRESS.match(raw)
-    if address is None:
-        return rendering.parse_output(raw)
-    seats = {"nobody": seat_of(observation["agent"])}
-    for agent, label in rendering.labels(observation["participants"]).items():
-        seats |= {agent: seat_of(agent), label.lower(): seat_of(agent)}
-    for line in observation["participants"].split("\n"):
-        agent, _, name = line.partition(": ")
-        seats.setdefault(name.lower(), seat_of(agent))
-    named = [name.strip().lower() for name in address.group(1).split(",")]
-    unknown = next((name for name in named if name not in seats), None)
-    if unknown is not None:
-        return NONE, f"[to ...]: {unknown!r:.60} is the name of nobody here"
-    action, reason = rendering.parse_output(raw[address.end() :])
-    if reason is not None:
-        return NONE, reason
-    return Action(action.type, action.text, tuple(sorted({seats[name] for name in named}))), None

@@ -14,7 +14,7 @@ from gymnasium import spaces
 
 from sotopia_env import rendering
 from sotopia_env.actions import NONE
-from sotopia_env.chat_encoding import ChatEncoder
+from sotopia_env.chat_encoding import ChatEncoder, Thinking
 from sotopia_env.policies import Decision, Observation
 from sotopia_env.wrappers.base import InterfaceWrapper
 
@@ -52,13 +52,23 @@ class TokenIds(InterfaceWrapper):
         tokenizer: a tokenizer of ``transformers``, or anything with its ``encode`` and ``decode``.
         max_length: ids of an observation.
         max_new_tokens: ids of an action.
+        thinking: ``"on"`` has a model think before it speaks, where the chat template can; its thoughts are nobody
+            else's, and room for them is needed among ``max_new_tokens``.
 
     Example:
         >>> from transformers import AutoTokenizer  # doctest: +SKIP
         >>> env = TokenIds(sotopia_env.parallel_env("bargain"), AutoTokenizer.from_pretrained(FOLDER))  # doctest: +SKIP
     """
 
-    def __init__(self, env: Any, tokenizer: Tokenizer, *, max_length: int = 1024, max_new_tokens: int = 64) -> None:
+    def __init__(
+        self,
+        env: Any,
+        tokenizer: Tokenizer,
+        *,
+        max_length: int = 1024,
+        max_new_tokens: int = 64,
+        thinking: Thinking = "off",
+    ) -> None:
         """Check the lengths."""
         for name, value in (("max_length", max_length), ("max_new_tokens", max_new_tokens)):
             if value < 1:
@@ -69,7 +79,7 @@ class TokenIds(InterfaceWrapper):
         self.pad_id = _padding(tokenizer)
         # Each observation is a whole chat of its own, so that a template may rewrite earlier messages.
         has_template = bool(getattr(tokenizer, "chat_template", None))
-        self._encoder = ChatEncoder(tokenizer, append_only=False) if has_template else None
+        self._encoder = ChatEncoder(tokenizer, thinking=thinking, append_only=False) if has_template else None
         super().__init__(env)
 
     def encode(self, observation: Observation) -> tuple[list[int], bool]:
@@ -86,20 +96,24 @@ class TokenIds(InterfaceWrapper):
             ids = self._rendered({**observation, "transcript": transcript and f"#{transcript.removeprefix('#')}"})
         return ids[-self.max_length :], True
 
-    def decision(self, ids: Sequence[int] | np.ndarray) -> Decision:
-        """What an action of ids says; padding alone says nothing."""
+    def decision(self, ids: Sequence[int] | np.ndarray, agent: str | None = None) -> Decision:
+        """What an action of ids says; padding alone says nothing.
+
+        Args:
+            ids: the action.
+            agent: who acts, so that names before its words can tell for whom they are where messages may be private.
+        """
         numbers = [int(number) for number in np.asarray(ids).reshape(-1)]
         if any(not 0 <= number < len(self.tokenizer) for number in numbers):
             return Decision(NONE, invalid=f"an id of the action is outside 0..{len(self.tokenizer) - 1}")
-        end = self.tokenizer.eos_token_id
-        if end in numbers:
-            numbers = numbers[: numbers.index(end)]
-        numbers = [number for number in numbers if number != self.pad_id]
+        ends = {self.tokenizer.eos_token_id} | (self._encoder.stop_ids if self._encoder else set())
+        end = next((place for place, number in enumerate(numbers) if number in ends), len(numbers))
+        numbers = [number for number in numbers[:end] if number != self.pad_id]
         if not numbers:
             return Decision(NONE, raw="")
-        raw = self.tokenizer.decode(numbers, skip_special_tokens=True)
-        action, reason = rendering.parse_output(raw)
-        return Decision(action, raw=raw, invalid=reason)
+        if self._encoder is None:
+            return self._read(agent, self.tokenizer.decode(numbers, skip_special_tokens=True))
+        return self._read(agent, self._encoder.decode(numbers), opened=self._encoder.opens_thought)
 
     def padded(self, ids: Sequence[int], length: int) -> np.ndarray:
         """``(length,)`` int64: ids and padding."""
@@ -119,7 +133,7 @@ class TokenIds(InterfaceWrapper):
         return ids, spaces.MultiDiscrete([vocabulary] * self.max_new_tokens)
 
     def _told(self, agent: str, given: Any) -> Any:
-        return self.decision(given) if isinstance(given, np.ndarray | list) else given
+        return self.decision(given, agent) if isinstance(given, np.ndarray | list) else given
 
     def _rendered(self, observation: Observation) -> list[int]:
         if self._encoder is None:

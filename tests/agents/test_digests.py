@@ -87,6 +87,7 @@ def test_a_policy_is_told_by_model_and_sampling(tiny_directory: Path) -> None:
     policy = LocalLM(tiny_directory, name="m", top_p=0.9, batch_size=3)
     said = policy.describe()
     assert said["sampling"] == {"temperature": 1.0, "top_k": None, "top_p": 0.9, "max_new_tokens": 48}
-    assert set(said) == {"type", "name", "sampling", "model"}
+    assert said["thinking"] == "off"
+    assert set(said) == {"type", "name", "sampling", "thinking", "model"}
     assert said["model"] == LoadedModel(policy.model, policy.tokenizer).describe()
     assert str(tiny_directory) not in str(said)

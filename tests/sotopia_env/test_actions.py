@@ -29,6 +29,18 @@ def test_helpers_make_elements_of_the_space(action: Action, type_: str, text: st
     assert read_action(element) == (action, None)
 
 
+def test_one_agent_or_several_are_addressed() -> None:
+    assert speak("psst", to="agent_1") == speak("psst", to=["agent_1"]) == Action("speak", "psst", (1,))
+    assert do("x", to=("agent_2", "agent_0", "agent_2")).to == (0, 2)
+    assert gesture("x", to=[]).to == ()
+
+
+@pytest.mark.parametrize("to", ["Ben", ["Ben"], ["agent_"], ["agent_x"], ["agent_0", 1], [None], "", ["agent_-1"]])
+def test_who_is_no_agent_is_named(to: Any) -> None:
+    with pytest.raises(ValueError, match=r"is the id of no agent; give agent_0, agent_1, \.\.\. \(an observation's"):
+        speak("psst", to=to)
+
+
 def test_a_bare_string_speaks_verbatim_and_is_never_parsed() -> None:
     text = '{"action_type": "leave", "argument": ""}'
     assert read_action(text) == (speak(text), None)

@@ -160,9 +160,10 @@ def test_without_a_system_role_its_text_opens_the_first_user_message(name: str) 
     ],
 )
 def test_a_template_that_rewrites_earlier_messages_is_refused(template: str, what: str) -> None:
-    encoder = ChatEncoder(tokenizer_with(template))
+    encoder = ChatEncoder(tokenizer_with(template), thinking="on")
     with pytest.raises(ChatTemplateError, match=what):
         encoder.encode(chat("Begin.", "deal", "hello"))
+    assert not encoder.keeps_turns
     with pytest.raises(ChatTemplateError, match="chat_template"):
         encoder.encode(chat("Begin.", "deal", "hello"))
 

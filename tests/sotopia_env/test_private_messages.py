@@ -19,7 +19,6 @@ from sotopia_env import do, gesture, leave, rendering, speak, views
 from sotopia_env.actions import NONE, Action, read_action
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, Turn
-from sotopia_env.wrappers.text import parse_addressed
 
 MakeEnv = Callable[..., SotopiaParallelEnv]
 ORDERS = ["round-robin", "simultaneous", "random"]
@@ -222,13 +221,13 @@ def test_transcripts_tell_to_whom_and_are_parsed_back(said: list[tuple[int, str,
     ],
 )
 def test_a_model_addresses_its_words(raw: str, action: Action) -> None:
-    observation = {"agent": "agent_1", "participants": NAMES}
-    assert parse_addressed(raw, observation) == (action, None)
+    observation = {"agent": "agent_1", "participants": NAMES, "recipients": [1, 0, 1]}
+    assert rendering.read_output(raw, observation) == (action, None)
 
 
 @pytest.mark.parametrize("raw", ["[to Leo] which one?", "[to Eve] hi", "[to ] hi", "[to Mara]", "[to Mara] [action"])
 def test_a_name_that_nobody_or_two_have_is_reported(raw: str) -> None:
-    action, reason = parse_addressed(raw, {"agent": "agent_1", "participants": NAMES})
+    action, reason = rendering.read_output(raw, {"agent": "agent_1", "participants": NAMES, "recipients": [1, 0, 1]})
     if raw == "[to Mara] [action":
         assert (action, reason) == (Action("speak", "[action", (0,)), None)
     else:

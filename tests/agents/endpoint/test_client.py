@@ -148,7 +148,7 @@ def test_thoughts_are_no_words_and_a_cut_reply_says_so(chat_server: Any) -> None
     chat_server.will(body=chat_server.completion("<think>\nHe is poor.\n</think>\n\nHello <think> there", "length"))
     reply = ask(given)
     assert isinstance(reply, Reply)
-    assert (reply.text, reply.truncated) == ("Hello <think> there", True)
+    assert (reply.text, reply.truncated) == ("Hello", True)
     assert reply.raw.startswith("<think>")
     assert given.ledger.usage.truncated == 1
 

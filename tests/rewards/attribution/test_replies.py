@@ -76,6 +76,31 @@ def test_names_in_other_spellings(talk, name):
     assert parse_attribution(reply(1, 2, name=name), talk, "agent_0").failure == "no entry grades a turn of this agent"
 
 
+def graded(**by_name):
+    """Importances of the agents' own turns, under the names that a reply gives them."""
+    named = {name.replace("_", " "): values for name, values in by_name.items()}
+    return json.dumps({f"Utterance {k} by {n}": v for n, values in named.items() for k, v in enumerate(values)})
+
+
+def test_agents_that_are_counted_from_one_are_read_in_their_order(talk):
+    for text in (graded(agent_1=[0, 1, 3, 2], agent_2=[1, 2]), graded(Agent_2=[1, 2], Agent_1=[0, 1, 3, 2])):
+        parsed = parse_attribution(text, talk, "agent_0")
+        assert (parsed.importances, parsed.repairs) == ((0, 1, 3, 2), ("agents are counted from 1",))
+        assert parse_attribution(text, talk, "agent_1").importances == (1, 2)
+    # Of the one who was asked about alone: agent_2 can only be the second.
+    assert parse_attribution(graded(agent_2=[1, 2]), talk, "agent_1").importances == (1, 2)
+    assert parse_attribution(graded(agent_0=[0, 1, 3, 2], agent_1=[1, 2]), talk, "agent_1").importances == (1, 2)
+
+
+def test_agents_in_a_numbering_that_nobody_can_tell_are_unknown(make_episode):
+    episode = make_episode("a", "b", "c", seats=[0, 1, 2])
+    people = tuple(Character(f"c{i}", name) for i, name in enumerate(["Ada", "Bo", "Cy"]))
+    episode = replace(episode, task=replace(episode.task, characters=people))
+    parsed = parse_attribution(graded(agent_1=[1], agent_2=[2]), episode, "agent_1")
+    assert parsed.importances == (None,)
+    assert parsed.failure == "it numbers agents 1, 2: no telling which is which"
+
+
 def test_a_typographic_apostrophe(talk):
     assert parse_attribution(reply(1, 0, 2, 3, name="Orla O’Dwyer"), talk, "agent_0").importances == (1, 0, 2, 3)
 

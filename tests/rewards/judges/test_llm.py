@@ -245,8 +245,8 @@ def test_under_fire_it_takes_little_longer_than_the_server(number, chat_server, 
 
 
 def test_calls_that_fail_for_good_are_typed_and_nothing_else_suffers(chat_server, episodes):
-    make_faulty(chat_server, 0.9)
-    judge = make(chat_server, dimensions=["goal", "relationship"], timeout=PATIENCE, retries=1, concurrency=60)
+    make_faulty(chat_server, 0.9, patience=None)
+    judge = make(chat_server, dimensions=["goal", "relationship"], timeout=600.0, retries=1, concurrency=60)
     failed = check_scored_or_failed(judge, episodes, judge.judge(episodes))
     assert failed > 60
     assert judge.usage.calls == chat_server.arrived(judge.usage.calls)

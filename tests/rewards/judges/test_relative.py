@@ -1,4 +1,5 @@
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -118,6 +119,13 @@ def test_a_ranking_that_cannot_be_used_is_asked_for_once_more_and_then_unknown(r
     assert {failure.kind for failure in judge.failures} == {kind}
     assert sorted(failure.episode for failure in judge.failures) == ["0", "1", "2", "3"]
     assert judgements[0].evidence["relative_goal"][0][0].startswith(f"failed ({kind})")
+
+
+def test_dialogues_that_are_counted_from_zero_are_read_in_their_order(ranking, group):
+    ranking.answer(lambda sent: re.sub(r"(?<=dialogue_)\d", lambda number: str(int(number[0]) - 1), rank(sent)))
+    judge = make(ranking)
+    assert of_agent(judge.rank(group, ["agent_0"]), judge) == pytest.approx([0, 1, 1 / 3, 2 / 3])
+    assert len(ranking.requests) == 1
 
 
 def test_faults_budget_and_cache_fail_as_those_of_every_model(chat_server, group, tmp_path):

@@ -59,6 +59,77 @@ def test_a_verdict_is_found_by_agent_whatever_stands_around_it(text):
     assert found["goal"][1].reason == "Turn 1."
 
 
+NUMBERED = {
+    "Sotopia's own": ("agent_1", "agent_2"),
+    "in words": ("Agent 1", "Agent 2"),
+    "its evaluator's": ("agent_1_evaluation", "agent_2_evaluation"),
+    "from zero, in words": ("Agent 0", "Agent 1"),
+    "other words": ("Speaker 1", "Participant 2"),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERED)
+def test_another_numbering_is_read_in_its_order(kind):
+    first, second = NUMBERED[kind]
+    text = GOOD.replace("agent_1", second).replace("agent_0", first)
+    by_agent = json.loads(text)
+    for written in (text, json.dumps(dict(reversed(by_agent.items()))), json.dumps({"scores": by_agent})):
+        found = read(written)
+        assert scores(found) == EXPECTED
+        assert found["goal"][1].reason == "Turn 1."
+
+
+@pytest.mark.parametrize(
+    "agents",
+    [("agent_1",), ("agent_2",), ("agent_0", "agent_2"), ("agent_2", "agent_3"), ("agent_1", "agent_3"),
+     ("agent_0", "agent_7"), ("agent_0", "Agent 0"), ("Agent 1", "agent_1")],
+)  # fmt: skip
+def test_a_verdict_of_somebody_who_is_not_there_gives_no_score_at_all(agents):
+    marks = list(verdict().values())
+    found = read({name: marks[i] for i, name in enumerate(agents)})
+    assert scores(found) == {"goal": [None, None], "social_rules": [None, None]}
+    assert {mark.kind for each in found.values() for mark in each} == {"ambiguous"}
+    if agents[0] not in ("agent_0", "Agent 1"):
+        assert "the agents are agent_0, agent_1" in problem_of(found)
+
+
+def test_a_character_may_be_called_as_an_agent_is():
+    text = json.dumps({"Agent 1": verdict()["agent_0"], "Bo Li": verdict()["agent_1"]})
+    found = read_verdict(text, AGENTS, DIMENSIONS, ["Agent Seven", "Bo Li"])
+    assert {mark.kind for marks in found.values() for mark in marks} == {"ambiguous"}
+    names = ["Player 2", "Player 1"]
+    text = json.dumps({"Player 2": verdict()["agent_0"], "Player 1": verdict()["agent_1"]})
+    assert scores(read_verdict(text, AGENTS, DIMENSIONS, names)) == EXPECTED
+
+
+def test_three_agents_counted_from_one():
+    agents = ["agent_0", "agent_1", "agent_2"]
+    marks = {f"agent_{i + 1}": {"goal": {"score": i + 4}} for i in range(3)}
+    found = read_verdict(json.dumps(marks), agents, DIMENSIONS[:1])
+    assert scores(found) == {"goal": [4.0, 5.0, 6.0]}
+    del marks["agent_3"]
+    assert {m.kind for m in read_verdict(json.dumps(marks), agents, DIMENSIONS[:1])["goal"]} == {"ambiguous"}
+
+
+@pytest.mark.parametrize("name", ["reason", "reasoning", "Reasoning", "rationale", "explanation", "justification"])
+def test_reasons_under_other_names(name):
+    found = read(GOOD.replace('"reason"', f'"{name}"'))
+    assert scores(found) == EXPECTED
+    assert found["goal"][1].reason == "Turn 1."
+
+
+def test_a_reason_and_a_score_as_a_pair():
+    pairs = {a: {d: [mark["reason"], mark["score"]] for d, mark in by.items()} for a, by in verdict().items()}
+    found = read(pairs)
+    assert scores(found) == EXPECTED
+    assert found["goal"][0].reason == "Turn 0."
+
+
+@pytest.mark.parametrize("value", [7, 7.0, "7", " 7.0 ", "+7", "7/10", "7 / 10", "7 out of 10"])
+def test_scores_in_other_spellings(value):
+    assert scores(read(verdict((value, 3)))) == EXPECTED
+
+
 def test_bare_numbers_count_without_a_reason():
     found = read({agent: {"goal": 5, "social_rules": 0} for agent in AGENTS})
     assert scores(found) == {"goal": [5.0, 5.0], "social_rules": [0.0, 0.0]}
@@ -105,7 +176,8 @@ def test_what_is_no_single_complete_verdict_gives_no_score_at_all(kind, text):
         ("out_of_range", "70"),
         ("no_number", None),
         ("no_number", True),
-        ("no_number", "7/10"),
+        ("no_number", "7/5"),
+        ("no_number", "7/10/2"),
         ("no_number", "seven, or 8"),
         ("no_number", ""),
         ("no_number", [7]),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import sotopia_env
+from sotopia_env.agents.endpoint import Endpoint
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards import Attribution, relabel
 from sotopia_env.storage.episodes import load_episodes, save_episodes
@@ -195,6 +196,20 @@ def test_under_fire_every_number_is_known_or_counted(source: Path, chat_server: 
     values = [v for e in stored for own in e.rewards[NAME].values() for v in own]
     assert len(values) == summary["turns"]
     assert all(value is None or value > 0 for value in values)
+
+
+def test_a_server_that_is_gone_ends_it_and_nothing_is_written(
+    source: Path, server: Any, refused: Run, done: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Endpoint, "_wait", lambda *_: 0.0)
+    gone = ["--judge", "llm:m@http://127.0.0.1:9/v1", "--out", source.with_name("out.jsonl")]
+    line = refused("relabel", source, "--reward", "uniform", *gone)
+    assert "scores of episode 0-0 by llm:m: connection after 6 calls of m at http://127.0.0.1:9/v1" in line
+    assert not source.with_name("out.jsonl").exists()
+    # The same command goes on where the server has come back, be it elsewhere.
+    gone[1] = f"llm:m@{server.url}"
+    summary = json.loads(done("relabel", source, "--reward", "uniform", *gone, "--json"))
+    assert (summary["episodes"], summary["unknown"]) == (6, 0)
 
 
 def test_killed_in_the_middle_it_goes_on(source: Path, server: Any, start: Run, done: Run) -> None:
