@@ -26,8 +26,8 @@ from sotopia_env.training.batches import Row, text_row
 from sotopia_env.training.checkpoints import described_run, finished_run, latest_checkpoint, train_and_save
 from sotopia_env.training.cpu import on_cpu, selected_logits, set_device_defaults
 from sotopia_env.training.data_parallel import call_wrapped
-from sotopia_env.training.options import CLONING
 from sotopia_env.training.optimizer import WithMuon
+from sotopia_env.training.options import CLONING
 
 
 @dataclass

@@ -112,7 +112,8 @@ _LIBRARY = frozenset(
     "report_to run_name project trackio_space_id trackio_bucket_id trackio_static_space_id save_total_limit "
     "accelerator_config dataloader_num_workers dataloader_pin_memory dataloader_persistent_workers "
     "dataloader_prefetch_factor dataloader_multiprocessing_context dataloader_in_order "
-    "ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_static_graph ddp_backend ddp_timeout".split()
+    "ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_static_graph ddp_backend "
+    "ddp_timeout".split()
 )
 
 _EFFECTIVE = frozenset(
