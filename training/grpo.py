@@ -151,6 +151,11 @@ class GRPOTrainer(trl.GRPOTrainer):
                 **options,
             )
         self.beta = args.beta = beta
+        if self._cuts and self.aux_loss_enabled:
+            raise ValueError(
+                "top_k and top_p do not go with the balancing loss of a mixture of experts, which TRL takes while it "
+                "scores all tokens; drop the loss with router_aux_loss_coef = 0.0, or draw from all tokens"
+            )
         report_with(self, self._folder / "metrics.jsonl", shown=("reward", "deal_rate", "kl_to_reference"))
         self.add_callback(MarkComplete(self.run))
         if evaluate is not None and args.evaluation_steps:

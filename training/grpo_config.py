@@ -31,6 +31,9 @@ class GRPOConfig(trl.GRPOConfig):
         estimator_options: keyword arguments of ``estimator``, such as ``{"baseline": "group", "scale": "group"}``.
         max_turn_tokens: length limit of one turn, in tokens.
         max_completion_length: the constant by which ``loss_type="dr_grpo"`` divides; it limits nothing.
+        top_p: the learner draws from the most likely tokens that together reach this probability; it is scored, and
+            the reference asked, over the tokens that it may draw.
+        top_k: likewise, the k most likely; 0 for all.
         mask_truncated_turns: keep turns that the length limit cut out of the loss. They are counted either way.
         seats: which seats learn; groups take turns.
         reference_rows: for so many dialogues of a step the divergence from the reference is measured where ``beta``
@@ -55,6 +58,9 @@ class GRPOConfig(trl.GRPOConfig):
     per_device_train_batch_size: int = 64
     num_generations: int | None = 8
     loss_type: str = "dr_grpo"
+    max_completion_length: int | None = 512
+    top_p: float = 1.0
+    top_k: int = 0
     scale_rewards: str = "none"
     gradient_checkpointing: bool = False
     shuffle_dataset: bool | None = False

@@ -264,6 +264,5 @@ GRPO = Options(
             _one_of("use_adaptive_entropy", True),
         ),
         "use_bias_correction_kl": Needs("beta", bool, "beta above 0"),
-        "reference_rows": Needs("beta", lambda beta: not beta, "beta = 0, as all rows are measured otherwise"),
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,15 @@ def test_a_setting_of_a_newer_release_is_refused_until_somebody_looked_at_it(kin
         options.check(args, kind)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_on_training_names_what_is_refused(kind: type) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    starts = re.findall(r"`(\w+_)\.\.\.`", page)
+    for reason in set(KINDS[kind].refused.values()):
+        names = [name for name, told in KINDS[kind].refused.items() if told == reason]
+        assert any(f"`{name}`" in page or name.startswith(tuple(starts)) for name in names), names
+
+
 def test_settings_of_a_subclass_are_its_own() -> None:
     @dataclasses.dataclass
     class Mine(GRPOConfig):
@@ -119,7 +129,6 @@ NEEDS: dict[str, tuple[dict[str, Any], str]] = {
     "epsilon_high": ({"loss_type": "vespo"}, "loss_type = 'vespo'"),
     "importance_sampling_level": ({"loss_type": "vespo"}, "loss_type = 'vespo'"),
     "max_completion_length": ({"loss_type": "dapo"}, "loss_type = 'dapo'"),
-    "reference_rows": ({"beta": 0.1}, "beta = 0.1"),
     **dict.fromkeys(("sapo_temperature_neg", "sapo_temperature_pos"), ({}, "loss_type = 'dr_grpo'")),
     **dict.fromkeys(
         ("vespo_k_pos", "vespo_lambda_pos", "vespo_k_neg", "vespo_lambda_neg"), ({}, "loss_type = 'dr_grpo'")
@@ -517,13 +526,18 @@ def batch_of(trainer: Any) -> dict[str, Any]:
     return output
 
 
-@pytest.mark.parametrize("level", CHOICES["importance_sampling_level"])
-@pytest.mark.parametrize("loss_type", CHOICES["loss_type"])
+@pytest.mark.parametrize(
+    ("loss_type", "level"),
+    [
+        (loss_type, level)
+        for loss_type in CHOICES["loss_type"]
+        for level in CHOICES["importance_sampling_level"]
+        if (loss_type, level) != ("vespo", "sequence")  # which is refused
+    ],
+)
 def test_every_loss_is_trls_own_with_the_advantage_of_each_turn(
     tiny_directory: Path, tmp_path: Path, loss_type: str, level: str
 ) -> None:
-    if (loss_type, level) == ("vespo", "sequence"):
-        pytest.skip("refused")
     changes = {**COMMON, "num_generations": 4, "max_turn_tokens": 6, "loss_type": loss_type, "beta": 0.1}
     args = GRPOConfig(str(tmp_path), **changes, importance_sampling_level=level)
     trainer = GRPOTrainer(tiny_directory, env=world(), partner="scripted:firm", args=args)
@@ -565,12 +579,14 @@ def test_sampled_scored_and_reference_log_probabilities_are_of_one_distribution(
     assert trainer._metrics["train"]["kl_to_reference"][0] == pytest.approx(0.0, abs=1e-8)
     if beta:
         assert torch.allclose(output["ref_per_token_logps"][own], sampled, atol=1e-4)
-    # No more tokens than may be drawn: their logarithm bounds the entropy. The untrained model is nearly uniform.
+    # No more tokens than may be drawn: their logarithm bounds the entropy.
     number = cut.get("top_k", len(trainer.processing_class))
     assert 0 < entropies[own].max() <= torch.tensor(float(number)).log() + 1e-4
 
 
-def test_a_cut_policy_learns_by_the_gradient_of_what_it_draws(tiny_directory: Path, tmp_path: Path) -> None:
+def test_what_was_drawn_is_drawable_and_the_bonus_for_entropy_stays_finite(
+    tiny_directory: Path, tmp_path: Path
+) -> None:
     args = GRPOConfig(str(tmp_path), **COMMON, num_generations=4, max_turn_tokens=6, top_k=2, entropy_coef=0.1)
     trainer = GRPOTrainer(tiny_directory, env=world(), partner="scripted:firm", args=args)
     logits = torch.tensor([[3.0, 1.0, 2.0, -1.0]], requires_grad=True)
@@ -580,6 +596,15 @@ def test_a_cut_policy_learns_by_the_gradient_of_what_it_draws(tiny_directory: Pa
     assert trainer._drawable(logits, torch.tensor([[1]])).tolist() == [[True, True, True, False]]
     trainer.train()
     assert all(torch.isfinite(parameter).all() for parameter in trainer.model.parameters())
+
+
+def test_a_cut_is_refused_beside_a_balancing_loss(tiny_directory: Path, tmp_path: Path) -> None:
+    start = mixture(load_model(tiny_directory).tokenizer)
+    settings: dict[str, Any] = {**COMMON, "num_generations": 4, "max_turn_tokens": 6, "top_p": 0.9}
+    with pytest.raises(ValueError, match=r"drop the loss with router_aux_loss_coef = 0\.0"):
+        GRPOTrainer(start, env=world(), partner="scripted:firm", args=GRPOConfig(str(tmp_path), **settings))
+    args = GRPOConfig(str(tmp_path), **settings, router_aux_loss_coef=0.0)
+    GRPOTrainer(start, env=world(), partner="scripted:firm", args=args).train()
 
 
 def test_the_reference_is_asked_about_the_tokens_that_the_learner_may_draw(
