@@ -50,7 +50,7 @@ class CloningConfig(SFTConfig):
     per_device_train_batch_size: int = 32
     gradient_checkpointing: bool = False
     max_length: int | None = None
-    remove_unused_columns: bool | None = False
+    remove_unused_columns: bool = False
     logging_steps: float = 10
     save_steps: float = 100
     save_total_limit: int | None = 2

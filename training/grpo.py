@@ -26,6 +26,7 @@ from transformers.trainer_utils import TrainOutput
 
 from sotopia_env.agents.decoding import drawable
 from sotopia_env.agents.loading import LoadedModel
+from sotopia_env.episodes import agent_name
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts.manifest import describe_world
@@ -84,7 +85,7 @@ class GRPOTrainer(trl.GRPOTrainer):
 
     Raises:
         TypeError: the environment pays nothing.
-        ValueError: dialogues could outgrow the model's context, ``evaluation_steps`` without ``evaluate``, or the
+        ValueError: dialogues could outgrow the model's context, settings that do not go with the arguments, or the
             folder holds another run.
 
     Example:
@@ -115,6 +116,14 @@ class GRPOTrainer(trl.GRPOTrainer):
                 f"evaluation_steps = {args.evaluation_steps}, but there is nothing to call; pass evaluate= to "
                 "GRPOTrainer, or leave it out"
             )
+        if estimator is not None and (args.estimator, args.estimator_options) != (GRPOConfig.estimator, None):
+            raise ValueError(
+                f"estimator: a function is given, and {args.estimator!r} with {args.estimator_options} in the "
+                "settings; leave one out"
+            )
+        seats = [seat for seat in args.seats if agent_name(seat) not in env.possible_agents]
+        if seats or not args.seats:
+            raise ValueError(f"seats = {args.seats}: give numbers from 0 to {len(env.possible_agents) - 1}")
         loaded = load(model, tokenizer)
         check_context(env, loaded, args.max_turn_tokens)
         if isinstance(loaded.model, PeftModel):

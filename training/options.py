@@ -67,7 +67,9 @@ class Options:
             if value == _default(setting):
                 continue
             if name in self.refused:
-                raise ValueError(f"{name} = {value!r}: {self.refused[name]}")
+                # A secret is not repeated.
+                given = "" if name == "hub_token" else f" = {value!r}"
+                raise ValueError(f"{name}{given}: {self.refused[name]}")
             if name not in known:
                 raise ValueError(
                     f"{name} = {value!r}: this setting came with a newer release of TRL or transformers, and whether "

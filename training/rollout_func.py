@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trl
 from datasets import Dataset
 
 from sotopia_env.agents.decoding import Sampling
@@ -257,8 +256,12 @@ def learner_of(trainer: Any, max_new_tokens: int) -> LocalLM:
     return LocalLM(LoadedModel(model, trainer.processing_class), name="learner", **asdict(sampling))
 
 
-def sampling_of(args: trl.GRPOConfig, max_new_tokens: int) -> Sampling:
+def sampling_of(args: Any, max_new_tokens: int) -> Sampling:
     """How a trainer's settings have the learner's tokens drawn.
+
+    Args:
+        args: TRL's ``GRPOConfig``, or ours.
+        max_new_tokens: length limit of one turn.
 
     Raises:
         ValueError: they ask for more than temperature, ``top_k`` and ``top_p``.

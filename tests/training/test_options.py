@@ -91,7 +91,8 @@ def test_what_has_no_effect_is_refused_with_a_remedy(kind: type, name: str) -> N
     value = another(default_of(setting_of(kind, name)))
     with pytest.raises(ValueError) as error:
         kind(**{"output_dir": "out", name: value})
-    assert str(error.value) == f"{name} = {value!r}: {KINDS[kind].refused[name]}"
+    given = "" if name == "hub_token" else f" = {value!r}"
+    assert str(error.value) == f"{name}{given}: {KINDS[kind].refused[name]}"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -175,6 +176,27 @@ def test_values_that_would_fail_late_or_do_nothing_are_refused(wrong: dict[str, 
     with pytest.raises(ValueError, match=message):
         GRPOConfig("out", **wrong)
     GRPOConfig("out", save_steps=0.1, max_steps=100, num_iterations=5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "message"),
+    [
+        ({"evaluation_steps": 2}, {}, r"evaluation_steps = 2, but there is nothing to call; pass evaluate="),
+        (
+            {"estimator": "trajectory"},
+            {"estimator": lambda rewards, alive: rewards},
+            "estimator: a function is given, and 'trajectory' with None in the settings; leave one out",
+        ),
+        ({"seats": (2,)}, {}, r"seats = \(2,\): give numbers from 0 to 1"),
+        ({"seats": ()}, {}, r"seats = \(\): give numbers from 0 to 1"),
+    ],
+)
+def test_settings_that_do_not_go_with_the_arguments_are_refused(
+    settings: dict[str, Any], options: dict[str, Any], message: str, tiny_directory: Path
+) -> None:
+    args = GRPOConfig("out", **COMMON, **settings)
+    with pytest.raises(ValueError, match=message):
+        GRPOTrainer(tiny_directory, env=world(), partner="scripted:firm", args=args, **options)
 
 
 def test_weights_shared_out_by_the_launcher_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ class RewardModelConfig(TrainingArguments):
     logging_steps: float = 10
     save_steps: float = 100
     save_total_limit: int | None = 2
-    remove_unused_columns: bool | None = False
+    remove_unused_columns: bool = False
     report_to: str | list[str] | None = "none"
     bf16: bool | None = None  # type: ignore[assignment]
     use_cpu: bool | None = None  # type: ignore[assignment]
