@@ -269,8 +269,7 @@ def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> tuple[Tensor, 
     if sampling.temperature != 1:
         logits = logits / sampling.temperature
     if sampling.top_k is not None:
-        least = logits.topk(min(sampling.top_k, logits.shape[-1])).values[:, -1:]
-        logits = logits.masked_fill(logits < least, -torch.inf)
+        logits = _highest(logits, sampling.top_k)
     candidates: Tensor | None = None
     if sampling.top_p is not None:
         logits, candidates = _most_likely(logits, sampling.top_p)
@@ -280,6 +279,32 @@ def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> tuple[Tensor, 
     places = torch.searchsorted(cumulative, targets, right=True).clamp(max=logits.shape[-1] - 1)
     tokens = places if candidates is None else candidates.gather(-1, places)
     return tokens[:, 0], probabilities.gather(-1, places)[:, 0].log()
+
+
+@torch.no_grad()
+def drawable(logits: Tensor, sampling: Sampling) -> Tensor:
+    """Which tokens can be drawn at all, as :func:`draw` does.
+
+    Args:
+        logits: B x V, divided by the temperature.
+        sampling: its cuts.
+
+    Returns:
+        B x V booleans.
+    """
+    logits = logits.float()
+    if sampling.top_k is not None:
+        logits = _highest(logits, sampling.top_k)
+    if sampling.top_p is not None:
+        kept, tokens = _most_likely(logits, sampling.top_p)
+        logits = torch.full_like(logits, -torch.inf).scatter(-1, tokens, kept)
+    return logits > -torch.inf
+
+
+def _highest(logits: Tensor, top_k: int) -> Tensor:
+    """The logits of the ``top_k`` most likely tokens, the others' minus infinity."""
+    least = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
+    return logits.masked_fill(logits < least, -torch.inf)
 
 
 def _most_likely(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from datasets import Dataset
 from peft import LoraConfig
 from torch import Tensor
 from torch.utils.data import Sampler
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
 from sotopia_env.agents.loading import LoadedModel, load_model
@@ -27,6 +27,7 @@ from sotopia_env.training.checkpoints import described_run, finished_run, latest
 from sotopia_env.training.cpu import on_cpu, selected_logits, set_device_defaults
 from sotopia_env.training.data_parallel import call_wrapped
 from sotopia_env.training.optimizer import WithMuon
+from sotopia_env.training.options import CLONING
 
 
 @dataclass
@@ -49,6 +50,7 @@ class CloningConfig(SFTConfig):
     per_device_train_batch_size: int = 32
     gradient_checkpointing: bool = False
     max_length: int | None = None
+    remove_unused_columns: bool = False
     logging_steps: float = 10
     save_steps: float = 100
     save_total_limit: int | None = 2
@@ -57,10 +59,14 @@ class CloningConfig(SFTConfig):
     use_cpu: bool | None = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        """Fill in what depends on the machine."""
+        """Fill in what depends on the machine.
+
+        Raises:
+            ValueError: a setting has no effect here (:mod:`sotopia_env.training.options`).
+        """
+        CLONING.check(self, CloningConfig)
         set_device_defaults(self)
         self.dataset_kwargs = {"skip_prepare_dataset": True}
-        self.remove_unused_columns = False
         super().__post_init__()
 
 
@@ -180,13 +186,14 @@ class CloningTrainer(WithMuon, SFTTrainer):
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
         lengths = dataset["length"]
         batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return LengthGrouped(lengths, batch_size, self.args.data_seed or self.args.seed)
+        return LengthGrouped(lengths, batch_size, order_seed(self.args))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The mean negative log-likelihood of the own tokens of the batch."""
-        if return_outputs or num_items_in_batch is None or not on_cpu(self):
+        plain = self.args.loss_type == "nll" and self.label_smoother is None and self.compute_loss_func is None
+        if return_outputs or num_items_in_batch is None or not on_cpu(self) or not plain or self.aux_loss_enabled:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         labels: Tensor = inputs["labels"]
         selected = labels != -100
@@ -195,6 +202,11 @@ class CloningTrainer(WithMuon, SFTTrainer):
         loss = torch.nn.functional.cross_entropy(logits, labels[selected], reduction="sum") / num_items_in_batch
         # Gradients are averaged over the processes, while items are counted over all of them.
         return loss * self.accelerator.num_processes if self.args.average_tokens_across_devices else loss
+
+
+def order_seed(args: TrainingArguments) -> int:
+    """The seed of the order in which rows are met."""
+    return int(args.seed if args.data_seed is None else args.data_seed)
 
 
 class LengthGrouped(Sampler[int]):

@@ -26,6 +26,9 @@ from sotopia_env.training.reward_modelling.labels import labels_of
 from sotopia_env.training.reward_modelling.report import report_table
 from sotopia_env.training.reward_modelling.train import REPORT, train_reward_model
 
+_BY_OPTION = {"output_dir": "--out", "seed": "--seed"}
+"""Settings that options of the command say."""
+
 
 def read_settings(kind: type[Any], out: Path, config: Path | None, extra: Sequence[str], seed: int) -> Any:
     """Settings of a trainer.
@@ -40,7 +43,7 @@ def read_settings(kind: type[Any], out: Path, config: Path | None, extra: Sequen
         seed: of the run.
 
     Raises:
-        ValueError: a name that the dataclass does not have, or a value of another type.
+        ValueError: a name that the dataclass does not have or that an option says, or a value of another type.
         FileNotFoundError: there is no such file.
     """
     hints = get_type_hints(kind)
@@ -54,6 +57,8 @@ def read_settings(kind: type[Any], out: Path, config: Path | None, extra: Sequen
             near = get_close_matches(name, names, n=3)
             remedy = f"; did you mean {' or '.join(near)}?" if near else ""
             raise ValueError(f"{where}: {kind.__name__} has no setting of that name{remedy}")
+        if name in _BY_OPTION:
+            raise ValueError(f"{where}: {_BY_OPTION[name]} says that; leave it out")
         values[name] = _of_type(hints[name], readings, where)
     return kind(**{**values, "output_dir": str(out), "seed": seed})
 

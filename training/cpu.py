@@ -48,7 +48,6 @@ def set_device_defaults(args: Any) -> None:
         args.use_cpu = not torch.cuda.is_available()
     if args.bf16 is None:
         args.bf16 = not args.fp16 and computes_in_bfloat16()
-    args.dataloader_pin_memory = not args.use_cpu
     # The new name of the setting; TRL still sets the old one, which would warn.
     if args.activation_checkpointing is None:
         args.activation_checkpointing = args.gradient_checkpointing

@@ -24,7 +24,9 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer
 from transformers.trainer_utils import TrainOutput
 
+from sotopia_env.agents.decoding import drawable
 from sotopia_env.agents.loading import LoadedModel
+from sotopia_env.episodes import agent_name
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts.manifest import describe_world
@@ -54,6 +56,7 @@ from sotopia_env.training.rollout_func import (
     dialogue_return,
     group_dataset,
     learner_of,
+    sampling_of,
 )
 
 RUNNING_BASELINE = "running_baseline_{rank}.json"
@@ -82,7 +85,8 @@ class GRPOTrainer(trl.GRPOTrainer):
 
     Raises:
         TypeError: the environment pays nothing.
-        ValueError: dialogues could outgrow the model's context, or the folder holds another run.
+        ValueError: dialogues could outgrow the model's context, settings that do not go with the arguments, or the
+            folder holds another run.
 
     Example:
         >>> trainer = GRPOTrainer("runs/bc", env=env, partner="runs/bc", args=GRPOConfig("runs/grpo"))  # doctest: +SKIP
@@ -107,6 +111,19 @@ class GRPOTrainer(trl.GRPOTrainer):
         **options: Any,
     ) -> None:
         args = args or GRPOConfig()
+        if args.evaluation_steps and evaluate is None:
+            raise ValueError(
+                f"evaluation_steps = {args.evaluation_steps}, but there is nothing to call; pass evaluate= to "
+                "GRPOTrainer, or leave it out"
+            )
+        if estimator is not None and (args.estimator, args.estimator_options) != (GRPOConfig.estimator, None):
+            raise ValueError(
+                f"estimator: a function is given, and {args.estimator!r} with {args.estimator_options} in the "
+                "settings; leave one out"
+            )
+        seats = [seat for seat in args.seats if agent_name(seat) not in env.possible_agents]
+        if seats or not args.seats:
+            raise ValueError(f"seats = {args.seats}: give numbers from 0 to {len(env.possible_agents) - 1}")
         loaded = load(model, tokenizer)
         check_context(env, loaded, args.max_turn_tokens)
         if isinstance(loaded.model, PeftModel):
@@ -117,6 +134,7 @@ class GRPOTrainer(trl.GRPOTrainer):
         self.rollout = RolloutFunc(
             env, policy, max_new_tokens=args.max_turn_tokens, mask_truncated=args.mask_truncated_turns
         )
+        self.sampling = sampling_of(args, args.max_turn_tokens)
         self.estimator = estimator or get_estimator(args.estimator, **(args.estimator_options or {}))
         self.running = RunningBaseline()
         self.run = described_run(
@@ -142,6 +160,11 @@ class GRPOTrainer(trl.GRPOTrainer):
                 **options,
             )
         self.beta = args.beta = beta
+        if self._cuts and self.aux_loss_enabled:
+            raise ValueError(
+                "top_k and top_p do not go with the balancing loss of a mixture of experts, which TRL takes while it "
+                "scores all tokens; drop the loss with router_aux_loss_coef = 0.0, or draw from all tokens"
+            )
         report_with(self, self._folder / "metrics.jsonl", shown=("reward", "deal_rate", "kl_to_reference"))
         self.add_callback(MarkComplete(self.run))
         if evaluate is not None and args.evaluation_steps:
@@ -253,7 +276,13 @@ class GRPOTrainer(trl.GRPOTrainer):
         attention = torch.cat([output["prompt_mask"][rows], output["completion_mask"][rows]], dim=1)
         own = torch.cat([torch.zeros_like(output["prompt_ids"][rows]), output["tool_mask"][rows]], dim=1) * attention
         with self.accelerator.autocast():
-            logprobs = self.reference.logprobs(ids, attention, own, self.temperature)
+            logprobs = self.reference.logprobs(
+                ids,
+                attention,
+                own,
+                self.temperature,
+                drawable=partial(self._drawable_in, ids, attention, own) if self._cuts else None,
+            )
         logprobs = logprobs[:, -output["completion_ids"].shape[1] :]
         if self.beta:
             output["ref_per_token_logps"] = logprobs
@@ -287,8 +316,11 @@ class GRPOTrainer(trl.GRPOTrainer):
         compute_entropy: bool = False,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """On a CPU, score the learner's own tokens alone; all others are masked out of the loss anyway."""
-        if self._scored is None or not on_cpu(self) or self.aux_loss_enabled:
+        """On a CPU, score the learner's own tokens alone; all others are masked out of the loss anyway.
+
+        So, too, wherever not all tokens can be drawn: TRL scores them as if they could.
+        """
+        if self._scored is None or not (on_cpu(self) or self._cuts) or self.aux_loss_enabled:
             scored: tuple[Tensor, Tensor | None, Tensor | None] = super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **options
             )
@@ -304,13 +336,36 @@ class GRPOTrainer(trl.GRPOTrainer):
         prompt = torch.zeros(len(own), input_ids.shape[1] - own.shape[1], dtype=torch.bool, device=own.device)
         selected = torch.cat([prompt, own], dim=1)
         with self.accelerator.autocast():
-            logits = call_wrapped(model, selected_logits, input_ids, attention_mask, selected)
-        logprobs = (logits / self.temperature).log_softmax(-1)
-        chosen = logprobs.gather(-1, input_ids[selected][:, None])[:, 0]
+            logits = call_wrapped(model, selected_logits, input_ids, attention_mask, selected) / self.temperature
+        tokens = input_ids[selected][:, None]
+        among = self._drawable(logits, tokens) if self._cuts else None
+        logprobs = (logits if among is None else logits.masked_fill(~among, -torch.inf)).log_softmax(-1)
+        chosen = logprobs.gather(-1, tokens)[:, 0]
         with torch.set_grad_enabled(torch.is_grad_enabled() and self._entropy_bonus_enabled):
-            entropy = -(logprobs.exp() * logprobs).sum(-1)
+            # What cannot be drawn adds nothing, and minus infinity times 0 would be no number.
+            finite = logprobs if among is None else logprobs.masked_fill(~among, 0.0)
+            entropy = -(logprobs.exp() * finite).sum(-1)
         empty = torch.zeros(own.shape, dtype=torch.float32, device=own.device)
         return empty.masked_scatter(own, chosen), empty.masked_scatter(own, entropy)
+
+    @property
+    def _cuts(self) -> bool:
+        """Whether not all tokens can be drawn."""
+        return self.sampling.top_k is not None or self.sampling.top_p is not None
+
+    def _drawable(self, logits: Tensor, tokens: Tensor) -> Tensor:
+        """Which tokens the learner can draw; what was drawn is among them, whatever rounding says."""
+        return drawable(logits, self.sampling).scatter(-1, tokens, True)
+
+    @torch.no_grad()
+    def _drawable_in(self, ids: Tensor, attention: Tensor, own: Tensor, rows: slice) -> Tensor:
+        selected = own[rows].bool()
+        model = self.accelerator.unwrap_model(self.model)
+        training = model.training
+        model.eval()
+        logits = selected_logits(model, ids[rows], attention[rows], selected) / self.temperature
+        model.train(training)
+        return self._drawable(logits, ids[rows][selected][:, None])
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)

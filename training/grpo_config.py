@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import trl
 
 from sotopia_env.training.cpu import set_device_defaults
+from sotopia_env.training.options import GRPO
+
+CHOICES = {
+    "loss_type": ("grpo", "bnpo", "dr_grpo", "dapo", "luspo", "cispo", "sapo", "vespo"),
+    "importance_sampling_level": ("token", "sequence"),
+    "scale_rewards": ("none", "group", "batch"),
+}
+"""What may be chosen; all of them take one advantage per turn."""
 
 
 @dataclass
@@ -22,6 +31,9 @@ class GRPOConfig(trl.GRPOConfig):
         estimator_options: keyword arguments of ``estimator``, such as ``{"baseline": "group", "scale": "group"}``.
         max_turn_tokens: length limit of one turn, in tokens.
         max_completion_length: the constant by which ``loss_type="dr_grpo"`` divides; it limits nothing.
+        top_p: the learner draws from the most likely tokens that together reach this probability; it is scored, and
+            the reference asked, over the tokens that it may draw.
+        top_k: likewise, the k most likely; 0 for all.
         mask_truncated_turns: keep turns that the length limit cut out of the loss. They are counted either way.
         seats: which seats learn; groups take turns.
         reference_rows: for so many dialogues of a step the divergence from the reference is measured where ``beta``
@@ -46,6 +58,9 @@ class GRPOConfig(trl.GRPOConfig):
     per_device_train_batch_size: int = 64
     num_generations: int | None = 8
     loss_type: str = "dr_grpo"
+    max_completion_length: int | None = 512
+    top_p: float = 1.0
+    top_k: int = 0
     scale_rewards: str = "none"
     gradient_checkpointing: bool = False
     shuffle_dataset: bool | None = False
@@ -61,12 +76,23 @@ class GRPOConfig(trl.GRPOConfig):
         """Fill in what depends on the machine, and refuse what would silently go wrong.
 
         Raises:
-            ValueError: a group would span processes, a checkpoint would fall between two generations, or the run has
-                no length.
+            ValueError: a setting has no effect here (:mod:`sotopia_env.training.options`), a group would span
+                processes, a checkpoint would fall between two generations, or the run has no length.
         """
+        GRPO.check(self, GRPOConfig)
         set_device_defaults(self)
         self.seats = tuple(self.seats)
         super().__post_init__()
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is none of {', '.join(known)}")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature = {self.temperature}: the learner explores; give a number above 0")
+        if self.loss_type == "dr_grpo" and not (self.max_completion_length or 0) > 0:
+            raise ValueError(
+                f"max_completion_length = {self.max_completion_length}: loss_type 'dr_grpo' divides by it; give a "
+                "number above 0, or another loss_type"
+            )
         local = self.per_device_train_batch_size * int(self.steps_per_generation or 1)
         if local % int(self.num_generations or 1):
             raise ValueError(
@@ -75,7 +101,9 @@ class GRPOConfig(trl.GRPOConfig):
             )
         if self.max_steps < 1:
             raise ValueError("max_steps: give the number of steps; dialogues are generated, so there are no epochs")
-        if self.save_strategy == "steps" and self.save_steps * self.gradient_accumulation_steps % self.generate_every:
+        # A number below 1 is a share of the run, as transformers has it.
+        every = self.save_steps if self.save_steps >= 1 else math.ceil(self.max_steps * self.save_steps)
+        if self.save_strategy == "steps" and every * self.gradient_accumulation_steps % self.generate_every:
             raise ValueError(
                 f"save_steps = {self.save_steps}: checkpoints lie between two generations, since dialogues are not "
                 f"saved with them; each generation serves {self.generate_every} micro-batches"

@@ -70,3 +70,9 @@ class WithMuon:
             self.optimizer = MuonWithAdamW(self.model if model is None else model, lr=self.args.learning_rate)
         made: torch.optim.Optimizer = super().create_optimizer(model)  # type: ignore[misc]
         return made
+
+    def _get_learning_rate(self) -> float:
+        """What is logged: with Muon the rate that was given, AdamW's, and not Muon's own."""
+        if self.args.muon and self.optimizer is not None:
+            return float(self.optimizer.param_groups[-1]["lr"])
+        return float(super()._get_learning_rate())  # type: ignore[misc]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from sotopia_env.agents.digests import describe_model
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.describe import Description
-from sotopia_env.training.cpu import selected_logprobs
+from sotopia_env.training.cpu import selected_logits, selected_logprobs
 
 PARTNER_ADAPTER = "partner"
 """Name of the frozen adapter on the learner's model, where partner and learner share a base."""
@@ -47,7 +47,13 @@ class Reference:
 
     @torch.no_grad()
     def logprobs(
-        self, input_ids: Tensor, attention_mask: Tensor, own_mask: Tensor, temperature: float, batch_size: int = 32
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        own_mask: Tensor,
+        temperature: float,
+        batch_size: int = 32,
+        drawable: Callable[[slice], Tensor] | None = None,
     ) -> Tensor:
         """Log-probabilities of the own tokens, as far as the reference is concerned.
 
@@ -57,20 +63,29 @@ class Reference:
             own_mask: (B, L), 1 on the tokens to score.
             temperature: divides the logits, as it did when the tokens were sampled.
             batch_size: rows that go through the model at a time.
+            drawable: for some of the rows the tokens, (N, vocabulary), that the learner could draw in each place, where
+                it could not draw all: the reference is asked about those alone.
 
         Returns:
             (B, L), 0 where a token was not to be scored.
         """
         scored = torch.zeros(input_ids.shape, dtype=torch.float32, device=input_ids.device)
         training = self.model.training
-        self.model.eval()
-        with self._active():
-            for start in range(0, len(input_ids), batch_size):
-                rows = slice(start, start + batch_size)
-                selected = own_mask[rows].bool()
-                values = selected_logprobs(self.model, input_ids[rows], attention_mask[rows], selected, temperature)
-                scored[rows] = scored[rows].masked_scatter(selected, values)
-        self.model.train(training)
+        for start in range(0, len(input_ids), batch_size):
+            rows = slice(start, start + batch_size)
+            selected = own_mask[rows].bool()
+            # The learner's, whose model may be the same one: asked before the reference's adapter is on.
+            among = None if drawable is None else drawable(rows)
+            self.model.eval()
+            with self._active():
+                inputs = (self.model, input_ids[rows], attention_mask[rows], selected)
+                if among is None:
+                    values = selected_logprobs(*inputs, temperature)
+                else:
+                    logits = (selected_logits(*inputs) / temperature).masked_fill(~among, -torch.inf)
+                    values = logits.log_softmax(-1).gather(-1, input_ids[rows][selected][:, None])[:, 0]
+            self.model.train(training)
+            scored[rows] = scored[rows].masked_scatter(selected, values)
         return scored
 
     def _active(self) -> AbstractContextManager[None]:

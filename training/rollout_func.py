@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
+from sotopia_env.agents.decoding import Sampling
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.episodes import Episode, agent_name
@@ -28,6 +29,7 @@ from sotopia_env.seeds import seed_of
 from sotopia_env.storage.traces import Traces
 from sotopia_env.training.batches import Row, traced_row
 from sotopia_env.training.estimators import RewardPart
+from sotopia_env.training.options import GRPO
 
 
 @dataclass(frozen=True)
@@ -254,16 +256,25 @@ def dialogue_return(
 
 def learner_of(trainer: Any, max_new_tokens: int) -> LocalLM:
     """The model in training as a policy, with the trainer's tokenizer and sampling."""
-    args = trainer.args
     model = trainer.accelerator.unwrap_model(trainer.model)
-    return LocalLM(
-        LoadedModel(model, trainer.processing_class),
-        name="learner",
-        temperature=args.temperature,
-        top_k=args.top_k or None,
-        top_p=args.top_p if args.top_p < 1 else None,
-        max_new_tokens=max_new_tokens,
-    )
+    sampling = sampling_of(trainer.args, max_new_tokens)
+    return LocalLM(LoadedModel(model, trainer.processing_class), name="learner", **asdict(sampling))
+
+
+def sampling_of(args: Any, max_new_tokens: int) -> Sampling:
+    """How a trainer's settings have the learner's tokens drawn.
+
+    Args:
+        args: TRL's ``GRPOConfig``, or ours.
+        max_new_tokens: length limit of one turn.
+
+    Raises:
+        ValueError: they ask for more than temperature, ``top_k`` and ``top_p``.
+    """
+    for name, unused in (("min_p", None), ("repetition_penalty", 1.0), ("generation_kwargs", None)):
+        if getattr(args, name) != unused:
+            raise ValueError(f"{name} = {getattr(args, name)!r}: {GRPO.refused[name]}")
+    return Sampling(args.temperature, args.top_k or None, args.top_p if args.top_p < 1 else None, max_new_tokens)
 
 
 @dataclass(frozen=True)

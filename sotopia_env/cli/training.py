@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sotopia_env.cli.common import Seed, clear_errors, stderr
+from sotopia_env.cli.settings_help import command_with_settings
 from sotopia_env.tables import show
 
 train = typer.Typer(no_args_is_help=True, help="Behaviour cloning, reward models and GRPO.")
@@ -19,7 +20,11 @@ _OPEN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
 _AFTER_INTERRUPT = "the same command goes on from the last checkpoint"
 
 
-@train.command(name="bc", context_settings=_OPEN_OPTIONS)
+@train.command(
+    name="bc",
+    cls=command_with_settings("sotopia_env.training.behaviour_cloning", "CloningConfig", "TRL's SFTConfig"),
+    context_settings=_OPEN_OPTIONS,
+)
 def train_bc(
     context: typer.Context,
     episodes: Annotated[Path, typer.Argument(help="JSON lines of episodes to clone from.")],
@@ -37,7 +42,13 @@ def train_bc(
         stderr.print(f"the clone is in {out}; use it as local:{out}", soft_wrap=True)
 
 
-@train.command(name="rm", context_settings=_OPEN_OPTIONS)
+@train.command(
+    name="rm",
+    cls=command_with_settings(
+        "sotopia_env.training.reward_modelling.config", "RewardModelConfig", "transformers' TrainingArguments"
+    ),
+    context_settings=_OPEN_OPTIONS,
+)
 def train_rm(
     context: typer.Context,
     episodes: Annotated[Path, typer.Argument(help="JSON lines of finished episodes.")],
@@ -84,7 +95,11 @@ def train_rm(
         stderr.print(f"the reward model is in {out}; use it as --reward model:{out}", soft_wrap=True)
 
 
-@train.command(name="grpo", context_settings=_OPEN_OPTIONS)
+@train.command(
+    name="grpo",
+    cls=command_with_settings("sotopia_env.training.grpo_config", "GRPOConfig", "TRL's GRPOConfig"),
+    context_settings=_OPEN_OPTIONS,
+)
 def train_grpo(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="What to start from: a directory or a hub id.")],

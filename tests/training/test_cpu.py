@@ -91,4 +91,4 @@ def test_what_is_left_to_the_machine_is_filled_in() -> None:
         use_cpu=True, bf16=False, fp16=True, activation_checkpointing=False, gradient_checkpointing=False
     )
     set_device_defaults(kept)
-    assert (kept.use_cpu, kept.bf16, kept.dataloader_pin_memory) == (True, False, False)
+    assert (kept.use_cpu, kept.bf16) == (True, False)

@@ -49,7 +49,6 @@ def settings(directory: Path, **changes: Any) -> GRPOConfig:
         "num_generations": 4,
         "max_steps": 1,
         "max_turn_tokens": 6,
-        "max_completion_length": 16,
         "learning_rate": 1e-2,
         "lr_scheduler_type": "constant",
         "save_steps": 1,

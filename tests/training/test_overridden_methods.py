@@ -42,6 +42,7 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
         "_get_train_sampler": "(self, train_dataset=None)",
         "compute_loss": "(self, model, inputs, return_outputs=False, num_items_in_batch=None)",
         "create_optimizer": "(self, model=None)",
+        "_get_learning_rate": "(self)",
     },
     transformers.Trainer: {
         "_get_train_sampler": "(self, train_dataset=None)",
@@ -49,6 +50,7 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
         "_save": "(self, output_dir=None, state_dict=None)",
         "compute_loss": "(self, model, inputs, return_outputs=False, num_items_in_batch=None)",
         "create_optimizer": "(self, model=None)",
+        "_get_learning_rate": "(self)",
     },
     DynamicLayer: {"update": "(self, key_states, value_states, *args, **kwargs)"},
 }
@@ -126,6 +128,11 @@ def test_what_is_called_takes_what_it_took() -> None:
 def test_the_grpo_trainer_has_the_attributes_that_are_read(name: str) -> None:
     source = inspect.getsource(trl.GRPOTrainer)
     assert f"self.{name} = " in source or hasattr(trl.GRPOTrainer, name)
+
+
+@pytest.mark.parametrize("name", ["label_smoother", "compute_loss_func", "aux_loss_enabled"])
+def test_the_cloning_trainer_has_the_attributes_that_are_read(name: str) -> None:
+    assert f"self.{name} = " in inspect.getsource(trl.SFTTrainer) + inspect.getsource(transformers.Trainer)
 
 
 def test_libraries_with_overridden_methods_are_bounded_above() -> None:

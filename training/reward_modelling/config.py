@@ -8,6 +8,7 @@ from transformers import TrainingArguments
 
 from sotopia_env.rewards.reward_model.normalizers import NORMALIZERS
 from sotopia_env.training.cpu import set_device_defaults
+from sotopia_env.training.options import REWARD_MODEL
 
 
 @dataclass
@@ -39,6 +40,7 @@ class RewardModelConfig(TrainingArguments):
     logging_steps: float = 10
     save_steps: float = 100
     save_total_limit: int | None = 2
+    remove_unused_columns: bool = False
     report_to: str | list[str] | None = "none"
     bf16: bool | None = None  # type: ignore[assignment]
     use_cpu: bool | None = None  # type: ignore[assignment]
@@ -47,8 +49,10 @@ class RewardModelConfig(TrainingArguments):
         """Fill in what depends on the machine.
 
         Raises:
-            ValueError: an unknown normalizer, or a share that leaves nothing to train on or is none.
+            ValueError: a setting has no effect here (:mod:`sotopia_env.training.options`), an unknown normalizer, or
+                a share that leaves nothing to train on or is none.
         """
+        REWARD_MODEL.check(self, RewardModelConfig)
         if self.normalizer not in NORMALIZERS:
             raise ValueError(f"normalizer: {self.normalizer!r} is none of {', '.join(NORMALIZERS)}")
         if not 0 <= self.held_out < 1:
@@ -56,6 +60,5 @@ class RewardModelConfig(TrainingArguments):
         if not 0 <= self.between <= 1:
             raise ValueError(f"between: {self.between} is not between 0 and 1")
         set_device_defaults(self)
-        self.remove_unused_columns = False
         self.label_names = ["targets"]
         super().__post_init__()

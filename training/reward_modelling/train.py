@@ -25,7 +25,7 @@ from sotopia_env.rewards import Reward, get_reward
 from sotopia_env.rewards.reward_model.heads import ValueHeads, padded
 from sotopia_env.rewards.reward_model.normalizers import Normalizer, fit_normalizer
 from sotopia_env.rewards.reward_model.saved import Description, Target, save_reward_model
-from sotopia_env.training.behaviour_cloning import LengthGrouped, load
+from sotopia_env.training.behaviour_cloning import LengthGrouped, load, order_seed
 from sotopia_env.training.checkpoints import (
     described_run,
     finished_run,
@@ -171,7 +171,7 @@ class ValueTrainer(WithMuon, Trainer):
         batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         lengths = [len(row.ids) for row in self.rows]
         groups = [row.siblings for row in self.rows] if self.args.between < 1 else None
-        return LengthGrouped(lengths, batch_size, self.args.data_seed or self.args.seed, groups=groups)
+        return LengthGrouped(lengths, batch_size, order_seed(self.args), groups=groups)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         folder = Path(str(output_dir or self.args.output_dir))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,12 @@ def test_settings_of_training_are_checked_before_anything_is_done(refused: Run, 
     assert f"{broken} is no YAML" in refused(*clone, "--config", broken)
     broken.write_text("learning_rates: 0.1", encoding="utf-8")
     assert f"{broken}: learning_rates: CloningConfig has no setting" in refused(*clone, "--config", broken)
+    broken.write_text("seed: 3", encoding="utf-8")
+    assert f"{broken}: seed: --seed says that" in refused(*clone, "--config", broken)
+    assert "--output_dir: --out says that" in refused(*clone, "--output_dir", out)
+    assert "max_length = 100: rows are prepared" in refused(*clone, "--max_length", 100)
+    grpo = ("train", "grpo", "nowhere", "--out", out)
+    assert "min_p = 0.1: turns are drawn by temperature, top_k and top_p alone" in refused(*grpo, "--min_p", 0.1)
     assert "none.jsonl" in refused("train", "bc", tmp_path / "none.jsonl", "--out", out)
     nothing = tmp_path / "nothing.jsonl"
     nothing.write_text("", encoding="utf-8")
@@ -85,3 +93,24 @@ def test_a_reward_model_is_trained_and_relabels(done: Run, refused: Run, experts
         "knowledge": 1.0,
     }
     done("relabel", experts, "--reward", f"model:{model}", "--out", tmp_path / "labelled.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "name", "setting"),
+    [
+        ("bc", "behaviour_cloning", "CloningConfig", "--muon (False): train hidden matrices with Muon"),
+        ("rm", "reward_modelling.config", "RewardModelConfig", "--held_out (0.1): share of the scenarios"),
+        ("grpo", "grpo_config", "GRPOConfig", "--max_turn_tokens (48): length limit of one turn"),
+    ],
+)
+def test_the_help_lists_the_settings_that_are_our_own(
+    done: Run, command: str, module: str, name: str, setting: str
+) -> None:
+    pytest.importorskip("trl")
+    kind = getattr(importlib.import_module(f"sotopia_env.training.{module}"), name)
+    told = " ".join(done("train", command, "--help").split())
+    assert setting in told
+    inherited = {field.name for base in kind.__mro__[1:] if is_dataclass(base) for field in fields(base)}
+    for field in fields(kind):
+        if field.name not in inherited:
+            assert f"--{field.name} (" in told

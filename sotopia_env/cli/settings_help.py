@@ -1,0 +1,62 @@
+"""The settings of a trainer in its ``--help``, read from its source: importing it would take seconds."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+
+def settings_help(module: str, name: str) -> list[str]:
+    """What a class of settings says of each that its docstring names, with its default: a paragraph each.
+
+    Args:
+        module: where the class is.
+        name: of the class.
+    """
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None, module
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    fields = [node for node in found.body if isinstance(node, ast.AnnAssign) and node.value is not None]
+    defaults = {ast.unparse(node.target): ast.unparse(node.value) for node in fields if node.value is not None}
+    arguments = (ast.get_docstring(found) or "").partition("\nArgs:\n")[2]
+    told = re.findall(r"^    (\w+): (.*?)(?=^    \w|\Z)", arguments, re.MULTILINE | re.DOTALL)
+    paragraphs = [
+        f"--{setting}{f' ({defaults[setting]})' if setting in defaults else ''}: {_plain(text)}"
+        for setting, text in told
+    ]
+    others = [f"{setting} {value}" for setting, value in defaults.items() if setting not in dict(told)]
+    return [*paragraphs, f"Further defaults: {', '.join(others)}."]
+
+
+def _plain(text: str) -> str:
+    """A docstring's text without its markup, on one line."""
+    return re.sub(r":\w+:`([^`]*)`|``([^`]*)``", lambda match: match[1] or match[2], " ".join(text.split()))
+
+
+def command_with_settings(module: str, name: str, library: str) -> type[TyperCommand]:
+    """A kind of command whose help ends with the settings that may follow its options.
+
+    Args:
+        module: where the class of the settings is.
+        name: of the class.
+        library: whose settings they add to.
+    """
+
+    class CommandWithSettings(TyperCommand):
+        def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+            paragraphs = [
+                "Settings, as --NAME VALUE or in the YAML of --config:",
+                *settings_help(module, name),
+                f"Those of {library} follow by their own names; what has no effect here is refused (docs/training.md).",
+            ]
+            self.epilog = "\n\n".join(text.replace("[", r"\[") for text in paragraphs)
+            super().format_help(ctx, formatter)
+
+    return CommandWithSettings
