@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -41,6 +41,16 @@ def print_json(data: Any) -> None:
     """Print JSON on stdout, however deep."""
     json.dump(data, sys.stdout, indent=1)
     print()
+
+
+def told_mean(found: Mapping[str, Any]) -> str:
+    """``mean 0.12 a turn (45 of 100 dialogues known)``.
+
+    Args:
+        found: ``{"mean", "known", "of"}`` of :func:`~sotopia_env.rewards.labelling.mean_paid`.
+    """
+    mean = "mean unknown" if found["mean"] is None else f"mean {found['mean']:.4g} a turn"
+    return f"{mean} ({found['known']} of {found['of']} dialogues known)"
 
 
 @contextmanager

@@ -140,10 +140,15 @@ def bill(ledger: CallLog, price_in: float | None, price_out: float | None) -> di
 
 
 def print_bill(spent: Mapping[str, Any], failed: Counter[str]) -> None:
-    """Say on stderr what was asked, and what could not be had."""
+    """Say on stderr what was asked, then :func:`print_failures`."""
     cost = "" if spent["cost"] is None else f", {spent['cost']:.4g} in money"
     tokens = f"{spent['prompt_tokens']:,} tokens read, {spent['completion_tokens']:,} written"
     stderr.print(f"{spent['calls']} calls, {tokens}{cost}", soft_wrap=True, highlight=False)
+    print_failures(failed)
+
+
+def print_failures(failed: Counter[str]) -> None:
+    """Say on stderr what could not be had."""
     if failed:
         kinds = ", ".join(f"{kind} {count}" for kind, count in failed.most_common())
         stderr.print(f"unknown since it could not be had: {kinds}", soft_wrap=True, highlight=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sotopia_env.cli import model_options as models
-from sotopia_env.cli.common import AsJson, clear_errors, print_json, stderr
+from sotopia_env.cli.common import AsJson, clear_errors, print_json, stderr, told_mean
 
 if TYPE_CHECKING:
     from sotopia_env.episodes import Episode
@@ -123,9 +123,9 @@ def _report(reward: Reward, summary: Mapping[str, Any], out: Path, as_json: bool
     if as_json:
         print_json({**summary, "failures": dict(failures_of(reward))})
         return
-    stderr.print(f"{summary['episodes']} episodes are in {out}", soft_wrap=True, highlight=False)
-    mean = "unknown" if summary["mean"] is None else f"{summary['mean']:.4g}"
-    print(f"{reward.name}: {summary['turns']} turns, {summary['unknown']} unknown, mean {mean}")
+    if summary["episodes"]:
+        stderr.print(f"{summary['episodes']} episodes are in {out}", soft_wrap=True, highlight=False)
+    print(f"{reward.name}: {summary['turns']} turns, {summary['unknown']} unknown, {told_mean(summary)}")
 
 
 def _check_paths(source: Path, out: Path, batch_size: int) -> None:
@@ -138,14 +138,16 @@ def _check_paths(source: Path, out: Path, batch_size: int) -> None:
 
 
 def _summary(reward: Reward, episodes: Sequence[Episode], done: int, left: int) -> dict[str, Any]:
+    from sotopia_env.rewards.labelling import mean_paid
+
     values = [value for episode in episodes for own in episode.rewards[reward.name].values() for value in own]
-    known = [value for value in values if value is not None]
+    paid = mean_paid(episodes, reward.name).to_dict()
     return {
         "reward": reward.name,
         "episodes": len(episodes),
         "done_before": done,
         "left": left,
         "turns": len(values),
-        "unknown": len(values) - len(known),
-        "mean": sum(known) / len(known) if known else None,
+        "unknown": values.count(None),
+        **{key: paid[key] for key in ("mean", "known", "of")},
     }
