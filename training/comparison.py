@@ -34,9 +34,9 @@ def difference(a: Evaluation | Sequence[Evaluation], b: Evaluation | Sequence[Ev
         b: the other policy's, with the same partners, judge and seed.
 
     Returns:
-        ``{mean, low, high, known, of}`` for each of the seven dimensions, for ``goal_strict`` (deals outside the partner's limit
-        scored as no deal), ``partner_goal``, ``deal_rate``, ``turns`` and ``words_per_turn``; ``episodes``, the number
-        of pairs; ``missing`` by dimension; and ``decomposition`` (:func:`decompose`).
+        ``{mean, low, high, known, of}`` for each of the seven dimensions, for ``goal_strict`` (deals outside the
+        partner's limit scored as no deal), ``partner_goal``, ``deal_rate``, ``turns`` and ``words_per_turn``;
+        ``episodes``, the number of pairs; ``missing`` by dimension; and ``decomposition`` (:func:`decompose`).
 
     Raises:
         ValueError: they have no episode in common, or differ in judge or seed.

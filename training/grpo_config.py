@@ -8,6 +8,11 @@ from typing import Any
 import trl
 
 from sotopia_env.training.cpu import set_device_defaults
+from sotopia_env.training.estimators import get_estimator
+
+_SCALES = ("none", "group", "batch")
+_LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "luspo", "cispo", "sapo", "vespo")
+"""Those of TRL's trainer, which finds out in the first step alone."""
 
 
 @dataclass
@@ -61,12 +66,17 @@ class GRPOConfig(trl.GRPOConfig):
         """Fill in what depends on the machine, and refuse what would silently go wrong.
 
         Raises:
-            ValueError: a group would span processes, a checkpoint would fall between two generations, or the run has
-                no length.
+            ValueError: a name that is none, a group would span processes, a checkpoint would fall between two
+                generations, or the run has no length.
         """
         set_device_defaults(self)
         self.seats = tuple(self.seats)
         super().__post_init__()
+        get_estimator(self.estimator, **(self.estimator_options or {}))
+        get_estimator(self.credit_estimator)
+        for name, known in (("scale_rewards", _SCALES), ("loss_type", _LOSSES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is none of {', '.join(known)}")
         local = self.per_device_train_batch_size * int(self.steps_per_generation or 1)
         if local % int(self.num_generations or 1):
             raise ValueError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sotopia_env.cli import model_options as models
-from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json, within
 from sotopia_env.tables import Cell, Table, show
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ def attack_judge(
         Path | None, typer.Argument(metavar="[IN]", help="Episodes to attack; by default some are played.")
     ] = None,
     on: Annotated[str, typer.Option(help="The family that is played, with its split.")] = "bargain",
-    num_episodes: Annotated[int, typer.Option("--num-episodes", "-n", help="How many are attacked.")] = 4,
+    num_episodes: Annotated[
+        int, typer.Option("--num-episodes", "-n", callback=within(1), help="How many are attacked.")
+    ] = 4,
     place: Annotated[str, typer.Option(help="Where an agent talks to the judge: start or end.")] = "end",
     seed: Seed = 0,
     dry_run: models.DryRun = False,
@@ -48,8 +50,6 @@ def attack_judge(
 
         if place not in ("start", "end"):
             raise ValueError(f"--place {place!r} is neither start nor end")
-        if num_episodes < 1:
-            raise ValueError(f"-n: {num_episodes} is not a positive number")
         if cached_only and cache is None:
             raise ValueError("--cached-only makes no call, and there is no cache; give --cache FILE")
         counted = CallLog(ledger)
@@ -80,11 +80,14 @@ def attack_judge(
 
 def _episodes(source: Path | None, on: str, number: int, seed: int) -> list[Episode]:
     from sotopia_env.rollouts.rollout import rollout
-    from sotopia_env.storage.episodes import load_episodes
+    from sotopia_env.storage.episodes import some_episodes
 
     if source is None:
         return rollout(on, "scripted:mixed", num_episodes=number, seed=seed)
-    return [episode for episode in load_episodes(source) if episode.ending is not None][:number]
+    finished = [episode for episode in some_episodes(source) if episode.ending is not None]
+    if not finished:
+        raise ValueError(f"{source} holds no finished episode")
+    return finished[:number]
 
 
 def _table(report: AttackReport) -> Table:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, stderr
+from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, stderr, within
 from sotopia_env.cli.model_options import print_failures
 from sotopia_env.tables import estimate, show
 
@@ -20,7 +20,12 @@ def evaluate(
     judge: Annotated[str, typer.Option(help="Name of the judge.")] = "rule",
     tasks: Annotated[
         int | None,
-        typer.Option("--tasks", "-n", help="How many; by default 100 of a family, and all of a file or a named set."),
+        typer.Option(
+            "--tasks",
+            "-n",
+            callback=within(1),
+            help="How many; by default 100 of a family, and all of a file or a named set.",
+        ),
     ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the episodes of each row; resumes.")] = None,
@@ -59,7 +64,8 @@ def evaluate(
         show(table([row.summary for row in rows], f"{on} against {partner}, judge {judge}"))
         if all(row.summary["goal"]["mean"] is None for row in rows):
             stderr.print(
-                f"the judge {rows[0].judge} knows the goal of none of these episodes; --judge llm:MODEL@URL asks a model",
+                f"the judge {rows[0].judge} knows the goal of none of these episodes; --judge llm:MODEL@URL asks a "
+                "model",
                 soft_wrap=True,
                 highlight=False,
             )

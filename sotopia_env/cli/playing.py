@@ -15,10 +15,12 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, told_mean
+from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, told_mean, within
 from sotopia_env.episodes import Episode, agent_name, seat_of
 from sotopia_env.statistics import known_mean
 from sotopia_env.tables import Cell, Table, show
+
+MaxCycles = Annotated[int | None, typer.Option(callback=within(1), help="Turn limit; the task's own by default.")]
 
 
 def list_names(
@@ -43,14 +45,14 @@ def list_names(
 def rollout(
     tasks: Annotated[str, typer.Argument(help="A family, with its split (bargain:test), or a file of tasks.")],
     policies: Annotated[list[str], typer.Argument(help="One policy for all seats, or one for each.")],
-    num_episodes: Annotated[int, typer.Option("--num-episodes", "-n")] = 64,
+    num_episodes: Annotated[int, typer.Option("--num-episodes", "-n", callback=within(1))] = 64,
     out: Annotated[
         Path | None, typer.Option(help="e.jsonl or e.parquet; the same command goes on where it was cut off.")
     ] = None,
     seed: Seed = 0,
     reward: Annotated[str | None, typer.Option(help="A reward to be paid and stored, such as episode.")] = None,
-    max_cycles: Annotated[int | None, typer.Option(help="Turn limit; the task's own by default.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Episodes played side by side.")] = 64,
+    max_cycles: MaxCycles = None,
+    batch_size: Annotated[int, typer.Option(callback=within(1), help="Episodes played side by side.")] = 64,
     processes: Processes = 1,
     traces: Annotated[bool, typer.Option(help="Store token traces beside the episodes.")] = False,
     as_json: AsJson = False,
@@ -127,9 +129,11 @@ def play(
     tasks: Annotated[str, typer.Argument(help="A family, with its split (bargain:test), or a file of tasks.")],
     policies: Annotated[list[str], typer.Argument(help="Who sits on the other seats: one for all, or one for each.")],
     seat: Annotated[int, typer.Option(help="Your seat.")] = 0,
-    seed: Annotated[int, typer.Option(help="Decides the task and the draws of the other side.")] = 0,
+    seed: Annotated[
+        int, typer.Option(callback=within(0), help="Decides the task and the draws of the other side.")
+    ] = 0,
     task: Annotated[str | None, typer.Option(help="Id of a task in the file; else the seed chooses one.")] = None,
-    max_cycles: Annotated[int | None, typer.Option(help="Turn limit; the task's own by default.")] = None,
+    max_cycles: MaxCycles = None,
     out: Annotated[Path | None, typer.Option(help="JSON lines that the episode is added to.")] = None,
     as_json: AsJson = False,
 ) -> None:

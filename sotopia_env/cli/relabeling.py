@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sotopia_env.cli import model_options as models
-from sotopia_env.cli.common import AsJson, clear_errors, print_json, stderr, told_mean
+from sotopia_env.cli.common import AsJson, clear_errors, print_json, stderr, told_mean, within
 
 if TYPE_CHECKING:
     from sotopia_env.episodes import Episode
@@ -39,7 +39,9 @@ def relabel(
     max_tokens: models.MaxTokens = 2048,
     concurrency: models.Concurrency = 64,
     timeout: models.Timeout = 120.0,
-    batch_size: Annotated[int, typer.Option(help="Episodes that the reward is asked about in one call.")] = 64,
+    batch_size: Annotated[
+        int, typer.Option(callback=within(1), help="Episodes that the reward is asked about in one call.")
+    ] = 64,
     as_json: AsJson = False,
 ) -> None:
     """Pay stored episodes by any reward: judgements and one number per own turn are written beside their turns.
@@ -54,9 +56,9 @@ def relabel(
         from sotopia_env.rewards.labelling import relabel as relabelled
         from sotopia_env.rewards.model_usage import estimates, graded_by
         from sotopia_env.rewards.resolve import get_reward
-        from sotopia_env.storage.episodes import load_episodes
+        from sotopia_env.storage.episodes import some_episodes
 
-        _check_paths(source, out, batch_size)
+        _check_given(source, out, levels)
         counted = CallLog(ledger)
         replies = cache or out.with_name("replies.sqlite")
         options = models.ModelOptions(
@@ -69,7 +71,7 @@ def relabel(
             attributor=attributor and options.of("attributor", attributor, **scale),
             dimensions=None if dimensions is None else read_weights(dimensions),
         )
-        episodes = load_episodes(source)
+        episodes = some_episodes(source)
         if dry_run:
             check_payable(made, episodes, source)
             found = estimates(made, _left(episodes, out))
@@ -128,9 +130,11 @@ def _report(reward: Reward, summary: Mapping[str, Any], out: Path, as_json: bool
     print(f"{reward.name}: {summary['turns']} turns, {summary['unknown']} unknown, {told_mean(summary)}")
 
 
-def _check_paths(source: Path, out: Path, batch_size: int) -> None:
-    if batch_size < 1:
-        raise ValueError(f"--batch-size: {batch_size} is not a positive number")
+def _check_given(source: Path, out: Path, levels: int | None) -> None:
+    from sotopia_env.rewards.attribution.llm import LEVELS
+
+    if levels not in (None, *LEVELS):
+        raise ValueError(f"--levels: {levels} is none of {', '.join(map(str, LEVELS))}")
     if out.suffix == ".parquet":
         raise ValueError(f"--out: {out} cannot be appended to; write a .jsonl, and convert it to parquet")
     if out.resolve() == source.resolve():

@@ -21,6 +21,8 @@ import sotopia_env
 from sotopia_env.agents.endpoint.calls import Usage
 from sotopia_env.describe import digest
 from sotopia_env.episodes import Episode
+from sotopia_env.errors import reason_of
+from sotopia_env.families.base import Family
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import family_and_tasks, make_policy
@@ -34,6 +36,7 @@ from sotopia_env.rewards.audit.fidelity import fidelity
 from sotopia_env.rewards.audit.numbers import Numbers, numbers_of, split_audit, true_advantages
 from sotopia_env.rewards.credit.monte_carlo import MonteCarlo
 from sotopia_env.rewards.credit.shapley import Shapley
+from sotopia_env.rewards.judges.base import RuleJudge
 from sotopia_env.rewards.model_usage import models_in
 from sotopia_env.rewards.resolve import get_reward, reward_names
 from sotopia_env.rewards.reward import Reward, weighted_sum
@@ -144,6 +147,8 @@ def reward_card(
     family = family_and_tasks(tasks, "test")[0]
     for reward in named:
         reward.check(family, tasks)
+    RuleJudge().check_dimensions(family, (settings.dimension,))
+    _check_dimension(settings.dimension, family, tasks[0])
     began, shown = time.perf_counter(), _teller(progress)
     cache = None if out is None else _cache(Path(out), tasks, policy, settings)
     ground = _prepare(tasks, policy, settings, cache, shown, progress)
@@ -193,8 +198,9 @@ def read_rewards(given: Sequence[Any], policy: Policy, settings: CardSettings) -
             else:
                 found.append(get_reward(name))
         except (ValueError, TypeError, OSError) as error:
-            reason = "" if str(error).startswith("unknown reward") else f" ({error})"
-            wrong.append(f"{name!r}{reason}" if isinstance(name, str) else str(error))
+            said = reason_of(error) if isinstance(error, OSError) else str(error)
+            reason = "" if said.startswith("unknown reward") else f" ({said})"
+            wrong.append(f"{name!r}{reason}" if isinstance(name, str) else said)
     if wrong:
         raise ValueError(
             f"no rewards: {', '.join(wrong)}; one of {', '.join([*reward_names(), *_PLAYING_ON])}, or module:attribute"
@@ -211,6 +217,15 @@ def read_rewards(given: Sequence[Any], policy: Policy, settings: CardSettings) -
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"several rewards are called {', '.join(map(repr, twice))}; name each once")
     return found
+
+
+def _check_dimension(dimension: str, family: Family, task: Task) -> None:
+    """Refuse a dimension that the family has no score for, before anything is played."""
+    env = parallel_env([task], reward=None, family=family)
+    env.reset(seed=0)
+    scored = family.score(env.unwrapped.episode).scores
+    if dimension not in scored:
+        raise ValueError(f"dimension: {dimension!r} is none of {', '.join(scored)}")
 
 
 def _prepare(
@@ -231,8 +246,6 @@ def _prepare(
     )
     dimension = settings.dimension
     scored = [episode.judgements[0].scores for episode in plays[PLAIN][0]]
-    if dimension not in scored[0]:
-        raise ValueError(f"dimension: {dimension!r} is none of {', '.join(scored[0])}")
     known = [task for task, scores in zip(tasks, scored, strict=True) if None not in scores[dimension]]
     if not known:
         raise ValueError(f"tasks: the rule judge knows {dimension!r} in none of {len(tasks)} tasks of {settings.tasks}")
