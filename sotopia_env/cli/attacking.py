@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sotopia_env.cli import model_options as models
-from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json, within
+from sotopia_env.cli.common import AsJson, FamilyName, Seed, clear_errors, print_json, within
 from sotopia_env.tables import Cell, Table, show
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def attack_judge(
     num_episodes: Annotated[
         int, typer.Option("--num-episodes", "-n", callback=within(1), help="How many are attacked.")
     ] = 4,
+    family: FamilyName = None,
     place: Annotated[str, typer.Option(help="Where an agent talks to the judge: start or end.")] = "end",
     seed: Seed = 0,
     dry_run: models.DryRun = False,
@@ -44,6 +45,7 @@ def attack_judge(
     """Say by how much a judge's scores move when an agent gives it orders, fakes the record, or hides words."""
     with clear_errors("replies that came are in the cache"):
         from sotopia_env.agents.endpoint.call_log import CallLog
+        from sotopia_env.resolve import family_and_tasks
         from sotopia_env.rewards.judges.base import as_judge
         from sotopia_env.rewards.judges.injections import attack_variants, measure_attacks
         from sotopia_env.rewards.model_usage import models_of
@@ -58,6 +60,8 @@ def attack_judge(
         )
         made = as_judge(options.of("judge", judge))
         episodes = _episodes(source, on, num_episodes, seed)
+        if source is None or family is not None:
+            made = made.for_family(family_and_tasks(family or on, "train")[0])
         asked = models_of(made)
         variants = attack_variants(episodes, place=place) if asked else []  # type: ignore[arg-type]
         found = {f"scores by {one.name}": one.estimate(variants) for one in asked}

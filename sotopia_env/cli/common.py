@@ -44,6 +44,9 @@ def within(least: float, most: float = math.inf, *, above: bool = False) -> Call
 
 Seed = Annotated[int, typer.Option(callback=within(0, 2**32 - 1), help="Of everything.")]
 Processes = Annotated[int, typer.Option(callback=within(1), help="How many processes share the work.")]
+FamilyName = Annotated[
+    str | None, typer.Option("--family", help="Of the episodes, where it is one of your own: module:attribute.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
 
 _EXTRAS = {

@@ -38,18 +38,20 @@ def evaluate(
     Each task is played from every seat, unless all of them name the seat to evaluate, as those of sotopia:hard do.
     """
     with clear_errors("finished episodes are in the folder, and the same command goes on" if out else None):
+        from sotopia_env.resolve import family_and_tasks
         from sotopia_env.rewards.judges.base import as_judge
         from sotopia_env.rewards.model_usage import models_of
         from sotopia_env.training.comparison import difference, table
         from sotopia_env.training.evaluation import Match, draw_tasks, evaluate_many
 
-        made = as_judge(judge)
+        made, family = as_judge(judge), family_and_tasks(on, "test")[0]
         drawn = draw_tasks(on, tasks, seed)
         matches = [Match(policy, policy, partner) for policy in policies]
         seats = "evaluated" if all(task.evaluated_seat is not None for task in drawn) else "both"
         options: dict[str, Any] = {
             "seed": seed,
             "judge": made,
+            "family": family,
             "out": out,
             "processes": processes,
             "allow_train": allow_train,

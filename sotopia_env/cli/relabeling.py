@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sotopia_env.cli import model_options as models
-from sotopia_env.cli.common import AsJson, clear_errors, print_json, stderr, told_mean, within
+from sotopia_env.cli.common import AsJson, FamilyName, clear_errors, print_json, stderr, told_mean, within
 
 if TYPE_CHECKING:
     from sotopia_env.episodes import Episode
@@ -39,6 +39,7 @@ def relabel(
     max_tokens: models.MaxTokens = 2048,
     concurrency: models.Concurrency = 64,
     timeout: models.Timeout = 120.0,
+    family: FamilyName = None,
     batch_size: Annotated[
         int, typer.Option(callback=within(1), help="Episodes that the reward is asked about in one call.")
     ] = 64,
@@ -87,6 +88,7 @@ def relabel(
         paid = relabelled(
             episodes,
             made,
+            family,
             out=out,
             batch_size=batch_size,
             cached_only=cached_only,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, stderr, within
+from sotopia_env.cli.common import AsJson, FamilyName, Processes, Seed, clear_errors, print_json, stderr, within
 from sotopia_env.tables import Cell, Table, show
 
 
@@ -109,16 +109,20 @@ def fidelity(
     audit: AuditPath,
     rewards: Annotated[list[str], typer.Argument(help="Names such as uniform or 'episode + 0.5 * length'.")],
     dimension: Annotated[str, typer.Option(help="Of the truth.")] = "goal",
+    family: FamilyName = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """How well the numbers of rewards agree with the true advantage, beside what its noise allows."""
     with clear_errors():
+        from sotopia_env.families.resolve import as_family
         from sotopia_env.rewards import get_reward
         from sotopia_env.rewards.audit.fidelity import fidelity as measure
         from sotopia_env.training.reward_card.text import fidelity_table
 
         made = [get_reward(reward) for reward in rewards]
+        if family is not None:
+            made = [reward.for_family(as_family(family)) for reward in made]
         turns = _audited(audit)
         found = [(reward.name, measure(turns, reward, dimension, seed=seed).to_dict()) for reward in made]
         if as_json:
