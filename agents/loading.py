@@ -6,6 +6,7 @@ Weights are read from safetensors or GGUF only, and code that comes with a model
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import HfApi, constants, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from peft import PeftModel
 from safetensors import SafetensorError
@@ -30,6 +33,10 @@ PLAIN_CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'assistant:\\n' }}{% endif %}"
 )
 """For tokenizers without a chat template. Only the token between messages cannot be uttered."""
+
+
+_PATIENCE = 10.0
+"""Seconds that the hub has to say whether there is a model."""
 
 
 class ModelLoadError(ValueError):
@@ -168,7 +175,21 @@ def _directory(source: str | Path) -> Path | None:
         validate_repo_id(str(source))
     except HFValidationError as error:
         raise ModelLoadError(f"there is no directory {path}; train a model into it, or correct the path") from error
+    _reach_hub(str(source))
     return None
+
+
+def _reach_hub(name: str) -> None:
+    """Ask the hub once for a model that is not here yet: without a network, its files would be tried for a minute."""
+    if constants.HF_HUB_OFFLINE or isinstance(try_to_load_from_cache(name, "config.json"), str):
+        return
+    try:
+        HfApi().model_info(name, timeout=_PATIENCE)
+    except HfHubHTTPError:
+        # It answers: what is wrong with the name, or with who asks, the loading says.
+        return
+    except Exception as error:  # of whichever library the hub is asked with
+        raise ModelLoadError(_explain(name, None, error)) from error
 
 
 def _only_gguf(path: Path) -> str | None:
@@ -230,7 +251,7 @@ def _with_template(tokenizer: PreTrainedTokenizerBase, chat_template: str | None
 
 
 def _explain(source: str | Path, path: Path | None, error: Exception) -> str:
-    reason = str(error).strip().split("\n")[0]
+    reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error).strip().split("\n")[0])
     if path is None:
         return (
             f"there is no directory {str(source)!r}, and the hub model of that name cannot be had ({reason}); "

@@ -18,6 +18,7 @@ from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import TurnRewards, combine
 from sotopia_env.rollouts.files import RunFiles
 from sotopia_env.rollouts.manifest import as_stored
+from sotopia_env.statistics import Estimate
 from sotopia_env.storage.locks import WAIT
 
 
@@ -105,6 +106,25 @@ def relabel(
         files.manifest.check(run)
         files.complete()
     return [files.finished[i] for i in range(len(episodes)) if i in files.finished]
+
+
+def mean_paid(episodes: Sequence[Episode], name: str) -> Estimate:
+    """The mean number of a turn, over those dialogues of a seat of which every number is known.
+
+    A dialogue whose score is unknown may hold zeros that are known, before its last turn: they tell nothing of it.
+
+    Args:
+        episodes: paid ones.
+        name: of the reward.
+
+    Returns:
+        The mean, and of how many dialogues; one without own turns is none.
+    """
+    dialogues = [numbers for episode in episodes for numbers in episode.rewards[name].values() if numbers]
+    paid = [[value for value in numbers if value is not None] for numbers in dialogues if None not in numbers]
+    turns = sum(map(len, paid))
+    mean = sum(map(sum, paid)) / turns if turns else None
+    return Estimate(mean, None, None, len(paid), len(dialogues) - len(paid))
 
 
 def check_payable(reward: Reward, episodes: Sequence[Episode], source: str | Path = "episodes") -> None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sotopia_env.episodes import Episode, Turn
+from sotopia_env.families.base import Family
 from sotopia_env.rewards.designs import DESIGNS, Timing, check_design
 from sotopia_env.rewards.dimensions import Scale, check_weights, goal_alone, suffix, weighted_score
 from sotopia_env.rewards.judges.base import Judge, as_judge, scores_of
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import TurnRewards, first_open_turn
+from sotopia_env.tasks import Task
 
 
 class ScoredReward(Reward):
@@ -20,6 +22,11 @@ class ScoredReward(Reward):
     judge: Any
     dimensions: Mapping[str, float]
     scale: Scale
+
+    def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
+        """Check the judge, and whether it can know the dimensions."""
+        super().check(family, tasks)
+        self.judge.check_dimensions(family, list(self.dimensions))
 
     def score(self, episode: Episode, agent: str) -> float | None:
         """G of one agent in a finished, judged episode."""

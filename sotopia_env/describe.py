@@ -42,6 +42,9 @@ _DEEPEST = 12
 _SHOWN = 6
 """So many differences are told in an error."""
 
+_LONGEST_TEXT = 80
+"""So much of a value, in characters."""
+
 _CONSTANTS = (type(None), bool, int, float, str)
 
 
@@ -125,7 +128,7 @@ def differences(before: Any, now: Any, path: str = "") -> list[tuple[str, Any, A
 
 def told(found: Sequence[tuple[str, Any, Any]]) -> str:
     """Returns differences in words: ``"reward.weight (0.1, not 0.5)"``; only the first few where there are many."""
-    parts = [f"{path} ({_short(before)}, not {_short(now)})" for path, before, now in found[:_SHOWN]]
+    parts = ["{} ({}, not {})".format(path, *_short(before, now)) for path, before, now in found[:_SHOWN]]
     parts += [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
@@ -217,6 +220,15 @@ def _described_in_json(value: Any) -> Any:
     return _described(value, 0)
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _short(*values: Any) -> list[str]:
+    """Values as text; of long ones the part from shortly before they begin to differ."""
+    texts = [json.dumps(value, ensure_ascii=False) for value in values]
+    if max(map(len, texts)) <= _LONGEST_TEXT:
+        return texts
+    apart = next((i for i, letters in enumerate(zip(*texts, strict=False)) if len(set(letters)) > 1), 0)
+    start = max(0, apart - _LONGEST_TEXT // 4)
+    shown = [text[start : start + _LONGEST_TEXT] for text in texts]
+    return [
+        ("..." if start else "") + part + ("..." if len(text) > start + _LONGEST_TEXT else "")
+        for text, part in zip(texts, shown, strict=True)
+    ]

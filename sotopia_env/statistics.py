@@ -7,7 +7,7 @@ the unit is the seed instead, and these intervals say nothing of how another run
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -57,9 +57,15 @@ class Estimate:
     count: int
     missing: int = 0
 
-    def to_dict(self) -> dict[str, float | None]:
-        """``{"mean": ..., "low": ..., "high": ...}``."""
-        return {"mean": self.mean, "low": self.low, "high": self.high}
+    def to_dict(self) -> dict[str, Any]:
+        """``{"mean", "low", "high", "known", "of"}``: the last two say that the mean is over so many of all values."""
+        return {
+            "mean": self.mean,
+            "low": self.low,
+            "high": self.high,
+            "known": self.count,
+            "of": self.count + self.missing,
+        }
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,14 @@ def interval(
     mean = float(totals_CK[:, 0].sum() / totals_CK[:, 1].sum())
     low, high = _ratio_bounds(totals_CK, seed, level)
     return Estimate(mean, low, high, int(used.sum()), missing)
+
+
+def known_mean(values: Iterable[float | None]) -> Estimate:
+    """The mean of those values that are known, without an interval."""
+    given = list(values)
+    known = [value for value in given if value is not None and not math.isnan(value)]
+    mean = sum(known) / len(known) if known else None
+    return Estimate(mean, None, None, len(known), len(given) - len(known))
 
 
 def paired_difference(

@@ -6,7 +6,7 @@ Pages draw the same tables by a template (:mod:`sotopia_env.training.pages`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich import box
@@ -18,6 +18,9 @@ from rich.text import Text
 
 UNKNOWN = "–"
 """What stands where a value is unknown."""
+
+COUNTED = "(a of b): over a of b values; the others are unknown."
+"""Below a table with means that leave values out."""
 
 STRESSED = frozenset({"bad", "missed"})
 """Kinds of cells that are bold in Markdown and in a terminal."""
@@ -35,6 +38,8 @@ class Cell:
         form: of a number, such as ``".2f"``.
         low: lower end of its interval; ``None`` where there is none.
         high: its upper end.
+        known: how many values a mean, or a row that the cell names, is over.
+        of: how many there are, the unknown ones included.
         note: what belongs to it, such as a share or a mark.
         kind: what it is, for its colour: words that a page has as classes.
     """
@@ -45,6 +50,8 @@ class Cell:
     high: float | None = None
     note: str = ""
     kind: str = ""
+    known: int | None = None
+    of: int | None = None
 
     @property
     def text(self) -> str:
@@ -61,11 +68,18 @@ class Cell:
         return f"[{self.low:{self.form}}, {self.high:{self.form}}]"
 
     @property
+    def counted(self) -> str:
+        """``(45 of 100)`` where a mean leaves out values that are unknown, or nothing."""
+        if self.value is None or self.known is None or self.of is None or self.known == self.of:
+            return ""
+        return f"({self.known} of {self.of})"
+
+    @property
     def parts(self) -> list[str]:
-        """What stays on one line: the value with its note, and the interval; of a text each word."""
+        """What stays on one line: the value with its note, the interval and the count; of a text each word."""
         if isinstance(self.value, str):
             return str(self).split()
-        return [part for part in (f"{self.text} {self.note}".strip(), self.interval) if part]
+        return [part for part in (f"{self.text} {self.note}".strip(), self.interval, self.counted) if part]
 
     @property
     def stressed(self) -> bool:
@@ -73,20 +87,26 @@ class Cell:
         return not STRESSED.isdisjoint(self.kind.split())
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.text, self.interval, self.note) if part)
+        return " ".join(part for part in (self.text, self.interval, self.counted, self.note) if part)
 
 
 def estimate(found: Mapping[str, Any] | None, form: str = "+.2f", key: str = "mean", **others: str) -> Cell:
-    """A value with its interval, as :class:`Cell`.
+    """A value with its interval and with the count of what it is over, as :class:`Cell`.
 
     Args:
-        found: ``{key, "low", "high"}``; ``None`` where nothing is known.
+        found: ``{key, "low", "high", "known", "of"}``; ``None`` where nothing is known.
         form: of the numbers.
         key: under which the value stands.
         others: ``note`` and ``kind`` of the cell.
     """
     found = found or {}
-    return Cell(found.get(key), form, found.get("low"), found.get("high"), **others)
+    low, high, known, of = (found.get(name) for name in ("low", "high", "known", "of"))
+    return Cell(found.get(key), form, low, high, known=known, of=of, **others)
+
+
+def mean(found: Mapping[str, Any] | None, form: str = ".2f") -> Cell:
+    """A mean without its interval, with the count of what it is over; arguments as in :func:`estimate`."""
+    return replace(estimate(found, form), low=None, high=None)
 
 
 @dataclass(frozen=True)
@@ -97,7 +117,7 @@ class Table:
         columns: their headings.
         rows: of as many cells (:class:`Cell`); a bare text, number or ``None`` is one too.
         title: above it.
-        note: below it.
+        note: below it. Where a mean leaves out values that are unknown, that is said there too (:attr:`below`).
     """
 
     columns: Sequence[str]
@@ -121,6 +141,12 @@ class Table:
         """For each column whether it holds numbers, which stand to the right."""
         return [not any(isinstance(cell.value, str) and cell.value for cell in column) for column in self._by_column()]
 
+    @property
+    def below(self) -> str:
+        """What stands below it."""
+        partial = any(cell.counted for row in self.cells for cell in row)
+        return " ".join(part for part in (self.note, COUNTED if partial else "") if part)
+
     def without(self, *headings: str) -> Table:
         """The same table with fewer columns."""
         kept = [place for place, heading in enumerate(self.columns) if heading not in headings]
@@ -138,7 +164,7 @@ class Table:
         ]
         drawn.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
         title = f"**{self.title}**" if self.title else ""
-        return "\n\n".join(part for part in (title, "\n".join(drawn), self.note) if part)
+        return "\n\n".join(part for part in (title, "\n".join(drawn), self.below) if part)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """The table as wide as the terminal; columns that do not fit follow below, under the first one again."""
@@ -165,8 +191,8 @@ class Table:
             if block is not blocks[0]:
                 yield ""
             yield drawn
-        if self.note:
-            yield Text("\n" + self.note)
+        if self.below:
+            yield Text("\n" + self.below)
 
     def _by_column(self) -> list[list[Cell]]:
         cells = self.cells

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from difflib import get_close_matches
@@ -12,12 +13,13 @@ from typing import Any, get_type_hints
 import yaml
 from peft import LoraConfig
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards.dimensions import read_weights
-from sotopia_env.storage.episodes import load_episodes
+from sotopia_env.storage.episodes import some_episodes
 from sotopia_env.tables import Table
 from sotopia_env.training.batches import corpus
 from sotopia_env.training.behaviour_cloning import CloningConfig, clone
@@ -28,6 +30,12 @@ from sotopia_env.training.reward_modelling.train import REPORT, train_reward_mod
 
 _BY_OPTION = {"output_dir": "--out", "seed": "--seed"}
 """Settings that options of the command say."""
+_ABOVE_ZERO = frozenset(
+    {"per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "num_train_epochs"}
+    | {"logging_steps", "save_steps", "eval_steps", "num_generations", "num_iterations", "steps_per_generation"}
+    | {"temperature", "max_turn_tokens", "max_completion_length", "max_length"}
+)
+"""Settings of which 0 is none either."""
 
 
 def read_settings(kind: type[Any], out: Path, config: Path | None, extra: Sequence[str], seed: int) -> Any:
@@ -43,11 +51,13 @@ def read_settings(kind: type[Any], out: Path, config: Path | None, extra: Sequen
         seed: of the run.
 
     Raises:
-        ValueError: a name that the dataclass does not have or that an option says, or a value of another type.
+        ValueError: a name that the dataclass does not have or that an option says, a value of another type or out of
+            its range, or a tracker that is not installed.
         FileNotFoundError: there is no such file.
     """
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind) if field.init]
+    defaults = {field.name: field.default for field in fields(kind)}
     values: dict[str, Any] = {}
     given = [(f"{config}: {name}", name, [value]) for name, value in _from_file(config).items()]
     # A text is taken as it stands where the setting is one, and as YAML where it is not: "none" may be either.
@@ -60,7 +70,14 @@ def read_settings(kind: type[Any], out: Path, config: Path | None, extra: Sequen
         if name in _BY_OPTION:
             raise ValueError(f"{where}: {_BY_OPTION[name]} says that; leave it out")
         values[name] = _of_type(hints[name], readings, where)
-    return kind(**{**values, "output_dir": str(out), "seed": seed})
+        _check_number(values[name], default=defaults.get(name), where=where, name=name)
+    try:
+        settings = kind(**{**values, "output_dir": str(out), "seed": seed})
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+        # Settings are checked by the libraries that know them, which do not say where a value was given.
+        raise ValueError(f"{', '.join(where for where, _, _ in given) or kind.__name__}: {error}") from error
+    _check_trackers(settings.report_to)
+    return settings
 
 
 def clone_from_file(
@@ -85,7 +102,7 @@ def clone_from_file(
         lora_rank: of an adapter to be trained; 0 trains the whole model.
     """
     settings = read_settings(CloningConfig, out, config, extra, seed)
-    played = _episodes(episodes)
+    played = some_episodes(episodes)
     return clone(played, _start(model, played, seed), out=out, args=settings, peft_config=_adapter(lora_rank))
 
 
@@ -126,7 +143,7 @@ def reward_model_from_file(
     settings = read_settings(RewardModelConfig, out, config, extra, seed)
     weights = read_weights(dimensions)
     labels = labels_of(design if target == "labels" else "broadcast", list(weights), attributor, judge)
-    played = _episodes(episodes)
+    played = some_episodes(episodes)
     train_reward_model(
         played,
         _start(model, played, seed),
@@ -138,13 +155,6 @@ def reward_model_from_file(
         peft_config=_adapter(lora_rank),
     )
     return report_table(json.loads((out / REPORT).read_text(encoding="utf-8")))
-
-
-def _episodes(path: Path) -> list[Episode]:
-    played = load_episodes(path)
-    if not played:
-        raise ValueError(f"{path} holds no episode; play some with: sotopia-env rollout")
-    return played
 
 
 def _start(model: str, played: Sequence[Episode], seed: int) -> Any:
@@ -190,6 +200,31 @@ def _from_yaml(text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+
+
+def _check_number(value: Any, *, default: Any, where: str, name: str) -> None:
+    """Refuse numbers that no trainer can use, and that many take without a word."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: {value} is no finite number")
+    if value <= 0 and name in _ABOVE_ZERO:
+        raise ValueError(f"{where}: {value} is not above 0")
+    if value < 0 and value != default:
+        raise ValueError(f"{where}: {value} is below 0")
+
+
+def _check_trackers(names: Sequence[str]) -> None:
+    """Refuse a tracker that is not installed before the run begins, not after its model is loaded."""
+    here = get_available_reporting_integrations()
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(INTEGRATION_TO_CALLBACK)
+            raise ValueError(f"--report_to: {name!r} is no tracker; one of none, all, {known}")
+        # Of flyte alone there is no telling.
+        if name not in (*here, "flyte"):
+            installed = f"; installed are {', '.join(here)}" if here else ""
+            raise ValueError(f"--report_to: {name} is not installed here: pip install it, or leave it out{installed}")
 
 
 def _of_type(hint: Any, readings: Sequence[Any], where: str) -> Any:

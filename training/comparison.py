@@ -12,7 +12,7 @@ import numpy as np
 
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.statistics import Estimate, FloatArray, bounds, cluster_totals, paired_difference, resampled_totals
-from sotopia_env.tables import Cell, Table, estimate
+from sotopia_env.tables import Table, estimate, mean
 from sotopia_env.training.results import Evaluation, Result
 
 Pair = tuple[Result, Result]
@@ -34,28 +34,27 @@ def difference(a: Evaluation | Sequence[Evaluation], b: Evaluation | Sequence[Ev
         b: the other policy's, with the same partners, judge and seed.
 
     Returns:
-        ``{mean, low, high}`` for each of the seven dimensions, for ``goal_strict`` (deals outside the partner's limit
-        scored as no deal), ``partner_goal``, ``deal_rate``, ``turns`` and ``words_per_turn``; ``episodes``, the number
-        of pairs; ``missing`` by dimension; and ``decomposition`` (:func:`decompose`).
+        ``{mean, low, high, known, of}`` for each of the seven dimensions, for ``goal_strict`` (deals outside the
+        partner's limit scored as no deal), ``partner_goal``, ``deal_rate``, ``turns`` and ``words_per_turn``;
+        ``episodes``, the number of pairs; ``missing`` by dimension; and ``decomposition`` (:func:`decompose`).
 
     Raises:
         ValueError: they have no episode in common, or differ in judge or seed.
     """
     pairs = pair_up(a, b)
-    scores = {d: _paired(pairs, partial(Result.score, dimension=d)) for d in DIMENSIONS}
+    possible = [pair for pair in pairs if pair[0].feasible is not False]
+    scores = {d: _paired(possible if d == "goal" else pairs, partial(Result.score, dimension=d)) for d in DIMENSIONS}
     others = {
-        "goal_strict": _paired(pairs, lambda r: r.goal_strict),
-        "partner_goal": _paired(pairs, lambda r: r.partner_goal),
-        "deal_rate": _paired(pairs, lambda r: None if r.feasible is False else r.deal),
+        "goal_strict": _paired(possible, lambda r: r.goal_strict),
+        "partner_goal": _paired(possible, lambda r: r.partner_goal),
+        "deal_rate": _paired(possible, lambda r: r.deal),
         "turns": _paired(pairs, lambda r: r.turns),
         "words_per_turn": _paired(pairs, lambda r: r.words / r.turns if r.turns else None),
     }
-    possible = [pair for pair in pairs if pair[0].feasible is not False]
-    unknown = {d: e.missing - (len(pairs) - len(possible) if d == "goal" else 0) for d, e in scores.items()}
     return {
         **{name: estimate.to_dict() for name, estimate in (scores | others).items()},
         "episodes": len(pairs),
-        "missing": unknown,
+        "missing": {dimension: estimate.missing for dimension, estimate in scores.items()},
         "decomposition": decompose(possible),
     }
 
@@ -88,7 +87,7 @@ def decompose(pairs: Sequence[Pair]) -> dict[str, Any] | None:
         pairs: results of two policies on tasks where a deal was possible. Those with an unknown goal are left out.
 
     Returns:
-        ``{mean, low, high}`` for each of :data:`COMPONENTS` and ``total``, the ``formula`` and the number of
+        ``{mean, low, high, known, of}`` for each of :data:`COMPONENTS` and ``total``, the ``formula`` and the number of
         ``episodes``; ``None`` where it does not apply (a goal without a deal).
     """
     known = [pair for pair in pairs if all(r.deal is not None and r.score("goal") is not None for r in pair)]
@@ -101,7 +100,8 @@ def decompose(pairs: Sequence[Pair]) -> dict[str, Any] | None:
     parts = {}
     for name in (*COMPONENTS, "total"):
         low, high = bounds(samples[name], len(totals_CK))
-        parts[name] = {"mean": float(found[name][0]), "low": low, "high": high}
+        total = Estimate(float(found[name][0]), low, high, len(known), len(pairs) - len(known))
+        parts[name] = total.to_dict()
     return {**parts, "formula": FORMULA, "episodes": len(known)}
 
 
@@ -180,16 +180,25 @@ _REPORTED_ONLY = ("partner_goal", "empty_zone_deal_rate", "walk_away_rate")
 def table(rows: Sequence[Mapping[str, Any]], title: str = "") -> Table:
     """Summaries and differences as a table, intervals beside the goals.
 
+    What no row knows has no column. Where nothing is known of deals, the other dimensions are what there is to tell.
+
     Args:
         rows: ``Evaluation.summary`` or :func:`difference` with a ``name``.
         title: above the table.
     """
-    beside = [figure for figure in BEHAVIOUR if figure[0] not in _REPORTED_ONLY]
+
+    def known(key: str) -> bool:
+        return any((row.get(key) or {}).get("mean") is not None for row in rows)
+
+    beside = [figure for figure in BEHAVIOUR if figure[0] not in _REPORTED_ONLY and known(figure[0])]
+    if not known("deal_rate"):
+        others = (dimension for dimension in DIMENSIONS if dimension != "goal" and known(dimension))
+        beside = [*((dimension, dimension.replace("_", " "), ".2f") for dimension in others), *beside]
     body = [
         [
             *(row.get(key, "") for key in ("name", "partner", "episodes")),
             estimate(row.get("goal"), ".2f"),
-            *(Cell((row.get(key) or {}).get("mean"), form) for key, _, form in beside),
+            *(mean(row.get(key), form) for key, _, form in beside),
         ]
         for row in rows
     ]

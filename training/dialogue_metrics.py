@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.episodes import Episode, seat_of
+from sotopia_env.statistics import known_mean
 from sotopia_env.training.rollout_func import GroupMember
 
 DEAL = "agreement"
@@ -17,14 +18,14 @@ DEAL = "agreement"
 ENDINGS = (DEAL, "left", "stale", "max_cycles")
 """The reasons whose shares are logged; all others count as ``other``."""
 
-Values = list[tuple[str, float]]
-"""Names and numbers, one of each for every dialogue that has something to say about it."""
+Values = list[tuple[str, float | None]]
+"""Names and numbers, one of each for every dialogue that has something to say about it; ``None`` where unknown."""
 
 
 def dialogue_values(dialogues: Sequence[GroupMember]) -> Values:
     """Rewards by part, scores, deals, endings, invalid turns, words and turns of the learner, dialogue by dialogue.
 
-    Unknown scores and rewards are left out and counted. ``goal_given_deal`` is the goal of the dialogues that ended in
+    Unknown scores and rewards are ``None``. ``goal_given_deal`` is the goal of the dialogues that ended in
     a deal. What the judge found out about the world (``Judgement.latent``) is there too: ``latent/outside_limit`` and
     ``latent/partner/outside_limit`` say which deals the learner and its partner made outside their own limits.
     """
@@ -32,14 +33,26 @@ def dialogue_values(dialogues: Sequence[GroupMember]) -> Values:
 
 
 def averages(values: Values) -> dict[str, float]:
-    """The mean of each name, over the dialogues that say something about it."""
-    numbers: dict[str, list[float]] = defaultdict(list)
+    """The mean of each name, over the dialogues that say something about it.
+
+    Where a value is unknown, the mean is over the others, and ``known/NAME`` is their share; where all are, there is
+    none.
+    """
+    numbers: dict[str, list[float | None]] = defaultdict(list)
     for name, value in values:
         numbers[name].append(value)
-    return {name: float(np.mean(found)) for name, found in sorted(numbers.items())}
+    averaged = {}
+    for name, given in sorted(numbers.items()):
+        found = known_mean(given)
+        if found.mean is None:
+            continue
+        averaged[name] = found.mean
+        if found.missing:
+            averaged[f"known/{name}"] = found.count / len(given)
+    return averaged
 
 
-def _of_one(dialogue: GroupMember) -> Iterable[tuple[str, float]]:
+def _of_one(dialogue: GroupMember) -> Iterable[tuple[str, float | None]]:
     episode, seat = dialogue.episode, seat_of(dialogue.agent)
     turns = episode.own_turns(dialogue.agent)
     reason = "" if episode.ending is None else episode.ending.reason
@@ -55,19 +68,17 @@ def _of_one(dialogue: GroupMember) -> Iterable[tuple[str, float]]:
         yield "truncated_turns", len(dialogue.row.truncated) / len(turns)
     for name, part in dialogue.parts.items():
         total = float(np.sum(np.asarray(part.rewards)))
-        if turns and not np.isnan(total):
-            yield f"parts/{name}", total
-    if dialogue.total is not None:
-        yield f"reward/seat_{seat}", dialogue.total
+        if turns:
+            yield f"parts/{name}", None if np.isnan(total) else total
+    yield f"reward/seat_{seat}", dialogue.total
     for dimension, scores in scores_of(episode).items():
         own = scores[seat]
-        others = [score for other, score in enumerate(scores) if other != seat and score is not None]
-        if own is not None:
-            yield f"scores/{dimension}", own
-            if dimension == "goal" and reason == DEAL:
-                yield "goal_given_deal", own
-        if others:
-            yield f"scores/partner/{dimension}", float(np.mean(others))
+        yield f"scores/{dimension}", own
+        if dimension == "goal" and reason == DEAL:
+            yield "goal_given_deal", own
+        for other, score in enumerate(scores):
+            if other != seat:
+                yield f"scores/partner/{dimension}", score
     for judgement in episode.judgements:
         yield from _latent(judgement.latent, seat, episode.task.num_seats)
 

@@ -202,7 +202,7 @@ def _training_episodes(places: Sequence[tuple[Task, int]], allow_train: bool) ->
     if trained and not allow_train:
         raise ValueError(
             f"evaluate: task {trained[0]!r} and {len(set(trained)) - 1} others are of the training split; draw tasks "
-            "of the test split, or give allow_train=True to measure on them all the same"
+            "of the test split, or allow it (allow_train=True, --allow-train) to measure on them all the same"
         )
     return len(trained)
 

@@ -9,6 +9,7 @@ from typing import Any
 import trl
 
 from sotopia_env.training.cpu import set_device_defaults
+from sotopia_env.training.estimators import get_estimator
 from sotopia_env.training.options import GRPO
 
 CHOICES = {
@@ -76,13 +77,15 @@ class GRPOConfig(trl.GRPOConfig):
         """Fill in what depends on the machine, and refuse what would silently go wrong.
 
         Raises:
-            ValueError: a setting has no effect here (:mod:`sotopia_env.training.options`), a group would span
-                processes, a checkpoint would fall between two generations, or the run has no length.
+            ValueError: a setting has no effect here (:mod:`sotopia_env.training.options`), a name is none, a group would
+                span processes, a checkpoint would fall between two generations, or the run has no length.
         """
         GRPO.check(self, GRPOConfig)
         set_device_defaults(self)
         self.seats = tuple(self.seats)
         super().__post_init__()
+        get_estimator(self.estimator, **(self.estimator_options or {}))
+        get_estimator(self.credit_estimator)
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is none of {', '.join(known)}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.rewards.dimensions import DIMENSIONS
-from sotopia_env.statistics import Estimate, interval
+from sotopia_env.statistics import Estimate, interval, known_mean
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Evaluation:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """The row of a table: every estimate as ``{mean, low, high}``, counts as numbers."""
+        """The row of a table: every estimate as ``{mean, low, high, known, of}``, counts as numbers."""
         return {
             "name": self.name,
             "policy": self.policy,
@@ -172,6 +172,11 @@ def summarise(results: Sequence[Result]) -> dict[str, Any]:
         "missing": {dimension: estimate.missing for dimension, estimate in scores.items()},
         "endings": dict(sorted(Counter(r.ending for r in results).items())),
     }
+
+
+def mean_goal(results: Sequence[Result]) -> Estimate:
+    """The mean goal of those results in which it is known, without an interval."""
+    return known_mean(result.score("goal") for result in results)
 
 
 def _score_of(dimension: str) -> Callable[[Result], float | None]:

@@ -111,6 +111,7 @@ def collect_audit(
         raise ValueError(f"processes: {processes} processes meet in a file; give out")
     env = parallel_env(tasks, split=split, reward=None, **env_options).unwrapped
     RuleJudge().check(env.family, env.tasks)
+    RuleJudge().check_dimensions(env.family, ("goal",) if dimensions is None else dimensions)
     if env.rules.action_order != "round-robin":
         raise ValueError(f"action_order: {env.rules.action_order!r}; turns are audited one after the other")
     seated = seat(policies, env.possible_agents)

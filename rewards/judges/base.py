@@ -26,6 +26,9 @@ class Judge(Component):
     def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """Judge a batch of episodes, in one go. What the judge cannot know is ``None``."""
 
+    def check_dimensions(self, family: Family, dimensions: Sequence[str]) -> None:
+        """Raises ``ValueError`` where it can never know one of these dimensions in tasks of this family."""
+
     def judgement_of(self, episode: Episode) -> Judgement:
         """This judge's latest judgement among those an episode holds.
 
@@ -68,6 +71,15 @@ class RuleJudge(Judge):
             raise ValueError(
                 f"the rule judge cannot score open-ended tasks{example}: their outcome does not follow from the text. "
                 "Give another judge: Outcome(judge=...) takes an object or function with (episode, agent) -> scores"
+            )
+
+    def check_dimensions(self, family: Family, dimensions: Sequence[str]) -> None:
+        """Refuse what the family never knows."""
+        family = self.family or family
+        if never := [dimension for dimension in dimensions if dimension in family.unknown]:
+            raise ValueError(
+                f"the judge {self.name!r} never knows {', '.join(never)} in tasks of {family.name!r}: the texts do not "
+                "tell. Give another judge, such as 'llm:MODEL@URL' or a function (episode, agent) -> scores"
             )
 
     def for_family(self, family: Family) -> Self:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sotopia_env.cli import model_options as models
-from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+from sotopia_env.cli.common import AsJson, FamilyName, Seed, clear_errors, print_json, within
 from sotopia_env.tables import Cell, Table, show
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ def attack_judge(
         Path | None, typer.Argument(metavar="[IN]", help="Episodes to attack; by default some are played.")
     ] = None,
     on: Annotated[str, typer.Option(help="The family that is played, with its split.")] = "bargain",
-    num_episodes: Annotated[int, typer.Option("--num-episodes", "-n", help="How many are attacked.")] = 4,
+    num_episodes: Annotated[
+        int, typer.Option("--num-episodes", "-n", callback=within(1), help="How many are attacked.")
+    ] = 4,
+    family: FamilyName = None,
     place: Annotated[str, typer.Option(help="Where an agent talks to the judge: start or end.")] = "end",
     seed: Seed = 0,
     dry_run: models.DryRun = False,
@@ -42,14 +45,13 @@ def attack_judge(
     """Say by how much a judge's scores move when an agent gives it orders, fakes the record, or hides words."""
     with clear_errors("replies that came are in the cache"):
         from sotopia_env.agents.endpoint.call_log import CallLog
+        from sotopia_env.resolve import family_and_tasks
         from sotopia_env.rewards.judges.base import as_judge
         from sotopia_env.rewards.judges.injections import attack_variants, measure_attacks
         from sotopia_env.rewards.model_usage import models_of
 
         if place not in ("start", "end"):
             raise ValueError(f"--place {place!r} is neither start nor end")
-        if num_episodes < 1:
-            raise ValueError(f"-n: {num_episodes} is not a positive number")
         if cached_only and cache is None:
             raise ValueError("--cached-only makes no call, and there is no cache; give --cache FILE")
         counted = CallLog(ledger)
@@ -58,6 +60,8 @@ def attack_judge(
         )
         made = as_judge(options.of("judge", judge))
         episodes = _episodes(source, on, num_episodes, seed)
+        if source is None or family is not None:
+            made = made.for_family(family_and_tasks(family or on, "train")[0])
         asked = models_of(made)
         variants = attack_variants(episodes, place=place) if asked else []  # type: ignore[arg-type]
         found = {f"scores by {one.name}": one.estimate(variants) for one in asked}
@@ -80,11 +84,14 @@ def attack_judge(
 
 def _episodes(source: Path | None, on: str, number: int, seed: int) -> list[Episode]:
     from sotopia_env.rollouts.rollout import rollout
-    from sotopia_env.storage.episodes import load_episodes
+    from sotopia_env.storage.episodes import some_episodes
 
     if source is None:
         return rollout(on, "scripted:mixed", num_episodes=number, seed=seed)
-    return [episode for episode in load_episodes(source) if episode.ending is not None][:number]
+    finished = [episode for episode in some_episodes(source) if episode.ending is not None]
+    if not finished:
+        raise ValueError(f"{source} holds no finished episode")
+    return finished[:number]
 
 
 def _table(report: AttackReport) -> Table:

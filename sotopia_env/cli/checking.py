@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json, within
 
 
 def check(
@@ -19,7 +19,7 @@ def check(
     ] = None,
     seed: Seed = 0,
     tolerance: Annotated[
-        float | None, typer.Option(help="Of numbers that should be equal; models may need 1e-4.")
+        float | None, typer.Option(callback=within(0), help="Of numbers that should be equal; models may need 1e-4.")
     ] = None,
     not_deterministic: Annotated[
         bool, typer.Option("--not-deterministic", help="It cannot repeat itself: leave out the rules that ask for it.")

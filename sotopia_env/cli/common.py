@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dis
 import json
+import math
+import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -13,11 +15,39 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-Seed = Annotated[int, typer.Option(help="Of everything.")]
-Processes = Annotated[int, typer.Option(help="How many processes share the work.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
+from sotopia_env.errors import reason_of
 
 stderr = Console(stderr=True, emoji=False)
+
+
+def within(least: float, most: float = math.inf, *, above: bool = False) -> Callable[..., Any]:
+    """Returns the callback of an option that takes numbers of a range: others are one line and exit code 2.
+
+    Args:
+        least: the smallest.
+        most: the greatest.
+        above: whether the smallest itself is refused.
+    """
+
+    def check(param: typer.CallbackParam, value: float | None) -> float | None:
+        if value is None or (math.isfinite(value) and least <= value <= most and not (above and value == least)):
+            return value
+        if most < math.inf:
+            wanted = f"between {least} and {most}"
+        else:
+            wanted = f"above {least}" if above else f"{least} or more"
+        print_error(f"{param.opts[0]}: {value} is not {wanted}")
+        raise typer.Exit(2)
+
+    return check
+
+
+Seed = Annotated[int, typer.Option(callback=within(0, 2**32 - 1), help="Of everything.")]
+Processes = Annotated[int, typer.Option(callback=within(1), help="How many processes share the work.")]
+FamilyName = Annotated[
+    str | None, typer.Option("--family", help="Of the episodes, where it is one of your own: module:attribute.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
 
 _EXTRAS = {
     "openai": ("openai",),
@@ -37,10 +67,26 @@ _EXTRAS = {
 """The optional libraries, by the extra that installs them."""
 
 
+def print_error(text: str) -> None:
+    """Say on stderr what the user has to mend: one line, whatever the width of the terminal."""
+    # [leave] in a message is no markup.
+    stderr.print(f"[red]error:[/] {escape(' '.join(text.split()))}", highlight=False, soft_wrap=True)
+
+
 def print_json(data: Any) -> None:
     """Print JSON on stdout, however deep."""
     json.dump(data, sys.stdout, indent=1)
     print()
+
+
+def told_mean(found: Mapping[str, Any]) -> str:
+    """``mean 0.12 a turn (45 of 100 dialogues known)``.
+
+    Args:
+        found: ``{"mean", "known", "of"}`` of :func:`~sotopia_env.rewards.labelling.mean_paid`.
+    """
+    mean = "mean unknown" if found["mean"] is None else f"mean {found['mean']:.4g} a turn"
+    return f"{mean} ({found['known']} of {found['of']} dialogues known)"
 
 
 @contextmanager
@@ -61,18 +107,26 @@ def clear_errors(after_interrupt: str | None = None) -> Iterator[None]:
         raise typer.Exit(130) from None
     except (ValueError, TypeError, KeyError, OSError, ModuleNotFoundError, RuntimeError) as error:
         text = _message(error)
-        if text is None:
+        if text is None or (isinstance(error, BrokenPipeError) and _nobody_reads()):
             raise
-        # One line, whatever the width of the terminal, and [leave] in a message is no markup.
-        line = " ".join(text.split())
-        stderr.print(f"[red]error:[/] {escape(line)}", highlight=False, soft_wrap=True)
+        print_error(text)
         raise typer.Exit(2) from error
+
+
+def _nobody_reads() -> bool:
+    """Whether the output goes nowhere, since whoever read it, such as head, has seen enough."""
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        poll.register(stream.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _message(error: Exception) -> str | None:
     """What to tell the user; ``None`` where the error is a fault."""
     if isinstance(error, OSError):
-        return str(error)
+        return reason_of(error)
     if isinstance(error, RuntimeError):
         # A rollout says which policy failed and where; a server that cannot be reached is no fault of the code.
         return str(error) if isinstance(error.__cause__, OSError) else None

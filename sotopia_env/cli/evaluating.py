@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json
-from sotopia_env.tables import show
+from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, stderr, within
+from sotopia_env.cli.model_options import print_failures
+from sotopia_env.tables import estimate, show
 
 
 def evaluate(
@@ -18,7 +20,12 @@ def evaluate(
     judge: Annotated[str, typer.Option(help="Name of the judge.")] = "rule",
     tasks: Annotated[
         int | None,
-        typer.Option("--tasks", "-n", help="How many; by default 100 of a family, and all of a file or a named set."),
+        typer.Option(
+            "--tasks",
+            "-n",
+            callback=within(1),
+            help="How many; by default 100 of a family, and all of a file or a named set.",
+        ),
     ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the episodes of each row; resumes.")] = None,
@@ -31,26 +38,40 @@ def evaluate(
     Each task is played from every seat, unless all of them name the seat to evaluate, as those of sotopia:hard do.
     """
     with clear_errors("finished episodes are in the folder, and the same command goes on" if out else None):
+        from sotopia_env.resolve import family_and_tasks
+        from sotopia_env.rewards.judges.base import as_judge
+        from sotopia_env.rewards.model_usage import models_of
         from sotopia_env.training.comparison import difference, table
         from sotopia_env.training.evaluation import Match, draw_tasks, evaluate_many
 
+        made, family = as_judge(judge), family_and_tasks(on, "test")[0]
         drawn = draw_tasks(on, tasks, seed)
         matches = [Match(policy, policy, partner) for policy in policies]
         seats = "evaluated" if all(task.evaluated_seat is not None for task in drawn) else "both"
         options: dict[str, Any] = {
             "seed": seed,
-            "judge": judge,
+            "judge": made,
+            "family": family,
             "out": out,
             "processes": processes,
             "allow_train": allow_train,
             "seats": seats,
         }
         rows = evaluate_many(matches, drawn, progress=True, **options)
+        print_failures(Counter(failure.kind for one in models_of(made) for failure in one.failures))
         differences = {row.name: difference(row, rows[0]) for row in rows[1:]}
         if as_json:
             print_json({"rows": [row.summary for row in rows], "differences": differences})
             return
         show(table([row.summary for row in rows], f"{on} against {partner}, judge {judge}"))
+        if all(row.summary["goal"]["mean"] is None for row in rows):
+            stderr.print(
+                f"the judge {rows[0].judge} knows the goal of none of these episodes; --judge llm:MODEL@URL asks a "
+                "model",
+                soft_wrap=True,
+                highlight=False,
+            )
         for name, found in differences.items():
             goal = found["goal"]
-            print(f"goal of {name} - {rows[0].name}: {goal['mean']:+.2f} [{goal['low']:+.2f}, {goal['high']:+.2f}]")
+            known = f"unknown in all {goal['of']} episodes" if goal["mean"] is None else estimate(goal)
+            print(f"goal of {name} - {rows[0].name}: {known}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sotopia_env.cli.common import stderr
+from sotopia_env.cli.common import stderr, within
 
 if TYPE_CHECKING:
     from sotopia_env.agents.endpoint.call_log import CallLog
@@ -27,11 +28,11 @@ BudgetText = Annotated[
     str | None,
     typer.Option("--budget", help="Where to stop: money, with --price-in and --price-out, or '200 calls'."),
 ]
-PriceIn = Annotated[float | None, typer.Option(help="Of a million tokens that the model reads.")]
-PriceOut = Annotated[float | None, typer.Option(help="Of a million tokens that it writes.")]
-MaxTokens = Annotated[int, typer.Option(help="Length limit of a reply.")]
-Concurrency = Annotated[int, typer.Option(help="Calls in flight at once.")]
-Timeout = Annotated[float, typer.Option(help="Seconds one call may take.")]
+PriceIn = Annotated[float | None, typer.Option(callback=within(0), help="Of a million tokens that the model reads.")]
+PriceOut = Annotated[float | None, typer.Option(callback=within(0), help="Of a million tokens that it writes.")]
+MaxTokens = Annotated[int, typer.Option(callback=within(1), help="Length limit of a reply.")]
+Concurrency = Annotated[int, typer.Option(callback=within(1), help="Calls in flight at once.")]
+Timeout = Annotated[float, typer.Option(callback=within(0, above=True), help="Seconds one call may take.")]
 
 EXIT_BUDGET = 3
 """Exit code of a command that its budget stopped."""
@@ -67,6 +68,10 @@ class ModelOptions:
     timeout: float
     dry_run: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse a budget that is none, also where no model is asked."""
+        self._limits()
+
     def of(self, slot: str, given: str, **more: Any) -> Any:
         """What stands for a judge or an attributor: a name as it is, a model with its options.
 
@@ -100,7 +105,9 @@ class ModelOptions:
         try:
             money = float(self.budget)
         except ValueError:
-            raise ValueError(f"--budget {self.budget!r}: give a sum such as 2.50, or '200 calls'") from None
+            money = math.nan
+        if not 0 <= money < math.inf:
+            raise ValueError(f"--budget {self.budget!r}: give a sum such as 2.50, or '200 calls'")
         if self.price_in is None or self.price_out is None:
             raise ValueError(
                 f"--budget {self.budget}: money needs --price-in and --price-out, per million tokens; "
@@ -140,10 +147,15 @@ def bill(ledger: CallLog, price_in: float | None, price_out: float | None) -> di
 
 
 def print_bill(spent: Mapping[str, Any], failed: Counter[str]) -> None:
-    """Say on stderr what was asked, and what could not be had."""
+    """Say on stderr what was asked, then :func:`print_failures`."""
     cost = "" if spent["cost"] is None else f", {spent['cost']:.4g} in money"
     tokens = f"{spent['prompt_tokens']:,} tokens read, {spent['completion_tokens']:,} written"
     stderr.print(f"{spent['calls']} calls, {tokens}{cost}", soft_wrap=True, highlight=False)
+    print_failures(failed)
+
+
+def print_failures(failed: Counter[str]) -> None:
+    """Say on stderr what could not be had."""
     if failed:
         kinds = ", ".join(f"{kind} {count}" for kind, count in failed.most_common())
         stderr.print(f"unknown since it could not be had: {kinds}", soft_wrap=True, highlight=False)

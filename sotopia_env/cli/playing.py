@@ -15,9 +15,12 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json
+from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, told_mean, within
 from sotopia_env.episodes import Episode, agent_name, seat_of
+from sotopia_env.statistics import known_mean
 from sotopia_env.tables import Cell, Table, show
+
+MaxCycles = Annotated[int | None, typer.Option(callback=within(1), help="Turn limit; the task's own by default.")]
 
 
 def list_names(
@@ -42,14 +45,14 @@ def list_names(
 def rollout(
     tasks: Annotated[str, typer.Argument(help="A family, with its split (bargain:test), or a file of tasks.")],
     policies: Annotated[list[str], typer.Argument(help="One policy for all seats, or one for each.")],
-    num_episodes: Annotated[int, typer.Option("--num-episodes", "-n")] = 64,
+    num_episodes: Annotated[int, typer.Option("--num-episodes", "-n", callback=within(1))] = 64,
     out: Annotated[
         Path | None, typer.Option(help="e.jsonl or e.parquet; the same command goes on where it was cut off.")
     ] = None,
     seed: Seed = 0,
     reward: Annotated[str | None, typer.Option(help="A reward to be paid and stored, such as episode.")] = None,
-    max_cycles: Annotated[int | None, typer.Option(help="Turn limit; the task's own by default.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Episodes played side by side.")] = 64,
+    max_cycles: MaxCycles = None,
+    batch_size: Annotated[int, typer.Option(callback=within(1), help="Episodes played side by side.")] = 64,
     processes: Processes = 1,
     traces: Annotated[bool, typer.Option(help="Store token traces beside the episodes.")] = False,
     as_json: AsJson = False,
@@ -72,37 +75,65 @@ def rollout(
             command=["sotopia-env", *sys.argv[1:]],
             max_cycles=max_cycles,
         )
-        summary = _summary(episodes)
+        summary = _summary(episodes, reward)
         if as_json:
             print_json(summary)
             return
-        rows = [[dimension, *(Cell(mean, ".2f") for mean in means)] for dimension, means in summary["scores"].items()]
+        rows = [
+            [
+                dimension,
+                *(
+                    Cell(value, ".2f", known=known, of=len(episodes))
+                    for value, known in zip(means, summary["known"][dimension], strict=True)
+                ),
+            ]
+            for dimension, means in summary["scores"].items()
+        ]
         show(Table(["", *(f"seat {seat}" for seat in range(episodes[0].task.num_seats))], rows))
         print(f"{len(episodes)} episodes: " + ", ".join(f"{n} {reason}" for reason, n in summary["endings"].items()))
+        if summary["paid"] is not None:
+            print(f"paid by {summary['paid']['reward']}: {told_mean(summary['paid'])}")
 
 
-def _summary(episodes: list[Any]) -> dict[str, Any]:
+def _summary(episodes: list[Any], reward: str | None) -> dict[str, Any]:
     seats = range(episodes[0].task.num_seats)
-    judged = [episode.judgements[-1].scores for episode in episodes if episode.judgements]
-    dimensions = list(dict.fromkeys(name for scores in judged for name in scores))
-    means = {}
-    for dimension in dimensions:
-        columns = [[scores[dimension][seat] for scores in judged if dimension in scores] for seat in seats]
-        known = [[value for value in column if value is not None] for column in columns]
-        means[dimension] = [sum(values) / len(values) if values else None for values in known]
+    judged = [episode.judgements[-1].scores if episode.judgements else {} for episode in episodes]
+    unknown = [None for _ in seats]
+    found = {
+        dimension: [known_mean(scores.get(dimension, unknown)[seat] for scores in judged) for seat in seats]
+        for dimension in dict.fromkeys(name for scores in judged for name in scores)
+    }
     endings = Counter(episode.ending.reason for episode in episodes)
     invalid = sum(turn.invalid is not None for episode in episodes for turn in episode.turns)
     counted = dict(endings.most_common())
-    return {"episodes": len(episodes), "endings": counted, "invalid_turns": invalid, "scores": means}
+    return {
+        "episodes": len(episodes),
+        "endings": counted,
+        "invalid_turns": invalid,
+        "scores": {dimension: [mean.mean for mean in by_seat] for dimension, by_seat in found.items()},
+        "known": {dimension: [mean.count for mean in by_seat] for dimension, by_seat in found.items()},
+        "paid": None if reward is None else _paid(episodes, reward),
+    }
+
+
+def _paid(episodes: list[Any], reward: str) -> dict[str, Any]:
+    from sotopia_env.rewards import get_reward
+    from sotopia_env.rewards.labelling import mean_paid
+
+    name = get_reward(reward).name
+    found = mean_paid(episodes, name).to_dict()
+    return {"reward": name, **{key: found[key] for key in ("mean", "known", "of")}}
 
 
 def play(
     tasks: Annotated[str, typer.Argument(help="A family, with its split (bargain:test), or a file of tasks.")],
     policies: Annotated[list[str], typer.Argument(help="Who sits on the other seats: one for all, or one for each.")],
     seat: Annotated[int, typer.Option(help="Your seat.")] = 0,
-    seed: Annotated[int, typer.Option(help="Decides the task and the draws of the other side.")] = 0,
+    seed: Annotated[
+        int, typer.Option(callback=within(0), help="Decides the task and the draws of the other side.")
+    ] = 0,
     task: Annotated[str | None, typer.Option(help="Id of a task in the file; else the seed chooses one.")] = None,
-    max_cycles: Annotated[int | None, typer.Option(help="Turn limit; the task's own by default.")] = None,
+    max_cycles: MaxCycles = None,
     out: Annotated[Path | None, typer.Option(help="JSON lines that the episode is added to.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, cast
 
 import typer
 
-from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json
+from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json, within
 
 
 def run_quickstart(
@@ -29,7 +29,10 @@ def run_quickstart(
         Path | None, typer.Option(help="Folder of Sotopia's published files: evaluate on its craigslist tasks too.")
     ] = None,
     processes: Annotated[
-        int, typer.Option(min=0, help="How many share the work, up to one a core; 0: as many as that, up to 8.")
+        int,
+        typer.Option(
+            callback=within(0), help="How many share the work, up to one a core; 0: as many as that, up to 8."
+        ),
     ] = 0,
     as_json: AsJson = False,
 ) -> None:

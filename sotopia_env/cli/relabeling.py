@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sotopia_env.cli import model_options as models
-from sotopia_env.cli.common import AsJson, clear_errors, print_json, stderr
+from sotopia_env.cli.common import AsJson, FamilyName, clear_errors, print_json, stderr, told_mean, within
 
 if TYPE_CHECKING:
     from sotopia_env.episodes import Episode
@@ -39,7 +39,10 @@ def relabel(
     max_tokens: models.MaxTokens = 2048,
     concurrency: models.Concurrency = 64,
     timeout: models.Timeout = 120.0,
-    batch_size: Annotated[int, typer.Option(help="Episodes that the reward is asked about in one call.")] = 64,
+    family: FamilyName = None,
+    batch_size: Annotated[
+        int, typer.Option(callback=within(1), help="Episodes that the reward is asked about in one call.")
+    ] = 64,
     as_json: AsJson = False,
 ) -> None:
     """Pay stored episodes by any reward: judgements and one number per own turn are written beside their turns.
@@ -54,9 +57,9 @@ def relabel(
         from sotopia_env.rewards.labelling import relabel as relabelled
         from sotopia_env.rewards.model_usage import estimates, graded_by
         from sotopia_env.rewards.resolve import get_reward
-        from sotopia_env.storage.episodes import load_episodes
+        from sotopia_env.storage.episodes import some_episodes
 
-        _check_paths(source, out, batch_size)
+        _check_given(source, out, levels)
         counted = CallLog(ledger)
         replies = cache or out.with_name("replies.sqlite")
         options = models.ModelOptions(
@@ -69,7 +72,7 @@ def relabel(
             attributor=attributor and options.of("attributor", attributor, **scale),
             dimensions=None if dimensions is None else read_weights(dimensions),
         )
-        episodes = load_episodes(source)
+        episodes = some_episodes(source)
         if dry_run:
             check_payable(made, episodes, source)
             found = estimates(made, _left(episodes, out))
@@ -85,6 +88,7 @@ def relabel(
         paid = relabelled(
             episodes,
             made,
+            family,
             out=out,
             batch_size=batch_size,
             cached_only=cached_only,
@@ -123,14 +127,16 @@ def _report(reward: Reward, summary: Mapping[str, Any], out: Path, as_json: bool
     if as_json:
         print_json({**summary, "failures": dict(failures_of(reward))})
         return
-    stderr.print(f"{summary['episodes']} episodes are in {out}", soft_wrap=True, highlight=False)
-    mean = "unknown" if summary["mean"] is None else f"{summary['mean']:.4g}"
-    print(f"{reward.name}: {summary['turns']} turns, {summary['unknown']} unknown, mean {mean}")
+    if summary["episodes"]:
+        stderr.print(f"{summary['episodes']} episodes are in {out}", soft_wrap=True, highlight=False)
+    print(f"{reward.name}: {summary['turns']} turns, {summary['unknown']} unknown, {told_mean(summary)}")
 
 
-def _check_paths(source: Path, out: Path, batch_size: int) -> None:
-    if batch_size < 1:
-        raise ValueError(f"--batch-size: {batch_size} is not a positive number")
+def _check_given(source: Path, out: Path, levels: int | None) -> None:
+    from sotopia_env.rewards.attribution.llm import LEVELS
+
+    if levels not in (None, *LEVELS):
+        raise ValueError(f"--levels: {levels} is none of {', '.join(map(str, LEVELS))}")
     if out.suffix == ".parquet":
         raise ValueError(f"--out: {out} cannot be appended to; write a .jsonl, and convert it to parquet")
     if out.resolve() == source.resolve():
@@ -138,14 +144,16 @@ def _check_paths(source: Path, out: Path, batch_size: int) -> None:
 
 
 def _summary(reward: Reward, episodes: Sequence[Episode], done: int, left: int) -> dict[str, Any]:
+    from sotopia_env.rewards.labelling import mean_paid
+
     values = [value for episode in episodes for own in episode.rewards[reward.name].values() for value in own]
-    known = [value for value in values if value is not None]
+    paid = mean_paid(episodes, reward.name).to_dict()
     return {
         "reward": reward.name,
         "episodes": len(episodes),
         "done_before": done,
         "left": left,
         "turns": len(values),
-        "unknown": len(values) - len(known),
-        "mean": sum(known) / len(known) if known else None,
+        "unknown": values.count(None),
+        **{key: paid[key] for key in ("mean", "known", "of")},
     }

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, stderr
+from sotopia_env.cli.common import AsJson, FamilyName, Processes, Seed, clear_errors, print_json, stderr, within
 from sotopia_env.tables import Cell, Table, show
 
 
@@ -19,10 +19,12 @@ def compare(
     on: Annotated[str, typer.Option(help="Tasks: a family with its split, or a file.")] = "bargain:test",
     policy: Annotated[str, typer.Option(help="Plays all seats, such as a clone's folder.")] = "scripted:changing",
     dimension: Annotated[str, typer.Option(help="Of the truth.")] = "goal",
-    turns: Annotated[int, typer.Option(help="Turns whose true advantage is measured.")] = 80,
-    continuations: Annotated[int, typer.Option(help="Behind each true value.")] = 64,
-    labels: Annotated[int, typer.Option(help="Finished episodes behind each hindsight label.")] = 8,
-    tasks: Annotated[int, typer.Option("--tasks", "-n", help="Tasks on which the attacks are played.")] = 100,
+    turns: Annotated[int, typer.Option(callback=within(2), help="Turns whose true advantage is measured.")] = 80,
+    continuations: Annotated[int, typer.Option(callback=within(4), help="Behind each true value.")] = 64,
+    labels: Annotated[int, typer.Option(callback=within(2), help="Finished episodes behind each hindsight label.")] = 8,
+    tasks: Annotated[
+        int, typer.Option("--tasks", "-n", callback=within(2), help="Tasks on which the attacks are played.")
+    ] = 100,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Folder for card.html, card.md, card.json and what was played.")] = Path(
         "runs/card"
@@ -56,16 +58,22 @@ AuditPath = Annotated[Path, typer.Argument(metavar="AUDIT", help="What sotopia-e
 def audit(
     tasks: Annotated[str, typer.Argument(help="A family, with its split (bargain:test), or a file of tasks.")],
     policy: Annotated[list[str], typer.Option(help="Who plays: one for all seats, or this option once per seat.")],
-    turns: Annotated[int, typer.Option(help="Turns to audit.")] = 60,
+    turns: Annotated[int, typer.Option(callback=within(1), help="Turns to audit.")] = 60,
     out: Annotated[Path, typer.Option(help="a.jsonl; the same command goes on where it was cut off.")] = Path(
         "audit.jsonl"
     ),
-    candidates: Annotated[int, typer.Option(help="Different turns in each state, the played one included.")] = 4,
-    continuations: Annotated[int, typer.Option(help="k, of each state and candidate: the truth.")] = 64,
-    label_continuations: Annotated[int, typer.Option(help="Of each candidate: what labels are read from.")] = 8,
-    turns_per_episode: Annotated[int, typer.Option(help="At most so many of one episode.")] = 3,
+    candidates: Annotated[
+        int, typer.Option(callback=within(2), help="Different turns in each state, the played one included.")
+    ] = 4,
+    continuations: Annotated[
+        int, typer.Option(callback=within(2), help="k, of each state and candidate: the truth.")
+    ] = 64,
+    label_continuations: Annotated[
+        int, typer.Option(callback=within(1), help="Of each candidate: what labels are read from.")
+    ] = 8,
+    turns_per_episode: Annotated[int, typer.Option(callback=within(1), help="At most so many of one episode.")] = 3,
     seed: Seed = 0,
-    batch_size: Annotated[int, typer.Option(help="Continuations played side by side.")] = 512,
+    batch_size: Annotated[int, typer.Option(callback=within(1), help="Continuations played side by side.")] = 512,
     processes: Processes = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -101,18 +109,21 @@ def fidelity(
     audit: AuditPath,
     rewards: Annotated[list[str], typer.Argument(help="Names such as uniform or 'episode + 0.5 * length'.")],
     dimension: Annotated[str, typer.Option(help="Of the truth.")] = "goal",
+    family: FamilyName = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """How well the numbers of rewards agree with the true advantage, beside what its noise allows."""
     with clear_errors():
+        from sotopia_env.families.resolve import as_family
         from sotopia_env.rewards import get_reward
-        from sotopia_env.rewards.audit.collect import load_audit
         from sotopia_env.rewards.audit.fidelity import fidelity as measure
         from sotopia_env.training.reward_card.text import fidelity_table
 
         made = [get_reward(reward) for reward in rewards]
-        turns = load_audit(audit)
+        if family is not None:
+            made = [reward.for_family(as_family(family)) for reward in made]
+        turns = _audited(audit)
         found = [(reward.name, measure(turns, reward, dimension, seed=seed).to_dict()) for reward in made]
         if as_json:
             print_json([row for _, row in found])
@@ -132,17 +143,26 @@ def audit_model(
 ) -> None:
     """How well a reward model predicts, per dimension, beside the noise ceiling."""
     with clear_errors():
-        from sotopia_env.rewards.audit.collect import load_audit
         from sotopia_env.rewards.reward_model.reward import RewardModel
         from sotopia_env.training.reward_modelling.audit_report import Predicted, prediction_report, prediction_tables
 
         loaded = RewardModel(str(model))
         predicted: Predicted = "advantage" if loaded.saved.description.target == "outcome" else "value"
-        report = prediction_report(loaded, load_audit(audit), predicted=predicted, seed=seed)
+        report = prediction_report(loaded, _audited(audit), predicted=predicted, seed=seed)
         if as_json:
             print_json(report)
             return
         show(*prediction_tables(report))
+
+
+def _audited(path: Path) -> list[Any]:
+    """The turns of a file that must hold some."""
+    from sotopia_env.rewards.audit.collect import load_audit
+
+    turns = load_audit(path)
+    if not turns:
+        raise ValueError(f"{path} holds no audited turn; audit some with: sotopia-env audit")
+    return turns
 
 
 def _summary(turns: list[Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sotopia_env.cli.common import Seed, clear_errors, stderr
+from sotopia_env.cli.common import Seed, clear_errors, stderr, within
 from sotopia_env.cli.settings_help import command_with_settings
 from sotopia_env.tables import show
 
@@ -15,6 +15,8 @@ train = typer.Typer(no_args_is_help=True, help="Behaviour cloning, reward models
 
 Out = Annotated[Path, typer.Option(help="Folder for the model; the same command goes on.")]
 Config = Annotated[Path | None, typer.Option(help="YAML with TRL's own names; --NAME VALUE overrides.")]
+
+Lora = Annotated[int, typer.Option(callback=within(0), help="Rank of a LoRA adapter; 0 trains the whole model.")]
 
 _OPEN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
 _AFTER_INTERRUPT = "the same command goes on from the last checkpoint"
@@ -32,7 +34,7 @@ def train_bc(
     model: Annotated[str, typer.Option(help="embedded, a directory, or a hub id.")] = "embedded",
     config: Config = None,
     seed: Seed = 0,
-    lora: Annotated[int, typer.Option(help="Rank of a LoRA adapter; 0 trains the whole model.")] = 0,
+    lora: Lora = 0,
 ) -> None:
     """Clone the behaviour of episodes. Options of TRL's SFTConfig come last."""
     with clear_errors(_AFTER_INTERRUPT):
@@ -71,7 +73,7 @@ def train_rm(
     judge: Annotated[str, typer.Option(help="Who scores episodes.")] = "rule",
     config: Annotated[Path | None, typer.Option(help="YAML with transformers' own names; options override.")] = None,
     seed: Seed = 0,
-    lora: Annotated[int, typer.Option(help="Rank of a LoRA adapter; 0 trains the whole model.")] = 0,
+    lora: Lora = 0,
 ) -> None:
     """Train a reward model on labels of turns or on outcomes. Options of transformers' TrainingArguments come last."""
     with clear_errors(_AFTER_INTERRUPT):

@@ -7,16 +7,18 @@ from typing import Annotated
 
 import typer
 
-from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json
+from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, within
 from sotopia_env.statistics import Proportion
 from sotopia_env.tables import Cell, Table, show
 
 
 def gates(
     family: Annotated[str, typer.Argument(help="The world to check: bargain or divide.")] = "bargain",
-    tasks: Annotated[int, typer.Option("--tasks", "-n", help="Measured on at each coupling, from both seats.")] = 500,
+    tasks: Annotated[
+        int, typer.Option("--tasks", "-n", callback=within(2), help="Measured on at each coupling, from both seats.")
+    ] = 500,
     clone: Annotated[Path | None, typer.Option(help="A cloned model: does it keep the couplings?")] = None,
-    states: Annotated[int, typer.Option(help="States of play at which the clone is forked.")] = 600,
+    states: Annotated[int, typer.Option(callback=within(1), help="States of play at which the clone is forked.")] = 600,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for gates.json, gates.md and what was played.")] = None,
     processes: Processes = 1,
@@ -34,8 +36,10 @@ def gates(
 
 def scripted_table(
     family: Annotated[str, typer.Argument(help="The world: bargain or divide.")] = "bargain",
-    tasks: Annotated[int, typer.Option("--tasks", "-n", help="Each is played from both seats.")] = 50,
-    coupling: Annotated[float, typer.Option(help="Of all channels, -0.5 to 1.")] = 1.0,
+    tasks: Annotated[
+        int, typer.Option("--tasks", "-n", callback=within(1), help="Each is played from both seats.")
+    ] = 50,
+    coupling: Annotated[float, typer.Option(callback=within(-0.5, 1), help="Of all channels, -0.5 to 1.")] = 1.0,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for table.json, table.md and what was played.")] = None,
     processes: Processes = 1,

@@ -55,12 +55,14 @@ class Family:
     * ``num_seats``: how many agents play the tasks it draws.
     * ``hidden_fields``: a dataclass of what ``scenario.hidden`` holds for each seat, further fields aside; ``None``
       where it may hold anything. Task files are checked against it.
+    * ``unknown``: the dimensions that :meth:`score` never knows, whatever is said. Rewards that need one are refused.
     """
 
     name: str = "family"
     version: str = "1"
     num_seats: int = 2
     hidden_fields: type | None = None
+    unknown: frozenset[str] = frozenset()
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """Draw a task of one split. Splits never share a scenario."""
@@ -164,6 +166,7 @@ class UserFamily(Family):
         self.version = str(getattr(source, "version", "1"))
         self.num_seats = int(getattr(source, "num_seats", 2))
         self.hidden_fields = getattr(source, "hidden_fields", None)
+        self.unknown = frozenset(getattr(source, "unknown", ()))
         self._takes_split = "split" in inspect.signature(source.generate).parameters
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
@@ -250,6 +253,9 @@ class MixedFamily(Family):
         self.families = dict(families)
         self.name = "+".join(sorted(families))
         self.version = "+".join(f"{name}-{family.version}" for name, family in sorted(families.items()))
+        # Of open-ended tasks nothing is known; what counts is what is never known of any other.
+        known = [family.unknown for family in families.values() if not isinstance(family, OpenEnded)]
+        self.unknown = frozenset.intersection(*known) if known else frozenset()
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """Mixed tasks are given, not drawn."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sotopia_env.episodes import Episode
 from sotopia_env.policies import TokenTrace
@@ -57,6 +57,7 @@ class RunFiles(EpisodeStore):
         first: a key of this run, for errors.
         store_traces: keep token traces too.
         made: what is done to the episodes, for errors.
+        run: what the run is; a manifest of another is refused before anything is read.
 
     Attributes:
         outcome: for the manifest, where nothing fails.
@@ -70,6 +71,7 @@ class RunFiles(EpisodeStore):
         *,
         store_traces: bool = False,
         made: str = "played",
+        run: Mapping[str, Any] | None = None,
     ) -> None:
         """Read what is finished."""
         super().__init__()
@@ -81,6 +83,13 @@ class RunFiles(EpisodeStore):
         self._locks = locks_beside(self.path)
         self._traces = TraceWriter(traces_path(self.path), self._locks) if store_traces else None
         self.manifest = Manifest(self.path, self._locks, made)
+        if run is not None:
+            # Before the episodes, whose keys tell that they are of another run, and not what differs.
+            try:
+                self.manifest.check(run)
+            except BaseException:
+                self._locks.close()
+                raise
         if self.path != self.out:
             with self._locks.writing():
                 if self.out.exists() and not self.path.exists():

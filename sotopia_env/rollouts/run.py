@@ -99,9 +99,8 @@ def _in_this_process(
         return store
     if len({episode.key for episode in opened.episodes}) < len(plan):
         raise ValueError(f"{out}: two episodes of the plan have one key; a file needs a key for each")
-    with RunFiles(out, plan.place, plan.first_key, store_traces=keep_traces) as files:
-        described = opened.describe(keep_traces)
-        files.manifest.check(described)
+    described = opened.describe(keep_traces)
+    with RunFiles(out, plan.place, plan.first_key, store_traces=keep_traces, run=described) as files:
         _check_played(opened, files)
         files.manifest.open(described, len(plan), opened.command)
         _play_missing(opened, files, batch_size, keep_traces, on_progress)

@@ -58,6 +58,18 @@ def load_episodes(path: str | Path, *, on_error: str = "report") -> list[Episode
         return read_all(readers, str(path), on_error)
 
 
+def some_episodes(path: str | Path) -> list[Episode]:
+    """The episodes of a file that must hold some; see :func:`load_episodes`.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    found = load_episodes(path)
+    if not found:
+        raise ValueError(f"{path} holds no episode; play some with: sotopia-env rollout")
+    return found
+
+
 class EpisodeWriter:
     """Appends finished episodes to a file of JSON lines, so that an interrupted run loses none and can go on.
 
@@ -108,6 +120,8 @@ class EpisodeWriter:
         """
         anew = {episode.key: episode.to_json() for episode in changed}
         with self.locks.writing():
+            if not self.path.exists():
+                return
             lines: dict[str, bytes] = {}
             standing = []
             with self.path.open("rb") as file:

@@ -132,6 +132,20 @@ def test_an_adapter_without_a_base_is_explained(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def unreachable(self: object, name: str, **options: object) -> None:
+        asked.append(name)
+        raise OSError(-2, "Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
+    with pytest.raises(ModelLoadError, match=r"no directory 'nodir', and the hub .* \(Name or service not known\)"):
+        load_model("nodir")
+    assert asked == ["nodir"]
+
+
 def test_a_hub_model_without_a_network_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelLoadError, match="without a network, download it elsewhere and give its directory"):

@@ -28,7 +28,7 @@ def test_unknown_values_are_left_out_and_counted():
 
 
 def test_nothing_known_gives_no_mean():
-    assert interval([None, math.nan]).to_dict() == {"mean": None, "low": None, "high": None}
+    assert interval([None, math.nan]).to_dict() == {"mean": None, "low": None, "high": None, "known": 0, "of": 2}
     assert interval([]).count == 0
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from sotopia_env.tables import Cell, Table, estimate, markdown, show
+from sotopia_env.tables import Cell, Table, estimate, markdown, mean, show
 
 FOUND = {"mean": 0.612, "low": 0.5, "high": -0.734}
 WIDE = Table(
@@ -73,3 +73,17 @@ def test_intervals_stand_beside_their_values_where_there_is_room() -> None:
 
 def test_markup_in_a_name_is_no_markup() -> None:
     assert "[bold]x[/bold]" in drawn(Table(["[red]a[/red]"], [["[bold]x[/bold]"]]))
+
+
+def test_a_mean_that_leaves_values_out_says_of_how_many() -> None:
+    partly, whole = {**FOUND, "known": 45, "of": 100}, {**FOUND, "known": 100, "of": 100}
+    table = Table(["", "goal", "deals"], [["clone", estimate(partly), mean(partly)], ["learner", estimate(whole), 1]])
+    written = table.markdown()
+    assert "+0.61 [+0.50, -0.73] (45 of 100) | 0.61 (45 of 100) |" in written
+    assert "(100 of 100)" not in written
+    assert written.endswith("\n\n(a of b): over a of b values; the others are unknown.")
+    for width in (24, 40, 100):
+        shown = drawn(table, width=width)
+        assert shown.count("(45 of 100)") == 2
+        assert "the others are unknown" in " ".join(shown.split())
+    assert "unknown" not in Table(["goal"], [[estimate(whole)], [estimate(None)]]).markdown()

@@ -277,6 +277,7 @@ def test_an_unknown_score_is_counted_and_never_zero():
     row = summarise([a_result("a", goal=None), a_result("b", goal=8.0)])
     assert row["goal"]["mean"] == 8.0
     assert row["missing"]["goal"] == 1
+    assert row["goal"]["of"] - row["goal"]["known"] == 1
 
 
 # Differences

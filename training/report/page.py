@@ -101,7 +101,8 @@ def _boxes(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     goals.append(("learner − clone, goal, against the clone", data["evaluation"]["difference"]["goal"]))
     cells = [(label, estimate(found)) for label, found in goals]
     took = ("the whole run took", pages.duration(data["seconds"]["total"]), "without the installation")
-    return [*((label, pages.typeset(cell.text), pages.typeset(cell.interval)) for label, cell in cells), took]
+    notes = (f"{pages.typeset(cell.interval)} {cell.counted}".strip() for _, cell in cells)
+    return [*((label, pages.typeset(cell.text), note) for (label, cell), note in zip(cells, notes, strict=True)), took]
 
 
 def _scores(rows: Rows) -> Table:
@@ -113,15 +114,7 @@ def _scores(rows: Rows) -> Table:
         ]
         for name, row in rows.items()
     ]
-    partly = {
-        name: ", ".join(
-            f"{HEADINGS[d]} {n}" for d, n in row.get("missing", {}).items() if n and row[d]["mean"] is not None
-        )
-        for name, row in rows.items()
-    }
-    notes = "; ".join(f"{NAMES.get(name, name)}: {counts}" for name, counts in partly.items() if counts)
-    note = f"Unknown scores, left out of the means: {notes}." if notes else ""
-    return Table(["", "episodes", *(HEADINGS[dimension] for dimension in DIMENSIONS)], body, note=note)
+    return Table(["", "episodes", *(HEADINGS[dimension] for dimension in DIMENSIONS)], body)
 
 
 def _behaviour(rows: Rows) -> Table:

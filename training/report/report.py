@@ -131,12 +131,13 @@ def strongest(sharpening: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | No
 
 def _check_ratio(name: str, clone: Mapping[str, Any], teacher: Mapping[str, Any], key: str) -> Check:
     ratio = _ratio(clone[key]["mean"], teacher[key]["mean"])
-    return Check(name, "≥ 85 %", _known(ratio, ".0%"), None if ratio is None else ratio >= 0.85)
+    shown = _known(ratio, ".0%", _counted(clone[key], teacher[key]))
+    return Check(name, "≥ 85 %", shown, None if ratio is None else ratio >= 0.85)
 
 
 def _check_rate(name: str, row: Mapping[str, Any], key: str) -> Check:
     rate = row[key]["mean"]
-    return Check(name, "≤ 2 %", _known(rate, ".1%"), None if rate is None else rate <= 0.02)
+    return Check(name, "≤ 2 %", _known(rate, ".1%", _counted(row[key])), None if rate is None else rate <= 0.02)
 
 
 def _check_above(name: str, gain: Mapping[str, Any]) -> Check:
@@ -155,6 +156,11 @@ def _ratio(have: float | None, want: float | None) -> float | None:
 
 def _known(value: float | None, form: str, unit: str = "") -> str:
     return "unknown" if value is None else format(value, form) + unit
+
+
+def _counted(*found: Mapping[str, Any]) -> str:
+    """Of how many values means are, where some are unknown."""
+    return "".join(dict.fromkeys(f" {counted}" for one in found if (counted := estimate(one).counted)))
 
 
 def _shown(found: Mapping[str, float | None]) -> str:

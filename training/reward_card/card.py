@@ -19,8 +19,10 @@ from rich.console import Console
 
 import sotopia_env
 from sotopia_env.agents.endpoint.calls import Usage
-from sotopia_env.describe import digest
+from sotopia_env.describe import differences, digest, told
 from sotopia_env.episodes import Episode
+from sotopia_env.errors import reason_of
+from sotopia_env.families.base import Family
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import family_and_tasks, make_policy
@@ -34,11 +36,12 @@ from sotopia_env.rewards.audit.fidelity import fidelity
 from sotopia_env.rewards.audit.numbers import Numbers, numbers_of, split_audit, true_advantages
 from sotopia_env.rewards.credit.monte_carlo import MonteCarlo
 from sotopia_env.rewards.credit.shapley import Shapley
+from sotopia_env.rewards.judges.base import RuleJudge
 from sotopia_env.rewards.model_usage import models_in
 from sotopia_env.rewards.resolve import get_reward, reward_names
 from sotopia_env.rewards.reward import Reward, weighted_sum
 from sotopia_env.rewards.reward_model.reward import RewardModel
-from sotopia_env.rollouts.manifest import describe_run, redacted
+from sotopia_env.rollouts.manifest import as_stored, describe_run, redacted
 from sotopia_env.seeds import episode_seed
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.tasks import Task
@@ -135,18 +138,25 @@ def reward_card(
         The content of ``card.json``.
 
     Raises:
-        ValueError: names that are no rewards, all of them, or rewards that these tasks can never be given.
+        ValueError: names that are no rewards, all of them, rewards that these tasks can never be given, a dimension
+            that they are not scored in, or ``out`` holds a card of other settings; the error says what differs.
     """
     settings = settings or CardSettings()
     policy = make_policy(settings.policy)
     named = read_rewards(rewards or (*DESIGNS, *PENALTIES), policy, settings)
     tasks = draw_tasks(settings.tasks, settings.attacked, settings.seed)
-    family = family_and_tasks(tasks, "test")[0]
+    family = family_and_tasks(settings.tasks, "test")[0]
+    named = [reward.for_family(family) for reward in named]
     for reward in named:
         reward.check(family, tasks)
+    RuleJudge().check_dimensions(family, (settings.dimension,))
+    _check_dimension(settings.dimension, family, tasks[0])
+    world = {"family": family.name, "version": family.version, "tasks": settings.tasks}
+    if out is not None:
+        _check_card(Path(out), {"world": world, "policy": policy.name, "settings": asdict(settings)})
     began, shown = time.perf_counter(), _teller(progress)
-    cache = None if out is None else _cache(Path(out), tasks, policy, settings)
-    ground = _prepare(tasks, policy, settings, cache, shown, progress)
+    cache = None if out is None else _cache(Path(out), tasks, family, policy, settings)
+    ground = _prepare(tasks, family, policy, settings, cache, shown, progress)
     prepared = time.perf_counter() - began
     fitted = [_with_baseline(reward, ground.plays[PLAIN][0]) for reward in named]
     measured = [_row(reward, "reward", ground) for reward in fitted]
@@ -155,7 +165,7 @@ def reward_card(
     data = {
         "title": "Reward card",
         "version": sotopia_env.__version__,
-        "world": {"family": family.name, "version": family.version, "tasks": settings.tasks},
+        "world": world,
         "policy": policy.name,
         "settings": asdict(settings),
         "audited": {"turns": len(ground.audit), "tasks": len({turn.before.task.id for turn in ground.audit})},
@@ -169,6 +179,20 @@ def reward_card(
     if out is not None:
         write_card(data, Path(out))
     return data
+
+
+def _check_card(out: Path, made: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds a card of other settings, which would be lost."""
+    path = out / "card.json"
+    if not path.is_file():
+        return
+    try:
+        before = json.loads(path.read_bytes())
+        found = differences({name: before[name] for name in made}, as_stored(made))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no reward card that this version can read; give another out") from error
+    if found:
+        raise ValueError(f"{path} was made with other {told(found)}; give another out, or remove it")
 
 
 def write_card(data: dict[str, Any], out: Path) -> None:
@@ -193,8 +217,9 @@ def read_rewards(given: Sequence[Any], policy: Policy, settings: CardSettings) -
             else:
                 found.append(get_reward(name))
         except (ValueError, TypeError, OSError) as error:
-            reason = "" if str(error).startswith("unknown reward") else f" ({error})"
-            wrong.append(f"{name!r}{reason}" if isinstance(name, str) else str(error))
+            said = reason_of(error) if isinstance(error, OSError) else str(error)
+            reason = "" if said.startswith("unknown reward") else f" ({said})"
+            wrong.append(f"{name!r}{reason}" if isinstance(name, str) else said)
     if wrong:
         raise ValueError(
             f"no rewards: {', '.join(wrong)}; one of {', '.join([*reward_names(), *_PLAYING_ON])}, or module:attribute"
@@ -213,8 +238,18 @@ def read_rewards(given: Sequence[Any], policy: Policy, settings: CardSettings) -
     return found
 
 
+def _check_dimension(dimension: str, family: Family, task: Task) -> None:
+    """Refuse a dimension that the family has no score for, before anything is played."""
+    env = parallel_env([task], reward=None, family=family)
+    env.reset(seed=0)
+    scored = family.score(env.unwrapped.episode).scores
+    if dimension not in scored:
+        raise ValueError(f"dimension: {dimension!r} is none of {', '.join(scored)}")
+
+
 def _prepare(
     tasks: Sequence[Task],
+    family: Family,
     policy: Policy,
     settings: CardSettings,
     cache: Path | None,
@@ -226,13 +261,12 @@ def _prepare(
         tasks,
         policy,
         seed=episode_seed(settings.seed, _PLAYS),
+        family=family,
         out=None if cache is None else cache / "plays",
         played=lambda name: shown(f"played: {name}"),
     )
     dimension = settings.dimension
     scored = [episode.judgements[0].scores for episode in plays[PLAIN][0]]
-    if dimension not in scored[0]:
-        raise ValueError(f"dimension: {dimension!r} is none of {', '.join(scored[0])}")
     known = [task for task, scores in zip(tasks, scored, strict=True) if None not in scores[dimension]]
     if not known:
         raise ValueError(f"tasks: the rule judge knows {dimension!r} in none of {len(tasks)} tasks of {settings.tasks}")
@@ -247,13 +281,14 @@ def _prepare(
         seed=episode_seed(settings.seed, _AUDIT),
         out=None if cache is None else cache / "audit.jsonl",
         progress=progress,
+        family=family,
     )
     return _Ground(plays, audit, settings, shown)
 
 
-def _cache(out: Path, tasks: Sequence[Task], policy: Policy, settings: CardSettings) -> Path:
+def _cache(out: Path, tasks: Sequence[Task], family: Family, policy: Policy, settings: CardSettings) -> Path:
     """A folder of its own for whatever decides what is played."""
-    env = parallel_env(list(tasks), reward=None)
+    env = parallel_env(list(tasks), reward=None, family=family)
     described = describe_run(env, {"agent_0": policy}, seed=settings.seed, traces=False)
     settled = {name: getattr(settings, name) for name in ("dimension", "candidates", "continuations", "labels")}
     attacks = [attack.description for attack in ATTACKS.values()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sotopia_env.tables import Cell, Table, estimate, markdown
@@ -96,7 +97,9 @@ def fidelity_table(rows: Iterable[tuple[Cell | str, Row]], ceilings: Row, title:
             estimate(found["gradient"], ".2f", "cosine"),
             Cell(found["gradient"]["noise"], ".1f"),
         ]
-        body.append([name, *cells])
+        named = name if isinstance(name, Cell) else Cell(name)
+        known = found["numbers"] - found["missing"]
+        body.append([replace(named, known=known, of=found["numbers"]), *cells])
     kinds = [heading for kind in KINDS.values() for heading in (kind, _of_ceiling(kind))]
     return Table(["reward", *kinds, "siblings, ranks", "sibling accuracy", "cosine", "samples"], body, title, note)
 

@@ -125,7 +125,8 @@ def prediction_tables(report: Mapping[str, Any]) -> list[Table]:
     """
     levels = {"value": "with Q", "advantage": "with Q - V", "between_turns": "between turns", "siblings": "siblings"}
     correlations, pairs, errors = [], [], []
-    for dimension, found in report["dimensions"].items():
+    for name, found in report["dimensions"].items():
+        dimension = Cell(name, known=report["candidates"] - found["missing"], of=report["candidates"])
         correlations.append([dimension, *(cell for level in levels for cell in _correlation(found[level]["spearman"]))])
         accuracy = found["accuracy"]
         clear = {end: accuracy[f"clear_{end}"] for end in ("low", "high")} | {"value": accuracy["clear"]}
@@ -140,8 +141,8 @@ def prediction_tables(report: Mapping[str, Any]) -> list[Table]:
         )
         for predicted, error in ((report["predicted"], found["error"]), ("value", found.get("value_error"))):
             if error is not None:
-                names = ("rmse", "rmse_of_mean", "noise", "slope", "intercept")
-                errors.append([dimension, predicted, *(Cell(error[name], ".3f") for name in names), found["missing"]])
+                columns = ("rmse", "rmse_of_mean", "noise", "slope", "intercept")
+                errors.append([name, predicted, *(Cell(error[key], ".3f") for key in columns), found["missing"]])
     title = f"{report['turns']} turns of {report['tasks']} tasks, {report['candidates']} candidates"
     shares = [heading for level in levels.values() for heading in (level, f"{level}, of ceiling")]
     return [

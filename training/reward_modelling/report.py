@@ -138,7 +138,10 @@ def report_table(report: Mapping[str, Any]) -> Table:
     return Table(
         ["dimension", *columns.values()],
         [
-            [dimension, *(Cell(found.get(name), ".3f") for name in columns)]
+            [
+                Cell(dimension, known=found["turns"], of=held_out["turns"]),
+                *(Cell(found.get(name), ".3f") for name in columns),
+            ]
             for dimension, found in report["dimensions"].items()
         ],
         f"{held_out['turns']} {read} of {held_out['scenarios']} held-out scenarios; target: {report['target']}",

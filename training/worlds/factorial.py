@@ -8,6 +8,7 @@ offers alone can do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -22,7 +23,7 @@ from sotopia_env.families.divide import Divide
 from sotopia_env.statistics import Estimate, interval
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks, evaluate, file_name
-from sotopia_env.training.results import Result
+from sotopia_env.training.results import Result, mean_goal
 from sotopia_env.training.worlds.probes import Additions, Probe, Schedule
 
 FACTORS = ("ask", "courtesy", "filler")
@@ -173,13 +174,14 @@ def best_schedule(
 ) -> Schedule:
     """The schedule with the highest mean goal; the first of equals."""
 
-    def mean_goal(schedule: Schedule) -> float:
+    def goal(schedule: Schedule) -> float:
         path = _file(out, f"{additions.label}; {schedule.label}")
         options: dict[str, Any] = {"family": family, "seed": seed, "out": path, "processes": processes}
         row = evaluate(Probe(schedule, additions), PARTNER, tasks, seats="evaluated", **options)
-        return float(np.mean([result.score("goal") for result in row.results]))
+        found = mean_goal(row.results).mean
+        return -math.inf if found is None else found
 
-    return max(schedules, key=mean_goal)
+    return max(schedules, key=goal)
 
 
 def _file(out: str | Path | None, name: str) -> Path | None:
@@ -188,7 +190,10 @@ def _file(out: str | Path | None, name: str) -> Path | None:
 
 def _effect(found: Mapping[Cell, Sequence[Result]], factor: int) -> Effect:
     """With minus without a factor, paired over the same task and seat."""
-    goals = {cell: np.array([result.score("goal") for result in results]) for cell, results in found.items()}
+    goals = {
+        cell: np.array([result.score("goal") for result in results], dtype=np.float64)
+        for cell, results in found.items()
+    }
     pairs = [(cell, (*cell[:factor], False, *cell[factor + 1 :])) for cell in CELLS if cell[factor]]
     differences = np.mean([goals[on] - goals[off] for on, off in pairs], axis=0)
     only = tuple(i == factor for i in range(len(FACTORS)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sotopia_env.tables import Cell, Table, estimate, markdown
+from sotopia_env.tables import Cell, Table, estimate, markdown, mean
 from sotopia_env.training.checks import checks_table
 
 
@@ -52,8 +52,8 @@ def _factorial(measured: Sequence[Mapping[str, Any]], offers: str) -> list[str |
             cell["label"].replace("price", offers),
             cell["schedule"],
             estimate(cell["goal"], ".2f"),
-            Cell(cell["deal_rate"]["mean"], ".1%"),
-            Cell(cell["words_per_turn"]["mean"], ".1f"),
+            mean(cell["deal_rate"], ".1%"),
+            mean(cell["words_per_turn"], ".1f"),
         ]
         for row in measured
         for cell in row["cells"]
@@ -74,10 +74,10 @@ def _matched(rows: Sequence[Mapping[str, Any]]) -> Table:
                 Cell(row["coupling"], "g"),
                 estimate(row["goal"], ".2f"),
                 estimate(row["difference"]),
-                *(Cell(goal["mean"], ".2f") for goal in row["goal_by_seat"]),
-                Cell(row["deal_rate"]["mean"], ".1%"),
-                Cell(row["turns"]["mean"], ".1f"),
-                Cell(row["knowledge"]["mean"], ".1f"),
+                *(mean(goal) for goal in row["goal_by_seat"]),
+                mean(row["deal_rate"], ".1%"),
+                mean(row["turns"], ".1f"),
+                mean(row["knowledge"], ".1f"),
             ]
             for row in rows
         ],

@@ -8,6 +8,7 @@ others: a policy above it has found something that scripts do not do.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +21,10 @@ from sotopia_env.families import FAMILIES
 from sotopia_env.progress import ProgressBar
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.storage.journal import replace_file
-from sotopia_env.tables import Cell, Table, estimate, markdown
+from sotopia_env.tables import Cell, Table, estimate, markdown, mean
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import Seats, draw_tasks, evaluate, file_name
-from sotopia_env.training.results import Evaluation, Result, summarise
+from sotopia_env.training.results import Evaluation, Result, mean_goal, summarise
 from sotopia_env.training.worlds.factorial import checked_world
 from sotopia_env.training.worlds.probes import Additions, Probe, Schedule, template_attacker
 
@@ -108,7 +109,7 @@ def scripted_table(
         "scripts": settings.scripts,
         "rows": [_row(name, by_partner) for name, by_partner in played.items()],
         "goals": {
-            name: {partner: summarise(results)["goal"]["mean"] for partner, results in by_partner.items()}
+            name: {partner: mean_goal(results).to_dict() for partner, results in by_partner.items()}
             for name, by_partner in played.items()
         },
         "optimum": optimum,
@@ -166,22 +167,18 @@ def table_parts(data: Mapping[str, Any]) -> list[str | Table]:
         [
             row["name"],
             estimate(row["summary"]["goal"], ".2f"),
-            *(Cell(goal["mean"], ".2f") for goal in row["goal_by_seat"]),
-            Cell(row["summary"]["deal_rate"]["mean"], ".0%"),
-            Cell(row["summary"]["share_given_deal"]["mean"], ".2f"),
-            Cell(row["summary"]["turns"]["mean"], ".1f"),
-            *(Cell(row["summary"][d]["mean"], ".2f") for d in _OTHERS),
+            *(mean(goal) for goal in row["goal_by_seat"]),
+            mean(row["summary"]["deal_rate"], ".0%"),
+            mean(row["summary"]["share_given_deal"]),
+            mean(row["summary"]["turns"], ".1f"),
+            *(mean(row["summary"][d]) for d in _OTHERS),
         ]
         for row in data["rows"]
     ]
     headings = ["policy", "goal, 95 %", "first", "second", "deals", "share", "turns", *map(_spaced, _OTHERS)]
-    goals = [
-        [name, *(Cell(by_partner[partner], ".2f") for partner in partners)]
-        for name, by_partner in data["goals"].items()
-    ]
+    goals = [[name, *(mean(by_partner[partner]) for partner in partners)] for name, by_partner in data["goals"].items()]
     best = [
-        [f["partner"], f["script"], estimate(f["goal"], ".2f"), Cell(f["deal_rate"]["mean"], ".0%")]
-        for f in data["optimum"]
+        [f["partner"], f["script"], estimate(f["goal"], ".2f"), mean(f["deal_rate"], ".0%")] for f in data["optimum"]
     ]
     related = [
         [_spaced(name), *(Cell(value, "+.2f") for value in values)]
@@ -213,12 +210,13 @@ def _search(
 ) -> Probe:
     seated = [replace(task, evaluated_seat=i % task.num_seats) for i, task in enumerate(tasks)]
 
-    def mean_goal(script: Probe) -> float:
+    def goal(script: Probe) -> float:
         row = play(script, partner, seated, "evaluated")
         progress()
-        return float(np.nanmean([_number(result.score("goal")) for result in row.results]))
+        found = mean_goal(row.results).mean
+        return -math.inf if found is None else found
 
-    return max(draw_scripts(settings.scripts, settings.seed), key=mean_goal)
+    return max(draw_scripts(settings.scripts, settings.seed), key=goal)
 
 
 def _row(name: str, by_partner: Mapping[str, Sequence[Result]]) -> dict[str, Any]:

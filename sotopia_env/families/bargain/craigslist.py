@@ -45,6 +45,7 @@ class Craigslist(Bargaining):
 
     name = "craigslist"
     version = "1"
+    unknown = frozenset({"knowledge", "financial_and_material_benefits"})
     hidden_fields = CraigslistHidden
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:

@@ -29,6 +29,7 @@ class DealOrNoDeal(Dividing):
 
     name = "deal-or-no-deal"
     version = "1"
+    unknown = frozenset({"knowledge"})
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """The scenarios are published, not generated."""

@@ -31,6 +31,7 @@ class Mini(Family):
 
     name = "mini"
     version = "1"
+    unknown = frozenset({"goal", "relationship", "knowledge", "financial_and_material_benefits"})
 
     def tasks(self, split: str = "train") -> tuple[Task, ...]:
         """Every task of one split: each scenario with each of its pairs."""

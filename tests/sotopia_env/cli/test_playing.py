@@ -33,6 +33,13 @@ def test_every_kind_of_name_is_listed(done: Run, kind: str, some: str) -> None:
     assert f"  {some}" in done("list").split("\n")
 
 
+def test_what_was_paid_is_told(done: Run) -> None:
+    command = ("rollout", "bargain:test", "scripted:mixed", "-n", 3, "--reward", "uniform")
+    paid = json.loads(done(*command, "--json"))["paid"]
+    assert (paid["reward"], paid["known"], paid["of"]) == ("uniform", 6, 6)
+    assert f"paid by uniform: mean {paid['mean']:.4g} a turn (6 of 6 dialogues known)" in done(*command)
+
+
 def test_listed_scripted_policies_play(done: Run) -> None:
     for name in done("list", "policies").split():
         if name.startswith("scripted:") or name == "random":
@@ -52,6 +59,7 @@ def test_a_rollout_fills_a_file_and_goes_on_where_it_was(done: Run, tmp_path: Pa
     assert summary["invalid_turns"] == 0
     assert len(summary["scores"]) == 7
     assert summary["scores"]["believability"] == [10.0, 10.0]
+    assert summary["known"]["believability"] == [7, 7]
     again = path.read_bytes()
     assert json.loads(done(*more)) == summary
     assert path.read_bytes() == again

@@ -63,7 +63,21 @@ def test_what_nobody_can_know_is_counted(episodes: list[Episode], tmp_path: Path
     out = tmp_path / "out.jsonl"
     summary = json.loads(done("relabel", tmp_path / "in.parquet", "--reward", "uniform", "--out", out, "--json"))
     assert summary["unknown"] == sum(len(episode.turns) for episode in running)
-    assert summary["mean"] is not None
+    assert (summary["known"], summary["of"]) == (8, 12)
+    shown = done("relabel", tmp_path / "in.parquet", "--reward", "uniform", "--out", out)
+    assert f"mean {summary['mean']:.4g} a turn (8 of 12 dialogues known)" in shown
+    paid = [v for e in load_episodes(out)[2:] for own in e.rewards["uniform"].values() for v in own]
+    assert summary["mean"] == pytest.approx(sum(paid) / len(paid))
+
+
+def test_where_every_score_failed_the_zeros_before_it_are_no_mean(
+    source: Path, done: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.with_name("failing.py").write_text("def judge(episode, agent):\n    return {'goal': None}\n")
+    monkeypatch.syspath_prepend(source.parent)
+    out = source.with_name("out.jsonl")
+    shown = done("relabel", source, "--reward", "episode", "--judge", "failing:judge", "--out", out)
+    assert shown.endswith("12 unknown, mean unknown (0 of 12 dialogues known)\n")
 
 
 @pytest.mark.parametrize(

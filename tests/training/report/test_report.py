@@ -131,7 +131,7 @@ def test_the_json_holds_every_row_with_seven_dimensions(written):
     found, _ = written
     for row in ("teacher", "baseline", "learner", "difference"):
         for dimension in DIMENSIONS:
-            assert set(found["evaluation"][row][dimension]) == {"mean", "low", "high"}
+            assert set(found["evaluation"][row][dimension]) == {"mean", "low", "high", "known", "of"}
         assert found["evaluation"][row]["episodes"] == 24
     assert found["seed"] == 0
     assert found["seconds"]["total"] == pytest.approx(240.5)
@@ -272,6 +272,15 @@ def test_claims_are_checked_against_their_bars():
         "difference": _row(0.1),
     }
     assert [check.met for check in checks({"evaluation": rows})] == [False] * 7
+
+
+def test_a_claim_says_of_how_many_values_it_speaks():
+    row = _row(5.0) | {"goal": {"mean": 5.0, "low": 4.8, "high": 5.2, "known": 45, "of": 200}}
+    rows = dict.fromkeys(("teacher", "baseline", "learner", "difference"), row)
+    found = {check.name: check.value for check in checks({"evaluation": rows})}
+    assert found["the clone's goal is at least 85 % of its teachers'"] == "100% (45 of 200)"
+    assert found["the clone's deal rate is at least 85 % of its teachers'"] == "100%"
+    assert found["the learner's goal is higher than the clone's by 1.5 or more"] == "+5.00 [+4.80, +5.20] (45 of 200)"
 
 
 def test_the_strongest_sharpened_clone_is_the_one_to_beat():

@@ -1,0 +1,115 @@
+"""Every option of every command with values that are none: one clear line, and nothing is begun."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import pytest
+from typer.models import OptionInfo
+
+import sotopia_env
+from sotopia_env.cli import app
+from sotopia_env.rewards.audit.collect import collect_audit
+
+Run = Callable[..., Any]
+
+NEEDED = {
+    "quickstart": ["--out", "OUT"],
+    "rollout": ["bargain", "random"],
+    "play": ["bargain", "random"],
+    "train bc": ["EPISODES", "--out", "OUT"],
+    "train rm": ["EPISODES", "--out", "OUT"],
+    "train grpo": ["EMPTY", "--out", "OUT"],
+    "evaluate": ["random"],
+    "compare": ["episode", "--out", "OUT"],
+    "check": ["random"],
+    "relabel": ["EPISODES", "--reward", "episode", "--out", "OUT.jsonl"],
+    "attack-judge": ["rule"],
+    "audit": ["bargain", "--policy", "random", "--out", "OUT.jsonl"],
+    "fidelity": ["AUDIT", "episode"],
+    "audit-model": ["EMPTY", "AUDIT"],
+    "convert": ["EPISODES", "OUT.jsonl", "--format", "reward"],
+}
+"""What each command cannot do without."""
+
+MADE = {"out", "cache", "ledger"}
+"""Files and folders that need not be there."""
+
+LATER = {("train grpo", "partner"), ("convert", "profiles")}
+"""Looked at once the model is loaded, and for published episodes alone."""
+
+
+def commands() -> Iterator[tuple[str, Callable[..., Any]]]:
+    for one in app.registered_commands:
+        yield str(one.name), one.callback  # type: ignore[misc]
+    for group in app.registered_groups:
+        for one in group.typer_instance.registered_commands:  # type: ignore[union-attr]
+            yield f"{group.name} {one.name}", one.callback  # type: ignore[misc]
+
+
+def options() -> Iterator[tuple[str, str, str, type]]:
+    """Command, name of the argument, option and type, of all options but switches."""
+    for command, function in commands():
+        hints = get_type_hints(function, include_extras=True)
+        for name in inspect.signature(function).parameters:
+            if get_origin(hints[name]) is not Annotated:
+                continue
+            kind, *extras = get_args(hints[name])
+            option = next((extra for extra in extras if isinstance(extra, OptionInfo)), None)
+            if option is None:
+                continue
+            if get_origin(kind) is UnionType:
+                kind = next(one for one in get_args(kind) if one is not type(None))
+            given = (option.default, *(option.param_decls or ()))
+            written = [text for text in given if isinstance(text, str) and text.startswith("--")]
+            if kind is not bool:
+                yield command, name, written[0] if written else f"--{name.replace('_', '-')}", kind
+
+
+def bad_values() -> Iterator[tuple[str, str, str]]:
+    for command, name, option, kind in options():
+        if kind in (int, float):
+            yield from ((command, option, value) for value in ("-1", "some"))
+        if kind is float:
+            yield from ((command, option, value) for value in ("nan", "inf"))
+        elif kind is not int and name not in MADE and (command, name) not in LATER:
+            yield command, option, "no-such-thing"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("files")
+    made = {"EPISODES": folder / "e.jsonl", "AUDIT": folder / "a.jsonl", "EMPTY": folder / "empty"}
+    sotopia_env.rollout("bargain", "scripted:mixed", num_episodes=2, seed=0, out=made["EPISODES"])
+    sizes = {"num_turns": 2, "candidates": 2, "continuations": 4, "label_continuations": 2}
+    collect_audit("bargain:test", "scripted:mixed", out=made["AUDIT"], **sizes)
+    made["EMPTY"].mkdir()
+    return made
+
+
+@pytest.mark.parametrize(("command", "option", "value"), list(bad_values()))
+def test_a_value_that_is_none_is_refused_in_words(
+    call: Run, files: dict[str, Path], tmp_path: Path, command: str, option: str, value: str
+) -> None:
+    if command.startswith("train"):
+        pytest.importorskip("trl")
+    given = {**files, "OUT": tmp_path / "out", "OUT.jsonl": tmp_path / "out.jsonl"}
+    needed = [given.get(word, word) for word in NEEDED.get(command, ())]
+    if option in needed:
+        place = needed.index(option)
+        del needed[place : place + 2]
+    result = call(*command.split(), *needed, option, value)
+    assert result.exit_code == 2, (result.exit_code, result.stdout, result.stderr, result.exception)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert "Traceback" not in said
+    assert option.removeprefix("--") in said or value in said
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_the_walk_meets_every_command() -> None:
+    assert {command for command, *_ in options()} == {name for name, _ in commands()} - {"list", "measure-agreement"}
