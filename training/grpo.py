@@ -56,7 +56,7 @@ from sotopia_env.training.rollout_func import (
     learner_of,
 )
 
-RUNNING_BASELINE = "running_baseline_{rank}.json"
+RUNNING_BASELINE = "running_baseline.json"
 
 
 class GRPOTrainer(trl.GRPOTrainer):
@@ -82,7 +82,9 @@ class GRPOTrainer(trl.GRPOTrainer):
 
     Raises:
         TypeError: the environment pays nothing.
-        ValueError: dialogues could outgrow the model's context, or the folder holds another run.
+        ValueError: dialogues could outgrow the model's context, the folder holds another run, or the reward can never
+            be known of some of the tasks. ``train`` stops with it once no dialogue of a step could be paid (of several
+            steps, where one has fewer than 32), and where none of the whole run could.
 
     Example:
         >>> trainer = GRPOTrainer("runs/bc", env=env, partner="runs/bc", args=GRPOConfig("runs/grpo"))  # doctest: +SKIP
@@ -165,11 +167,13 @@ class GRPOTrainer(trl.GRPOTrainer):
             found = latest_checkpoint(self._folder, self.run)
         checkpoint = str(found) if found else resume_from_checkpoint or None
         if isinstance(checkpoint, str):
-            path = Path(checkpoint) / RUNNING_BASELINE.format(rank=self.args.process_index)
+            path = Path(checkpoint) / RUNNING_BASELINE
             self.running = RunningBaseline.from_state(json.loads(path.read_text(encoding="utf-8"))["running"])
         else:
             checkpoint = None
         output = super().train(checkpoint, trial, ignore_keys_for_eval)
+        if self.rollout.unpaid and not self.rollout.paid:
+            self.rollout.refuse_unpaid()
         if self.is_world_process_zero():
             LoadedModel(self.accelerator.unwrap_model(self.model), self.processing_class).save(self._folder)
             write_json(self._folder / COMPLETE, {"run": self.run, "steps": self.state.global_step})
@@ -237,6 +241,7 @@ class GRPOTrainer(trl.GRPOTrainer):
             self.args.credit_estimator,
             self.args.scale_rewards,
             self.running,
+            gather_object,
         )
         self._record_mean("zero_spread_groups", flat_groups)
         per_turn = torch.from_numpy(advantages_BT).to(index.device, torch.float32)
@@ -315,8 +320,8 @@ class GRPOTrainer(trl.GRPOTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         folder = self._folder / f"checkpoint-{self.state.global_step}"
-        state = {"running": self.running.state()}
-        write_json(folder / RUNNING_BASELINE.format(rank=self.args.process_index), state)
+        if self.is_world_process_zero():
+            write_json(folder / RUNNING_BASELINE, {"running": self.running.state()})
 
 
 @contextmanager

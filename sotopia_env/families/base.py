@@ -103,6 +103,10 @@ class Family:
         facts = hidden_of(task, turn.seat).get("facts", ())
         return [fact for fact in facts if isinstance(fact, str) and language.tells(fact, turn.text)]
 
+    def knows(self, task: Task, dimension: str) -> bool:
+        """Returns whether its rules can ever score a task in a dimension; trainers refuse to learn what they cannot."""
+        return True
+
     def menu(self, observation: Mapping[str, Any]) -> Mapping[str, Action | str] | None:
         """Returns acts of the menu interface by name (:data:`sotopia_env.menu.ACTS`), above all what may be proposed.
 
@@ -211,6 +215,10 @@ class UserFamily(Family):
         """The object's own reading of facts, where it has one."""
         return self._own("told")(task, turn)
 
+    def knows(self, task: Task, dimension: str) -> bool:
+        """What the object says, where it does."""
+        return bool(self._own("knows")(task, dimension))
+
     def menu(self, observation: Mapping[str, Any]) -> Mapping[str, Action | str] | None:
         """The object's own acts, where it has some."""
         return self._own("menu")(observation)
@@ -236,6 +244,10 @@ class OpenEnded(Family):
         """Nothing is known without a judge."""
         unknown: list[float | None] = [None] * episode.task.num_seats
         return Judgement("rule", self.version, {"goal": unknown})
+
+    def knows(self, task: Task, dimension: str) -> bool:
+        """Nothing."""
+        return False
 
 
 class MixedFamily(Family):
@@ -286,3 +298,7 @@ class MixedFamily(Family):
     def told(self, task: Task, turn: Turn) -> Sequence[str]:
         """What the task's own family says."""
         return self.families[task.family].told(task, turn)
+
+    def knows(self, task: Task, dimension: str) -> bool:
+        """What the task's own family says."""
+        return self.families[task.family].knows(task, dimension)

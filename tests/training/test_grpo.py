@@ -106,9 +106,10 @@ def test_groups_are_kept_in_a_file_with_their_tokens(
     members = [(Group(seed=1, index=index, seat=index % 2), member) for index in range(2) for member in range(3)]
     learner, out = LocalLM(tiny_directory, max_new_tokens=6), tmp_path / "groups.jsonl"
     kept = play(learner, out)
-    assert [(m.episode, m.row.ids, m.rewards) for m in kept] == [
-        (m.episode, m.row.ids, m.rewards) for m in play(learner, None)
+    assert [(m.episode, m.row.ids, m.parts) for m in kept] == [
+        (m.episode, m.row.ids, m.parts) for m in play(learner, None)
     ]
+    assert json.loads(out.with_name("groups.manifest.json").read_text())["run"]["seed"] == 1
     again = LocalLM(tiny_directory, max_new_tokens=6)
     monkeypatch.setattr(again, "act", refuse)
     assert text(play(again, out)) == text(kept)
@@ -120,7 +121,8 @@ def test_rewards_are_what_step_paid_part_by_part(tiny_directory: Path) -> None:
     policy = sotopia_env.make_policy("scripted:warm")
     for dialogue in play_groups(environment(reward), members, LocalLM(tiny_directory, max_new_tokens=8), policy):
         paid = dialogue.episode.rewards[reward.name][dialogue.agent]
-        assert [None if np.isnan(value) else value for value in dialogue.rewards] == pytest.approx(paid)
+        numbers = np.sum([part.rewards for part in dialogue.parts.values()], axis=0)
+        assert [None if np.isnan(value) else value for value in numbers] == pytest.approx(paid)
         assert list(dialogue.parts) == ["episode", "length"]
         words = [len(turn.text.split()) for turn in dialogue.episode.own_turns(dialogue.agent)]
         assert list(dialogue.parts["length"].rewards) == pytest.approx([-0.2 * max(0, n - 1) for n in words])

@@ -60,3 +60,7 @@ class Mini(Family):
             for character, turns in zip(episode.task.characters, map(episode.own_turns, episode.agents), strict=True)
         ]
         return conduct.judgement_of(findings, self.version)
+
+    def knows(self, task: Task, dimension: str) -> bool:
+        """Whether rules can tell: see above."""
+        return dimension in ("secret", "social_rules", "believability")
