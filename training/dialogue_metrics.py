@@ -26,9 +26,10 @@ def dialogue_values(dialogues: Sequence[GroupMember]) -> Values:
     """Rewards by part, scores, deals, endings, invalid turns, words and turns of the learner, dialogue by dialogue.
 
     Unknown scores and rewards are left out and counted: ``unknown_rewards`` is the share of dialogues in which a number
-    is unknown, ``unknown_turns`` the share of the learner's turns that move nothing for it. ``goal_given_deal`` is the goal of the dialogues that ended in
-    a deal. What the judge found out about the world (``Judgement.latent``) is there too: ``latent/outside_limit`` and
-    ``latent/partner/outside_limit`` say which deals the learner and its partner made outside their own limits.
+    is unknown, ``unknown_turns`` the share of the learner's turns that move nothing for it. ``goal_given_deal`` is the
+    goal of the dialogues that ended in a deal. What the judge found out about the world (``Judgement.latent``) is there
+    too: ``latent/outside_limit`` and ``latent/partner/outside_limit`` say which deals the learner and its partner made
+    outside their own limits.
     """
     return [value for dialogue in dialogues for value in _of_one(dialogue)]
 

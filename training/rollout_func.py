@@ -35,9 +35,8 @@ from sotopia_env.seeds import seed_of
 from sotopia_env.storage.traces import Traces
 from sotopia_env.training.batches import Row, traced_row
 
-
 UNPAID_IN_A_ROW = 32
-"""After so many dialogues whose reward is unknown training stops: a judge that fails nine times in ten pays one of them."""
+"""After so many dialogues of unknown reward training stops: of a judge that fails nine times in ten one was known."""
 
 
 @dataclass(frozen=True)
