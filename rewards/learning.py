@@ -116,6 +116,24 @@ def dialogue_value(part: RewardPart) -> float:
     return float(np.sum(np.asarray(part.rewards, dtype=np.float64)))
 
 
+def payoff(parts: Sequence[RewardPart]) -> float | None:
+    """What a learner strives for in one dialogue: its return, or what its turns answer for on average.
+
+    A reward of returns alone is summed. With credit in it a learner weighs turns, one by one, so that what counts is
+    the mean over own turns of what each answers for, the part of returns too: it grows with no number of turns.
+
+    Args:
+        parts: of one dialogue, (T,) each.
+
+    Returns:
+        One number; ``None`` where a turn has none, or there was no turn.
+    """
+    values = np.sum([turn_values(part) for part in parts], axis=0)
+    if not len(values) or np.isnan(values).any():
+        return None
+    return float(values[0] if all(part.kind == "return" for part in parts) else values.mean())
+
+
 def rewards_by_flag(parts: Sequence[RewardPart | tuple[Kind, ArrayLike]], alive: ArrayLike) -> dict[Flags, FloatArray]:
     """Parts that share both flags, added as an estimator takes them (:func:`as_summed`)."""
     sums: dict[Flags, FloatArray] = {}
@@ -140,3 +158,13 @@ def parts_of(reward: Reward, episode: Episode, agent: str) -> dict[str, RewardPa
         paid = part.outcome([episode])[0][agent] if (part.kind, part.timing) == ("credit", "hindsight") else None
         found[part.name] = RewardPart(part.kind, numbers, part.timing, np.nan if paid is None else weight * paid)
     return found
+
+
+def part_of(reward: Reward, numbers: Sequence[float | None]) -> RewardPart:
+    """The numbers of a reward whose parts share their flags, for one agent of a dialogue, as a part.
+
+    Args:
+        reward: one of :meth:`Reward.by_flags`.
+        numbers: one for each own turn.
+    """
+    return RewardPart(reward.kind, np.array([np.nan if n is None else n for n in numbers]), reward.timing)

@@ -113,7 +113,8 @@ def fidelity(
 
         made = [get_reward(reward) for reward in rewards]
         turns = load_audit(audit)
-        found = [(reward.name, measure(turns, reward, dimension, seed=seed).to_dict()) for reward in made]
+        measured = [measure(turns, reward, dimension, seed=seed) for reward in made]
+        found = [(one.name, one.to_dict()) for one in measured]
         if as_json:
             print_json([row for _, row in found])
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,41 +11,15 @@ import pytest
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-import sotopia_env
-from sotopia_env.policies import Decision, TokenTrace
 from sotopia_env.rewards import Outcome
 from sotopia_env.rewards.learning import RewardPart, turn_values
 from sotopia_env.training.advantages import group_advantages
 from sotopia_env.training.data_parallel import launch, world
 from sotopia_env.training.estimators import RunningBaseline, trajectory
-from sotopia_env.training.rollout_func import Group, GroupMember, dialogue_return, play_groups
+from sotopia_env.training.rollout_func import Group, GroupMember, dialogue_return
 
 NAN = np.nan
-
-
-class Traced:
-    """A scripted policy whose turns have tokens: two each, all alike."""
-
-    def __init__(self, name: str) -> None:
-        self.policy = sotopia_env.make_policy(name)
-        self.name = name
-        self._read: dict[tuple[str, str], tuple[int, ...]] = {}
-
-    def act(self, observations: Sequence[Any], contexts: Sequence[Any]) -> list[Decision]:
-        decisions = []
-        for decision, context in zip(self.policy.act(observations, contexts), contexts, strict=True):
-            key = context.episode, context.agent
-            read = self._read.get(key, (1,)) if context.turn else (1,)
-            self._read[key] = (*read, 7, 2)
-            trace = TokenTrace(read, (7, 2), (0.0, 0.0), False)
-            decisions.append(Decision(decision.action, decision.raw, decision.invalid, trace))
-        return decisions
-
-
-def played(reward: Any, groups: int = 4, size: int = 4, seed: int = 0) -> list[GroupMember]:
-    env = sotopia_env.parallel_env("bargain", reward=reward)
-    members = [(Group(seed, index, index % 2), member) for index in range(groups) for member in range(size)]
-    return play_groups(env, members, Traced("scripted:mixed"), sotopia_env.make_policy("scripted:mixed"))
+Played = Callable[..., list[GroupMember]]
 
 
 def paid(dialogues: Sequence[GroupMember], totals: Sequence[float]) -> list[GroupMember]:
@@ -57,11 +31,11 @@ def paid(dialogues: Sequence[GroupMember], totals: Sequence[float]) -> list[Grou
 
 
 @pytest.fixture(scope="module")
-def dialogues() -> list[GroupMember]:
+def dialogues(played: Played) -> list[GroupMember]:
     return [dialogue for dialogue in played("episode", 12) if dialogue.row.num_turns][:8]
 
 
-def test_hindsight_credit_does_not_pay_for_staying() -> None:
+def test_hindsight_credit_does_not_pay_for_staying(played: Played) -> None:
     found = {}
     for reward in ("episode", "broadcast", "discounted", "direct", Outcome("uniform", kind="credit")):
         known = [d for d in played(reward, 20, 2) if d.total is not None]
@@ -93,7 +67,7 @@ def test_the_trajectory_of_a_group_without_a_spread_says_nothing(baseline: Any) 
     assert advantages[2] == pytest.approx([-size, size, 0])
 
 
-def test_processes_share_baselines_and_the_spread_of_a_batch() -> None:
+def test_processes_share_baselines_and_the_spread_of_a_batch(played: Played) -> None:
     groups = [played("episode", 2, 4, seed) for seed in (5, 6)]
     running = RunningBaseline()
     steps = [group_advantages([*groups[0], *groups[1]], 4, scale_rewards="batch", running=running)[0] for _ in range(2)]
