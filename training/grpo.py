@@ -51,6 +51,7 @@ from sotopia_env.training.rollout_func import (
     GroupMember,
     RolloutFunc,
     check_context,
+    check_payable,
     dialogue_return,
     group_dataset,
     learner_of,
@@ -109,6 +110,7 @@ class GRPOTrainer(trl.GRPOTrainer):
         **options: Any,
     ) -> None:
         args = args or GRPOConfig()
+        check_payable(env)
         loaded = load(model, tokenizer)
         check_context(env, loaded, args.max_turn_tokens)
         if isinstance(loaded.model, PeftModel):
