@@ -19,6 +19,7 @@ from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent
 from sotopia_env.rewards.wrappers.api import pay
+from sotopia_env.turns import as_heard
 
 _WORD = re.compile(r"\w+")
 
@@ -204,7 +205,7 @@ class SecretPenalty(HistoryReward):
         secrets = [conduct.own_secret(episode.task, seat) for seat in range(episode.task.num_seats)]
         told = [0.0] * len(secrets)
         costs: list[float | None] = []
-        for turn in episode.turns:
+        for turn in map(as_heard, episode.turns):
             seat = turn.seat
             score, _ = conduct.secret([turn], secrets[seat])
             worst = min(told[seat], 0.0 if score is None else score)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sotopia_env.names import NameTable, import_attribute
-from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, DESIGNS
+from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, DESIGNS, Kind
 from sotopia_env.rewards.reward import Reward, as_reward, from_spec
 
 BY_NAME = NameTable(
@@ -50,8 +51,9 @@ def get_reward(given: Any) -> Reward:
             ``"progress-paper"``, ``"monte-carlo:POLICY"`` (continuations by that policy on every seat),
             ``"shapley:POLICY"`` (turns said anew by it), ``"model:FOLDER"`` (a trained reward model), a penalty
             (``"length"``, ``"format"``, ``"repetition"``, ``"secret"``), a weighted sum of such names
-            (``"episode + 0.5 * length"``), ``module:attribute``, what
-            ``Reward.spec`` returned, a ``Reward``, or a function of a list of episodes.
+            (``"episode + 0.5 * length"``), each of them ``as return`` or ``as credit`` where its design may be used as
+            either (``"uniform as credit"``; a return is the default), ``module:attribute``, what ``Reward.spec``
+            returned, a ``Reward``, or a function of a list of episodes.
 
     Raises:
         ValueError: no reward of that name.
@@ -68,6 +70,9 @@ def get_reward(given: Any) -> Reward:
             return BY_NAME["progress"](paper=True)
         if (terms := _terms(given)) is not None:
             return sum(terms[1:], terms[0])
+        name, said, use = given.rpartition(" as ")
+        if said:
+            return _used_as(get_reward(name), use)
         if given in BY_NAME:
             return as_reward(BY_NAME[given]())
         kind, _, argument = given.partition(":")
@@ -82,6 +87,35 @@ def get_reward(given: Any) -> Reward:
     if isinstance(given, type) and issubclass(given, Reward):
         given = given()
     return as_reward(given)
+
+
+def name_with_use(reward: Reward) -> str:
+    """Returns a reward's name and, where its design may be put to another use, its own: ``uniform as credit``."""
+    names = []
+    for weight, part in reward.parts():
+        name = f"{part.name} as {part.kind}" if len(_kinds(part)) > 1 else part.name
+        names.append(name if weight == 1 else f"{weight:g} * {name}")
+    return " + ".join(names)
+
+
+def uses_of(reward: Reward) -> list[Reward]:
+    """Returns a reward in each use that its design may be put to; one without a design as it is."""
+    return [_used_as(reward, kind) for kind in _kinds(reward)] or [reward]
+
+
+def _kinds(part: Any) -> tuple[Kind, ...]:
+    """What the design of a reward may be used as; nothing where it has no design."""
+    design = getattr(part, "design", None)
+    known = {**DESIGNS, **ATTRIBUTION_DESIGNS}
+    return known[design].kinds if isinstance(design, str) and design in known else ()
+
+
+def _used_as(reward: Any, use: str) -> Reward:
+    kinds = _kinds(reward) or (reward.kind,)
+    if use not in kinds:
+        raise ValueError(f"reward {reward.name!r} is a {' or a '.join(kinds)}, and not used as {use!r}")
+    made: Reward = reward if use == reward.kind else replace(reward, kind=use)
+    return made
 
 
 def _terms(text: str) -> list[Reward] | None:

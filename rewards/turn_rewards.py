@@ -32,7 +32,7 @@ def first_open_turn(episode: Episode) -> int:
     if episode.ending is not None or not turns:
         return len(turns)
     # The turns of one cycle do not reply to each other.
-    last_cycle = cycles_of(turns, episode.config.get("action_order", "round-robin"))[-1]
+    last_cycle = cycles_of(turns, episode.action_order)[-1]
     return len(turns) - len(last_cycle)
 
 

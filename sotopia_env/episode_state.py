@@ -116,8 +116,14 @@ class EpisodeState:
     def play(self, turns: Sequence[Turn], rules: Rules, rng: np.random.Generator) -> None:
         """One more cycle, given the turns of its acting seats."""
         self.first_of_cycle = len(self.turns)
-        for turn in turns:
-            self._take(turn, rules.max_stale)
+        endings = [self._take(turn, rules.max_stale) for turn in turns]
+        if len(turns) == 1:
+            self.progress = self.family.advance(self.progress, turns[0])
+        else:
+            self.progress = self.family.advance_cycle(self.progress, turns)
+        if self.ending is None:
+            # Who leaves has not seen what was agreed on at the same time, and undoes nothing.
+            self.ending = self.family.ending(self.progress) or next(filter(None, endings), None)
         if self.heard is not None:
             self._hear(self.heard, turns)
         self.cycle += 1
@@ -183,7 +189,8 @@ class EpisodeState:
         twin.heard, twin.first_heard = None if self.heard is None else list(self.heard), list(self.first_heard)
         return twin
 
-    def _take(self, turn: Turn, max_stale: int) -> None:
+    def _take(self, turn: Turn, max_stale: int) -> Ending | None:
+        """Take a turn down, and tell whether it ends the talk."""
         seat, kind = turn.seat, turn.type
         self.turns.append(turn)
         self.own_turns[seat] += 1
@@ -191,9 +198,7 @@ class EpisodeState:
         if kind == "leave":
             self.present.remove(seat)
         self.transcript = views.extend_transcript(self.transcript, turn)
-        self.progress = self.family.advance(self.progress, turn)
-        if self.ending is None:
-            self.ending = self.family.ending(self.progress) or talk_ending(turn, self.idle, self.present, max_stale)
+        return talk_ending(turn, self.idle, self.present, max_stale)
 
     def _addressable(self, seat: int) -> NDArray[np.int8]:
         """The seats that one seat may address in private now, as 0 and 1."""

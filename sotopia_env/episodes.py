@@ -118,6 +118,11 @@ class Episode:
     format_version: int = FORMAT_VERSION
 
     @property
+    def action_order(self) -> str:
+        """In which order the seats acted, one of :data:`sotopia_env.turns.ACTION_ORDERS`."""
+        return str(self.config.get("action_order", "round-robin"))
+
+    @property
     def agents(self) -> list[str]:
         """All agents of the task, finished or not."""
         return [agent_name(seat) for seat in range(self.task.num_seats)]

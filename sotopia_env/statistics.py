@@ -193,9 +193,10 @@ def ratio_of_means(a: FloatArray, b: FloatArray, clusters: Sequence[Hashable]) -
 
 def _ratio_bounds(totals_CK: FloatArray, seed: int = 0, level: float = LEVEL) -> tuple[float | None, float | None]:
     """The interval of the first column's sum over that of the second."""
-    samples_BK = resampled_totals(totals_CK, seed)
-    known = samples_BK[:, 1] != 0
-    return bounds(samples_BK[known, 0] / samples_BK[known, 1], len(totals_CK), level)
+    above_B, below_B = resampled_totals(totals_CK, seed).T
+    # What cannot be computed is handed on: where that is most of the samples, there is no interval.
+    ratios_B = np.divide(above_B, below_B, out=np.full(len(below_B), np.nan), where=below_B != 0)
+    return bounds(ratios_B, len(totals_CK), level)
 
 
 def mean_and_error(values: Sequence[float | None]) -> MeanAndError:

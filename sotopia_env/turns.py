@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sotopia_env.actions import ACTION_TYPES
-from sotopia_env.episodes import Ending, Turn
+from sotopia_env.episodes import Ending, Episode, Turn
 from sotopia_env.tasks import Task
 
 ACTION_ORDERS = ("round-robin", "simultaneous", "random")
@@ -134,6 +134,16 @@ def talk_ending(last: Turn, idle: Sequence[int], present: Sequence[int], max_sta
     if idle[last.seat] > max_stale:
         return Ending("stale", seat=last.seat)
     return None
+
+
+def as_heard(turn: Turn) -> Turn:
+    """Returns a turn as others heard it: silence where it was addressed to its speaker alone."""
+    return replace(turn, type="none", text="") if turn.recipients == () else turn
+
+
+def heard_turns(episode: Episode, agent: str) -> list[Turn]:
+    """Returns the turns of one agent as others heard them: what its conduct is judged by."""
+    return [as_heard(turn) for turn in episode.own_turns(agent)]
 
 
 def cycles_of(turns: Sequence[Turn], order: str) -> list[list[Turn]]:

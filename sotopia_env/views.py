@@ -94,7 +94,7 @@ def view(episode: Episode, agent: str, turn: int | None = None) -> View:
     """
     seat = seat_of(agent)
     seen: list[tuple[Turn, ...]] = []
-    for cycle in cycles_of(episode.turns, episode.config.get("action_order", "round-robin")):
+    for cycle in cycles_of(episode.turns, episode.action_order):
         if turn is not None and cycle[-1].global_index >= turn:
             break
         seen.append(tuple(t if t.seat == seat else replace(t, raw=None, invalid=None) for t in cycle if sees(seat, t)))

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from sotopia_env.rewards.learning import BoolArray, FloatArray, RewardPart
 from sotopia_env.training.estimators import (
-    TRL_EPSILON,
     Estimator,
-    FloatArray,
-    RewardPart,
+    Key,
     RunningBaseline,
     advantages_by_flag,
+    deviation,
+    scaled_by,
     update_running_baseline,
 )
 from sotopia_env.training.rollout_func import GroupMember
+
+Gather = Callable[[list[Any]], list[Any]]
+"""From what each process has to what all have, in one order everywhere."""
+
+
+def alone(mine: list[Any]) -> list[Any]:
+    """What all processes have, where there is one."""
+    return mine
 
 
 def group_advantages(
@@ -25,6 +35,7 @@ def group_advantages(
     credit_estimator: str | Estimator = "credit",
     scale_rewards: str = "none",
     running: RunningBaseline | None = None,
+    gather: Gather = alone,
 ) -> tuple[FloatArray, float]:
     """Advantages of B dialogues, each judged by its own group alone.
 
@@ -34,8 +45,9 @@ def group_advantages(
         estimator: for returns.
         credit_estimator: for credit.
         scale_rewards: ``"none"``, or divide by the standard deviation of the dialogues' returns in the ``"group"`` or
-            the ``"batch"``.
+            the ``"batch"``. Where there is none (fewer than two known returns, or equal ones) the advantages are 0.
         running: baselines of earlier batches; takes in this one.
+        gather: of several processes that share a batch: makes one list of theirs. The batch is that of all of them.
 
     Returns:
         (B, T) advantages, 0 beyond the end of a dialogue; and the share of groups in which all of them are 0.
@@ -45,7 +57,8 @@ def group_advantages(
     """
     groups = [dialogues[start : start + group_size] for start in range(0, len(dialogues), group_size)]
     num_turns = max(1, *(dialogue.row.num_turns for dialogue in dialogues))
-    advantages, tables = [], []
+    advantages: list[FloatArray] = []
+    tables: list[tuple[Key, list[RewardPart], BoolArray]] = []
     for members in groups:
         if len(members) != group_size or len({member.group for member in members}) > 1:
             raise ValueError(
@@ -58,10 +71,11 @@ def group_advantages(
         advantages.append(advantages_by_flag(parts, alive_GT, estimator, credit_estimator, running=running, key=key))
         tables.append((key, parts, alive_GT))
     if running is not None:
-        for key, parts, alive_GT in tables:
+        # Each process learns from its own groups alone; the baselines of all of them are the same.
+        for key, parts, alive_GT in gather(tables):
             update_running_baseline(running, key, parts, alive_GT)
     flat = float(np.mean([not np.any(values) for values in advantages]))
-    return np.concatenate(advantages) / _spread(groups, scale_rewards), flat
+    return _scaled(np.stack(advantages), groups, scale_rewards, gather).reshape(len(dialogues), num_turns), flat
 
 
 def _stacked(name: str, members: Sequence[GroupMember], num_turns: int) -> RewardPart:
@@ -70,20 +84,17 @@ def _stacked(name: str, members: Sequence[GroupMember], num_turns: int) -> Rewar
     return RewardPart(first.kind, np.stack([np.pad(row, (0, num_turns - len(row))) for row in rows]), first.timing)
 
 
-def _spread(groups: Sequence[Sequence[GroupMember]], scale_rewards: str) -> FloatArray:
-    """What advantages are divided by, (B, 1)."""
-    totals = np.array([[np.nan if m.total is None else m.total for m in members] for members in groups])
+def _scaled(
+    advantages_NGT: FloatArray, groups: Sequence[Sequence[GroupMember]], scale_rewards: str, gather: Gather
+) -> FloatArray:
+    """The advantages of N groups in standard deviations of the dialogues' returns, where that is asked for."""
     if scale_rewards == "none":
-        spread = np.ones(len(groups))
-    elif scale_rewards == "group":
-        spread = np.array([_deviation(row) for row in totals]) + TRL_EPSILON
+        return advantages_NGT
+    totals_NG = np.array([[np.nan if m.total is None else m.total for m in members] for members in groups])
+    if scale_rewards == "group":
+        returns = totals_NG
     elif scale_rewards == "batch":
-        spread = np.full(len(groups), _deviation(totals.ravel()) + TRL_EPSILON)
+        returns = np.array([gather(totals_NG.ravel().tolist())])
     else:
         raise ValueError(f"scale_rewards: {scale_rewards!r} is none of 'none', 'group', 'batch'")
-    return np.repeat(spread, totals.shape[1])[:, None]
-
-
-def _deviation(values: FloatArray) -> float:
-    known = values[~np.isnan(values)]
-    return float(np.std(known, ddof=1)) if len(known) > 1 else 0.0
+    return scaled_by(advantages_NGT, deviation(returns, axis=1)[..., None])

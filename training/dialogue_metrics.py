@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.episodes import Episode, seat_of
+from sotopia_env.rewards.learning import dialogue_value
 from sotopia_env.statistics import known_mean
 from sotopia_env.training.rollout_func import GroupMember
 
@@ -19,15 +20,18 @@ ENDINGS = (DEAL, "left", "stale", "max_cycles")
 """The reasons whose shares are logged; all others count as ``other``."""
 
 Values = list[tuple[str, float | None]]
-"""Names and numbers, one of each for every dialogue that has something to say about it; ``None`` where unknown."""
+"""Names and numbers, one of each for every dialogue that has something to say about it (``unknown_turns`` for every
+turn); ``None`` where unknown."""
 
 
 def dialogue_values(dialogues: Sequence[GroupMember]) -> Values:
     """Rewards by part, scores, deals, endings, invalid turns, words and turns of the learner, dialogue by dialogue.
 
-    Unknown scores and rewards are ``None``. ``goal_given_deal`` is the goal of the dialogues that ended in
-    a deal. What the judge found out about the world (``Judgement.latent``) is there too: ``latent/outside_limit`` and
-    ``latent/partner/outside_limit`` say which deals the learner and its partner made outside their own limits.
+    Unknown scores and rewards are ``None``. ``unknown_rewards`` is the share of dialogues in which a number is unknown,
+    ``unknown_turns`` the share of the learner's turns that move nothing for it. ``goal_given_deal`` is the goal of the
+    dialogues that ended in a deal. What the judge found out about the world (``Judgement.latent``) is there too:
+    ``latent/outside_limit`` and ``latent/partner/outside_limit`` say which deals the learner and its partner made
+    outside their own limits.
     """
     return [value for dialogue in dialogues for value in _of_one(dialogue)]
 
@@ -61,15 +65,17 @@ def _of_one(dialogue: GroupMember) -> Iterable[tuple[str, float | None]]:
     yield "endings/other", float(reason not in ENDINGS)
     yield "deal_rate", float(reason == DEAL)
     yield "turns", float(len(turns))
-    yield "unknown_rewards", float(dialogue.total is None)
+    unknown = dialogue.unknown_turns
+    yield "unknown_rewards", float(dialogue.total is None or any(unknown))
+    yield from (("unknown_turns", float(turn)) for turn in unknown)
     if turns:
         yield "words_per_turn", float(np.mean([len(turn.text.split()) for turn in turns]))
         yield "invalid_rate", float(np.mean([turn.invalid is not None for turn in turns]))
         yield "truncated_turns", len(dialogue.row.truncated) / len(turns)
     for name, part in dialogue.parts.items():
-        total = float(np.sum(np.asarray(part.rewards)))
+        paid = dialogue_value(part)
         if turns:
-            yield f"parts/{name}", None if np.isnan(total) else total
+            yield f"parts/{name}", None if np.isnan(paid) else paid
     yield f"reward/seat_{seat}", dialogue.total
     for dimension, scores in scores_of(episode).items():
         own = scores[seat]

@@ -23,19 +23,30 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-Kind = Literal["return", "credit"]
-Timing = Literal["causal", "hindsight"]
+from sotopia_env.rewards.designs import Kind
+from sotopia_env.rewards.learning import (
+    BoolArray,
+    FloatArray,
+    RewardPart,
+    checked_turns,
+    returns_to_go,
+    rewards_by_flag,
+    sums_to_end,
+    turn_values,
+)
+
 Key = tuple[str | int, ...]
 
 TRL_EPSILON = 1e-4
 """What TRL's ``GRPOTrainer`` adds to a group's standard deviation before dividing by it."""
+
+SMALLEST_SPREAD = 1e-9
+"""Values closer than this, relative to their size, are equal but for rounding."""
 
 
 class Estimator(Protocol):
@@ -47,24 +58,9 @@ class Estimator(Protocol):
 
 def _checked(rewards_GT: ArrayLike, alive_GT: ArrayLike) -> tuple[FloatArray, BoolArray]:
     """Both as arrays, rewards 0 beyond the end; raises ``ValueError`` for what cannot be a group."""
-    rewards, alive = np.asarray(rewards_GT, dtype=np.float64), np.asarray(alive_GT)
-    if rewards.ndim < 2 or rewards.shape != alive.shape:
-        raise ValueError(
-            f"rewards_GT has shape {rewards.shape} and alive_GT {alive.shape}; both must be (..., members, turns)"
-        )
-    if alive.dtype != np.bool_:
-        raise ValueError(f"alive_GT has dtype {alive.dtype}; pass booleans, True where a turn exists")
-    if np.any(alive[..., 1:] & ~alive[..., :-1]):
-        raise ValueError("alive_GT has a turn after a gap; a dialogue's own turns come first, padding after them")
-    rewards = np.where(alive, rewards, 0.0)
-    if np.any(np.isinf(rewards)):
-        raise ValueError("rewards_GT has an infinite reward; use nan for one that is unknown")
-    return rewards, alive
-
-
-def _sums_to_end(values_GT: FloatArray) -> FloatArray:
-    """Sum of each entry and those after it, along the turns; nan once a later one is nan."""
-    return np.cumsum(values_GT[..., ::-1], axis=-1)[..., ::-1]
+    if np.ndim(rewards_GT) < 2:
+        raise ValueError(f"rewards_GT has shape {np.shape(rewards_GT)}; it must be (..., members, turns)")
+    return checked_turns(rewards_GT, alive_GT)
 
 
 def _known(values_GT: FloatArray, alive_GT: BoolArray) -> BoolArray:
@@ -91,6 +87,25 @@ def _advantages(differences_GT: FloatArray, alive_GT: BoolArray) -> FloatArray:
     return np.where(_known(differences_GT, alive_GT), differences_GT, 0.0)
 
 
+def deviation(values: ArrayLike, axis: int | tuple[int, ...]) -> FloatArray:
+    """The standard deviation of the known values along an axis, which stays (Bessel's correction).
+
+    ``nan`` where there is none: of fewer than two known values, or of equal ones, nobody knows how far values spread.
+    """
+    given = np.asarray(values, dtype=np.float64)
+    known = ~np.isnan(given)
+    counts = known.sum(axis=axis, keepdims=True)
+    means = np.where(known, given, 0.0).sum(axis=axis, keepdims=True) / np.maximum(counts, 1)
+    squares = np.where(known, (given - means) ** 2, 0.0).sum(axis=axis, keepdims=True)
+    spread = np.sqrt(squares / np.maximum(counts - 1, 1))
+    return np.where((counts > 1) & (spread > SMALLEST_SPREAD * (1 + np.abs(means))), spread, np.nan)
+
+
+def scaled_by(advantages: FloatArray, deviations: FloatArray) -> FloatArray:
+    """Advantages in standard deviations; 0 where there is none (:func:`deviation`)."""
+    return np.where(np.isnan(deviations), 0.0, advantages / (deviations + TRL_EPSILON))
+
+
 def count_unknown(values_GT: ArrayLike, alive_GT: ArrayLike) -> int:
     """Number of existing turns whose value is unknown.
 
@@ -99,12 +114,6 @@ def count_unknown(values_GT: ArrayLike, alive_GT: ArrayLike) -> int:
         alive_GT: which turns exist.
     """
     return int(np.sum(np.isnan(np.asarray(values_GT, dtype=np.float64)) & np.asarray(alive_GT)))
-
-
-def returns_to_go(rewards_GT: ArrayLike, alive_GT: ArrayLike) -> FloatArray:
-    """Sum of the rewards from each turn on, undiscounted; nan where one of them is unknown, 0 beyond the end."""
-    rewards, alive = _checked(rewards_GT, alive_GT)
-    return np.where(alive, _sums_to_end(rewards), 0.0)
 
 
 def immediate(rewards_GT: ArrayLike, alive_GT: ArrayLike) -> FloatArray:
@@ -124,14 +133,14 @@ def centred_sum(rewards_GT: ArrayLike, alive_GT: ArrayLike) -> FloatArray:
     """
     rewards, alive = _checked(rewards_GT, alive_GT)
     centred = np.where(alive, rewards - _group_mean(rewards, _known(rewards, alive)), 0.0)
-    return _advantages(_sums_to_end(centred), alive)
+    return _advantages(sums_to_end(centred), alive)
 
 
 def centred_sum_leave_one_out(rewards_GT: ArrayLike, alive_GT: ArrayLike) -> FloatArray:
     """:func:`centred_sum` with the mean of the others: 55 %, spread 0.20. Biased for the same reason."""
     rewards, alive = _checked(rewards_GT, alive_GT)
     centred = np.where(alive, rewards - _others_mean(rewards, _known(rewards, alive)), 0.0)
-    return _advantages(_sums_to_end(centred), alive)
+    return _advantages(sums_to_end(centred), alive)
 
 
 def return_to_go_group_mean(rewards_GT: ArrayLike, alive_GT: ArrayLike) -> FloatArray:
@@ -139,8 +148,8 @@ def return_to_go_group_mean(rewards_GT: ArrayLike, alive_GT: ArrayLike) -> Float
 
     A member is part of its own baseline, which shrinks the advantage by one over those alive, and those get fewer.
     """
-    returns = returns_to_go(rewards_GT, alive_GT)
-    alive = np.asarray(alive_GT)
+    rewards, alive = _checked(rewards_GT, alive_GT)
+    returns = returns_to_go(rewards, alive)
     return _advantages(returns - _group_mean(returns, _known(returns, alive)), alive)
 
 
@@ -158,8 +167,8 @@ def return_to_go(rewards_GT: ArrayLike, alive_GT: ArrayLike, *, survivor_baselin
             :meth:`RunningBaseline.means`. 0 is unbiased too; ``nan`` drops these turns, and with them 3 % of the
             gradient.
     """
-    returns = returns_to_go(rewards_GT, alive_GT)
-    alive = np.asarray(alive_GT)
+    rewards, alive = _checked(rewards_GT, alive_GT)
+    returns = returns_to_go(rewards, alive)
     return _advantages(returns - _others_mean(returns, _known(returns, alive), survivor_baseline), alive)
 
 
@@ -180,7 +189,8 @@ def trajectory(
         rewards_GT: rewards of any design used as a return.
         alive_GT: which turns exist.
         baseline: mean of the other members, or of all.
-        scale: divide by the group's standard deviation (Bessel's correction, plus 1e-4), or not.
+        scale: divide by the group's standard deviation (Bessel's correction, plus 1e-4), or not. A group that has none,
+            with fewer than two known returns or with equal ones, gets the advantage 0.
 
     Raises:
         ValueError: unknown ``baseline`` or ``scale``.
@@ -195,9 +205,7 @@ def trajectory(
     else:
         raise ValueError(f"baseline is {baseline!r}; use 'leave_one_out' or 'group'")
     if scale == "group":
-        squares = np.where(known, (returns - _group_mean(returns, known)) ** 2, 0.0).sum(axis=-2, keepdims=True)
-        degrees_of_freedom = np.maximum(known.sum(axis=-2, keepdims=True) - 1, 1)
-        advantages = advantages / (np.sqrt(squares / degrees_of_freedom) + TRL_EPSILON)
+        advantages = scaled_by(advantages, deviation(np.where(known, returns, np.nan), axis=-2))
     elif scale != "none":
         raise ValueError(f"scale is {scale!r}; use 'none' or 'group'")
     return _advantages(np.broadcast_to(advantages, rewards.shape), alive)
@@ -303,46 +311,6 @@ class RunningBaseline:
         return running
 
 
-class RewardPart(NamedTuple):
-    """One part of a reward with its two flags.
-
-    Args:
-        kind: ``"return"`` may be summed; ``"credit"`` already holds the long-term effect.
-        rewards: one number per own turn, ``(..., G, T)``.
-        timing: ``"causal"`` is known once the partner has replied; ``"hindsight"`` needs the end.
-    """
-
-    kind: Kind
-    rewards: ArrayLike
-    timing: Timing = "causal"
-
-
-def rewards_by_flag(
-    parts: Sequence[RewardPart | tuple[Kind, ArrayLike]], alive_GT: ArrayLike
-) -> dict[tuple[Kind, Timing], FloatArray]:
-    """Parts that share both flags, added. A hindsight return becomes its sum at the last own turn.
-
-    As a return, a hindsight design is the dialogue's sum, however it spreads it; left spread, the sums from each turn
-    on would miss what that turn changed in the rewards of earlier ones.
-
-    Raises:
-        ValueError: a flag other than those of :class:`RewardPart`.
-    """
-    sums: dict[tuple[Kind, Timing], FloatArray] = {}
-    for part in parts:
-        kind, rewards_GT, timing = RewardPart(*part)
-        if kind not in ("return", "credit") or timing not in ("causal", "hindsight"):
-            raise ValueError(
-                f"a reward part is flagged {kind!r}, {timing!r}; use 'return' or 'credit', and 'causal' or 'hindsight'"
-            )
-        rewards, alive = _checked(rewards_GT, alive_GT)
-        if (kind, timing) == ("return", "hindsight"):
-            is_last = alive & ~np.append(alive[..., 1:], np.zeros_like(alive[..., :1]), axis=-1)
-            rewards = np.where(is_last, rewards.sum(axis=-1, keepdims=True), 0.0)
-        sums[kind, timing] = sums.get((kind, timing), np.zeros_like(rewards)) + rewards
-    return sums
-
-
 def _lacks_survivor_baseline(estimator: Estimator) -> bool:
     """Whether it takes one and its user has not bound one already."""
     bound = estimator.keywords if isinstance(estimator, partial) else {}
@@ -395,5 +363,4 @@ def update_running_baseline(
 ) -> None:
     """Feed a group whose advantages have been made by :func:`advantages_by_flag` with the same ``key`` and parts."""
     for (kind, timing), rewards in rewards_by_flag(parts, alive_GT).items():
-        values = returns_to_go(rewards, alive_GT) if kind == "return" else rewards
-        running.update((*key, kind, timing), values, alive_GT)
+        running.update((*key, kind, timing), turn_values(RewardPart(kind, rewards, timing), alive_GT), alive_GT)

@@ -53,13 +53,14 @@ from sotopia_env.training.rollout_func import (
     GroupMember,
     RolloutFunc,
     check_context,
+    check_payable,
     dialogue_return,
     group_dataset,
     learner_of,
     sampling_of,
 )
 
-RUNNING_BASELINE = "running_baseline_{rank}.json"
+RUNNING_BASELINE = "running_baseline.json"
 
 
 class GRPOTrainer(trl.GRPOTrainer):
@@ -85,8 +86,9 @@ class GRPOTrainer(trl.GRPOTrainer):
 
     Raises:
         TypeError: the environment pays nothing.
-        ValueError: dialogues could outgrow the model's context, settings that do not go with the arguments, or the
-            folder holds another run.
+        ValueError: dialogues could outgrow the model's context, settings do not go with the arguments, the folder holds
+            another run, or the reward can never be known of some of the tasks. ``train`` stops with it once no dialogue of a step could be paid (of several
+            steps, where one has fewer than 32), and where none of the whole run could.
 
     Example:
         >>> trainer = GRPOTrainer("runs/bc", env=env, partner="runs/bc", args=GRPOConfig("runs/grpo"))  # doctest: +SKIP
@@ -124,6 +126,7 @@ class GRPOTrainer(trl.GRPOTrainer):
         seats = [seat for seat in args.seats if agent_name(seat) not in env.possible_agents]
         if seats or not args.seats:
             raise ValueError(f"seats = {args.seats}: give numbers from 0 to {len(env.possible_agents) - 1}")
+        check_payable(env)
         loaded = load(model, tokenizer)
         check_context(env, loaded, args.max_turn_tokens)
         if isinstance(loaded.model, PeftModel):
@@ -188,11 +191,13 @@ class GRPOTrainer(trl.GRPOTrainer):
             found = latest_checkpoint(self._folder, self.run)
         checkpoint = str(found) if found else resume_from_checkpoint or None
         if isinstance(checkpoint, str):
-            path = Path(checkpoint) / RUNNING_BASELINE.format(rank=self.args.process_index)
+            path = Path(checkpoint) / RUNNING_BASELINE
             self.running = RunningBaseline.from_state(json.loads(path.read_text(encoding="utf-8"))["running"])
         else:
             checkpoint = None
         output = super().train(checkpoint, trial, ignore_keys_for_eval)
+        if self.rollout.unpaid and not self.rollout.paid:
+            self.rollout.refuse_unpaid()
         if self.is_world_process_zero():
             LoadedModel(self.accelerator.unwrap_model(self.model), self.processing_class).save(self._folder)
             write_json(self._folder / COMPLETE, {"run": self.run, "steps": self.state.global_step})
@@ -260,6 +265,7 @@ class GRPOTrainer(trl.GRPOTrainer):
             self.args.credit_estimator,
             self.args.scale_rewards,
             self.running,
+            gather_object,
         )
         self._record_mean("zero_spread_groups", flat_groups)
         per_turn = torch.from_numpy(advantages_BT).to(index.device, torch.float32)
@@ -370,8 +376,8 @@ class GRPOTrainer(trl.GRPOTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         folder = self._folder / f"checkpoint-{self.state.global_step}"
-        state = {"running": self.running.state()}
-        write_json(folder / RUNNING_BASELINE.format(rank=self.args.process_index), state)
+        if self.is_world_process_zero():
+            write_json(folder / RUNNING_BASELINE, {"running": self.running.state()})
 
 
 @contextmanager

@@ -77,8 +77,8 @@ class GRPOConfig(trl.GRPOConfig):
         """Fill in what depends on the machine, and refuse what would silently go wrong.
 
         Raises:
-            ValueError: a setting has no effect here (:mod:`sotopia_env.training.options`), a name is none, a group would
-                span processes, a checkpoint would fall between two generations, or the run has no length.
+            ValueError: a setting has no effect here (:mod:`sotopia_env.training.options`), a name is none, a group
+                would span processes, a checkpoint would fall between two generations, or the run has no length.
         """
         GRPO.check(self, GRPOConfig)
         set_device_defaults(self)

@@ -7,12 +7,16 @@ turns of all dialogues are sampled in one batch, and so are the partner's.
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from datasets import Dataset
 
 from sotopia_env.agents.decoding import Sampling
@@ -21,6 +25,9 @@ from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.episodes import Episode, agent_name
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
+from sotopia_env.rewards.judges.base import RuleJudge
+from sotopia_env.rewards.learning import RewardPart, dialogue_value, parts_of, turn_values
+from sotopia_env.rewards.outcome import ScoredReward
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.wrappers.base import paid_at_the_end, reward_of
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
@@ -28,8 +35,10 @@ from sotopia_env.rollouts.run import play_plan
 from sotopia_env.seeds import seed_of
 from sotopia_env.storage.traces import Traces
 from sotopia_env.training.batches import Row, traced_row
-from sotopia_env.training.estimators import RewardPart
 from sotopia_env.training.options import GRPO
+
+UNPAID_IN_A_ROW = 32
+"""After so many dialogues of unknown reward training stops: of a judge that fails nine times in ten one was known."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ class GroupMember:
         episode: with the judgements and rewards that the environment's ``step`` paid by.
         agent: who learns.
         row: its tokens.
-        parts: for each part of the reward its flags and the numbers paid, weight included, ``nan`` where unknown.
+        parts: for each part of the reward its flags and its numbers, weight included, ``nan`` where unknown.
     """
 
     group: Group
@@ -86,16 +95,22 @@ class GroupMember:
     parts: Mapping[str, RewardPart] = field(repr=False)
 
     @property
-    def rewards(self) -> list[float]:
-        """All parts together, one number per own turn."""
-        parts = [np.asarray(part.rewards, dtype=np.float64) for part in self.parts.values()]
-        return [float(value) for value in np.sum(parts, axis=0)]
+    def total(self) -> float | None:
+        """What ``step`` paid for the dialogue (:func:`dialogue_value`, all parts); ``None`` where that is unknown."""
+        total = sum(map(dialogue_value, self.parts.values())) if self.row.num_turns else math.nan
+        return None if math.isnan(total) else total
 
     @property
-    def total(self) -> float | None:
-        """The sum over the own turns; ``None`` where one is unknown or there is none."""
-        total = float(np.sum(self.rewards)) if self.row.num_turns else float("nan")
-        return None if np.isnan(total) else total
+    def unknown_turns(self) -> list[bool]:
+        """For each own turn whether what it answers for is unknown, in some part of the reward."""
+        unknown = [np.isnan(turn_values(part)) for part in self.parts.values()]
+        return [bool(turn) for turn in np.any(unknown, axis=0)]
+
+    @property
+    def unpaid(self) -> bool:
+        """Whether some part of the reward knows nothing at all of the dialogue, in which the agent had a turn."""
+        unknown = (np.isnan(turn_values(part)).all() for part in self.parts.values())
+        return bool(self.row.num_turns) and (self.total is None or any(unknown))
 
 
 def group_dataset(num_groups: int, *, seed: int = 0, seats: Sequence[int] = (0, 1)) -> Dataset:
@@ -133,8 +148,9 @@ def play_groups(
 
     Raises:
         TypeError: the environment pays nothing.
+        ValueError: with ``out``, groups of several runs.
     """
-    reward, fixed = paid_by(env), env.unwrapped.tasks
+    reward, fixed = paid_by(env).for_family(env.unwrapped.family), env.unwrapped.tasks
     plans = [
         EpisodePlan(
             key=f"{group.seed}-{step}-{group.index}-{member}",
@@ -149,18 +165,28 @@ def play_groups(
     # Nobody looks at what single steps pay, unless a wrapper over the reward does.
     context = RunContext(env, paying=paid_at_the_end)
     episodes = play_plan(
-        EpisodePlans(plans, context), out=out, batch_size=len(plans) or 1, processes=processes, traces=traces
+        EpisodePlans(plans, context, _seed_of(members, out)),
+        out=out,
+        batch_size=len(plans) or 1,
+        processes=processes,
+        traces=traces,
     )
     played = []
     for (group, member), episode in zip(members, episodes, strict=True):
         agent = agent_name(group.seat)
         row = traced_row(episode, agent, traces.get((episode.key, agent), ()))
-        parts = {
-            part.name: RewardPart(part.kind, _numbers(episode.rewards[part.name][agent], weight), part.timing)
-            for weight, part in reward.parts()
-        }
-        played.append(GroupMember(group, member, episode, agent, row, parts))
+        played.append(GroupMember(group, member, episode, agent, row, parts_of(reward, episode, agent)))
     return played
+
+
+def _seed_of(members: Sequence[tuple[Group, int]], out: Any) -> int:
+    """The one seed of a run, for the manifest of what is kept."""
+    seeds = {group.seed for group, _ in members}
+    if out is not None and len(seeds) > 1:
+        raise ValueError(
+            f"groups of the runs {', '.join(map(str, sorted(seeds)))}: a file takes one run; give each its own out"
+        )
+    return min(seeds, default=0)
 
 
 def paid_by(env: Any) -> Reward:
@@ -190,6 +216,11 @@ class RolloutFunc:
         learner: acts with the weights in training; by default made of the trainer's model, tokenizer and sampling.
         mask_truncated: keep turns that the length limit cut out of the loss.
 
+    Raises:
+        TypeError: the environment pays nothing.
+        ValueError: the reward can never be known of some of the tasks; or, when it is called, in whole steps of 32
+            dialogues or more it was known of none.
+
     Example:
         >>> rollout_func = make_rollout_func(env, "scripted:firm")  # doctest: +SKIP
         >>> data = group_dataset(64)  # doctest: +SKIP
@@ -205,7 +236,7 @@ class RolloutFunc:
         learner: Policy | None = None,
         mask_truncated: bool = False,
     ) -> None:
-        paid_by(env)
+        check_payable(env)
         self.env = env
         self.partner = make_policy(partner)
         self.max_new_tokens = max_new_tokens
@@ -216,18 +247,25 @@ class RolloutFunc:
             )
         self.learner = learner
         self.mask_truncated = mask_truncated
+        self.paid = 0
+        """Dialogues so far of which the reward knew something."""
+        self.unpaid = 0
+        """Dialogues in a row of which it knew nothing."""
 
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
         """Play one dialogue for each prompt."""
         if self.learner is None:
             self.learner = learner_of(trainer, self.max_new_tokens)
-        seen: dict[Group, int] = {}
         members = []
+        # A stock trainer cuts a group into shares of several processes: those of the ones before have their numbers.
+        before = gather_object([list(map(Group.from_prompt, prompts))])[: PartialState().process_index]
+        seen = Counter(group for groups in before for group in groups)
         for group in map(Group.from_prompt, prompts):
-            members.append((group, seen.get(group, 0)))
-            seen[group] = seen.get(group, 0) + 1
+            members.append((group, seen[group]))
+            seen[group] += 1
         step = int(trainer.state.global_step)
         played = play_groups(self.env, members, self.learner, self.partner, step=step)
+        self._count(gather_object([m.unpaid for m in played if m.row.num_turns]))
         ends = int(trainer.processing_class.eos_token_id)
         rows = [completion_of(member.row, ends, self.mask_truncated) for member in played]
         logprobs = [row.logprobs for row in rows]
@@ -241,6 +279,28 @@ class RolloutFunc:
             "dialogue_return": [member.total for member in played],
         }
 
+    def _count(self, unpaid: Sequence[bool]) -> None:
+        """Count the dialogues of a step, of all processes, in which the learner spoke."""
+        self.paid += unpaid.count(False)
+        self.unpaid = self.unpaid + len(unpaid) if all(unpaid) else 0
+        if self.unpaid >= UNPAID_IN_A_ROW:
+            self.refuse_unpaid()
+
+    def refuse_unpaid(self) -> None:
+        """Stop where nothing can be learnt, rather than go on for hours and report success.
+
+        Raises:
+            ValueError: always; the error says what was unknown, and the remedy.
+        """
+        reward = paid_by(self.env)
+        judges = ", ".join(judge.name for judge in reward.judges())
+        raise ValueError(
+            f"the reward {reward.name!r} is unknown in all of the last {self.unpaid} dialogues"
+            f"{f' (judged by {judges})' if judges else ''}: nothing can be learnt from them. Look whether the judge "
+            "answers and can score these tasks; else take another reward or judge, such as "
+            "Outcome(judge='llm:MODEL@URL'), or other tasks"
+        )
+
 
 def make_rollout_func(env: Any, partner: Any, **options: Any) -> RolloutFunc:
     """A ``rollout_func`` for TRL's trainers; see :class:`RolloutFunc`."""
@@ -250,7 +310,12 @@ def make_rollout_func(env: Any, partner: Any, **options: Any) -> RolloutFunc:
 def dialogue_return(
     completions: Sequence[Any], dialogue_return: Sequence[float | None], **_: Any
 ) -> list[float | None]:
-    """The reward function beside :func:`make_rollout_func`: what the environment paid, summed over the dialogue."""
+    """The reward function beside :func:`make_rollout_func`: what the environment paid for the dialogue.
+
+    Returns are summed over turns, hindsight credit counts as its outcome: summed, it would pay for staying. Causal
+    credit is summed, as ``step`` pays it; where it is a label and no change (a reward model of labels), a trainer that
+    sees one number a dialogue pays for turns, and ``GRPOTrainer``, which sees each turn, does not.
+    """
     return list(dialogue_return)
 
 
@@ -314,8 +379,30 @@ def completion_of(row: Row, filler: int, mask_truncated: bool = False) -> Comple
     return Completion(row.ids[:start], row.ids[start:], mask, index, logprobs)
 
 
-def _numbers(values: Sequence[float | None], weight: float) -> list[float]:
-    return [float("nan") if value is None else weight * value for value in values]
+def check_payable(env: Any, samples: int = 8) -> None:
+    """Refuse tasks of which the rules that the reward reads can never know the score.
+
+    Args:
+        env: the environment.
+        samples: of a family that draws its tasks, so many are looked at.
+
+    Raises:
+        TypeError: the environment pays nothing.
+        ValueError: there are such tasks; the error says how many.
+    """
+    reward, bare = paid_by(env), env.unwrapped
+    tasks = bare.tasks or [bare.family.generate(np.random.default_rng(seed)) for seed in range(samples)]
+    for part in reward.walk():
+        if not (isinstance(part, ScoredReward) and isinstance(part.judge, RuleJudge)):
+            continue
+        family = bare.family if part.judge.family is None else part.judge.family
+        unknown = [task for task in tasks if not all(family.knows(task, d) for d in part.dimensions)]
+        if unknown:
+            raise ValueError(
+                f"reward {part.name!r}: the {part.judge.name} judge can never know {', '.join(part.dimensions)} of "
+                f"{len(unknown)} of {len(tasks)} tasks, such as {unknown[0].id!r} of {unknown[0].family!r}; leave them "
+                "out, or take a judge that understands them: Outcome(judge='llm:MODEL@URL')"
+            )
 
 
 def check_context(env: Any, loaded: LoadedModel, max_new_tokens: int, samples: int = 8) -> None:

@@ -18,6 +18,7 @@ from sotopia_env.rewards.designs import Importances
 from sotopia_env.rewards.judges.base import is_shipped
 from sotopia_env.rewards.turn_rewards import number_or_none
 from sotopia_env.tasks import Task
+from sotopia_env.turns import as_heard, cycles_of
 
 Given = Importances | Mapping[str, Importances] | None
 """Importances of one agent's turns: the same for all dimensions, or by dimension; ``None`` where they failed."""
@@ -116,7 +117,8 @@ class RuleAttributor(Attributor):
 
 
 def _graded(family: Family, episode: Episode, turn: Turn) -> dict[str, float | None]:
-    reply = next((t for t in episode.turns[turn.global_index + 1 :] if t.seat != turn.seat), None)
+    reply = _reply(episode, turn)
+    turn = as_heard(turn)
     moving = _moving(family, episode.task, turn, reply)
     manner = _manner(turn.text)
     return {
@@ -127,6 +129,14 @@ def _graded(family: Family, episode: Episode, turn: Turn) -> dict[str, float | N
         "secret": _revealing(conduct.own_secret(episode.task, turn.seat), turn.text),
         "believability": 3.0 if turn.invalid is not None or _repeats(episode, turn) else 0.0,
     }
+
+
+def _reply(episode: Episode, turn: Turn) -> Turn | None:
+    """The first turn of another seat that could answer this one, and that was to be heard."""
+    later = [
+        cycle for cycle in cycles_of(episode.turns, episode.action_order) if cycle[0].global_index > turn.global_index
+    ]
+    return next((as_heard(t) for cycle in later for t in cycle if t.seat != turn.seat), None)
 
 
 def _greatest(grades: Mapping[str, float | None]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,8 @@ from sotopia_env.episodes import Episode
 from sotopia_env.rewards.audit.storage import AuditedTurn, Scores
 from sotopia_env.rewards.dimensions import DIMENSIONS, to_unit
 from sotopia_env.rewards.judges.base import Judge, RuleJudge, judged
-from sotopia_env.rewards.resolve import get_reward
+from sotopia_env.rewards.learning import part_of, turn_values
+from sotopia_env.rewards.resolve import get_reward, name_with_use
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import TurnRewards
 from sotopia_env.statistics import FloatArray, IntArray, cluster_weights
@@ -38,10 +40,9 @@ def numbers_of(reward: Any, audit: Sequence[AuditedTurn]) -> Numbers:
     """The numbers of a reward for an audit set, as a learner would use them.
 
     * Causal credit (a reward model, Monte-Carlo) is asked about the turn before anybody replied: one number each.
-    * Of a causal return (the outcome at the end, a penalty) it is the return-to-go: the sum of the agent's numbers
-      from the turn to the end, in each of the r finished episodes.
-    * Of a hindsight design it is the turn's label in each of the r finished episodes. One that is a return by default
-      is taken as a label all the same: used as a return it would be the outcome at the end.
+    * Anything else is read from each of the r finished episodes, as what the turn answers for there
+      (:func:`~sotopia_env.rewards.learning.turn_values`): of a causal return (the outcome at the end, a penalty) the
+      sum from the turn on, of a hindsight return the sum of the whole dialogue, of hindsight credit the turn's label.
 
     Parts of a sum are asked by their own flags and added; a judge that several of them share is asked once.
 
@@ -64,7 +65,7 @@ def numbers_of(reward: Any, audit: Sequence[AuditedTurn]) -> Numbers:
     return Numbers(
         [[_added(parts) for parts in zip(*turns, strict=True)] for turns in zip(*candidates_TMR, strict=True)],
         [_added(parts) for parts in zip(*played_TR, strict=True)],
-        made.name,
+        name_with_use(made),
     )
 
 
@@ -132,11 +133,8 @@ def _numbers_of_part(
 
 
 def _of_turn(part: Reward, paid: TurnRewards, agent: str, own_index: int) -> float | None:
-    own = paid[agent]
-    if (part.kind, part.timing) != ("return", "causal"):
-        return own[own_index]
-    left = own[own_index:]
-    return None if None in left else sum(value for value in left if value is not None)
+    value = float(turn_values(part_of(part, paid[agent]))[own_index])
+    return None if math.isnan(value) else value
 
 
 def _added(parts: Sequence[Sequence[float | None]]) -> list[float | None]:

@@ -19,6 +19,7 @@ from sotopia_env.rewards.judges.llm import LLMJudge
 from sotopia_env.rewards.judges.rubric import RUBRIC, Dimension
 from sotopia_env.rewards.reward import from_spec
 from sotopia_env.rewards.turn_rewards import number_or_none
+from sotopia_env.turns import cycles_of
 
 Values = dict[str, float | None]
 """``{agent: Φ}``; ``None`` is unknown."""
@@ -99,8 +100,8 @@ class StandingOffer(Potential):
     def _ended(self, episode: Episode) -> Episode:
         family = self.family or family_of(episode.task)
         progress = family.begin(episode.task)
-        for turn in episode.turns:
-            progress = family.advance(progress, turn)
+        for cycle in cycles_of(episode.turns, episode.action_order):
+            progress = family.advance_cycle(progress, cycle)
         if (ending := family.ending(progress)) is not None:
             return replace(episode, ending=ending)
         last = episode.turns[-1].seat if episode.turns else 0

@@ -161,7 +161,7 @@ def spans_of(episode: Episode, first: int = 0) -> dict[int, tuple[int, int]]:
         ``{global index: (start, stop)}``, states being numbers of turns played. A turn that nobody has replied to yet
         is left out.
     """
-    cycles = cycles_of(episode.turns, episode.config.get("action_order", "round-robin"))
+    cycles = cycles_of(episode.turns, episode.action_order)
     spans: dict[int, tuple[int, int]] = {}
     begun: dict[int, int] = {}
     for number, cycle in enumerate(cycles):

@@ -156,7 +156,7 @@ class NormalizeReward(StatisticsWrapper):
 
     After every cycle R ← γR + r for each agent, R = 0 at ``reset``. The variance is that of all R so far, of every
     agent and episode together (it begins at 1, with the weight of 1e-4 observations), and what is paid is
-    r / √(Var R + ε). No mean is taken off: that would pay for the length of an episode. A number that failed stays
+    r / √(Var R + ε); as long as all R so far are equal they have no spread, and r is paid as it is. No mean is taken off: that would pay for the length of an episode. A number that failed stays
     ``nan`` and is not counted.
 
     It lies over all rewards, penalties and transforms. Infos stay as they are below, so that ``utterance_rewards`` and
@@ -189,11 +189,15 @@ class NormalizeReward(StatisticsWrapper):
         super().__init__(env)
         self.gamma, self.epsilon, self.update = gamma, epsilon, update
         self._moments = RunningMeanStd(shape=())
+        self._extremes = (math.inf, -math.inf)
         self._discounted: dict[str, float] = {}
 
     @property
     def scale(self) -> float:
         """What the next reward would be divided by, if nothing changed."""
+        lowest, highest = self._extremes
+        if lowest >= highest:
+            return 1.0
         return math.sqrt(float(self._moments.var) + self.epsilon)
 
     def frozen(self) -> Reward:
@@ -220,7 +224,9 @@ class NormalizeReward(StatisticsWrapper):
         for agent in known:
             self._discounted[agent] = self.gamma * self._discounted[agent] + rewards[agent]
         if self.update and known:
-            self._moments.update(np.array([self._discounted[agent] for agent in known]))
+            returns = [self._discounted[agent] for agent in known]
+            self._moments.update(np.array(returns))
+            self._extremes = (min(self._extremes[0], *returns), max(self._extremes[1], *returns))
         scale = self.scale
         for agent in rewards:
             rewards[agent] /= scale
@@ -236,6 +242,7 @@ class NormalizeReward(StatisticsWrapper):
             "mean": float(self._moments.mean),
             "variance": float(self._moments.var),
             "count": float(self._moments.count),
+            "extremes": list(self._extremes) if all(map(math.isfinite, self._extremes)) else None,
             "discounted": dict(self._discounted),
         }
 
@@ -244,4 +251,7 @@ class NormalizeReward(StatisticsWrapper):
         self._moments = RunningMeanStd(shape=())
         self._moments.mean, self._moments.var = np.asarray(state["mean"]), np.asarray(state["variance"])
         self._moments.count = state["count"]
+        # A snapshot of an earlier version does not say them, and scaled from the first reward on.
+        lowest, highest = state.get("extremes", (-1.0, 1.0)) or (math.inf, -math.inf)
+        self._extremes = (lowest, highest)
         self._discounted = dict(state["discounted"])

@@ -124,7 +124,8 @@ def fidelity(
         if family is not None:
             made = [reward.for_family(as_family(family)) for reward in made]
         turns = _audited(audit)
-        found = [(reward.name, measure(turns, reward, dimension, seed=seed).to_dict()) for reward in made]
+        measured = [measure(turns, reward, dimension, seed=seed) for reward in made]
+        found = [(one.name, one.to_dict()) for one in measured]
         if as_json:
             print_json([row for _, row in found])
             return

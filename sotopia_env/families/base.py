@@ -14,6 +14,7 @@ from sotopia_env.describe import Description, arguments, describe, typed
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families import language
 from sotopia_env.tasks import Task
+from sotopia_env.turns import as_heard
 
 P = TypeVar("P")
 
@@ -80,6 +81,15 @@ class Family:
         """The progress after one more turn."""
         return progress
 
+    def advance_cycle(self, progress: Any, cycle: Sequence[Turn]) -> Any:
+        """The progress after the turns of one cycle, several in simultaneous order alone: by default one by one.
+
+        A game reads each of them against the progress before the cycle, which is what its speaker had seen.
+        """
+        for turn in cycle:
+            progress = self.advance(progress, turn)
+        return progress
+
     def ending(self, progress: Any) -> Ending | None:
         """Why the episode is over, or ``None`` while it is not."""
         return None
@@ -104,6 +114,10 @@ class Family:
         """Returns the private facts of its own that a speaker tells in a turn: of ``facts`` among its hidden values."""
         facts = hidden_of(task, turn.seat).get("facts", ())
         return [fact for fact in facts if isinstance(fact, str) and language.tells(fact, turn.text)]
+
+    def knows(self, task: Task, dimension: str) -> bool:
+        """Returns whether its rules can ever score a task in a dimension; trainers refuse to learn what they cannot."""
+        return True
 
     def menu(self, observation: Mapping[str, Any]) -> Mapping[str, Action | str] | None:
         """Returns acts of the menu interface by name (:data:`sotopia_env.menu.ACTS`), above all what may be proposed.
@@ -134,17 +148,24 @@ class Family:
         return None
 
 
-def follow(progress: P, turns: Sequence[Turn], update: Callable[[P, int, int, str, str], P]) -> P:
-    """Returns the progress of a game after some turns, the fold of its ``update``, which changes nothing at the end.
+Update = Callable[[P, int, int, str, str], P]
+"""The progress of a game after one more act: takes progress, seat, ``global_index``, action type and text."""
+
+
+def follow(progress: P, cycle: Sequence[Turn], update: Update[P], merge: Callable[[P, Sequence[P]], P]) -> P:
+    """Returns the progress of a game after one cycle: each act is read against what its speaker could see.
+
+    That is what stood before the cycle. A note to oneself does nothing in the game.
 
     Args:
-        progress: before them.
-        turns: in the order played.
-        update: takes progress, seat, ``global_index``, action type and text.
+        progress: before it.
+        cycle: its turns, several where they were taken at the same time.
+        update: changes nothing once the game is over.
+        merge: the progress of what several turns made of the same one, in the order of their seats.
     """
-    for turn in turns:
-        progress = update(progress, turn.seat, turn.global_index, turn.type, turn.text)
-    return progress
+    heard = [as_heard(turn) for turn in cycle]
+    after = [update(progress, turn.seat, turn.global_index, turn.type, turn.text) for turn in heard]
+    return after[0] if len(after) == 1 else merge(progress, after)
 
 
 def hidden_of(task: Task, seat: int) -> Mapping[str, Any]:
@@ -197,6 +218,10 @@ class UserFamily(Family):
         """The object's own fold, where it has one."""
         return self._own("advance")(progress, turn)
 
+    def advance_cycle(self, progress: Any, cycle: Sequence[Turn]) -> Any:
+        """The object's own fold of a cycle, where it has one."""
+        return self._own("advance_cycle")(progress, cycle)
+
     def ending(self, progress: Any) -> Ending | None:
         """The object's own ending, where it has one."""
         return self._own("ending")(progress)
@@ -213,6 +238,10 @@ class UserFamily(Family):
     def told(self, task: Task, turn: Turn) -> Sequence[str]:
         """The object's own reading of facts, where it has one."""
         return self._own("told")(task, turn)
+
+    def knows(self, task: Task, dimension: str) -> bool:
+        """What the object says, where it does."""
+        return bool(self._own("knows")(task, dimension))
 
     def menu(self, observation: Mapping[str, Any]) -> Mapping[str, Action | str] | None:
         """The object's own acts, where it has some."""
@@ -239,6 +268,10 @@ class OpenEnded(Family):
         """Nothing is known without a judge."""
         unknown: list[float | None] = [None] * episode.task.num_seats
         return Judgement("rule", self.version, {"goal": unknown})
+
+    def knows(self, task: Task, dimension: str) -> bool:
+        """Nothing."""
+        return False
 
 
 class MixedFamily(Family):
@@ -275,6 +308,11 @@ class MixedFamily(Family):
         family, inner = progress
         return family, family.advance(inner, turn)
 
+    def advance_cycle(self, progress: Any, cycle: Sequence[Turn]) -> Any:
+        """One more cycle in the task's own family."""
+        family, inner = progress
+        return family, family.advance_cycle(inner, cycle)
+
     def ending(self, progress: Any) -> Ending | None:
         """What the task's own family says."""
         family, inner = progress
@@ -292,3 +330,7 @@ class MixedFamily(Family):
     def told(self, task: Task, turn: Turn) -> Sequence[str]:
         """What the task's own family says."""
         return self.families[task.family].told(task, turn)
+
+    def knows(self, task: Task, dimension: str) -> bool:
+        """What the task's own family says."""
+        return self.families[task.family].knows(task, dimension)

@@ -13,12 +13,31 @@ from sotopia_env.rewards import (
     get_reward,
     reward_names,
 )
+from sotopia_env.rewards.resolve import name_with_use, uses_of
 
 
 def test_names_of_designs():
     for name in ("episode", "uniform", "broadcast", "discounted"):
         assert get_reward(name) == Outcome(name)
         assert name in reward_names()
+
+
+def test_a_name_says_what_a_design_is_used_as():
+    assert get_reward("uniform as return") == get_reward("uniform")
+    assert get_reward("uniform as credit") == Outcome("uniform", kind="credit")
+    assert get_reward("length as return") == LengthPenalty()
+    mixed = get_reward("scaled as credit + 0.5 * length")
+    assert set(mixed.by_flags()) == {("credit", "hindsight"), ("return", "causal")}
+    assert name_with_use(mixed) == "scaled as credit + 0.5 * length"
+    assert [name_with_use(use) for use in uses_of(get_reward("singular"))] == [
+        "singular as return",
+        "singular as credit",
+    ]
+    assert uses_of(mixed) == [mixed]
+    with pytest.raises(ValueError, match="'broadcast' is a credit, and not used as 'return'"):
+        get_reward("broadcast as return")
+    with pytest.raises(ValueError, match="'uniform' is a return or a credit, and not used as 'label'"):
+        get_reward("uniform as label")
 
 
 def test_monte_carlo_names_its_policy():

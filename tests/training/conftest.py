@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import sotopia_env
 from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.episodes import Episode
+from sotopia_env.policies import Decision, TokenTrace
 from sotopia_env.training.batches import corpus
+from sotopia_env.training.rollout_func import Group, GroupMember, play_groups
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,3 +53,34 @@ def dies_after() -> Callable[..., Any]:
         return training_step
 
     return wrap
+
+
+class Traced:
+    """A scripted policy whose turns have tokens: two each, all alike."""
+
+    def __init__(self, name: str) -> None:
+        self.policy = sotopia_env.make_policy(name)
+        self.name = name
+        self._read: dict[tuple[str, str], tuple[int, ...]] = {}
+
+    def act(self, observations: Sequence[Any], contexts: Sequence[Any]) -> list[Decision]:
+        decisions = []
+        for decision, context in zip(self.policy.act(observations, contexts), contexts, strict=True):
+            key = context.episode, context.agent
+            read = self._read.get(key, (1,)) if context.turn else (1,)
+            self._read[key] = (*read, 7, 2)
+            trace = TokenTrace(read, (7, 2), (0.0, 0.0), False)
+            decisions.append(Decision(decision.action, decision.raw, decision.invalid, trace))
+        return decisions
+
+
+@pytest.fixture(scope="session")
+def played() -> Callable[..., list[GroupMember]]:
+    """Groups of dialogues that a reward was paid for, the learner and its partner scripted."""
+
+    def play(reward: Any, groups: int = 4, size: int = 4, seed: int = 0, **options: Any) -> list[GroupMember]:
+        env = sotopia_env.parallel_env("bargain", reward=reward, **options)
+        members = [(Group(seed, index, index % 2), member) for index in range(groups) for member in range(size)]
+        return play_groups(env, members, Traced("scripted:mixed"), sotopia_env.make_policy("scripted:mixed"))
+
+    return play

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import trl
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from peft import LoraConfig
 
 import sotopia_env
@@ -24,6 +28,7 @@ from sotopia_env.rewards import FunctionReward, LengthPenalty, Outcome, RewardWr
 from sotopia_env.training.advantages import group_advantages
 from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.checkpoints import finished_run
+from sotopia_env.training.data_parallel import launch, world
 from sotopia_env.training.grpo import GRPOTrainer
 from sotopia_env.training.grpo_config import GRPOConfig
 from sotopia_env.training.rollout_func import Group, GroupMember, check_context, make_rollout_func, play_groups
@@ -105,9 +110,10 @@ def test_groups_are_kept_in_a_file_with_their_tokens(
     members = [(Group(seed=1, index=index, seat=index % 2), member) for index in range(2) for member in range(3)]
     learner, out = LocalLM(tiny_directory, max_new_tokens=6), tmp_path / "groups.jsonl"
     kept = play(learner, out)
-    assert [(m.episode, m.row.ids, m.rewards) for m in kept] == [
-        (m.episode, m.row.ids, m.rewards) for m in play(learner, None)
+    assert [(m.episode, m.row.ids, m.parts) for m in kept] == [
+        (m.episode, m.row.ids, m.parts) for m in play(learner, None)
     ]
+    assert json.loads(out.with_name("groups.manifest.json").read_text())["run"]["seed"] == 1
     again = LocalLM(tiny_directory, max_new_tokens=6)
     monkeypatch.setattr(again, "act", refuse)
     assert text(play(again, out)) == text(kept)
@@ -119,7 +125,8 @@ def test_rewards_are_what_step_paid_part_by_part(tiny_directory: Path) -> None:
     policy = sotopia_env.make_policy("scripted:warm")
     for dialogue in play_groups(environment(reward), members, LocalLM(tiny_directory, max_new_tokens=8), policy):
         paid = dialogue.episode.rewards[reward.name][dialogue.agent]
-        assert [None if np.isnan(value) else value for value in dialogue.rewards] == pytest.approx(paid)
+        numbers = np.sum([part.rewards for part in dialogue.parts.values()], axis=0)
+        assert [None if np.isnan(value) else value for value in numbers] == pytest.approx(paid)
         assert list(dialogue.parts) == ["episode", "length"]
         words = [len(turn.text.split()) for turn in dialogue.episode.own_turns(dialogue.agent)]
         assert list(dialogue.parts["length"].rewards) == pytest.approx([-0.2 * max(0, n - 1) for n in words])
@@ -366,6 +373,103 @@ def test_unknown_rewards_move_nothing_and_are_counted(tiny_directory: Path, tmp_
     assert trainer._metrics["train"]["unknown_rewards"] == [unknown.float().mean().item()]
     trainer.train()
     assert np.isfinite(parameters(trainer.model).numpy()).all()
+
+
+def nobody_knows(episodes: Sequence[Episode]) -> list[dict[str, list[float | None]]]:
+    return [{a: [None] * len(e.own_turns(a)) for a in e.agents} for e in episodes]
+
+
+@pytest.mark.parametrize(("size", "steps"), [(32, 0), (8, 3)])
+def test_training_stops_where_no_dialogue_can_be_paid(
+    tiny_directory: Path, tmp_path: Path, size: int, steps: int
+) -> None:
+    env = environment(FunctionReward(nobody_knows, name="unknown") + 0.1 * LengthPenalty(target_words=1))
+    args = settings(tmp_path, max_steps=20, per_device_train_batch_size=size, save_strategy="no")
+    trainer = trainer_for(str(tiny_directory), args, env)
+    with pytest.raises(ValueError, match=r"'unknown \+ 0.1 \* length' is unknown in all of the last 32 "):
+        trainer.train()
+    assert trainer.state.global_step == steps
+    assert not (tmp_path / "complete.json").exists()
+
+
+def test_a_run_that_was_never_paid_does_not_report_success(tiny_directory: Path, tmp_path: Path) -> None:
+    env = environment(FunctionReward(nobody_knows, name="unknown"))
+    trainer = trainer_for(str(tiny_directory), settings(tmp_path, save_strategy="no"), env)
+    with pytest.raises(ValueError, match="in all of the last 8 dialogues"):
+        trainer.train()
+    assert not (tmp_path / "complete.json").exists()
+
+
+def test_a_judge_that_fails_now_and_then_stops_nothing(tiny_directory: Path, tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def sometimes(episodes: Sequence[Episode]) -> list[dict[str, list[float | None]]]:
+        asked.append(len(episodes))
+        return per_word(episodes) if len(asked) % 2 else nobody_knows(episodes)
+
+    env = environment(FunctionReward(sometimes, name="sometimes"))
+    args = settings(tmp_path, max_steps=3, per_device_train_batch_size=32, save_strategy="no")
+    trainer = trainer_for(str(tiny_directory), args, env)
+    with pytest.raises(ValueError, match="in all of the last 32 dialogues"):
+        trainer.train()
+    assert trainer.state.global_step == 1, "a whole step without a word of the judge is a server that is gone"
+    args = settings(tmp_path / "small", max_steps=3, save_strategy="no")
+    trainer_for(str(tiny_directory), args, env).train()
+
+
+@pytest.mark.parametrize("tasks", ["mini", "sotopia:all"])
+def test_tasks_that_rules_can_never_score_are_refused_at_once(tiny_directory: Path, tmp_path: Path, tasks: str) -> None:
+    if tasks == "sotopia:all" and "SOTOPIA_ENV_DATA" not in os.environ:
+        pytest.skip("SOTOPIA_ENV_DATA is not set")
+    env = sotopia_env.parallel_env(tasks, reward="episode", max_cycles=4)
+    with pytest.raises(ValueError, match=r"the rule judge can never know goal of \d+ of \d+ tasks, such as "):
+        trainer_for(str(tiny_directory), settings(tmp_path), env)
+    assert not list(tmp_path.iterdir())
+    secrets = sotopia_env.parallel_env("mini", reward=Outcome("episode", {"secret": 1}), max_cycles=4)
+    make_rollout_func(secrets, "scripted:firm")
+
+
+def test_two_processes_learn_what_one_learns(tiny_directory: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    learn(str(tiny_directory), str(one))
+    launch(2, learn, str(tiny_directory), str(two))
+    running = [json.loads((path / "checkpoint-3" / "running_baseline.json").read_text()) for path in (one, two)]
+    assert running[0] == running[1]
+    for mine, theirs in zip(read_metrics(one / "metrics.jsonl"), read_metrics(two / "metrics.jsonl"), strict=True):
+        for name in {"loss", "grad_norm", "reward", "zero_spread_groups", "unknown_turns"} & mine.keys():
+            assert theirs[name] == pytest.approx(mine[name], abs=1e-5), (mine["step"], name)
+
+
+def learn(directory: str, out: str) -> None:
+    """Three steps of 16 dialogues, whatever the number of processes."""
+    torch.set_num_threads(1)
+    env = environment(Outcome("episode", {"believability": 1}) + LengthPenalty(target_words=1), max_cycles=6)
+    args = settings(
+        Path(out), max_steps=3, per_device_train_batch_size=16 // world()[1], save_steps=3, scale_rewards="batch"
+    )
+    trainer_for(directory, args, env).train()
+
+
+def test_shares_of_a_group_in_several_processes_are_other_members(tiny_directory: Path) -> None:
+    prompts = [Group(0, index, 0).to_prompt() for index in (0, 0, 0, 0, 1, 1, 1, 1)]
+    alone = numbers_of_members(prompts, str(tiny_directory))
+    assert alone == ["0-0-0-0", "0-0-0-1", "0-0-0-2", "0-0-0-3", "0-0-1-0", "0-0-1-1", "0-0-1-2", "0-0-1-3"]
+    assert launch(2, numbers_of_members, prompts, str(tiny_directory)) == alone
+
+
+def numbers_of_members(prompts: list[str], directory: str) -> list[str]:
+    """The keys of the dialogues that all processes play, each its share of the prompts."""
+    accelerator = Accelerator(cpu=True)
+    rank, size = world()
+    share = len(prompts) // size
+    shares = prompts[rank * share : (rank + 1) * share]
+    trainer = SimpleNamespace(
+        state=SimpleNamespace(global_step=0), processing_class=SimpleNamespace(eos_token_id=2), accelerator=accelerator
+    )
+    learner = LocalLM(directory, max_new_tokens=2)
+    played = make_rollout_func(environment(max_cycles=2), "scripted:firm", learner=learner)(shares, trainer)
+    keys: list[str] = gather_object([dialogue.episode.key for dialogue in played["dialogue"]])
+    return keys
 
 
 def test_a_dialogue_without_an_own_turn_is_masked(tiny_directory: Path, tmp_path: Path) -> None:

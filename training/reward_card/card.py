@@ -38,7 +38,7 @@ from sotopia_env.rewards.credit.monte_carlo import MonteCarlo
 from sotopia_env.rewards.credit.shapley import Shapley
 from sotopia_env.rewards.judges.base import RuleJudge
 from sotopia_env.rewards.model_usage import models_in
-from sotopia_env.rewards.resolve import get_reward, reward_names
+from sotopia_env.rewards.resolve import get_reward, name_with_use, reward_names, uses_of
 from sotopia_env.rewards.reward import Reward, weighted_sum
 from sotopia_env.rewards.reward_model.reward import RewardModel
 from sotopia_env.rollouts.manifest import as_stored, describe_run, redacted
@@ -127,7 +127,8 @@ def reward_card(
     """Measure rewards.
 
     Args:
-        rewards: names or objects (:func:`~sotopia_env.rewards.get_reward`); by default all designs and penalties.
+        rewards: names or objects (:func:`~sotopia_env.rewards.get_reward`); by default all designs and penalties. The
+            name of a design that may be used as a return and as credit is a row for either use.
         settings: how.
         out: folder for ``card.json``, ``card.md``, ``card.html``, and for what was played, which the next card of the
             same settings uses again, whichever rewards it compares.
@@ -208,14 +209,16 @@ def read_rewards(given: Sequence[Any], policy: Policy, settings: CardSettings) -
     Raises:
         ValueError: names that are no rewards: all of them, each with its reason.
     """
-    found: list[Reward] = []
+    found: list[tuple[Any, Reward]] = []
     wrong: list[str] = []
     for name in given:
         try:
             if isinstance(name, str) and name in _PLAYING_ON:
-                found.append(_PLAYING_ON[name]([policy], seed=episode_seed(settings.seed, _CONTINUATIONS)))
+                found.append((name, _PLAYING_ON[name]([policy], seed=episode_seed(settings.seed, _CONTINUATIONS))))
+            elif isinstance(name, str) and name in (*designs.DESIGNS, *designs.ATTRIBUTION_DESIGNS):
+                found += [(name, reward) for reward in uses_of(get_reward(name))]
             else:
-                found.append(get_reward(name))
+                found.append((name, get_reward(name)))
         except (ValueError, TypeError, OSError) as error:
             said = reason_of(error) if isinstance(error, OSError) else str(error)
             reason = "" if said.startswith("unknown reward") else f" ({said})"
@@ -224,18 +227,18 @@ def read_rewards(given: Sequence[Any], policy: Policy, settings: CardSettings) -
         raise ValueError(
             f"no rewards: {', '.join(wrong)}; one of {', '.join([*reward_names(), *_PLAYING_ON])}, or module:attribute"
         )
-    names = [reward.name for reward in found]
+    names = [reward.name for _, reward in found]
     # Two reward models are told apart by their folders.
-    found = [
+    read = [
         replace(reward, name=name)
         if isinstance(reward, RewardModel) and isinstance(name, str) and names.count(reward.name) > 1
         else reward
-        for reward, name in zip(found, given, strict=True)
+        for name, reward in found
     ]
-    names = [reward.name for reward in found]
+    names = [name_with_use(reward) for reward in read]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"several rewards are called {', '.join(map(repr, twice))}; name each once")
-    return found
+    return read
 
 
 def _check_dimension(dimension: str, family: Family, task: Task) -> None:
@@ -310,7 +313,7 @@ def _with_baseline(reward: Reward, plain: Sequence[Episode]) -> Reward:
 
 def _row(reward: Reward, role: str, ground: _Ground) -> tuple[Record, Numbers]:
     """All that is measured of one reward, and its numbers for the audited turns."""
-    ground.shown(reward.name)
+    ground.shown(name_with_use(reward))
     settings = ground.settings
     costly = bool(reward.needs) or bool(_usages(reward))
     whole = any(flags != ("credit", "causal") for flags in reward.by_flags())
@@ -327,7 +330,7 @@ def _row(reward: Reward, role: str, ground: _Ground) -> tuple[Record, Numbers]:
     turns = sum(len(episode.turns) for episodes in plays for episode in episodes[:tasks])
     per_turn = _continuations(reward)
     row = {
-        "name": reward.name,
+        "name": name_with_use(reward),
         "role": role,
         "smaller": {"turns": len(audit) if audit is not ground.audit else None, "tasks": tasks},
         "flags": [[str(kind), str(timing)] for kind, timing in reward.by_flags()],
@@ -354,7 +357,7 @@ def _controls(first: Reward, numbers: Numbers, ground: _Ground) -> tuple[list[Re
     played = None if numbers.played is None else numbers.played[: len(audit)]
     numbers = replace(numbers, candidates=numbers.candidates[: len(audit)], played=played)
     one, other = labelled_twice(first, audit, numbers)
-    again = fidelity(audit, replace(other, name=f"A/A: {first.name}"), settings.dimension)
+    again = fidelity(audit, replace(other, name=f"A/A: {name_with_use(first)}"), settings.dimension)
     bare = {"role": "control", "flags": [], "exploits": [], "cost": {}, "smaller": {"turns": None, "tasks": None}}
     smaller = {"turns": len(audit) if audit is not ground.audit else None, "tasks": None}
     rows = [
@@ -366,7 +369,7 @@ def _controls(first: Reward, numbers: Numbers, ground: _Ground) -> tuple[list[Re
     # What says the same twice because nothing in it is drawn has not been checked.
     deterministic = one is other
     difference = None if deterministic else sibling_difference(audit, one, other, settings.dimension)
-    return rows, {"reward": first.name, "deterministic": deterministic, "difference": difference}
+    return rows, {"reward": name_with_use(first), "deterministic": deterministic, "difference": difference}
 
 
 def _smaller(audit: Sequence[AuditedTurn], turns: int) -> list[AuditedTurn]:

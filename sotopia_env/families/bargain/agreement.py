@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from sotopia_env.episodes import Turn
 from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.families.base import follow
+from sotopia_env.turns import cycles_of
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,35 @@ def update(standing: Standing, seat: int, turn: int, action_type: str, text: str
     return _with_offer(standing, seat, Offer(seat, turn, move.price, move.certain))
 
 
-def find_agreement(turns: Sequence[Turn], num_seats: int) -> Standing:
-    """What is on the table after these turns, the fold of :func:`update`."""
-    return follow(opening(num_seats), turns, update)
+def take(standing: Standing, cycle: Sequence[Turn]) -> Standing:
+    """What is on the table after one more cycle: of turns taken at the same time each answers what stood before."""
+    return follow(standing, cycle, update, _together)
+
+
+def find_agreement(turns: Sequence[Turn], num_seats: int, order: str = "round-robin") -> Standing:
+    """What is on the table after these turns, the fold of :func:`take`.
+
+    Args:
+        turns: in the order played.
+        num_seats: how many bargain.
+        order: in which they acted, one of :data:`sotopia_env.turns.ACTION_ORDERS`.
+    """
+    standing = opening(num_seats)
+    for cycle in cycles_of(turns, order):
+        standing = take(standing, cycle)
+    return standing
+
+
+def _together(before: Standing, after: Sequence[Standing]) -> Standing:
+    """What several seats made of the same table at once. Two who take each other's price have not agreed on one."""
+    reached = [standing.agreement for standing in after if standing.agreement is not None]
+    if reached and all(_same(agreement.price, reached[0].price) for agreement in reached):
+        return replace(before, agreement=reached[0])
+    # Each seat changes its own offer alone.
+    changed = {
+        seat: offer for one in after for seat, offer in enumerate(one.offers) if offer is not before.offers[seat]
+    }
+    return Standing(tuple(changed.get(seat, offer) for seat, offer in enumerate(before.offers)))
 
 
 def _same(one: float, other: float) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from sotopia_env.families.bargain import scoring
 from sotopia_env.families.bargain.agreement import Agreement, find_agreement
 from sotopia_env.families.bargain.family import Bargaining, Price
 from sotopia_env.tasks import Task
+from sotopia_env.turns import heard_turns
 
 AT_TARGET = 7.0
 """Goal of a deal at one's target price."""
@@ -66,7 +68,7 @@ class Craigslist(Bargaining):
         is unknown (the texts hold no list of facts), and so is material benefit (soft targets make no zone to split).
         """
         hidden = episode.task.scenario.hidden
-        agreement = find_agreement(episode.turns, episode.task.num_seats).agreement
+        agreement = find_agreement(episode.turns, episode.task.num_seats, episode.action_order).agreement
         unknown: conduct.Finding = (None, ["not in the scenario's text"])
         findings: list[dict[str, conduct.Finding]] = [
             {
@@ -79,7 +81,7 @@ class Craigslist(Bargaining):
                 "believability": scoring.believability(turns, own["role"]),
             }
             for own, character, turns in zip(
-                hidden, episode.task.characters, map(episode.own_turns, episode.agents), strict=True
+                hidden, episode.task.characters, map(partial(heard_turns, episode), episode.agents), strict=True
             )
         ]
         latent = {"deal": agreement is not None} | ({} if agreement is None else {"price": agreement.price})

@@ -17,7 +17,7 @@ weakness. The couplings act through what policies do with them: the rules of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -26,7 +26,7 @@ from annotated_types import Gt
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families.bargain import catalogue, scoring
-from sotopia_env.families.bargain.agreement import Standing, opening, update
+from sotopia_env.families.bargain.agreement import Standing, opening, take
 from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.families.base import Family, Move, check_split
 from sotopia_env.families.generated import Coupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
@@ -65,7 +65,11 @@ class Bargaining(Family):
 
     def advance(self, progress: Standing, turn: Turn) -> Standing:
         """Read one turn for offers and acceptance."""
-        return update(progress, turn.seat, turn.global_index, turn.type, turn.text)
+        return take(progress, (turn,))
+
+    def advance_cycle(self, progress: Standing, cycle: Sequence[Turn]) -> Standing:
+        """Read the turns of a cycle, each against what its speaker had seen."""
+        return take(progress, cycle)
 
     def ending(self, progress: Standing) -> Ending | None:
         """A deal ends the episode."""

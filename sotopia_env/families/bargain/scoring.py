@@ -13,6 +13,7 @@ from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families.bargain.agreement import Agreement, find_agreement
 from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.families.conduct import Finding, judgement_of, knowledge, relationship, secret, social_rules
+from sotopia_env.turns import heard_turns
 
 MINIMUM_ZONE = 0.1
 """A zone narrower than this share of the list price is scored as if it were so wide."""
@@ -21,9 +22,9 @@ MINIMUM_ZONE = 0.1
 def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement:
     """Score both seats of a bargain."""
     hidden = episode.task.scenario.hidden
-    agreement = find_agreement(episode.turns, episode.task.num_seats).agreement
+    agreement = find_agreement(episode.turns, episode.task.num_seats, episode.action_order).agreement
     finished = episode.ending is not None
-    turns = [[turn for turn in episode.turns if turn.seat == seat] for seat in range(2)]
+    turns = [heard_turns(episode, agent) for agent in episode.agents]
     findings: list[dict[str, Finding]] = [
         {
             "goal": goal(agreement, own, other, finished),

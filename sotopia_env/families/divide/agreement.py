@@ -27,6 +27,7 @@ from sotopia_env.families.base import follow
 from sotopia_env.families.divide.items import Counts, Items, complement
 from sotopia_env.families.divide.moves import DivisionMove, read_division
 from sotopia_env.families.divide.proposals import ME, Proposal
+from sotopia_env.turns import cycles_of
 
 __all__ = ["Division", "DivisionAgreement", "DivisionTable", "find_agreement", "offer_to", "opening", "update"]
 
@@ -134,9 +135,35 @@ def update(table: DivisionTable, seat: int, turn: int, action_type: str, text: s
     return _with_offer(table, seat, DivisionOffer(seat, turn, division, sure, proposal))
 
 
-def find_agreement(turns: Sequence[Turn], items: Items) -> DivisionTable:
-    """What is on the table after these turns, the fold of :func:`update`."""
-    return follow(opening(items), turns, update)
+def take(table: DivisionTable, cycle: Sequence[Turn]) -> DivisionTable:
+    """What is on the table after one more cycle: of turns taken at the same time each answers what stood before."""
+    return follow(table, cycle, update, _together)
+
+
+def find_agreement(turns: Sequence[Turn], items: Items, order: str = "round-robin") -> DivisionTable:
+    """What is on the table after these turns, the fold of :func:`take`.
+
+    Args:
+        turns: in the order played.
+        items: that are divided.
+        order: in which they acted, one of :data:`sotopia_env.turns.ACTION_ORDERS`.
+    """
+    table = opening(items)
+    for cycle in cycles_of(turns, order):
+        table = take(table, cycle)
+    return table
+
+
+def _together(before: DivisionTable, after: Sequence[DivisionTable]) -> DivisionTable:
+    """What both seats made of the same table at once. Two who take each other's division have not agreed on one."""
+    reached = [table.agreement for table in after if table.agreement is not None]
+    if reached and all(agreement.division == reached[0].division for agreement in reached):
+        return replace(before, agreement=reached[0])
+    # Each seat changes its own offer alone.
+    changed = {
+        seat: offer for one in after for seat, offer in enumerate(one.offers) if offer is not before.offers[seat]
+    }
+    return DivisionTable(before.items, (changed.get(0, before.offers[0]), changed.get(1, before.offers[1])))
 
 
 def _takes(move: DivisionMove, proposal: Proposal, own: DivisionOffer | None, taken: DivisionOffer) -> bool:

@@ -15,7 +15,7 @@ they mean. The couplings act through what policies do with them: the rules of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
@@ -26,7 +26,7 @@ import numpy as np
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families.base import Family, Move, check_split
 from sotopia_env.families.divide import catalogue, scoring
-from sotopia_env.families.divide.agreement import DivisionTable, opening, update
+from sotopia_env.families.divide.agreement import DivisionTable, opening, take
 from sotopia_env.families.divide.items import Counts, ItemKind, Items, items_of, items_record, listed, plural_of
 from sotopia_env.families.divide.moves import read_division
 from sotopia_env.families.generated import Coupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
@@ -81,7 +81,11 @@ class Dividing(Family):
 
     def advance(self, progress: DivisionTable, turn: Turn) -> DivisionTable:
         """Read one turn for offers and acceptance."""
-        return update(progress, turn.seat, turn.global_index, turn.type, turn.text)
+        return take(progress, (turn,))
+
+    def advance_cycle(self, progress: DivisionTable, cycle: Sequence[Turn]) -> DivisionTable:
+        """Read the turns of a cycle, each against what its speaker had seen."""
+        return take(progress, cycle)
 
     def ending(self, progress: DivisionTable) -> Ending | None:
         """An agreement ends the episode."""

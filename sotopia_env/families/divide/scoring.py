@@ -16,6 +16,7 @@ from sotopia_env.families.conduct import Finding
 from sotopia_env.families.divide.agreement import DivisionAgreement, find_agreement
 from sotopia_env.families.divide.items import Counts, Items, complement, divisions, items_of, totals, worth
 from sotopia_env.families.divide.moves import read_division
+from sotopia_env.turns import heard_turns
 
 
 def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement:
@@ -27,9 +28,9 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
         bank: whose words the relationship score counts.
     """
     items, hidden = items_of(episode.task), episode.task.scenario.hidden
-    agreement = find_agreement(episode.turns, items).agreement
+    agreement = find_agreement(episode.turns, items, episode.action_order).agreement
     finished = episode.ending is not None
-    turns = [[turn for turn in episode.turns if turn.seat == seat] for seat in range(2)]
+    turns = [heard_turns(episode, agent) for agent in episode.agents]
     findings: list[dict[str, Finding]] = [
         {
             "goal": goal(agreement, seat, values, items, finished),

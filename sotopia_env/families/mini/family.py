@@ -15,6 +15,8 @@ goal was reached takes a judge that understands the talk, so goal, relationship,
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from sotopia_env.episodes import Episode, Judgement
@@ -24,6 +26,7 @@ from sotopia_env.families.conduct import Finding
 from sotopia_env.families.generated import pick
 from sotopia_env.families.mini.loading import tasks_of
 from sotopia_env.tasks import Task
+from sotopia_env.turns import heard_turns
 
 
 class Mini(Family):
@@ -58,6 +61,12 @@ class Mini(Family):
                 "financial_and_material_benefits": unknown,
                 "believability": conduct.believability(turns),
             }
-            for character, turns in zip(episode.task.characters, map(episode.own_turns, episode.agents), strict=True)
+            for character, turns in zip(
+                episode.task.characters, map(partial(heard_turns, episode), episode.agents), strict=True
+            )
         ]
         return conduct.judgement_of(findings, self.version)
+
+    def knows(self, task: Task, dimension: str) -> bool:
+        """Whether rules can tell: see above."""
+        return dimension in ("secret", "social_rules", "believability")

@@ -26,7 +26,7 @@ from sotopia_env.families.base import Move, check_split
 from sotopia_env.families.generated import Coupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
 from sotopia_env.families.mutual_friends import catalogue, scoring
 from sotopia_env.families.mutual_friends.moves import read_move
-from sotopia_env.families.mutual_friends.naming import Naming, update
+from sotopia_env.families.mutual_friends.naming import Naming, take
 from sotopia_env.families.mutual_friends.tables import Friend, read_published_tables, table_text
 from sotopia_env.tasks import Scenario, Task
 
@@ -135,7 +135,11 @@ class MutualFriends(GeneratedFamily):
 
     def advance(self, progress: Naming, turn: Turn) -> Naming:
         """Read one turn for names."""
-        return update(progress, turn.seat, turn.global_index, turn.type, turn.text)
+        return take(progress, (turn,))
+
+    def advance_cycle(self, progress: Naming, cycle: Sequence[Turn]) -> Naming:
+        """Read the turns of a cycle, each against what its speaker had heard."""
+        return take(progress, cycle)
 
     def ending(self, progress: Naming) -> Ending | None:
         """Both having named the common friend ends the episode."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from sotopia_env.episodes import Turn
 from sotopia_env.families.base import follow
 from sotopia_env.families.mutual_friends.mentions import NOTHING, Mentions, read_mentions
+from sotopia_env.turns import cycles_of
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Naming:
         players: first names of those who talk.
         put: for each seat the names it put forward.
         denied: for each seat the names it said not to know.
-        last: of the last turn that said anything: its seat, the names it put forward, and whether it only asked.
+        last: of the last turn that said anything (the last turns, where several were taken at the same time): the seat,
+            the names it put forward, and whether it only asked.
         found: the common friend, once both have named it.
     """
 
@@ -56,7 +58,7 @@ class Naming:
     players: frozenset[str] = frozenset()
     put: tuple[frozenset[str], ...] = (frozenset(), frozenset())
     denied: tuple[frozenset[str], ...] = (frozenset(), frozenset())
-    last: tuple[int, frozenset[str], bool] = (-1, frozenset(), False)
+    last: tuple[tuple[int, frozenset[str], bool], ...] = ()
     found: Found | None = None
 
 
@@ -90,22 +92,53 @@ def update(naming: Naming, seat: int, turn: int, action_type: str, text: str) ->
         naming,
         put=_with(naming.put, seat, put),
         denied=_with(naming.denied, seat, mentions.denied),
-        last=(seat, put, not claimed),
+        last=((seat, put, not claimed),),
     )
 
 
 def _confirmed(naming: Naming, seat: int, mentions: Mentions) -> frozenset[str]:
     """The one name that the other has just put forward, if this turn says yes to it."""
-    other, put, only_asked = naming.last
-    if other in (seat, -1) or len(put) != 1 or put & mentions.denied:
+    heard = [(put, only_asked) for other, put, only_asked in naming.last if other != seat]
+    if len(heard) != 1:
+        return frozenset()
+    ((put, only_asked),) = heard
+    if len(put) != 1 or put & mentions.denied:
         return frozenset()
     named = mentions.claimed | mentions.asked
     return put if (mentions.same or (mentions.agrees and only_asked)) and not named - put else frozenset()
 
 
-def find(naming: Naming, turns: Sequence[Turn]) -> Naming:
-    """How far these turns lead, the fold of :func:`update`."""
-    return follow(naming, turns, update)
+def take(naming: Naming, cycle: Sequence[Turn]) -> Naming:
+    """How far they have come after one more cycle: of turns taken at the same time each answers what came before."""
+    return follow(naming, cycle, update, _together)
+
+
+def find(naming: Naming, turns: Sequence[Turn], order: str = "round-robin") -> Naming:
+    """How far these turns lead, the fold of :func:`take`.
+
+    Args:
+        naming: how far they were.
+        turns: in the order played.
+        order: in which they acted, one of :data:`sotopia_env.turns.ACTION_ORDERS`.
+    """
+    for cycle in cycles_of(turns, order):
+        naming = take(naming, cycle)
+    return naming
+
+
+def _together(before: Naming, after: Sequence[Naming]) -> Naming:
+    """What several seats made of the same state at once: each puts forward and denies names of its own."""
+    spoke = [one for one in after if one is not before]
+    if found := next((one.found for one in spoke if one.found is not None), None):
+        return replace(before, found=found)
+    if not spoke:
+        return before
+    return replace(
+        before,
+        put=tuple(frozenset().union(*sets) for sets in zip(*(one.put for one in spoke), strict=True)),
+        denied=tuple(frozenset().union(*sets) for sets in zip(*(one.denied for one in spoke), strict=True)),
+        last=tuple(said for one in spoke for said in one.last),
+    )
 
 
 def _with(sets: tuple[frozenset[str], ...], seat: int, more: frozenset[str]) -> tuple[frozenset[str], ...]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sotopia_env.episodes import Episode, Judgement, Turn, agent_name
+from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families import conduct
 from sotopia_env.families.conduct import Finding
 from sotopia_env.families.mutual_friends.mentions import all_values, read_mentions, read_tellings
 from sotopia_env.families.mutual_friends.naming import Naming, find
 from sotopia_env.families.mutual_friends.tables import Friend
 from sotopia_env.tasks import Task
+from sotopia_env.turns import heard_turns
 
 FREE_NAMES = 2
 """So many friends besides the common one may be named for nothing: a guess or two is no list."""
@@ -48,10 +49,10 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
         bank: whose words the relationship score counts.
     """
     task = episode.task
-    naming = find(opening(task), episode.turns)
+    naming = find(opening(task), episode.turns, episode.action_order)
     tables = [friends_of(hidden) for hidden in task.scenario.hidden]
     values = values_of(task)
-    turns = [episode.own_turns(agent_name(seat)) for seat in range(task.num_seats)]
+    turns = [heard_turns(episode, agent) for agent in episode.agents]
     findings: list[dict[str, Finding]] = []
     for seat, own_turns in enumerate(turns):
         claims = false_claims(own_turns, tables[seat], naming, values)

@@ -240,10 +240,14 @@ def test_each_reward_is_asked_by_its_flags(votes: list[AuditedTurn]) -> None:
         return [{a: [1.0 + t.own_index for t in e.own_turns(a)] for a in e.agents} for e in episodes]
 
     to_go = numbers_of(FunctionReward(counted, kind="return", timing="causal"), votes)
-    label = numbers_of(FunctionReward(counted, kind="return", timing="hindsight"), votes)
-    for turn, sums, labels in zip(votes, to_go.candidates, label.candidates, strict=True):
-        assert labels == [[1.0 + turn.own_index] * 4 for _ in turn.candidates]
+    whole = numbers_of(FunctionReward(counted, kind="return", timing="hindsight"), votes)
+    for turn, sums, wholes in zip(votes, to_go.candidates, whole.candidates, strict=True):
+        assert wholes == [[3.0] * 4 for _ in turn.candidates]
         assert sums == [[3.0 if turn.own_index == 0 else 2.0] * 4 for _ in turn.candidates]
+    label = numbers_of(Outcome("uniform", kind="credit"), votes)
+    outcome = numbers_of("episode", votes)
+    for labels, outcomes in zip(label.candidates, outcome.candidates, strict=True):
+        assert np.array(labels) == pytest.approx(np.array(outcomes) / 2)
 
 
 def test_parts_of_a_sum_are_added(votes: list[AuditedTurn]) -> None:
@@ -290,5 +294,12 @@ def test_single_outcomes_are_noisy_but_point_along_the_gradient(family: Any, vot
     assert single.disattenuated == pytest.approx(math.sqrt(single.reliability), abs=0.1)
 
 
-def test_the_terminal_reward_is_the_broadcast_one_to_a_learner(votes: list[AuditedTurn]) -> None:
-    assert numbers_of("episode", votes).candidates == numbers_of("broadcast", votes).candidates
+def test_the_terminal_reward_is_to_a_learner_any_return_that_sums_to_it(votes: list[AuditedTurn]) -> None:
+    outcome = numbers_of("episode", votes)
+    for design in ("broadcast", "uniform"):
+        found = numbers_of(design, votes)
+        assert found.candidates == outcome.candidates and found.played == outcome.played
+    assert [numbers_of(f"uniform as {use}", votes).name for use in ("return", "credit")] == [
+        "uniform as return",
+        "uniform as credit",
+    ]

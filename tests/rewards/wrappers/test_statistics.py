@@ -263,3 +263,24 @@ def test_impossible_arguments_are_refused(make_env):
             NormalizeReward(make_env(), epsilon=epsilon)
     with pytest.raises(TypeError, match="no environment of this package"):
         RecordEpisodeStatistics(object())
+
+
+def test_returns_that_are_all_equal_have_no_spread_to_divide_by():
+    def first_alone(episodes):
+        return [{a: [0.4 if t.own_index == 0 else 0.5 for t in e.own_turns(a)] for a in e.agents} for e in episodes]
+
+    def made():
+        bare = sotopia_env.parallel_env("bargain", action_order="simultaneous", max_cycles=5)
+        return NormalizeReward(RewardWrapper(bare, FunctionReward(first_alone, timing="causal")), gamma=0.0)
+
+    both = {"agent_0": "Hello.", "agent_1": "Hello."}
+    env, restored = made(), made()
+    env.reset(seed=0)
+    _, rewards, _, _, infos = env.step(both)
+    assert rewards == {"agent_0": 0.4, "agent_1": 0.4}, "not 50, which is 0.4 over the spread of nothing"
+    assert infos["agent_0"]["reward_scale"] == 1.0
+    restored.reset(seed=1)
+    restored.restore(json.loads(json.dumps(env.snapshot())))
+    found, again = env.step(both), restored.step(both)
+    assert found[1] == again[1]
+    assert found[4]["agent_0"]["reward_scale"] == pytest.approx(0.05, rel=0.02)

@@ -51,6 +51,34 @@ def test_settings_of_training_are_checked_before_anything_is_done(refused: Run, 
     assert not out.exists()
 
 
+def test_a_run_that_nothing_can_be_learnt_from_ends_in_one_line(
+    call: Run, refused: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("trl")
+    from sotopia_env.agents.embedded import build_embedded_model
+    from sotopia_env.agents.loading import LoadedModel
+
+    start, out = tmp_path / "start", tmp_path / "out"
+    LoadedModel(*build_embedded_model(["Hello."], seed=0, hidden_size=16, layers=1, heads=1)).save(start)
+    command = ("train", "grpo", start, "--out", out)
+    told = refused(*command, "--tasks", "mini")
+    assert "the rule judge can never know goal of 8 of 8 tasks, such as 'mini-" in told
+    assert "Outcome(judge='llm:MODEL@URL')" in told
+
+    lines = [
+        "def nobody_knows(episodes):",
+        "    return [{a: [None] * len(e.own_turns(a)) for a in e.agents} for e in episodes]",
+    ]
+    (tmp_path / "my_reward.py").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sizes = ("--max_steps", 50, "--per_device_train_batch_size", 32, "--max_turn_tokens", 2, "--bf16", "false")
+    ended = call(*command, *sizes, "--reward", "my_reward:nobody_knows")
+    assert ended.exit_code == 2
+    line = ended.stderr.strip().splitlines()[-1]
+    assert line.startswith("error: the reward 'nobody_knows' is unknown in all of the last 32 dialogues")
+    assert not (out / "complete.json").exists()
+
+
 @pytest.mark.slow
 def test_a_clone_and_a_learner_are_trained_and_evaluated(
     call: Run, done: Run, refused: Run, experts: Path, tmp_path: Path
