@@ -13,6 +13,9 @@ from sotopia_env.tasks import Task
 BANKS = tuple(language.POSITIVE)
 """The banks of words that judges count."""
 
+BANK_TAG = "judge_bank"
+"""The tag of a task that says by which bank of words it is judged."""
+
 Finding = tuple[float | None, list[str]]
 """A score, ``None`` where it cannot be known, and what it rests on."""
 
@@ -29,16 +32,26 @@ def judgement_of(
     Args:
         findings: of each seat, by dimension; every seat has the same dimensions.
         version: of the family.
-        bank: whose words were counted; a judge that counts others than those of the evaluation is named for them.
+        bank: whose words were counted (:func:`named_for`).
         latent: what the world knows besides.
     """
     return Judgement(
-        "rule" if bank == "evaluation" else f"rule-{bank}",
+        named_for(bank),
         version,
         {dimension: [seat[dimension][0] for seat in findings] for dimension in findings[0]},
         {dimension: [seat[dimension][1] for seat in findings] for dimension in findings[0]},
         {} if latent is None else latent,
     )
+
+
+def bank_of(task: Task) -> str:
+    """Returns the bank of words by which a task says it is judged: that of the evaluation where it says nothing."""
+    return checked_bank(str(task.tags.get(BANK_TAG, "evaluation")), f"task {task.id!r}, tag {BANK_TAG}")
+
+
+def named_for(bank: str, name: str = "rule") -> str:
+    """Returns the name of a judge that counts the words of a bank: others than the evaluation's stand in it."""
+    return name if bank == "evaluation" else f"{name}-{bank}"
 
 
 def believability(turns: Sequence[Turn]) -> Finding:
@@ -55,10 +68,10 @@ def believability(turns: Sequence[Turn]) -> Finding:
     return max(0.0, 10 - 2.5 * len(found)), found
 
 
-def checked_bank(bank: str) -> str:
+def checked_bank(bank: str, where: str = BANK_TAG) -> str:
     """The name of a bank of words, if there is one of that name."""
     if bank not in BANKS:
-        raise ValueError(f"judge_bank: {bank!r} is none of {', '.join(BANKS)}")
+        raise ValueError(f"{where}: {bank!r} is none of {', '.join(BANKS)}")
     return bank
 
 

@@ -181,6 +181,22 @@ def test_only_the_evaluated_seat_is_played_where_a_task_names_one():
     assert [r.seat for r in evaluate("scripted:firm", "scripted:soft", [task], seats="evaluated").results] == [1]
 
 
+def test_the_words_of_a_familys_bank_are_counted_and_named():
+    tasks = draw_tasks("bargain:test", 6)
+    rows = {
+        bank: evaluate("scripted:warm", "scripted:firm", tasks, family=Bargain(judge_bank=bank))
+        for bank in ("evaluation", "training")
+    }
+    assert {bank: row.judge for bank, row in rows.items()} == {"evaluation": "rule", "training": "rule-training"}
+    for bank, row in rows.items():
+        for result, episode in zip(row.results, row.episodes, strict=True):
+            assert result.scores == {
+                name: values[result.seat] for name, values in Bargain(judge_bank=bank).score(episode).scores.items()
+            }
+    with pytest.raises(ValueError, match="no .judge, seed, partner, task, seat. in common"):
+        difference(rows["evaluation"], rows["training"])
+
+
 def test_finished_episodes_are_not_played_again(tmp_path):
     tasks, path = draw_tasks("bargain:test", 4), tmp_path / "rows.jsonl"
     whole = evaluate("scripted:firm", "scripted:soft", tasks, out=path)

@@ -17,6 +17,9 @@ from sotopia_env.families.conduct import Finding, judgement_of, knowledge, relat
 MINIMUM_ZONE = 0.1
 """A zone narrower than this share of the list price is scored as if it were so wide."""
 
+WALKED_AWAY = 10.0
+"""Goal of both sides where no price could suit both and none was agreed on."""
+
 
 def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement:
     """Score both seats of a bargain."""
@@ -53,12 +56,17 @@ def abs_zone(own: Any, other: Any) -> float:
 
 
 def goal(agreement: Agreement | None, own: Any, other: Any, finished: bool = True) -> Finding:
-    """1 + 9 x the share of the zone for a deal within one's limit, else 0; unknown where no deal could suit both."""
-    if abs_zone(own, other) < 0:
-        # A deal here takes one side beyond its limit: whoever takes it in has not bargained well.
-        return None, ["no price could suit both: the zone is empty"]
+    """1 + 9 x the share of the zone for a deal within one's limit, else 0; unknown while the episode runs.
+
+    In an empty zone no deal is right, whoever left or however the talk ended: :data:`WALKED_AWAY`, which no deal with a
+    partner beyond its limit exceeds. Tables tell of empty zones apart.
+    """
     if agreement is None:
-        return (0.0, ["no deal, though one was possible"]) if finished else (None, ["not over yet"])
+        if not finished:
+            return None, ["not over yet"]
+        if abs_zone(own, other) < 0:
+            return WALKED_AWAY, ["no deal, and no price could suit both: the zone is empty"]
+        return 0.0, ["no deal, though one was possible"]
     gained, where = share(agreement.price, own, other), f"turn {agreement.accepted_turn}: ${agreement.price:g}"
     if gained < 0:
         return 0.0, [f"{where} lies outside the limit ${own['limit']:g}"]
