@@ -224,10 +224,10 @@ def rapport(others: Sequence[Entry], offends: Callable[[Entry], bool], pleases: 
     """
     balance, seen = 0, set()
     for entry in others:
-        spoken = language.words(entry.text)
-        if spoken & phrases.OFFENDING or language.THREATS.search(entry.text) or entry.text in seen or offends(entry):
+        meant = language.meant(entry.text)
+        if meant & phrases.OFFENDING or language.threatens(entry.text) or entry.text in seen or offends(entry):
             balance -= 1
-        elif spoken & phrases.MOVING or pleases(entry):
+        elif meant & phrases.MOVING or pleases(entry):
             balance += 1
         seen.add(entry.text)
     return max(-1.0, min(1.0, balance / 3))

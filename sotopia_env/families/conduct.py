@@ -79,20 +79,17 @@ def relationship(turns: Sequence[Turn], bank: str) -> Finding:
     """Manner alone: courteous turns minus twice the insulting ones, saturated at three; at most one act a turn."""
     balance, found = 0, []
     for turn in turns:
-        spoken = language.words(turn.text)
-        bad = sorted(spoken & language.NEGATIVE[bank])
-        good = sorted(spoken & language.POSITIVE[bank])
-        if bad or language.THREATS.search(turn.text):
+        if offence := _offence(turn, bank):
             balance -= 2
-            found.append(f"turn {turn.global_index}: {', '.join(bad) or 'a threat'}")
-        elif good:
+            found.append(offence)
+        elif good := language.courtesies(turn.text, bank):
             balance += 1
             found.append(f"turn {turn.global_index}: {', '.join(good)}")
     return 5 * max(-1.0, min(1.0, balance / 3)), found
 
 
 def knowledge(partner_turns: Sequence[Turn], facts: Sequence[str]) -> Finding:
-    """Ten times the share of the partner's facts that the partner told."""
+    """Ten times the share of the partner's facts that the partner told, each in one turn."""
     if not facts:
         return None, ["the partner has no facts to learn"]
     found = []
@@ -110,24 +107,30 @@ def own_secret(task: Task, seat: int) -> str:
 
 
 def secret(turns: Sequence[Turn], own_secret: str) -> Finding:
-    """-10 if one's own secret was told, -5 if half of it was, else 0."""
+    """-10 if one's own secret was told, in one turn or in several; -5 if half of it was in one turn; else 0."""
     if not own_secret:
         return 0.0, ["there is no secret"]
-    worst, found = 0.0, []
-    for turn in turns:
+    # Half of it gathered from many turns is chance: its words are common ones.
+    half, found = 0.0, []
+    for number, turn in enumerate(turns):
         told = language.told_share(own_secret, turn.text)
-        value = -10.0 if told >= 0.75 else -5.0 if told >= 0.5 else 0.0
-        if value < worst:
-            worst, found = value, [f"turn {turn.global_index}: {told:.0%} of the secret"]
-    return worst, found
+        together = language.told_share(own_secret, *(t.text for t in turns[: number + 1])) if told else 0.0
+        if together >= language.TOLD:
+            return -10.0, [*found, f"turn {turn.global_index}: {max(told, together):.0%} of the secret"]
+        if told >= 0.5 and not half:
+            half, found = -5.0, [f"turn {turn.global_index}: {told:.0%} of the secret"]
+    return half, found
 
 
 def social_rules(turns: Sequence[Turn]) -> Finding:
     """-2.5 for each turn with an insult (of either bank) or a threat, down to -10."""
-    insults = frozenset().union(*language.NEGATIVE.values())
-    found = [
-        f"turn {turn.global_index}: {', '.join(sorted(language.words(turn.text) & insults)) or 'a threat'}"
-        for turn in turns
-        if language.words(turn.text) & insults or language.THREATS.search(turn.text)
-    ]
+    found = [offence for turn in turns if (offence := _offence(turn))]
     return max(-10.0, -2.5 * len(found)), found
+
+
+def _offence(turn: Turn, bank: str | None = None) -> str:
+    """The insults or the threat of a turn; empty where there is none."""
+    bad = language.insults(turn.text, bank)
+    if not bad and not language.threatens(turn.text):
+        return ""
+    return f"turn {turn.global_index}: {', '.join(bad) or 'a threat'}"

@@ -6,6 +6,7 @@ scenarios the buyer's lies below the seller's, so that no price could suit both.
 
 ## Version history
 * 1: initial version.
+* 2: manners, secrets and facts are read clause by clause.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Craigslist(Bargaining):
     """Watches and scores the published craigslist scenarios; their tasks come from ``load_tasks``."""
 
     name = "craigslist"
-    version = "1"
+    version = "2"
     hidden_fields = CraigslistHidden
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:

@@ -11,6 +11,7 @@ they mean. The couplings act through what policies do with them: the rules of th
 
 ## Version history
 * 1: initial version.
+* 2: manners, secrets and facts are read clause by clause.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class Divide(GeneratedFamily, Dividing):
     """
 
     name = "divide"
-    version = "1"
+    version = "2"
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ goal was reached takes a judge that understands the talk, so goal, relationship,
 
 ## Version history
 * 1: initial version.
+* 2: manners, secrets and facts are read clause by clause.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Mini(Family):
     """Thirty hand-written scenarios; they end by leaving, silence or the turn limit alone."""
 
     name = "mini"
-    version = "1"
+    version = "2"
 
     def tasks(self, split: str = "train") -> tuple[Task, ...]:
         """Every task of one split: each scenario with each of its pairs."""

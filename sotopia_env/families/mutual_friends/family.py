@@ -10,6 +10,7 @@ how openly a side tells of its friends. The couplings act through what policies 
 
 ## Version history
 * 1: initial version.
+* 2: manners, secrets and facts are read clause by clause.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class MutualFriends(GeneratedFamily):
     """
 
     name = "mutual-friends"
-    version = "1"
+    version = "2"
     hidden_fields = MutualFriendsHidden
 
     def __init__(
