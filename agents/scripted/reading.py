@@ -19,7 +19,7 @@ from sotopia_env.views import Entry, parse_transcript
 _PRICE = re.compile(r"\$\s?(\d[\d,]*(?:\.\d+)?)")
 _SELLS = re.compile(r"\b(?:sell|seller|selling|sold)\b", re.IGNORECASE)
 _BUYS = re.compile(r"\b(?:buy|buyer|buying|purchase)\b", re.IGNORECASE)
-_FACTS = re.compile(r"You know: (.*?)\.(?: Sway|$)")
+_FACTS = re.compile(r"(?:You know|Something that you alone are aware of): (.*?)\.(?: Sway|$)")
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _SWAYS = re.compile(rf"Sway: manners {_NUMBER}, questions {_NUMBER}, leaks {_NUMBER}\.")
 _SWAY = re.compile(rf"Sway: {_NUMBER}\.")

@@ -83,7 +83,7 @@ def rollout(
 
 def _summary(episodes: list[Any]) -> dict[str, Any]:
     seats = range(episodes[0].task.num_seats)
-    judged = [episode.judgements[-1].scores for episode in episodes if episode.judgements]
+    judged = [episode.judgements[-1].counted for episode in episodes if episode.judgements]
     dimensions = list(dict.fromkeys(name for scores in judged for name in scores))
     means = {}
     for dimension in dimensions:

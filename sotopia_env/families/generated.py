@@ -69,14 +69,19 @@ PEOPLE: tuple[tuple[str, str, str], ...] = (
 )
 """First name, last name, occupation."""
 
+KNOWN = "You know: {facts}."
+"""How its facts stand in the goal of a seat."""
 
-def draw_people(family: str, secrets: Sequence[str], rng: np.random.Generator) -> tuple[Character, ...]:
-    """Two people, each with one of the secrets; their ids begin with the name of the family."""
-    people = rng.choice(len(PEOPLE), size=2, replace=False)
+
+def draw_people(
+    family: str, secrets: Sequence[str], rng: np.random.Generator, people: Sequence[tuple[str, str, str]] = PEOPLE
+) -> tuple[Character, ...]:
+    """Two of the people, each with one of the secrets; their ids begin with the name of the family."""
+    chosen = rng.choice(len(people), size=2, replace=False)
     kept = rng.choice(len(secrets), size=2, replace=False)
     drawn = []
-    for person, secret in zip(people, kept, strict=True):
-        first, last, occupation = PEOPLE[person]
+    for person, secret in zip(chosen, kept, strict=True):
+        first, last, occupation = people[person]
         identity = f"{family}-{person}-{secret}"
         drawn.append(Character(identity, first, last, occupation=occupation, secret=secrets[secret]))
     return tuple(drawn)
@@ -107,10 +112,10 @@ class GeneratedFamily(Family):
         """The name, with the bank of words where it is not that of the evaluation."""
         return conduct.named_for(self.bank_of(task), name)
 
-    def _goal(self, wording: str, facts: Sequence[str]) -> str:
+    def _goal(self, wording: str, facts: Sequence[str], known: str = KNOWN) -> str:
         """A goal in its wording, with what its seat knows and how far it is swayed."""
-        known = f" You know: {'; '.join(facts)}." if facts else ""
-        return f"{wording}{known} {self.coupling.sentence()}"
+        told = [known.format(facts="; ".join(facts))] if facts else []
+        return " ".join([wording, *told, self.coupling.sentence()])
 
     def _task(
         self, identity: str, split: str, scenario: Scenario, characters: tuple[Character, ...], tags: Mapping[str, str]

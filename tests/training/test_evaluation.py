@@ -289,6 +289,23 @@ def test_a_world_without_limits_leaves_their_figures_unknown():
     assert row["walk_away_rate"]["mean"] is None
 
 
+def test_the_share_of_deals_that_are_not_certain_is_told():
+    tasks = [a_task(60, 100)]
+
+    def saying(text):
+        (result,) = evaluate(lambda observation, rng: speak(text), Offers(80), tasks, seats=[1]).results
+        return result
+
+    clear, loose = saying("Deal, $80 works for me."), saying("$80.")
+    assert (clear.deal, clear.certain, loose.deal, loose.certain) == (True, True, True, False)
+    none = replace(clear, deal=False, certain=None, feasible=False)
+    row = summarise([clear, loose, clear, none])
+    assert row["uncertain_deals"]["mean"] == pytest.approx(1 / 3)
+    shown = table([row])
+    assert shown.cells[0][shown.columns.index("uncertain deals")].value == pytest.approx(1 / 3)
+    assert summarise([none])["uncertain_deals"]["mean"] is None
+
+
 def test_an_unknown_score_is_counted_and_never_zero():
     row = summarise([a_result("a", goal=None), a_result("b", goal=8.0)])
     assert row["goal"]["mean"] == 8.0

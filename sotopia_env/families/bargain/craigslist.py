@@ -82,7 +82,9 @@ class Craigslist(Bargaining):
                 hidden, episode.task.characters, map(episode.own_turns, episode.agents), strict=True
             )
         ]
-        latent = {"deal": agreement is not None} | ({} if agreement is None else {"price": agreement.price})
+        latent: dict[str, Any] = {"deal": agreement is not None}
+        if agreement is not None:
+            latent |= {"price": agreement.price, "certain": agreement.certain}
         return conduct.judgement_of(findings, self.version, latent=latent)
 
 

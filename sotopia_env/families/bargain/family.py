@@ -31,10 +31,10 @@ import numpy as np
 from annotated_types import Gt
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
-from sotopia_env.families.bargain import catalogue, scoring
+from sotopia_env.families.bargain import catalogue, scoring, transfer
 from sotopia_env.families.bargain.agreement import Standing, opening, update
 from sotopia_env.families.bargain.moves import read_move
-from sotopia_env.families.base import Family, Move, check_split
+from sotopia_env.families.base import SPLITS, Family, Move, check_split
 from sotopia_env.families.generated import AnyCoupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
 from sotopia_env.tasks import Scenario, Task
 
@@ -90,6 +90,8 @@ class Bargaining(Family):
 class Bargain(GeneratedFamily, Bargaining):
     """Tasks of bargaining over one price.
 
+    The split ``transfer`` shares no item, fact, person, wording or noun with the others.
+
     Args:
         coupling: one number for all channels, a :class:`Coupling`, or a mapping of its fields.
         zones: probability of each kind of zone in :data:`ZONES`, or the name of one; by default those in which both
@@ -102,6 +104,7 @@ class Bargain(GeneratedFamily, Bargaining):
 
     name = "bargain"
     version = "3"
+    splits = (*SPLITS, "transfer")
     hidden_fields = BargainHidden
 
     def __init__(
@@ -123,20 +126,21 @@ class Bargain(GeneratedFamily, Bargaining):
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """Draw a task. The seat that sells is drawn too."""
-        check_split(split)
-        items = catalogue.ITEMS[split]
-        item = pick(items, rng)
+        check_split(split, self.splits)
+        words = _words(split)
+        item = pick(words.ITEMS[split], rng)
         price, seller_limit, buyer_limit, zone = self._prices(rng)
         seller_seat = int(rng.integers(2))
-        characters = draw_people("bargain", catalogue.SECRETS, rng)
+        named = self.name if words is catalogue else f"{self.name}-{split}"
+        characters = draw_people(named, words.SECRETS, rng, words.PEOPLE)
         seats = [
-            self._seat(rng, "seller", item, seller_limit, price),
-            self._seat(rng, "buyer", item, buyer_limit, price),
+            self._seat(rng, words, "seller", item, seller_limit, price),
+            self._seat(rng, words, "buyer", item, buyer_limit, price),
         ]
         if seller_seat == 1:
             seats.reverse()
         names = {"seller": characters[seller_seat].name, "buyer": characters[1 - seller_seat].name}
-        situation = pick(catalogue.SITUATIONS, rng)
+        situation = pick(words.SITUATIONS, rng)
         hidden = tuple({**values, "secret": c.secret} for (_, values), c in zip(seats, characters, strict=True))
         code = f"{int(rng.integers(2**40)):010x}"
         scenario = Scenario(
@@ -165,13 +169,18 @@ class Bargain(GeneratedFamily, Bargaining):
         return price, seller_limit, buyer_limit, zone
 
     def _seat(
-        self, rng: np.random.Generator, role: str, item: str, limit: int, price: int
+        self, rng: np.random.Generator, words: Any, role: str, item: str, limit: int, price: int
     ) -> tuple[str, dict[str, Any]]:
-        goals = catalogue.SELLER_GOALS if role == "seller" else catalogue.BUYER_GOALS
-        pool = catalogue.SELLER_FACTS if role == "seller" else catalogue.BUYER_FACTS
+        goals = words.SELLER_GOALS if role == "seller" else words.BUYER_GOALS
+        pool = words.SELLER_FACTS if role == "seller" else words.BUYER_FACTS
         facts = [pool[int(i)] for i in rng.choice(len(pool), size=self.facts, replace=False)]
         goal = pick(goals, rng).format(item=item, limit=limit)
-        return self._goal(goal, facts), {"role": role, "limit": limit, "list_price": price, "facts": facts}
+        return self._goal(goal, facts, words.KNOWN), {"role": role, "limit": limit, "list_price": price, "facts": facts}
+
+
+def _words(split: str) -> Any:
+    """What the tasks of a split are made of: the catalogue, or a module with the same names."""
+    return transfer if split == "transfer" else catalogue
 
 
 def _to_step(price: float) -> int:

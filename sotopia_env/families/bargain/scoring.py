@@ -105,7 +105,8 @@ def _latent(episode: Episode, agreement: Agreement | None) -> dict[str, Any]:
     record: dict[str, Any] = {"zone": abs_zone(hidden[0], hidden[1]), "deal": agreement is not None}
     if agreement is not None:
         shares = [share(agreement.price, hidden[seat], hidden[1 - seat]) for seat in range(2)]
-        record |= {"price": agreement.price, "shares": shares, "outside_limit": [s < 0 for s in shares]}
+        record |= {"price": agreement.price, "certain": agreement.certain, "shares": shares}
+        record |= {"outside_limit": [s < 0 for s in shares]}
     elif episode.ending is not None and record["zone"] < 0:
         record["walked_away"] = episode.ending.reason == "left"
     return record
