@@ -184,6 +184,10 @@ def _score_of(dimension: str) -> Callable[[Result], float | None]:
     return lambda result: result.score(dimension)
 
 
+def _uncertain(result: Result) -> bool | None:
+    return None if result.certain is None else not result.certain
+
+
 def _mean(results: Sequence[Result], value: Callable[[Result], float | None]) -> Estimate:
     return interval([value(r) for r in results], [r.scenario for r in results])
 

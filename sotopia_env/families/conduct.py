@@ -111,7 +111,8 @@ def secret(turns: Sequence[Turn], own_secret: str) -> Finding:
     if not own_secret:
         return 0.0, ["there is no secret"]
     # Half of it gathered from many turns is chance: its words are common ones.
-    half, found = 0.0, []
+    half = 0.0
+    found: list[str] = []
     for number, turn in enumerate(turns):
         told = language.told_share(own_secret, turn.text)
         together = language.told_share(own_secret, *(t.text for t in turns[: number + 1])) if told else 0.0

@@ -10,7 +10,8 @@ how openly a side tells of its friends. The couplings act through what policies 
 
 ## Version history
 * 1: initial version.
-* 2: manners, secrets and facts are read clause by clause.
+* 2: manners, secrets and facts are read clause by clause; asking about a friend is no claim to know the person, and a
+  name that is only repeated is put forward.
 """
 
 from __future__ import annotations
