@@ -1,8 +1,9 @@
 """Reading one utterance for the friends it names, and the attributes it tells: plain text, any typing.
 
-A name is **claimed** in a statement ("Alma works there too.", "It is Alma!"), **asked** in a question or a guess
-("Is it Alma?", "Perhaps Alma", "Tell me more about Alma"), **denied** where the speaker says not to know the person ("I do not know Alma",
-"not Alma"). Rules are conservative: what stands in double quotes is somebody else's, unless it is the bare name.
+A name is **claimed** in a statement ("Alma works there too.", "It is Alma!"), **asked** in a question, a guess or a
+request ("Is it Alma?", "Perhaps Alma", "Tell me more about Alma."), **denied** where the speaker says not to know the
+person ("I do not know Alma", "not Alma"). Rules are conservative: what stands in double quotes is somebody else's, unless it is the bare
+name.
 """
 
 from __future__ import annotations
