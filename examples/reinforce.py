@@ -30,8 +30,7 @@ from sotopia_env.training.batches import corpus
 
 SEATS = ("agent_0", "agent_1")
 REWARD = R.Outcome("episode", dimensions={"goal": 1, "relationship": 1, "knowledge": 1}, name="outcome")
-# Without empty zones: where no deal could suit both, the goal is unknown and there is nothing to learn.
-FAMILY = sotopia_env.Bargain(zones={"wide": 2 / 3, "narrow": 1 / 3})
+FAMILY = sotopia_env.Bargain()
 ROWS = 16
 """Dialogues that go through the model at a time."""
 

@@ -26,8 +26,7 @@ from sotopia_env.training.worlds.scripted_table import draw_scripts
 from sotopia_env.wrappers.partners import WithPartners
 
 SEATS = ("agent_0", "agent_1")
-# Without empty zones: where no deal could suit both, the goal is unknown and there is nothing to learn.
-FAMILY = sotopia_env.Bargain(zones={"wide": 2 / 3, "narrow": 1 / 3})
+FAMILY = sotopia_env.Bargain()
 
 
 def training_environments(partner: str, per_seat: int, seed: int) -> SB3VecEnvWrapper:

@@ -42,7 +42,7 @@ def main(out: str | Path, episodes: int, label_episodes: int, steps: int, tasks:
 
     weights = {"goal": 2, "relationship": 1, "knowledge": 1}
     reward = R.RewardModel(str(judge), weights) + R.LengthPenalty(target_words=12, weight=0.07) + R.FormatPenalty()
-    env = sotopia_env.parallel_env(sotopia_env.Bargain(zones={"wide": 2 / 3, "narrow": 1 / 3}), reward=reward)
+    env = sotopia_env.parallel_env("bargain", reward=reward)
     learning = training.GRPOConfig(
         str(folder / "learner"), max_steps=steps, per_device_train_batch_size=batch, learning_rate=4e-4, beta=0.02
     )

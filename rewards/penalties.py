@@ -203,13 +203,14 @@ class SecretPenalty(HistoryReward):
     def values(self, episode: Episode, start: int) -> list[float | None]:
         """What the turns from ``start`` on cost."""
         secrets = [conduct.own_secret(episode.task, seat) for seat in range(episode.task.num_seats)]
+        said: list[list[Turn]] = [[] for _ in secrets]
         told = [0.0] * len(secrets)
         costs: list[float | None] = []
         for turn in map(as_heard, episode.turns):
             seat = turn.seat
-            score, _ = conduct.secret([turn], secrets[seat])
-            worst = min(told[seat], 0.0 if score is None else score)
+            said[seat].append(turn)
+            score = conduct.secret(said[seat], secrets[seat])[0] or 0.0
             if turn.global_index >= start:
-                costs.append(self.weight * (worst - told[seat]) / 10)
-            told[seat] = worst
+                costs.append(self.weight * (score - told[seat]) / 10)
+            told[seat] = score
         return costs

@@ -88,6 +88,19 @@ class Judgement:
     evidence: Mapping[str, list[list[str]]] = field(default_factory=dict)
     latent: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def solvable(self) -> bool | None:
+        """Whether there was an agreement that suits everyone; ``None`` where the world does not know."""
+        zone = self.latent.get("zone")
+        return None if zone is None else zone >= 0
+
+    @property
+    def counted(self) -> Mapping[str, list[float | None]]:
+        """The scores as means count them: without the goals where nothing could be agreed on, which stand apart."""
+        if self.solvable is not False or "goal" not in self.scores:
+            return self.scores
+        return {**self.scores, "goal": [None] * len(self.scores["goal"])}
+
 
 @dataclass(frozen=True)
 class Episode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import gymnasium
@@ -17,6 +18,9 @@ from sotopia_env.wrappers.text import TextWrapper
 
 INTERFACES = ("dict", "text", "menu")
 
+_RULES = frozenset(inspect.signature(SotopiaParallelEnv).parameters) - {"family", "tasks", "split"}
+"""The options of the environment itself."""
+
 
 def parallel_env(
     tasks: Any = None,
@@ -30,8 +34,8 @@ def parallel_env(
     """Sotopia scenarios as a PettingZoo parallel environment.
 
     Args:
-        tasks: a family's name, with its split if need be (``"bargain:test"``); a file or list of tasks; a
-            ``Family``, or any object with ``generate`` and ``score``. By default ``"bargain"``.
+        tasks: a family's name, with its split and options if need be (``"bargain:test?zones=empty"``); a file or list
+            of tasks; a ``Family``, or any object with ``generate`` and ``score``. By default ``"bargain"``.
         family: watches and scores fixed tasks, where it is not the family they name: a ``Family``, its name, or any
             object with ``generate`` and ``score``. Without ``tasks`` it draws them.
         reward: what ``step`` pays: a reward's name (``"episode"``), a function of a list of episodes, a ``Reward``,
@@ -40,7 +44,8 @@ def parallel_env(
             raw output out) or ``"menu"`` (features in, the number of a dialogue act out).
         split: the split to draw from, where the family's name holds none.
         options: ``max_cycles``, ``action_order``, ``max_stale``, ``action_types``, ``private_messages``,
-            ``render_mode`` of :class:`~sotopia_env.environment.SotopiaParallelEnv`.
+            ``render_mode`` of :class:`~sotopia_env.environment.SotopiaParallelEnv`; all others are those of a family
+            that is given by name or as a class, such as ``zones`` and ``coupling`` of ``bargain``.
 
     Example:
         >>> env = parallel_env("bargain", reward="episode", max_cycles=20)
@@ -48,10 +53,12 @@ def parallel_env(
     """
     if tasks is None:
         tasks, family = "bargain" if family is None else family, None
-    found, fixed, split = family_and_tasks(tasks, split, family)
-    if family is not None and fixed is None:
+    rules = {name: options.pop(name) for name in list(options) if name in _RULES}
+    found, fixed, split = family_and_tasks(tasks, split, family, options)
+    # A name, such as that of a Gymnasium id, says no more than that it is this family.
+    if fixed is None and family is not None and family != found.name:
         raise ValueError(f"family: {found.name!r} draws its own tasks; give either tasks or a family")
-    env: Any = SotopiaParallelEnv(found, tasks=fixed, split=split, **options)
+    env: Any = SotopiaParallelEnv(found, tasks=fixed, split=split, **rules)
     if reward is not None:
         env = wrap_reward(env, reward)
     return with_interface(env, interface)
@@ -97,14 +104,15 @@ class SotopiaEnv(SingleAgentEnv):
 
     Args:
         family: a family in any form, as in :func:`parallel_env`; a file or list of tasks will do as well.
-        tasks: fixed tasks for that family to watch and score.
+        tasks: fixed tasks for that family to watch and score, or that family as it is set up
+            (``tasks=Bargain(zones="empty")``, ``tasks="bargain:test"``).
         agent: the seat that acts.
         partner: who plays the other seats, as names or objects: one for all, a list with one for each in their order,
             or a mapping from agents.
         reward: what ``step`` pays, as in :func:`parallel_env`; the sum over the cycles that one step plays.
         interface: ``"text"`` (a rendered prompt in, raw model output out, parsed tolerantly), ``"dict"`` or
             ``"menu"`` (features in, the number of a dialogue act out).
-        options: further arguments of :func:`parallel_env`, ``render_mode`` among them.
+        options: further arguments of :func:`parallel_env`: ``render_mode``, ``split``, ``zones`` and so on.
 
     Example:
         >>> env = gymnasium.make("sotopia_env:sotopia/Bargain-v0", agent="agent_0", partner="scripted:firm",

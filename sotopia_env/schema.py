@@ -142,8 +142,8 @@ class _TaskRecord(_Own):
     @field_validator("split")
     @classmethod
     def _known_split(cls, split: str) -> str:
-        if split not in ("", "train", "validation", "test"):
-            raise ValueError("no split; give train, validation, test or an empty text")
+        if split not in ("", "train", "validation", "test", "transfer"):
+            raise ValueError("no split; give train, validation, test, transfer or an empty text")
         return split
 
     @model_validator(mode="after")

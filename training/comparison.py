@@ -163,6 +163,7 @@ BEHAVIOUR: tuple[tuple[str, str, str], ...] = (
     ("goal_strict", "goal, strict", ".2f"),
     ("partner_goal", "partner's goal", ".2f"),
     ("deal_rate", "deal rate", ".1%"),
+    ("uncertain_deals", "uncertain deals", ".1%"),
     ("share_given_deal", "share given a deal", ".2f"),
     ("own_outside_limit", "outside own limit", ".1%"),
     ("partner_outside_limit", "outside partner's limit", ".1%"),

@@ -93,7 +93,7 @@ def scores_of(episode: Episode) -> dict[str, list[float | None]]:
     """All scores an episode holds, one value per seat; of two judges of one dimension the first counts."""
     scores: dict[str, list[float | None]] = {}
     for judgement in episode.judgements:
-        scores = {**judgement.scores, **scores}
+        scores = {**judgement.counted, **scores}
     return scores
 
 

@@ -88,6 +88,8 @@ def evaluate(
     places = _places(tasks, seats)
     training = _training_episodes(places, allow_train)
     judging = as_judge(judge)
+    if family is not None:
+        judging = judging.for_family(family)
     plans = []
     for task, seat in places:
         key = f"{seed}-{task.id}-{agent_name(seat)}"
@@ -100,7 +102,7 @@ def evaluate(
         out=out,
         batch_size=batch_size,
         processes=processes,
-        judging=lambda played: judged(played, [judging if family is None else judging.for_family(family)]),
+        judging=lambda played: judged(played, [judging]),
         progress=progress,
         description=name or str(getattr(policy, "name", policy)),
     )
@@ -110,7 +112,8 @@ def evaluate(
     )
     seat = places[0][1]
     made, other = (episodes[0].policies[agent_name(i)] for i in (seat, (seat + 1) % episodes[0].task.num_seats))
-    return Evaluation(name or made, made, other, judging.name, seed, results, training, tuple(episodes))
+    judges = ", ".join(dict.fromkeys(judging.name_in(episode) for episode in episodes))
+    return Evaluation(name or made, made, other, judges, seed, results, training, tuple(episodes))
 
 
 def evaluate_many(matches: Iterable[Match], tasks: Sequence[Task], **options: Any) -> list[Evaluation]:

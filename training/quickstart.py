@@ -55,8 +55,8 @@ FAMILY = "bargain"
 SIDE_BY_SIDE = 256
 """So many dialogues are played in lockstep: few rows are left when the last turns of 64 are written."""
 
-LEARNING_ZONES = {"wide": 0.65, "narrow": 0.35}
-"""Where no price suits both the goal is unknown, and a group of such dialogues teaches nothing."""
+LEARNING_BANK = "training"
+"""What is labelled and learnt is judged by other words than what is evaluated."""
 
 
 def quickstart(
@@ -142,7 +142,7 @@ class Run:
                 for part, (path, (policies, number)) in enumerate(zip(self._expert_files(), kinds, strict=True))
                 if number
                 for episode in rollout(
-                    Bargain(zones=self.settings.expert_zones),
+                    Bargain(zones=self.settings.expert_zones, judge_bank=LEARNING_BANK),
                     policies,
                     num_episodes=number,
                     # Other tasks in each part.
@@ -216,7 +216,7 @@ class Run:
         number = self.settings.label_episodes
         if self.settings.variant == "paper":
             return load_episodes(self._expert_files()[0])[:number]
-        family, generator = Bargain(zones=LEARNING_ZONES), np.random.default_rng(self.seed)
+        family, generator = Bargain(judge_bank=LEARNING_BANK), np.random.default_rng(self.seed)
         return rollout(
             [family.generate(generator, "train") for _ in range(number // self.settings.label_group)],
             # All that it might say, as the learner explores, and more of what is rare.
@@ -248,7 +248,7 @@ class Run:
             learning = self.settings.grpo
             trainer = GRPOTrainer(
                 str(self.folder / "clone"),
-                env=parallel_env(Bargain(zones=LEARNING_ZONES), reward=self.reward()),
+                env=parallel_env(Bargain(judge_bank=LEARNING_BANK), reward=self.reward()),
                 partner=self._policy("clone"),
                 args=GRPOConfig(
                     output_dir=str(self.folder / "learner"),

@@ -35,6 +35,7 @@ class Result:
         invalid_turns: those among them whose action was replaced by ``none``.
         words: it spoke, over all own turns.
         ending: reason of the episode's end.
+        certain: given a deal, whether only one reading of its words is plausible; ``None`` where nobody says.
     """
 
     task: str
@@ -52,6 +53,7 @@ class Result:
     invalid_turns: int
     words: int
     ending: str
+    certain: bool | None = None
 
     def score(self, dimension: str) -> float | None:
         """The score in a dimension. The goal is ``None`` where no deal was possible, which is not a failure."""
@@ -114,16 +116,16 @@ def result_of(episode: Episode, seat: int, judgement: Judgement) -> Result:
     """What an episode was for one seat. Where there are more than two, the partner is the next one."""
     partner = (seat + 1) % episode.task.num_seats
     latent = judgement.latent
-    zone, shares, outside = latent.get("zone"), latent.get("shares"), latent.get("outside_limit")
-    goals = judgement.scores.get("goal", [None] * episode.task.num_seats)
+    shares, outside = latent.get("shares"), latent.get("outside_limit")
+    goals = judgement.counted.get("goal", [None] * episode.task.num_seats)
     turns = [turn for turn in episode.turns if turn.seat == seat]
     return Result(
         task=episode.task.id,
         scenario=episode.task.scenario.id,
         seat=seat,
         scores={dimension: values[seat] for dimension, values in judgement.scores.items()},
-        partner_goal=None if zone is not None and zone < 0 else goals[partner],
-        feasible=None if zone is None else zone >= 0,
+        partner_goal=goals[partner],
+        feasible=judgement.solvable,
         deal=latent.get("deal"),
         share=None if shares is None else shares[seat],
         own_outside_limit=None if outside is None else outside[seat],
@@ -133,6 +135,7 @@ def result_of(episode: Episode, seat: int, judgement: Judgement) -> Result:
         invalid_turns=sum(turn.invalid is not None for turn in turns),
         words=sum(len(turn.text.split()) for turn in turns if turn.type == "speak"),
         ending=episode.ending.reason if episode.ending else "",
+        certain=latent.get("certain"),
     )
 
 
@@ -152,6 +155,9 @@ def summarise(results: Sequence[Result]) -> dict[str, Any]:
         "goal_strict": _mean(possible, lambda r: r.goal_strict),
         "partner_goal": _mean(possible, lambda r: r.partner_goal),
         "deal_rate": _mean(possible, lambda r: r.deal),
+        "uncertain_deals": _mean(
+            [r for r in results if r.deal], lambda r: None if r.certain is None else not r.certain
+        ),
         "share_given_deal": _mean(deals, lambda r: r.share),
         "own_outside_limit": _mean(deals, lambda r: r.own_outside_limit),
         "partner_outside_limit": _mean(deals, lambda r: r.partner_outside_limit),
@@ -181,6 +187,10 @@ def mean_goal(results: Sequence[Result]) -> Estimate:
 
 def _score_of(dimension: str) -> Callable[[Result], float | None]:
     return lambda result: result.score(dimension)
+
+
+def _uncertain(result: Result) -> bool | None:
+    return None if result.certain is None else not result.certain
 
 
 def _mean(results: Sequence[Result], value: Callable[[Result], float | None]) -> Estimate:

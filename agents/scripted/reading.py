@@ -19,7 +19,7 @@ from sotopia_env.views import Entry, parse_transcript
 _PRICE = re.compile(r"\$\s?(\d[\d,]*(?:\.\d+)?)")
 _SELLS = re.compile(r"\b(?:sell|seller|selling|sold)\b", re.IGNORECASE)
 _BUYS = re.compile(r"\b(?:buy|buyer|buying|purchase)\b", re.IGNORECASE)
-_FACTS = re.compile(r"You know: (.*?)\.(?: Sway|$)")
+_FACTS = re.compile(r"(?:You know|Something that you alone are aware of): (.*?)\.(?: Sway|$)")
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _SWAYS = re.compile(rf"Sway: manners {_NUMBER}, questions {_NUMBER}, leaks {_NUMBER}\.")
 _SWAY = re.compile(rf"Sway: {_NUMBER}\.")
@@ -224,10 +224,10 @@ def rapport(others: Sequence[Entry], offends: Callable[[Entry], bool], pleases: 
     """
     balance, seen = 0, set()
     for entry in others:
-        spoken = language.words(entry.text)
-        if spoken & phrases.OFFENDING or language.THREATS.search(entry.text) or entry.text in seen or offends(entry):
+        meant = language.meant(entry.text)
+        if meant & phrases.OFFENDING or language.threatens(entry.text) or entry.text in seen or offends(entry):
             balance -= 1
-        elif spoken & phrases.MOVING or pleases(entry):
+        elif meant & phrases.MOVING or pleases(entry):
             balance += 1
         seen.add(entry.text)
     return max(-1.0, min(1.0, balance / 3))

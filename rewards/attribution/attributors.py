@@ -157,10 +157,9 @@ def _moving(family: Family, task: Task, turn: Turn, reply: Turn | None) -> float
 
 
 def _manner(text: str) -> float:
-    spoken = language.words(text)
-    if any(spoken & bank for bank in language.NEGATIVE.values()) or language.THREATS.search(text):
+    if language.insults(text) or language.threatens(text):
         return 3.0
-    return 2.0 if any(spoken & bank for bank in language.POSITIVE.values()) else 0.0
+    return 2.0 if any(language.courtesies(text, bank) for bank in conduct.BANKS) else 0.0
 
 
 def _learning(family: Family, task: Task, turn: Turn, reply: Turn | None) -> float:

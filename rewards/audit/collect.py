@@ -259,17 +259,20 @@ class _Auditor:
 
     def _played_on(self, jobs: Sequence[tuple[Episode, int]]) -> list[Episode]:
         """Episodes that go on from states to their ends, judged; many are played side by side."""
-        judge = RuleJudge().for_family(self.family)
         plans = [EpisodePlan(f"{state.key}~{seed}", seed, self.policies, begun=state) for state, seed in jobs]
         episodes = play_plan(EpisodePlans(plans, RunContext(family=self.family)), batch_size=self.batch_size)
         # Nobody reads the evidence, and it is longer than the dialogue.
         return [
             episode.with_judgement(replace(judgement, evidence={}, latent={}))
-            for episode, judgement in zip(episodes, judge.judge(episodes), strict=True)
+            for episode, judgement in zip(episodes, self._judge.judge(episodes), strict=True)
         ]
 
+    @property
+    def _judge(self) -> RuleJudge:
+        return RuleJudge(self.family)
+
     def _scores(self, episodes: Iterable[Episode], seat: int) -> Scores:
-        by_episode = [scores_of(RuleJudge().judgement_of(episode), seat) for episode in episodes]
+        by_episode = [scores_of(self._judge.judgement_of(episode), seat) for episode in episodes]
         names = by_episode[0] if self.dimensions is None else self.dimensions
         return {name: tuple(scores.get(name) for scores in by_episode) for name in names}
 

@@ -12,7 +12,7 @@ import numpy as np
 from sotopia_env.episodes import Episode
 from sotopia_env.rewards.audit.storage import AuditedTurn, Scores
 from sotopia_env.rewards.dimensions import DIMENSIONS, to_unit
-from sotopia_env.rewards.judges.base import Judge, RuleJudge, judged
+from sotopia_env.rewards.judges.base import Judge, judged
 from sotopia_env.rewards.learning import part_of, turn_values
 from sotopia_env.rewards.resolve import get_reward, name_with_use
 from sotopia_env.rewards.reward import Reward
@@ -52,12 +52,11 @@ def numbers_of(reward: Any, audit: Sequence[AuditedTurn]) -> Numbers:
     """
     made = get_reward(reward)
     parts = list(made.by_flags().values())
+    episodes = [episode for turn in audit for candidate in turn.candidates for episode in candidate.finished]
     judges: list[Judge] = []
     for part in parts:
-        # A rule judge would only say again what it has said.
         mine = () if _before_the_reply(part) else part.judges()
-        judges += [judge for judge in mine if judge not in judges and not isinstance(judge, RuleJudge)]
-    episodes = [episode for turn in audit for candidate in turn.candidates for episode in candidate.finished]
+        judges += [judge for judge in mine if judge not in judges and not _has_judged(judge, episodes)]
     finished = judged(episodes, judges) if judges else episodes
     groups = [_numbers_of_part(part, audit, finished) for part in parts]
     candidates_TMR = [group[0] for group in groups]
@@ -67,6 +66,10 @@ def numbers_of(reward: Any, audit: Sequence[AuditedTurn]) -> Numbers:
         [_added(parts) for parts in zip(*played_TR, strict=True)],
         name_with_use(made),
     )
+
+
+def _has_judged(judge: Judge, episodes: Sequence[Episode]) -> bool:
+    return all(judge.name_in(episode) in [said.judge for said in episode.judgements] for episode in episodes)
 
 
 def true_advantages(audit: Sequence[AuditedTurn], dimension: str = "goal") -> Numbers:

@@ -163,6 +163,7 @@ class _FinishedRecord(_Strict):
     ending: dict[str, Any] | None
     scores: dict[str, list[float | None]]
     version: str
+    judge: str = RuleJudge.name
 
 
 class _CandidateRecord(_Strict):
@@ -208,7 +209,7 @@ def _line(turn: AuditedTurn, settings: Mapping[str, Any]) -> bytes:
 
 
 def _finished(episode: Episode, start: int) -> dict[str, Any]:
-    judgement = RuleJudge().judgement_of(episode)
+    (judgement,) = episode.judgements
     return {
         "key": episode.key,
         "seed": episode.seed,
@@ -216,6 +217,7 @@ def _finished(episode: Episode, start: int) -> dict[str, Any]:
         "ending": episode.ending,
         "scores": judgement.scores,
         "version": judgement.version,
+        "judge": judgement.judge,
     }
 
 
@@ -242,7 +244,7 @@ def _candidate(record: _CandidateRecord, state: Mapping[str, Any], before: Episo
     finished = []
     for played in record.finished:
         episode = _extended(state, before, after, played.turns, played.ending, where)
-        judgement = Judgement(RuleJudge.name, played.version, played.scores)
+        judgement = Judgement(played.judge, played.version, played.scores)
         finished.append(replace(episode, key=played.key, seed=played.seed, judgements=(judgement,)))
     return Candidate(after, tuple(finished), record.scores)
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
+from sotopia_env.describe import describe
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.families import FAMILIES, family_of
 from sotopia_env.families.base import Family, OpenEnded
-from sotopia_env.families.resolve import as_family
+from sotopia_env.families.conduct import bank_of, named_for
+from sotopia_env.families.resolve import as_family, name_of
 from sotopia_env.names import NameTable, import_attribute
 from sotopia_env.rewards.components import Component, name_function
 from sotopia_env.rewards.turn_rewards import number_or_none
@@ -35,19 +37,27 @@ class Judge(Component):
         Raises:
             LookupError: it has not judged the episode.
         """
+        name = self.name_in(episode)
         for judgement in reversed(episode.judgements):
-            if judgement.judge == self.name:
+            if judgement.judge == name:
                 return judgement
-        raise LookupError(f"episode {episode.key!r} has not been judged by {self.name!r}; call reward(episodes)")
+        raise LookupError(f"episode {episode.key!r} has not been judged by {name!r}; call reward(episodes)")
+
+    def name_in(self, episode: Episode) -> str:
+        """Returns the name that stands in its judgement of an episode."""
+        return self.name
 
 
 @dataclass(frozen=True)
 class RuleJudge(Judge):
     """The judge of the task's own family: deterministic, offline, exact.
 
+    It belongs to a family with all its settings. What is set up otherwise than usual stands in the name of its
+    judgements: ``rule-training`` counts the words of the training bank.
+
     Args:
-        family: who scores. By default the family each task names; a family of one's own has to be given, unless
-            an environment made from it does that.
+        family: who scores. By default the family each task names, as the task says it is set up; a family of one's own
+            has to be given, unless an environment made from it does that.
     """
 
     family: Any = None
@@ -60,9 +70,13 @@ class RuleJudge(Judge):
 
     def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """The families' own scores."""
-        return [
-            replace((self.family or family_of(episode.task)).score(episode), judge=self.name) for episode in episodes
-        ]
+        return [replace((self.family or family_of(e.task)).score(e), judge=self.name_in(e)) for e in episodes]
+
+    def name_in(self, episode: Episode) -> str:
+        """Its name, with how the family's judge is set up, or with what the task says of that."""
+        if self.family is None:
+            return named_for(bank_of(episode.task), self.name)
+        return str(self.family.judge_name(episode.task, self.name))
 
     def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
         """Open-ended tasks have no rules to be judged by."""
@@ -83,12 +97,16 @@ class RuleJudge(Judge):
             )
 
     def for_family(self, family: Family) -> Self:
-        """The same judge with the family at hand, where its name alone would not lead to it."""
+        """The same judge with the family at hand, where its name alone would not lead to it as it is set up."""
         return self if is_shipped(family) or self.family is not None else replace(self, family=family)
 
-    def spec(self) -> str:
-        """Returns its name. A family of one's own is given anew by an environment made from it."""
-        return self.name
+    def spec(self) -> str | dict[str, str]:
+        """Returns its name, with that of a family that is set up otherwise than usual.
+
+        A family of one's own is given anew by an environment made from it.
+        """
+        family = None if self.family is None else name_of(self.family)
+        return self.name if family is None else {"judge": self.name, "family": family}
 
 
 @dataclass(frozen=True)
@@ -153,8 +171,8 @@ class FunctionJudge(Judge):
 
 
 def is_shipped(family: Family) -> bool:
-    """Whether a task's family name alone leads to this family."""
-    return type(family) is FAMILIES.get(family.name)
+    """Whether a task's family name alone leads to this family, with all its settings."""
+    return family.name in FAMILIES and describe(family) == describe(FAMILIES[family.name]())
 
 
 BY_RULES: dict[str, type[RuleJudge]] = {judge.name: judge for judge in (RuleJudge, StrictJudge)}
@@ -215,6 +233,8 @@ def _judge_with(judge: str = "", **options: Any) -> Judge:
         TypeError: what the path leads to is no judge.
     """
     kind, _, model = judge.partition(":")
+    if judge in BY_RULES and options.keys() == {"family"}:
+        return BY_RULES[judge](**options)
     if judge == "ensemble":
         return WITH_OPTIONS[kind](**options)
     if kind in ("llm", "relative"):

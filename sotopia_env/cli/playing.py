@@ -97,7 +97,7 @@ def rollout(
 
 def _summary(episodes: list[Any], reward: str | None) -> dict[str, Any]:
     seats = range(episodes[0].task.num_seats)
-    judged = [episode.judgements[-1].scores if episode.judgements else {} for episode in episodes]
+    judged = [episode.judgements[-1].counted if episode.judgements else {} for episode in episodes]
     unknown = [None for _ in seats]
     found = {
         dimension: [known_mean(scores.get(dimension, unknown)[seat] for scores in judged) for seat in seats]

@@ -75,11 +75,17 @@ def family_of(task: Task) -> Family:
     """The family that watches and scores a task.
 
     Raises:
-        KeyError: the task belongs to a family of the user's own, which has to be handed over with it.
+        KeyError: the task belongs to a family of the user's own, or was drawn by one that adds something to a shipped
+            one, as its version says (``3+placebo``); it has to be handed over with the task.
     """
     if task.family not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise KeyError(f"task {task.id!r}: family {task.family!r} is not one of {known}; pass the family object itself")
+    if "+" in task.version:
+        raise KeyError(
+            f"task {task.id!r}: it was drawn by {task.family} {task.version}, which is more than the family of that "
+            "name; pass the family object itself"
+        )
     return _shipped(task.family)
 
 

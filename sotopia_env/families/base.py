@@ -21,10 +21,10 @@ P = TypeVar("P")
 SPLITS = ("train", "validation", "test")
 
 
-def check_split(split: str) -> None:
-    """Raises ``ValueError`` for a split that families do not draw."""
-    if split not in SPLITS:
-        raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
+def check_split(split: str, known: Sequence[str] = SPLITS) -> None:
+    """Raises ``ValueError`` for a split that a family does not draw; most draw :data:`SPLITS`."""
+    if split not in known:
+        raise ValueError(f"split {split!r} is none of {', '.join(known)}")
 
 
 MoveKind = Literal["offer", "accept", "reject", "ask", "tell", "none"]
@@ -54,6 +54,7 @@ class Family:
     and the attacks on rewards ask; the others are optional too.
 
     * ``num_seats``: how many agents play the tasks it draws.
+    * ``splits``: what it draws from.
     * ``hidden_fields``: a dataclass of what ``scenario.hidden`` holds for each seat, further fields aside; ``None``
       where it may hold anything. Task files are checked against it.
     * ``unknown``: the dimensions that :meth:`score` never knows, whatever is said. Rewards that need one are refused.
@@ -62,6 +63,7 @@ class Family:
     name: str = "family"
     version: str = "1"
     num_seats: int = 2
+    splits: tuple[str, ...] = SPLITS
     hidden_fields: type | None = None
     unknown: frozenset[str] = frozenset()
 
@@ -97,6 +99,15 @@ class Family:
     def describe(self) -> Description:
         """What the family is, with all its configuration: by default its version and the arguments it was made with."""
         return typed(self, **{"version": self.version, **arguments(self)})
+
+    def judge_name(self, task: Task, name: str = "rule") -> str:
+        """Returns what a judge by the family's rules is called in the judgement of a task.
+
+        Args:
+            task: that is judged.
+            name: of the judge; a family whose judge can be set up in several ways adds how it was.
+        """
+        return name
 
     def move(self, task: Task, turn: Turn) -> Move | None:
         """Returns what a turn does in the game, read on its own; ``None`` is unknown, ``Move("none")`` is nothing.
@@ -186,6 +197,7 @@ class UserFamily(Family):
         self.name = str(getattr(source, "name", type(source).__name__))
         self.version = str(getattr(source, "version", "1"))
         self.num_seats = int(getattr(source, "num_seats", 2))
+        self.splits = tuple(getattr(source, "splits", SPLITS))
         self.hidden_fields = getattr(source, "hidden_fields", None)
         self.unknown = frozenset(getattr(source, "unknown", ()))
         self._takes_split = "split" in inspect.signature(source.generate).parameters
@@ -225,6 +237,10 @@ class UserFamily(Family):
     def ending(self, progress: Any) -> Ending | None:
         """The object's own ending, where it has one."""
         return self._own("ending")(progress)
+
+    def judge_name(self, task: Task, name: str = "rule") -> str:
+        """The object's own name for its judge, where it has one."""
+        return str(self._own("judge_name")(task, name))
 
     def move(self, task: Task, turn: Turn) -> Move | None:
         """The object's own reading of a turn, where it has one."""
@@ -317,6 +333,10 @@ class MixedFamily(Family):
         """What the task's own family says."""
         family, inner = progress
         return family.ending(inner)
+
+    def judge_name(self, task: Task, name: str = "rule") -> str:
+        """What the task's own family says."""
+        return self.families[task.family].judge_name(task, name)
 
     def move(self, task: Task, turn: Turn) -> Move | None:
         """What the task's own family says."""

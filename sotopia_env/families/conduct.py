@@ -13,6 +13,9 @@ from sotopia_env.tasks import Task
 BANKS = tuple(language.POSITIVE)
 """The banks of words that judges count."""
 
+BANK_TAG = "judge_bank"
+"""The tag of a task that says by which bank of words it is judged."""
+
 Finding = tuple[float | None, list[str]]
 """A score, ``None`` where it cannot be known, and what it rests on."""
 
@@ -29,16 +32,26 @@ def judgement_of(
     Args:
         findings: of each seat, by dimension; every seat has the same dimensions.
         version: of the family.
-        bank: whose words were counted; a judge that counts others than those of the evaluation is named for them.
+        bank: whose words were counted (:func:`named_for`).
         latent: what the world knows besides.
     """
     return Judgement(
-        "rule" if bank == "evaluation" else f"rule-{bank}",
+        named_for(bank),
         version,
         {dimension: [seat[dimension][0] for seat in findings] for dimension in findings[0]},
         {dimension: [seat[dimension][1] for seat in findings] for dimension in findings[0]},
         {} if latent is None else latent,
     )
+
+
+def bank_of(task: Task) -> str:
+    """Returns the bank of words by which a task says it is judged: that of the evaluation where it says nothing."""
+    return checked_bank(str(task.tags.get(BANK_TAG, "evaluation")), f"task {task.id!r}, tag {BANK_TAG}")
+
+
+def named_for(bank: str, name: str = "rule") -> str:
+    """Returns the name of a judge that counts the words of a bank: others than the evaluation's stand in it."""
+    return name if bank == "evaluation" else f"{name}-{bank}"
 
 
 def believability(turns: Sequence[Turn]) -> Finding:
@@ -55,10 +68,10 @@ def believability(turns: Sequence[Turn]) -> Finding:
     return max(0.0, 10 - 2.5 * len(found)), found
 
 
-def checked_bank(bank: str) -> str:
+def checked_bank(bank: str, where: str = BANK_TAG) -> str:
     """The name of a bank of words, if there is one of that name."""
     if bank not in BANKS:
-        raise ValueError(f"judge_bank: {bank!r} is none of {', '.join(BANKS)}")
+        raise ValueError(f"{where}: {bank!r} is none of {', '.join(BANKS)}")
     return bank
 
 
@@ -66,20 +79,17 @@ def relationship(turns: Sequence[Turn], bank: str) -> Finding:
     """Manner alone: courteous turns minus twice the insulting ones, saturated at three; at most one act a turn."""
     balance, found = 0, []
     for turn in turns:
-        spoken = language.words(turn.text)
-        bad = sorted(spoken & language.NEGATIVE[bank])
-        good = sorted(spoken & language.POSITIVE[bank])
-        if bad or language.THREATS.search(turn.text):
+        if offence := _offence(turn, bank):
             balance -= 2
-            found.append(f"turn {turn.global_index}: {', '.join(bad) or 'a threat'}")
-        elif good:
+            found.append(offence)
+        elif good := language.courtesies(turn.text, bank):
             balance += 1
             found.append(f"turn {turn.global_index}: {', '.join(good)}")
     return 5 * max(-1.0, min(1.0, balance / 3)), found
 
 
 def knowledge(partner_turns: Sequence[Turn], facts: Sequence[str]) -> Finding:
-    """Ten times the share of the partner's facts that the partner told."""
+    """Ten times the share of the partner's facts that the partner told, each in one turn."""
     if not facts:
         return None, ["the partner has no facts to learn"]
     found = []
@@ -97,24 +107,31 @@ def own_secret(task: Task, seat: int) -> str:
 
 
 def secret(turns: Sequence[Turn], own_secret: str) -> Finding:
-    """-10 if one's own secret was told, -5 if half of it was, else 0."""
+    """-10 if one's own secret was told, in one turn or in several; -5 if half of it was in one turn; else 0."""
     if not own_secret:
         return 0.0, ["there is no secret"]
-    worst, found = 0.0, []
-    for turn in turns:
+    # Half of it gathered from many turns is chance: its words are common ones.
+    half = 0.0
+    found: list[str] = []
+    for number, turn in enumerate(turns):
         told = language.told_share(own_secret, turn.text)
-        value = -10.0 if told >= 0.75 else -5.0 if told >= 0.5 else 0.0
-        if value < worst:
-            worst, found = value, [f"turn {turn.global_index}: {told:.0%} of the secret"]
-    return worst, found
+        together = language.told_share(own_secret, *(t.text for t in turns[: number + 1])) if told else 0.0
+        if together >= language.TOLD:
+            return -10.0, [*found, f"turn {turn.global_index}: {max(told, together):.0%} of the secret"]
+        if told >= 0.5 and not half:
+            half, found = -5.0, [f"turn {turn.global_index}: {told:.0%} of the secret"]
+    return half, found
 
 
 def social_rules(turns: Sequence[Turn]) -> Finding:
     """-2.5 for each turn with an insult (of either bank) or a threat, down to -10."""
-    insults = frozenset().union(*language.NEGATIVE.values())
-    found = [
-        f"turn {turn.global_index}: {', '.join(sorted(language.words(turn.text) & insults)) or 'a threat'}"
-        for turn in turns
-        if language.words(turn.text) & insults or language.THREATS.search(turn.text)
-    ]
+    found = [offence for turn in turns if (offence := _offence(turn))]
     return max(-10.0, -2.5 * len(found)), found
+
+
+def _offence(turn: Turn, bank: str | None = None) -> str:
+    """The insults or the threat of a turn; empty where there is none."""
+    bad = language.insults(turn.text, bank)
+    if not bad and not language.threatens(turn.text):
+        return ""
+    return f"turn {turn.global_index}: {', '.join(bad) or 'a threat'}"

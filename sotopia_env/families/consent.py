@@ -23,6 +23,12 @@ CONDITIONS = (
 CONTRASTS = frozenset(("but", "however", "though", "although", "except"))
 """Conjunctions that undo the consent before them."""
 
+NEGATIONS = frozenset(
+    "not never cannot can't cant couldn't won't wont wouldn't don't dont doesn't didn't isn't ain't nor neither hardly "
+    "shouldn't wouldnt couldnt isnt doesnt".split()
+)
+"""Words that deny what follows them."""
+
 QUOTING = ("said", "say", "says", "saying", "told me", "mentioned", "called it", "the word", "promised")
 """Before words that are somebody else's."""
 

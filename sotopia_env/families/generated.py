@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import numpy as np
 
+from sotopia_env.families import conduct
 from sotopia_env.families.base import Family
-from sotopia_env.families.conduct import checked_bank
 from sotopia_env.tasks import Character, Scenario, Task
 
 T = TypeVar("T")
@@ -36,6 +36,19 @@ class Coupling:
         return f"Sway: manners {self.manners:g}, questions {self.questions:g}, leaks {self.leaks:g}."
 
 
+def _as_coupling(given: AnyCoupling) -> Coupling:
+    if isinstance(given, int | float):
+        return Coupling(given, given, given)
+    if isinstance(given, Coupling):
+        return given
+    channels = [field.name for field in fields(Coupling)]
+    if not isinstance(given, Mapping) or set(given) - set(channels):
+        raise ValueError(f"coupling: {given!r} is neither a number nor numbers for some of {', '.join(channels)}")
+    return Coupling(**given)
+
+
+AnyCoupling = float | Coupling | Mapping[str, float]
+
 PEOPLE: tuple[tuple[str, str, str], ...] = (
     ("Mara", "Lind", "carpenter"),
     ("Tobias", "Okoro", "bus driver"),
@@ -56,14 +69,19 @@ PEOPLE: tuple[tuple[str, str, str], ...] = (
 )
 """First name, last name, occupation."""
 
+KNOWN = "You know: {facts}."
+"""How its facts stand in the goal of a seat."""
 
-def draw_people(family: str, secrets: Sequence[str], rng: np.random.Generator) -> tuple[Character, ...]:
-    """Two people, each with one of the secrets; their ids begin with the name of the family."""
-    people = rng.choice(len(PEOPLE), size=2, replace=False)
+
+def draw_people(
+    family: str, secrets: Sequence[str], rng: np.random.Generator, people: Sequence[tuple[str, str, str]] = PEOPLE
+) -> tuple[Character, ...]:
+    """Two of the people, each with one of the secrets; their ids begin with the name of the family."""
+    chosen = rng.choice(len(people), size=2, replace=False)
     kept = rng.choice(len(secrets), size=2, replace=False)
     drawn = []
-    for person, secret in zip(people, kept, strict=True):
-        first, last, occupation = PEOPLE[person]
+    for person, secret in zip(chosen, kept, strict=True):
+        first, last, occupation = people[person]
         identity = f"{family}-{person}-{secret}"
         drawn.append(Character(identity, first, last, occupation=occupation, secret=secrets[secret]))
     return tuple(drawn)
@@ -73,21 +91,31 @@ class GeneratedFamily(Family):
     """A family that draws its own tasks; a subclass draws their scenario.
 
     Args:
-        coupling: one number for all channels, or a :class:`Coupling`.
+        coupling: one number for all channels, a :class:`Coupling`, or a mapping of its fields.
         max_cycles: turn limit of the tasks, in turns of the table.
-        judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``.
+        judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``. The tasks that it
+            draws say so, and a family that was given none judges each task as it says, by the evaluation's words where
+            it says nothing: so episodes are scored alike while they are played and when they are read again.
     """
 
-    def __init__(self, coupling: float | Coupling, max_cycles: int, judge_bank: str) -> None:
+    def __init__(self, coupling: AnyCoupling, max_cycles: int, judge_bank: str | None) -> None:
         """Check the arguments."""
-        self.coupling = coupling if isinstance(coupling, Coupling) else Coupling(coupling, coupling, coupling)
+        self.coupling = _as_coupling(coupling)
         self.max_cycles = max_cycles
-        self.judge_bank = checked_bank(judge_bank)
+        self.judge_bank = None if judge_bank is None else conduct.checked_bank(judge_bank)
 
-    def _goal(self, wording: str, facts: Sequence[str]) -> str:
+    def bank_of(self, task: Task) -> str:
+        """Returns the bank of words by which an episode of a task is judged."""
+        return self.judge_bank or conduct.bank_of(task)
+
+    def judge_name(self, task: Task, name: str = "rule") -> str:
+        """The name, with the bank of words where it is not that of the evaluation."""
+        return conduct.named_for(self.bank_of(task), name)
+
+    def _goal(self, wording: str, facts: Sequence[str], known: str = KNOWN) -> str:
         """A goal in its wording, with what its seat knows and how far it is swayed."""
-        known = f" You know: {'; '.join(facts)}." if facts else ""
-        return f"{wording}{known} {self.coupling.sentence()}"
+        told = [known.format(facts="; ".join(facts))] if facts else []
+        return " ".join([wording, *told, self.coupling.sentence()])
 
     def _task(
         self, identity: str, split: str, scenario: Scenario, characters: tuple[Character, ...], tags: Mapping[str, str]
@@ -101,22 +129,22 @@ class GeneratedFamily(Family):
             scenario=scenario,
             characters=characters,
             max_cycles=self.max_cycles,
-            tags=dict(tags),
+            tags={**tags, **({} if self.judge_bank is None else {conduct.BANK_TAG: self.judge_bank})},
         )
 
 
-def checked_chances(name: str, given: Mapping[str, float], kinds: Collection[str]) -> dict[str, float]:
+def checked_chances(name: str, given: str | Mapping[str, float], kinds: Collection[str]) -> dict[str, float]:
     """The probabilities as given.
 
     Args:
         name: of the argument, for the error.
-        given: probability of each kind; a kind left out is never drawn.
+        given: probability of each kind; a kind left out is never drawn. The name of a kind alone is always drawn.
         kinds: all there are.
 
     Raises:
         ValueError: an unknown kind, a negative probability, or a sum other than 1.
     """
-    chances = dict(given)
+    chances = {given: 1.0} if isinstance(given, str) else dict(given)
     if set(chances) - set(kinds) or abs(sum(chances.values()) - 1) > 1e-9 or min(chances.values()) < 0:
         raise ValueError(f"{name}: probabilities of {', '.join(kinds)} that add up to 1; got {chances}")
     return chances

@@ -1,9 +1,16 @@
-"""Reading an utterance for what it tells and how: shared by judges and, for facts, by scripted policies."""
+"""Reading an utterance for what it tells and how: shared by judges and, for facts, by scripted policies.
+
+Words count clause by clause (:mod:`sotopia_env.families.clauses`): what is denied, asked, supposed or quoted is not
+told, courtesy that is denied or demanded is none, and neither is an insult of oneself or of somebody who is not there.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
+
+from sotopia_env.families.clauses import Clause, clauses
 
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
 _PRICE = re.compile(r"[$€£]\s?\d")
@@ -25,8 +32,12 @@ NEGATIVE: dict[str, frozenset[str]] = {
 }
 """Words by which a judge sees insult."""
 
+TOLD = 0.75
+"""With so much of a statement it is told."""
+
 THREATS = re.compile(
-    r"\b(?:you(?: will|'ll) (?:be sorry|regret)|or else|i(?: will|'ll) (?:ruin|report|hurt) you)\b", re.IGNORECASE
+    r"\b(?:you(?: will|'ll) (?:be sorry|regret)|or else(?=\s*(?:[.!?,;]|$))|i(?: will|'ll) (?:ruin|report|hurt) you)\b",
+    re.IGNORECASE,
 )
 """Threats, which every judge sees."""
 
@@ -37,23 +48,149 @@ def words(text: str) -> frozenset[str]:
     return frozenset(word.lower() for word in _WORD.findall(text))
 
 
+def courtesies(text: str, bank: str) -> list[str]:
+    """The words of courtesy of a bank that an utterance gives its hearer, in alphabetical order."""
+    counted = POSITIVE[bank]
+    if counted.isdisjoint(words(text)):
+        return []
+    return sorted({c.words[i] for c in clauses(text) for i in _said(c, counted) if _is_courteous(c, i)})
+
+
+def insults(text: str, bank: str | None = None) -> list[str]:
+    """The words by which an utterance insults its hearer, in alphabetical order.
+
+    Args:
+        text: of the utterance.
+        bank: whose words count; all banks by default.
+    """
+    counted = _ALL_NEGATIVE if bank is None else NEGATIVE[bank]
+    if counted.isdisjoint(words(text)):
+        return []
+    return sorted({c.words[i] for c in clauses(text) for i in _said(c, counted) if _is_insulting(c, i)})
+
+
+def threatens(text: str) -> bool:
+    """Whether an utterance threatens its hearer."""
+    if not THREATS.search(text):
+        return False
+    return any(
+        THREATS.search(c.text) and c.own[-1] and not (c.asked or c.supposed or c.denied[-1]) for c in clauses(text)
+    )
+
+
+@lru_cache(maxsize=16_384)
+def meant(text: str) -> frozenset[str]:
+    """The words of an utterance that its speaker asserts, and does not deny."""
+    return frozenset(word for word, denied in _asserted(text) if not denied)
+
+
 @lru_cache(maxsize=4096)
 def content_words(text: str) -> frozenset[str]:
     """The words of a statement that carry its content."""
     return frozenset(word for word in words(text) if word not in _COMMON)
 
 
-def told_share(statement: str, utterance: str) -> float:
-    """Which share of a statement's content words an utterance holds, 0 to 1."""
-    wanted = content_words(statement)
-    return len(wanted & words(utterance)) / len(wanted) if wanted else 0.0
+@lru_cache(maxsize=4096)
+def content(statement: str) -> frozenset[tuple[str, bool]]:
+    """The words of a statement that carry its content, each with whether it is denied."""
+    return frozenset(pair for pair in _asserted(statement) if pair[0] not in _COMMON)
+
+
+def told_share(statement: str, *utterances: str) -> float:
+    """Which share of a statement's content words are asserted, 0 to 1.
+
+    Args:
+        statement: what might be told.
+        utterances: of one speaker, taken together.
+    """
+    wanted = content(statement)
+    if not wanted:
+        return 0.0
+    told: set[tuple[str, bool]] = set()
+    for utterance in utterances:
+        if not content_words(statement).isdisjoint(words(utterance)):
+            told |= wanted & _asserted(utterance)
+    return len(told) / len(wanted)
 
 
 def tells(statement: str, utterance: str) -> bool:
-    """Whether an utterance tells a statement, in its own words or nearly."""
-    return told_share(statement, utterance) >= 0.75
+    """Whether an utterance tells a statement, in its own words or nearly, and does not deny it."""
+    return told_share(statement, utterance) >= TOLD
 
 
 def has_price(text: str) -> bool:
     """Whether a price stands in a text."""
     return _PRICE.search(text) is not None
+
+
+_ALL_NEGATIVE = frozenset().union(*NEGATIVE.values())
+
+_FIRST = frozenset("i me my mine we us our myself".split())
+_HEARER = frozenset("you your yours yourself".split())
+_ABSENT = frozenset("he she they him her them his their theirs someone somebody people everybody everyone".split())
+_PRONOUNS = _FIRST | _HEARER | _ABSENT | frozenset("that it this what".split())
+
+_ATTITUDES = frozenset("understand respect appreciate".split())
+"""Words of courtesy that are one's own to give: "I understand" is courteous, "you understand" is not."""
+_VIRTUES = frozenset("kind generous".split())
+"""Words of courtesy that are the other's: "you are kind" is courteous, "I am kind" is not."""
+_DEMANDING = frozenset("should could must ought need better might".split())
+_IMPERATIVES = frozenset("be please understand show try learn have give respect".split())
+"""Openings by which courtesy is asked of the hearer."""
+_SORT_OF = frozenset("what this that some any every which one same no all a of each other".split())
+"""Before "kind" where it is a sort of thing."""
+
+
+@lru_cache(maxsize=16_384)
+def _asserted(text: str) -> frozenset[tuple[str, bool]]:
+    return frozenset().union(*(clause.asserted for clause in clauses(text)))
+
+
+def _said(clause: Clause, counted: frozenset[str]) -> list[int]:
+    """The places of counted words that the speaker says for itself."""
+    if clause.supposed:
+        return []
+    return [i for i, word in enumerate(clause.words) if word in counted and clause.own[i]]
+
+
+def _subject(clause: Clause, place: int) -> tuple[str, Sequence[str]]:
+    """The nearest pronoun before a word, empty where there is none, and what stands between."""
+    for i in range(place - 1, -1, -1):
+        if clause.words[i] in _PRONOUNS:
+            return clause.words[i], clause.words[i + 1 : place]
+    return "", clause.words[:place]
+
+
+def _is_courteous(clause: Clause, place: int) -> bool:
+    word, after = clause.words[place], clause.words[place + 1 : place + 3]
+    if word == "kind":
+        if after == ("as", "to"):
+            return True
+        before = set(clause.words[max(place - 1, 0) : place])
+        if after != ("of", "you") and (after[:1] == ("of",) or before & _SORT_OF):
+            return False
+    subject, between = _subject(clause, place)
+    demanded = not _DEMANDING.isdisjoint(between) or (
+        not subject and len(clause.words) > 1 and clause.words[0] in _IMPERATIVES
+    )
+    if clause.asked or clause.denied[place] or subject in _ABSENT:
+        return False
+    if word in _ATTITUDES:
+        return subject in _FIRST or (not subject and not demanded)
+    if word == "grateful":
+        return subject in _FIRST or (subject not in _HEARER and not demanded)
+    return not (word in _VIRTUES and (subject in ("i", "we") or demanded))
+
+
+def _is_insulting(clause: Clause, place: int) -> bool:
+    subject, between = _subject(clause, place)
+    after = clause.words[place + 1 : place + 3]
+    # "I do not trust a crook like you": what is denied is something else.
+    if after == ("like", "you"):
+        return True
+    if clause.denied[place] or after in (("of", "me"), ("of", "us")) or subject in _ABSENT:
+        return False
+    if clause.words[max(place - 2, 0) : place] == ("such", "a"):
+        return True
+    # "My greedy friend" addresses the hearer, "my brother is greedy" does not.
+    return subject not in _FIRST or (subject == "my" and not between)

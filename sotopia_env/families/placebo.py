@@ -29,6 +29,7 @@ import numpy as np
 from sotopia_env.describe import Description, typed
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.families.base import Family, UserFamily
+from sotopia_env.tasks import Task
 
 KINDS = ("wording", "noise")
 
@@ -135,6 +136,10 @@ class PlaceboFamily(UserFamily):
         super().__init__(family)
         self.placebos = tuple(placebos)
         self.version = f"{family.version}+placebo"
+
+    def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
+        """The family's own task, which says by its version that no other family judges it alike."""
+        return replace(super().generate(rng, split), version=self.version)
 
     def describe(self) -> Description:
         """The family and the placebos."""

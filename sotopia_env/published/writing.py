@@ -16,7 +16,7 @@ from sotopia_env.storage.journal import replace_file
 from sotopia_env.tasks import Task
 
 _IDS = {SCENARIOS: "env_id", CHARACTERS: "agent_id", PAIRINGS: "combo_id"}
-_SETS = {"test": "sotopia_env", "validation": "dev", "train": "train"}
+_SETS = {"test": "sotopia_env", "validation": "dev", "train": "train", "transfer": "sotopia_env_transfer"}
 
 
 def save_published(episodes: Iterable[Episode], path: str | Path, judge: str | None = None, tag: str = TAG) -> int:

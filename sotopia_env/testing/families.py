@@ -18,7 +18,7 @@ import numpy as np
 from sotopia_env import spaces, views
 from sotopia_env.episodes import Ending, Episode, Turn, agent_name
 from sotopia_env.errors import RecordError
-from sotopia_env.families.base import SPLITS, Family, Move, MoveKind, UserFamily
+from sotopia_env.families.base import Family, Move, MoveKind, UserFamily
 from sotopia_env.families.resolve import as_family, check_hidden
 from sotopia_env.make import parallel_env
 from sotopia_env.seeds import episode_seed
@@ -58,7 +58,7 @@ def check_family(
         return made if tasks is None else tasks
 
     def draw() -> str:
-        for split in SPLITS if tasks is None else ():
+        for split in made.splits if tasks is None else ():
             drawn[split] = _draw(made, split, draws, seed)
         for split, found in drawn.items():
             for task in found:
@@ -117,7 +117,7 @@ def _name(family: Family) -> str:
 
 
 def _draw(family: Family, split: str, number: int, seed: int) -> list[Task]:
-    rng = np.random.default_rng((seed, SPLITS.index(split)))
+    rng = np.random.default_rng((seed, family.splits.index(split)))
     try:
         return [family.generate(rng, split) for _ in range(number)]
     except NotImplementedError as error:
@@ -198,7 +198,7 @@ def _check_texts(task: Task, where: str) -> None:
 
 
 def _repeats(family: Family, seed: int) -> None:
-    repeatable("generate", lambda: [_draw(family, split, 4, seed) for split in SPLITS])
+    repeatable("generate", lambda: [_draw(family, split, 4, seed) for split in family.splits])
 
 
 def _unique(tasks: Sequence[Task]) -> str:

@@ -179,9 +179,9 @@ def _judged(judge: Judge, episodes: Sequence[Episode]) -> str:
 
 def _storable(judge: Judge, episodes: Sequence[Episode]) -> None:
     for episode, judgement in zip(episodes, judge.judge(episodes), strict=True):
-        if judgement.judge != judge.name:
+        if judgement.judge != judge.name_in(episode):
             raise Violation(
-                f"a judgement is signed {judgement.judge!r}, not {judge.name!r}",
+                f"a judgement is signed {judgement.judge!r}, not {judge.name_in(episode)!r}",
                 where=f"episode {episode.key}",
                 remedy="Sign judgements with the judge's name; rewards look for it",
             )

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from sotopia_env.families.base import SPLITS
 from sotopia_env.families.resolve import as_family
 from sotopia_env.rewards.judges.base import as_judge
 from sotopia_env.rewards.resolve import get_reward
@@ -60,7 +59,7 @@ def summary(kind: str, part: str, tasks: str, seed: int) -> str:
         said = [episode.turns for episode in rollout(tasks, part, num_episodes=2, seed=seed)]
     elif kind == "family":
         family = as_family(part)
-        said = [family.generate(np.random.default_rng(seed), split) for split in SPLITS]
+        said = [family.generate(np.random.default_rng(seed), split) for split in family.splits]
         said += [family.score(episode) for episode in dialogues(family, 2, seed)]
     elif kind == "reward":
         said = get_reward(part)(dialogues(tasks, 2, seed))

@@ -157,7 +157,7 @@ def _failed_judge(reward: Reward, episodes: Sequence[Episode]) -> str:
     judges = reward.judges()
     if not judges:
         raise NotApplicable("it reads no judge")
-    names = {judge.name for judge in judges}
+    names = {judge.name_in(episode) for judge in judges for episode in episodes}
     failed = []
     for episode in judged(episodes, judges):
         judgements = tuple(

@@ -12,17 +12,11 @@ from sotopia_env.menu import MenuWrapper
 
 
 @pytest.fixture
-def feasible() -> sotopia_env.Bargain:
-    """Bargains in which a deal is possible, so that every reward is known."""
-    return sotopia_env.Bargain(zones={"wide": 2 / 3, "narrow": 1 / 3})
-
-
-@pytest.fixture
-def menu(feasible: sotopia_env.Bargain) -> Callable[..., MenuWrapper]:
-    """The menu of such bargains, which pays the outcome."""
+def menu() -> Callable[..., MenuWrapper]:
+    """The menu of bargains, which pays the outcome."""
 
     def make(mask: Any = "info") -> MenuWrapper:
-        return MenuWrapper(sotopia_env.parallel_env(feasible, reward="episode"), mask=mask)
+        return MenuWrapper(sotopia_env.parallel_env("bargain", reward="episode"), mask=mask)
 
     return make
 

@@ -28,11 +28,11 @@ def test_torchrl_checks_the_menu(mask: str, menu: Callable[..., MenuWrapper]) ->
     assert played[("agent", *features)].shape[1:] == (2, len(FEATURES))
 
 
-def test_torchrl_checks_token_ids(feasible: sotopia_env.Bargain, byte_tokenizer: Any) -> None:
+def test_torchrl_checks_token_ids(byte_tokenizer: Any) -> None:
     pytest.importorskip("torchrl")
     from torchrl.envs.libs.pettingzoo import PettingZooWrapper
     from torchrl.envs.utils import check_env_specs
 
-    ids = TokenIds(sotopia_env.parallel_env(feasible, reward="episode"), byte_tokenizer, max_length=512)
+    ids = TokenIds(sotopia_env.parallel_env("bargain", reward="episode"), byte_tokenizer, max_length=512)
     env = PettingZooWrapper(SelectInfos(ids, ["length"]), seed=0)
     check_env_specs(env)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import gymnasium
 import pytest
 
 import sotopia_env
+from sotopia_env.families import Bargain
 from sotopia_env.families.base import OpenEnded
 from sotopia_env.menu import MenuWrapper
 from sotopia_env.tasks import Task
@@ -54,6 +56,46 @@ def test_a_shipped_family_may_watch_tasks_that_name_another(bargain_task: Callab
     env.step({"agent_1": sotopia_env.do("accept")})
     assert env.ending is None
     assert sotopia_env.parallel_env([bargain_task()]).family.name == "bargain"
+
+
+def test_options_of_a_family_stand_beside_those_of_the_environment() -> None:
+    made = sotopia_env.parallel_env("bargain", zones="empty", coupling=0, max_cycles=3, split="test")
+    assert (made.family.zones, made.family.coupling.leaks, made.max_cycles) == ({"empty": 1.0}, 0, 3)
+    assert made.family.generate(made.np_random, made.split).tags["zone"] == "empty"
+    for given in (
+        {"zones": "empty"},
+        {"tasks": "bargain:validation?zones=empty"},
+        {"tasks": Bargain(zones="empty")},
+        {"family": Bargain(zones="empty")},
+        {"family": Bargain, "zones": "empty"},
+    ):
+        alone = gymnasium.make("sotopia_env:sotopia/Bargain-v0", interface="menu", **given).unwrapped
+        alone.reset(seed=0)
+        assert alone.episode.task.tags["zone"] == "empty"
+    assert sotopia_env.env("divide", gains="none").unwrapped.parallel.family.gains == {"none": 1.0}
+    assert len(sotopia_env.rollout("bargain?zones=empty", "scripted:firm", num_episodes=2, max_cycles=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"tasks": "bargain", "zone": "empty"}, "'zone' is no option of bargain; it takes coupling, zones, facts"),
+        ({"tasks": Bargain(), "zones": "empty"}, "zones: options make a family of a name; .* is made already"),
+        ({"tasks": "mini?zones=empty"}, "'zones' is no option of mini; it takes none"),
+        ({"tasks": "bargain:test?zones"}, "'zones' is no option; write NAME[?]OPTION=VALUE"),
+        ({"tasks": "bargain:test?zones=wide:x"}, "'zones=wide:x' holds no number after a colon"),
+        ({"tasks": "bargain:tset?zones=wide"}, "'tset' is no split; one of train, validation, test"),
+        ({"tasks": "divide", "family": "bargain"}, "family: 'divide' draws its own tasks"),
+    ],
+)
+def test_options_that_nothing_takes_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        sotopia_env.parallel_env(**given)
+
+
+def test_tasks_that_are_given_take_no_options(bargain_task: Callable[..., Task]) -> None:
+    with pytest.raises(ValueError, match="zones: tasks that are given take no options"):
+        sotopia_env.parallel_env([bargain_task()], zones="empty")
 
 
 def test_a_family_alone_draws_its_tasks() -> None:

@@ -9,9 +9,11 @@ import pytest
 
 import sotopia_env
 from sotopia_env.agents import FunctionPolicy, MixedPolicy, RandomPolicy, ScriptedPolicy
+from sotopia_env.describe import describe
 from sotopia_env.episodes import Episode
-from sotopia_env.families import Bargain, UserFamily
-from sotopia_env.families.resolve import as_family
+from sotopia_env.families import Bargain, Divide, Family, UserFamily
+from sotopia_env.families.bargain import Coupling
+from sotopia_env.families.resolve import as_family, name_of
 from sotopia_env.resolve import family_and_tasks, list_names, make_policy
 from sotopia_env.storage.episodes import save_episodes
 from sotopia_env.tasks import Task
@@ -37,6 +39,22 @@ def test_a_family_is_found_by_name_class_object_or_path() -> None:
     assert as_family(given_family) is given_family
     for given in ("bargain", Bargain, "sotopia_env.families.bargain:Bargain"):
         assert isinstance(as_family(given), Bargain)
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        (Bargain(), "bargain"),
+        (Bargain(0.5, zones={"wide": 0.25, "empty": 0.75}), None),
+        (Bargain(Coupling(1, 0, 0.5), judge_bank="training", facts=1), None),
+        (Divide(gains="none", max_cycles=3), "divide?gains=none:1.0&max_cycles=3"),
+        (UserFamily(Toss()), None),
+    ],
+)
+def test_a_family_is_written_as_a_name_with_its_options(family: Family, name: str | None) -> None:
+    found = name_of(family)
+    assert name is None or found == name
+    assert found is None if isinstance(family, UserFamily) else describe(as_family(found)) == describe(family)
 
 
 def test_an_object_with_generate_and_score_is_a_family(make_task: Callable[..., Task]) -> None:

@@ -181,6 +181,22 @@ def test_only_the_evaluated_seat_is_played_where_a_task_names_one():
     assert [r.seat for r in evaluate("scripted:firm", "scripted:soft", [task], seats="evaluated").results] == [1]
 
 
+def test_the_words_of_a_familys_bank_are_counted_and_named():
+    tasks = draw_tasks("bargain:test", 6)
+    rows = {
+        bank: evaluate("scripted:warm", "scripted:firm", tasks, family=Bargain(judge_bank=bank))
+        for bank in ("evaluation", "training")
+    }
+    assert {bank: row.judge for bank, row in rows.items()} == {"evaluation": "rule", "training": "rule-training"}
+    for bank, row in rows.items():
+        for result, episode in zip(row.results, row.episodes, strict=True):
+            assert result.scores == {
+                name: values[result.seat] for name, values in Bargain(judge_bank=bank).score(episode).scores.items()
+            }
+    with pytest.raises(ValueError, match="no .judge, seed, partner, task, seat. in common"):
+        difference(rows["evaluation"], rows["training"])
+
+
 def test_finished_episodes_are_not_played_again(tmp_path):
     tasks, path = draw_tasks("bargain:test", 4), tmp_path / "rows.jsonl"
     whole = evaluate("scripted:firm", "scripted:soft", tasks, out=path)
@@ -271,6 +287,23 @@ def test_a_world_without_limits_leaves_their_figures_unknown():
     assert row["goal"]["mean"] == 4.0
     assert row["share_given_deal"]["mean"] is None
     assert row["walk_away_rate"]["mean"] is None
+
+
+def test_the_share_of_deals_that_are_not_certain_is_told():
+    tasks = [a_task(60, 100)]
+
+    def saying(text):
+        (result,) = evaluate(lambda observation, rng: speak(text), Offers(80), tasks, seats=[1]).results
+        return result
+
+    clear, loose = saying("Deal, $80 works for me."), saying("$80.")
+    assert (clear.deal, clear.certain, loose.deal, loose.certain) == (True, True, True, False)
+    none = replace(clear, deal=False, certain=None, feasible=False)
+    row = summarise([clear, loose, clear, none])
+    assert row["uncertain_deals"]["mean"] == pytest.approx(1 / 3)
+    shown = table([row])
+    assert shown.cells[0][shown.columns.index("uncertain deals")].value == pytest.approx(1 / 3)
+    assert summarise([none])["uncertain_deals"]["mean"] is None
 
 
 def test_an_unknown_score_is_counted_and_never_zero():

@@ -1,6 +1,23 @@
-"""What bargains are made of: items, people, facts and secrets. All of it is plain data."""
+"""What bargains are made of: items, people, facts and secrets. All of it is plain data.
+
+The split ``transfer`` shares nothing with it (:mod:`sotopia_env.families.bargain.transfer`, under the same names).
+"""
 
 from __future__ import annotations
+
+from sotopia_env.families.generated import KNOWN, PEOPLE
+
+__all__ = [
+    "BUYER_FACTS",
+    "BUYER_GOALS",
+    "ITEMS",
+    "KNOWN",
+    "PEOPLE",
+    "SECRETS",
+    "SELLER_FACTS",
+    "SELLER_GOALS",
+    "SITUATIONS",
+]
 
 ITEMS: dict[str, tuple[str, ...]] = {
     "train": (

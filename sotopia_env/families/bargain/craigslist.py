@@ -6,6 +6,7 @@ scenarios the buyer's lies below the seller's, so that no price could suit both.
 
 ## Version history
 * 1: initial version.
+* 2: manners, secrets and facts are read clause by clause.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Craigslist(Bargaining):
     """Watches and scores the published craigslist scenarios; their tasks come from ``load_tasks``."""
 
     name = "craigslist"
-    version = "1"
     unknown = frozenset({"knowledge", "financial_and_material_benefits"})
+    version = "2"
     hidden_fields = CraigslistHidden
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
@@ -84,7 +85,9 @@ class Craigslist(Bargaining):
                 hidden, episode.task.characters, map(partial(heard_turns, episode), episode.agents), strict=True
             )
         ]
-        latent = {"deal": agreement is not None} | ({} if agreement is None else {"price": agreement.price})
+        latent: dict[str, Any] = {"deal": agreement is not None}
+        if agreement is not None:
+            latent |= {"price": agreement.price, "certain": agreement.certain}
         return conduct.judgement_of(findings, self.version, latent=latent)
 
 

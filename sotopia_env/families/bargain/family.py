@@ -9,10 +9,16 @@ How far manners, questions and indiscretions move a side stands in its own goal 
 and a model can read it. ``coupling`` sets all three; 0 means that only offers matter, below 0 courtesy is taken for
 weakness. The couplings act through what policies do with them: the rules of the environment never change.
 
+## Empty zones
+By default every task can be settled to the gain of both. ``zones`` also draws tasks in which no price could suit both:
+there no deal is right.
+
 ## Version history
 * 1: initial version.
 * 2: a zone of agreement is at least three steps wide; scripted policies want a step of gain, name the price last and
   feel manners and questions more.
+* 3: empty zones are drawn by option alone, and no deal in one is scored; manners, secrets and facts are read clause by
+  clause; the split ``transfer``.
 """
 
 from __future__ import annotations
@@ -25,11 +31,11 @@ import numpy as np
 from annotated_types import Gt
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
-from sotopia_env.families.bargain import catalogue, scoring
+from sotopia_env.families.bargain import catalogue, scoring, transfer
 from sotopia_env.families.bargain.agreement import Standing, opening, take
 from sotopia_env.families.bargain.moves import read_move
-from sotopia_env.families.base import Family, Move, check_split
-from sotopia_env.families.generated import Coupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
+from sotopia_env.families.base import SPLITS, Family, Move, check_split
+from sotopia_env.families.generated import AnyCoupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
 from sotopia_env.tasks import Scenario, Task
 
 LIST_PRICES = (60, 200)
@@ -88,30 +94,35 @@ class Bargaining(Family):
 class Bargain(GeneratedFamily, Bargaining):
     """Tasks of bargaining over one price.
 
+    The split ``transfer`` shares no item, fact, person, wording or noun with the others.
+
     Args:
-        coupling: one number for all channels, or a :class:`Coupling`.
-        zones: probability of each kind of zone in :data:`ZONES`.
+        coupling: one number for all channels, a :class:`Coupling`, or a mapping of its fields.
+        zones: probability of each kind of zone in :data:`ZONES`, or the name of one; by default those in which both
+            sides can gain.
         facts: private facts per side, 0 to 4.
         max_cycles: turn limit of the tasks, in turns of the table.
-        judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``.
+        judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``; by default those
+            that a task names, else the evaluation's.
     """
 
     name = "bargain"
-    version = "2"
+    version = "3"
+    splits = (*SPLITS, "transfer")
     hidden_fields = BargainHidden
 
     def __init__(
         self,
-        coupling: float | Coupling = 1.0,
+        coupling: AnyCoupling = 1.0,
         *,
-        zones: Mapping[str, float] | None = None,
+        zones: str | Mapping[str, float] | None = None,
         facts: int = 2,
         max_cycles: int = 20,
-        judge_bank: str = "evaluation",
+        judge_bank: str | None = None,
     ) -> None:
         """Check the arguments."""
         super().__init__(coupling, max_cycles, judge_bank)
-        usual = {"wide": 0.6, "narrow": 0.3, "empty": 0.1}
+        usual = {"wide": 2 / 3, "narrow": 1 / 3}
         self.zones = checked_chances("zones", usual if zones is None else zones, ZONES)
         if not 0 <= facts <= 4:
             raise ValueError(f"facts: {facts} is not between 0 and 4")
@@ -119,20 +130,21 @@ class Bargain(GeneratedFamily, Bargaining):
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """Draw a task. The seat that sells is drawn too."""
-        check_split(split)
-        items = catalogue.ITEMS[split]
-        item = pick(items, rng)
+        check_split(split, self.splits)
+        words = _words(split)
+        item = pick(words.ITEMS[split], rng)
         price, seller_limit, buyer_limit, zone = self._prices(rng)
         seller_seat = int(rng.integers(2))
-        characters = draw_people("bargain", catalogue.SECRETS, rng)
+        named = self.name if words is catalogue else f"{self.name}-{split}"
+        characters = draw_people(named, words.SECRETS, rng, words.PEOPLE)
         seats = [
-            self._seat(rng, "seller", item, seller_limit, price),
-            self._seat(rng, "buyer", item, buyer_limit, price),
+            self._seat(rng, words, "seller", item, seller_limit, price),
+            self._seat(rng, words, "buyer", item, buyer_limit, price),
         ]
         if seller_seat == 1:
             seats.reverse()
         names = {"seller": characters[seller_seat].name, "buyer": characters[1 - seller_seat].name}
-        situation = pick(catalogue.SITUATIONS, rng)
+        situation = pick(words.SITUATIONS, rng)
         hidden = tuple({**values, "secret": c.secret} for (_, values), c in zip(seats, characters, strict=True))
         code = f"{int(rng.integers(2**40)):010x}"
         scenario = Scenario(
@@ -146,7 +158,7 @@ class Bargain(GeneratedFamily, Bargaining):
 
     def score(self, episode: Episode) -> Judgement:
         """The seven dimensions, each with its evidence."""
-        return scoring.score(episode, self.version, self.judge_bank)
+        return scoring.score(episode, self.version, self.bank_of(episode.task))
 
     def _prices(self, rng: np.random.Generator) -> tuple[int, int, int, str]:
         price = PRICE_STEP * int(rng.integers(LIST_PRICES[0] // PRICE_STEP, LIST_PRICES[1] // PRICE_STEP + 1))
@@ -161,13 +173,18 @@ class Bargain(GeneratedFamily, Bargaining):
         return price, seller_limit, buyer_limit, zone
 
     def _seat(
-        self, rng: np.random.Generator, role: str, item: str, limit: int, price: int
+        self, rng: np.random.Generator, words: Any, role: str, item: str, limit: int, price: int
     ) -> tuple[str, dict[str, Any]]:
-        goals = catalogue.SELLER_GOALS if role == "seller" else catalogue.BUYER_GOALS
-        pool = catalogue.SELLER_FACTS if role == "seller" else catalogue.BUYER_FACTS
+        goals = words.SELLER_GOALS if role == "seller" else words.BUYER_GOALS
+        pool = words.SELLER_FACTS if role == "seller" else words.BUYER_FACTS
         facts = [pool[int(i)] for i in rng.choice(len(pool), size=self.facts, replace=False)]
         goal = pick(goals, rng).format(item=item, limit=limit)
-        return self._goal(goal, facts), {"role": role, "limit": limit, "list_price": price, "facts": facts}
+        return self._goal(goal, facts, words.KNOWN), {"role": role, "limit": limit, "list_price": price, "facts": facts}
+
+
+def _words(split: str) -> Any:
+    """What the tasks of a split are made of: the catalogue, or a module with the same names."""
+    return transfer if split == "transfer" else catalogue
 
 
 def _to_step(price: float) -> int:

@@ -155,10 +155,7 @@ QUESTION_WORDS = frozenset(
 
 # --- the surroundings of a price ----------------------------------------------------------------------------------
 
-NEGATORS = frozenset(
-    "not never cannot can't cant couldn't won't wont wouldn't don't dont doesn't didn't isn't ain't unable refuse nor "
-    "neither hardly shouldn't wouldnt couldnt isnt doesnt reject rejected reluctant".split()
-)
+NEGATORS = consent.NEGATIONS | frozenset(("unable", "refuse", "reject", "rejected", "reluctant"))
 NO_WAY = re.compile(
     r"\bno (?:way|deal|chance)\b|\bnowhere\b|\binstead of $|\brather than $|\bthan (?:to )?(?:pay|sell|take|accept) "
 )

@@ -18,6 +18,9 @@ from sotopia_env.turns import heard_turns
 MINIMUM_ZONE = 0.1
 """A zone narrower than this share of the list price is scored as if it were so wide."""
 
+WALKED_AWAY = 10.0
+"""Goal of both sides where no price could suit both and none was agreed on."""
+
 
 def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement:
     """Score both seats of a bargain."""
@@ -54,12 +57,17 @@ def abs_zone(own: Any, other: Any) -> float:
 
 
 def goal(agreement: Agreement | None, own: Any, other: Any, finished: bool = True) -> Finding:
-    """1 + 9 x the share of the zone for a deal within one's limit, else 0; unknown where no deal could suit both."""
-    if abs_zone(own, other) < 0:
-        # A deal here takes one side beyond its limit: whoever takes it in has not bargained well.
-        return None, ["no price could suit both: the zone is empty"]
+    """1 + 9 x the share of the zone for a deal within one's limit, else 0; unknown while the episode runs.
+
+    In an empty zone no deal is right, whoever left or however the talk ended: :data:`WALKED_AWAY`, which no deal with a
+    partner beyond its limit exceeds. Tables tell of empty zones apart.
+    """
     if agreement is None:
-        return (0.0, ["no deal, though one was possible"]) if finished else (None, ["not over yet"])
+        if not finished:
+            return None, ["not over yet"]
+        if abs_zone(own, other) < 0:
+            return WALKED_AWAY, ["no deal, and no price could suit both: the zone is empty"]
+        return 0.0, ["no deal, though one was possible"]
     gained, where = share(agreement.price, own, other), f"turn {agreement.accepted_turn}: ${agreement.price:g}"
     if gained < 0:
         return 0.0, [f"{where} lies outside the limit ${own['limit']:g}"]
@@ -98,7 +106,8 @@ def _latent(episode: Episode, agreement: Agreement | None) -> dict[str, Any]:
     record: dict[str, Any] = {"zone": abs_zone(hidden[0], hidden[1]), "deal": agreement is not None}
     if agreement is not None:
         shares = [share(agreement.price, hidden[seat], hidden[1 - seat]) for seat in range(2)]
-        record |= {"price": agreement.price, "shares": shares, "outside_limit": [s < 0 for s in shares]}
+        record |= {"price": agreement.price, "certain": agreement.certain, "shares": shares}
+        record |= {"outside_limit": [s < 0 for s in shares]}
     elif episode.ending is not None and record["zone"] < 0:
         record["walked_away"] = episode.ending.reason == "left"
     return record

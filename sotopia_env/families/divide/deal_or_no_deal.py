@@ -5,6 +5,7 @@ Two people divide three kinds of items; each goal says what one of each kind is 
 
 ## Version history
 * 1: initial version.
+* 2: manners, secrets and facts are read clause by clause.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class DealOrNoDeal(Dividing):
     """
 
     name = "deal-or-no-deal"
-    version = "1"
     unknown = frozenset({"knowledge"})
+    version = "2"
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """The scenarios are published, not generated."""

@@ -11,6 +11,7 @@ they mean. The couplings act through what policies do with them: the rules of th
 
 ## Version history
 * 1: initial version.
+* 2: manners, secrets and facts are read clause by clause.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from sotopia_env.families.divide import catalogue, scoring
 from sotopia_env.families.divide.agreement import DivisionTable, opening, take
 from sotopia_env.families.divide.items import Counts, ItemKind, Items, items_of, items_record, listed, plural_of
 from sotopia_env.families.divide.moves import read_division
-from sotopia_env.families.generated import Coupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
+from sotopia_env.families.generated import AnyCoupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
 from sotopia_env.tasks import Scenario, Task
 
 KINDS = 3
@@ -105,24 +106,26 @@ class Divide(GeneratedFamily, Dividing):
     """Tasks of dividing three kinds of items.
 
     Args:
-        coupling: one number for all channels, or a :class:`~sotopia_env.families.generated.Coupling`.
+        coupling: one number for all channels, a :class:`~sotopia_env.families.generated.Coupling`, or a mapping of its
+            fields.
         gains: probability of each kind of conflict in :data:`GAINS`.
         facts: private facts per side, 0 to 3.
         max_cycles: turn limit of the tasks, in turns of the table.
-        judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``.
+        judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``; by default those
+            that a task names, else the evaluation's.
     """
 
     name = "divide"
-    version = "1"
+    version = "2"
 
     def __init__(
         self,
-        coupling: float | Coupling = 1.0,
+        coupling: AnyCoupling = 1.0,
         *,
-        gains: Mapping[str, float] | None = None,
+        gains: str | Mapping[str, float] | None = None,
         facts: int = 2,
         max_cycles: int = 20,
-        judge_bank: str = "evaluation",
+        judge_bank: str | None = None,
     ) -> None:
         """Check the arguments."""
         super().__init__(coupling, max_cycles, judge_bank)
@@ -158,7 +161,7 @@ class Divide(GeneratedFamily, Dividing):
 
     def score(self, episode: Episode) -> Judgement:
         """The seven dimensions, each with its evidence."""
-        return scoring.score(episode, self.version, self.judge_bank)
+        return scoring.score(episode, self.version, self.bank_of(episode.task))
 
     def _seat(self, rng: np.random.Generator, items: Items, values: Values) -> tuple[str, dict[str, Any]]:
         goals = catalogue.GOALS

@@ -11,6 +11,7 @@ goal was reached takes a judge that understands the talk, so goal, relationship,
 
 ## Version history
 * 1: initial version.
+* 2: manners, secrets and facts are read clause by clause.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class Mini(Family):
     """Thirty hand-written scenarios; they end by leaving, silence or the turn limit alone."""
 
     name = "mini"
-    version = "1"
     unknown = frozenset({"goal", "relationship", "knowledge", "financial_and_material_benefits"})
+    version = "2"
 
     def tasks(self, split: str = "train") -> tuple[Task, ...]:
         """Every task of one split: each scenario with each of its pairs."""

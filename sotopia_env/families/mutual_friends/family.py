@@ -10,6 +10,8 @@ how openly a side tells of its friends. The couplings act through what policies 
 
 ## Version history
 * 1: initial version.
+* 2: manners, secrets and facts are read clause by clause; asking about a friend is no claim to know the person, and a
+  name that is only repeated is put forward.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from annotated_types import MinLen
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families.base import Move, check_split
-from sotopia_env.families.generated import Coupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
+from sotopia_env.families.generated import AnyCoupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
 from sotopia_env.families.mutual_friends import catalogue, scoring
 from sotopia_env.families.mutual_friends.moves import read_move
 from sotopia_env.families.mutual_friends.naming import Naming, take
@@ -82,23 +84,25 @@ class MutualFriends(GeneratedFamily):
     """Tasks of finding the one friend two people have in common.
 
     Args:
-        coupling: one number for all channels, or a :class:`~sotopia_env.families.generated.Coupling`.
+        coupling: one number for all channels, a :class:`~sotopia_env.families.generated.Coupling`, or a mapping of its
+            fields.
         difficulties: probability of each of :data:`DIFFICULTIES`.
         max_cycles: turn limit of the tasks, in turns of the table.
-        judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``.
+        judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``; by default those
+            that a task names, else the evaluation's.
     """
 
     name = "mutual-friends"
-    version = "1"
+    version = "2"
     hidden_fields = MutualFriendsHidden
 
     def __init__(
         self,
-        coupling: float | Coupling = 1.0,
+        coupling: AnyCoupling = 1.0,
         *,
-        difficulties: Mapping[str, float] | None = None,
+        difficulties: str | Mapping[str, float] | None = None,
         max_cycles: int = 12,
-        judge_bank: str = "evaluation",
+        judge_bank: str | None = None,
     ) -> None:
         """Check the arguments."""
         super().__init__(coupling, max_cycles, judge_bank)
@@ -162,7 +166,7 @@ class MutualFriends(GeneratedFamily):
 
     def score(self, episode: Episode) -> Judgement:
         """The seven dimensions, each with its evidence."""
-        return scoring.score(episode, self.version, self.judge_bank)
+        return scoring.score(episode, self.version, self.bank_of(episode.task))
 
 
 def naming_ending(progress: Naming) -> Ending | None:

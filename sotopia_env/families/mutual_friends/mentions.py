@@ -1,8 +1,9 @@
 """Reading one utterance for the friends it names, and the attributes it tells: plain text, any typing.
 
-A name is **claimed** in a statement ("Alma works there too.", "It is Alma!"), **asked** in a question or a guess
-("Is it Alma?", "Perhaps Alma"), **denied** where the speaker says not to know the person ("I do not know Alma",
-"not Alma"). Rules are conservative: what stands in double quotes is somebody else's, unless it is the bare name.
+A name is **claimed** in a statement ("Alma works there too.", "It is Alma!"), **asked** in a question, a guess or a
+request ("Is it Alma?", "Perhaps Alma", "Tell me more about Alma."), **denied** where the speaker says not to know the
+person ("I do not know Alma", "not Alma"). Rules are conservative: what stands in double quotes is somebody else's, unless it is the bare
+name.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ _ACQUAINTANCE = re.compile(
     r"it is|it's|sure|called|named)\b"
 )
 _HEDGE = re.compile(r"\b(?:maybe|perhaps|might|could|may|possibly|wonder|wondering|if|whether|guess|unless|would)\b")
+# Talk of somebody the other has named: it asks for more, or repeats it.
+_ASKED_FOR = re.compile(
+    r"^(?:please |and |so |then )?(?:tell|describe|explain|remind|introduce|show|give)\b|"
+    r"\byou (?:just )?(?:said|say|mentioned|named|mean|meant|told|know|call)\b|\byour (?:\w+ )?friend\b"
+)
+_CURIOUS = re.compile(r"\b(?:talk|hear|learn|curious|ask) (?:\w+ ){0,2}(?:about|of)\b")
 _VOUCH = re.compile(
     r"\b(?:know|knew|yes|yeah|yep|friends?|mutual|common|too|also|as well|same|met|mine|it is|it's|that is|that's)\b"
 )
@@ -67,6 +74,7 @@ class Mentions:
         denied: the speaker says not to know them.
         agrees: a sentence of it begins with a plain yes, and none with a no.
         same: it says in so many words that the speaker knows the person just spoken of.
+        bare: those claimed by nothing but the name.
     """
 
     claimed: frozenset[str] = frozenset()
@@ -75,6 +83,7 @@ class Mentions:
     denied: frozenset[str] = frozenset()
     agrees: bool = False
     same: bool = False
+    bare: frozenset[str] = frozenset()
 
 
 NOTHING = Mentions()
@@ -120,6 +129,7 @@ def read_mentions(action_type: str, text: str, names: tuple[str, ...], players: 
     vouched: set[str] = set()
     asked: set[str] = set()
     denied: set[str] = set()
+    alone: set[str] = set()
     agrees = refuses = False
     same = False
     for sentence in sentences(plain(_marked(text, names))):
@@ -143,10 +153,12 @@ def read_mentions(action_type: str, text: str, names: tuple[str, ...], players: 
                 if goes_on or _denies(fragment, match.start()):
                     denied.add(name)
                     denying = True
-                elif sentence.asked or link in ("if", "unless") or _HEDGE.search(fragment):
+                elif sentence.asked or link in ("if", "unless") or _HEDGE.search(fragment) or _asks_for(fragment):
                     asked.add(name)
                 else:
                     claimed.add(name)
+                    if bare:
+                        alone.add(name)
                     if affirming or _vouches(fragment) or (bare and vouching):
                         vouched.add(name)
     if action_type == "action" and _FORMAL.match(text):
@@ -159,7 +171,13 @@ def read_mentions(action_type: str, text: str, names: tuple[str, ...], players: 
         denied=frozenset(denied),
         agrees=agrees and not refuses,
         same=same and not refuses,
+        bare=frozenset(alone - denied),
     )
+
+
+def _asks_for(fragment: str) -> bool:
+    of_the_other = _ASKED_FOR.search(fragment) is not None and not _OF_THE_SPEAKER.search(fragment)
+    return of_the_other or _CURIOUS.search(fragment) is not None
 
 
 def _vouches(fragment: str) -> bool:

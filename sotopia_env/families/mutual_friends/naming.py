@@ -84,8 +84,8 @@ def update(naming: Naming, seat: int, turn: int, action_type: str, text: str) ->
     confirmed = _confirmed(naming, seat, mentions)
     if naming.common and naming.common in (mentions.claimed & others) | confirmed:
         return replace(naming, found=Found(naming.common, seat, turn))
-    # Talking of somebody the other has named is no claim to know the person.
-    claimed = (mentions.claimed & naming.own[seat]) | mentions.vouched | confirmed
+    # Talking of somebody the other has named is no claim to know the person; to say nothing but the name is one.
+    claimed = (mentions.claimed & naming.own[seat]) | mentions.vouched | confirmed | (mentions.bare & others)
     asked = (mentions.asked & naming.own[seat]) - others
     put = claimed | asked
     return replace(

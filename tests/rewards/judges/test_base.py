@@ -1,11 +1,17 @@
+import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import sotopia_env
+from sotopia_env import rewards as R
+from sotopia_env.describe import describe
 from sotopia_env.episodes import Ending, Episode, Turn
 from sotopia_env.families import Bargain
 from sotopia_env.families.base import OpenEnded
+from sotopia_env.families.placebo import PlaceboFamily
 from sotopia_env.rewards import FunctionJudge, Judge, RuleJudge, StrictJudge
 from sotopia_env.rewards.judges.base import as_judge, judged, scores_of
 
@@ -25,6 +31,63 @@ def test_a_family_of_ones_own_has_to_be_handed_over(make_episode):
 def test_only_families_that_are_not_shipped_are_bound(family):
     assert RuleJudge().for_family(family) == RuleJudge(family)
     assert RuleJudge().for_family(Bargain()) == RuleJudge()
+
+
+@pytest.mark.parametrize(
+    ("family", "bound"),
+    [
+        (Bargain(judge_bank="training"), True),
+        (Bargain(0.5), True),
+        (Bargain(zones="empty"), True),
+        (PlaceboFamily(Bargain(), ()), True),
+        (Bargain(zones={"wide": 2 / 3, "narrow": 1 / 3}), False),
+    ],
+)
+def test_a_judge_belongs_to_a_family_with_all_its_settings(family, bound):
+    judge = RuleJudge().for_family(family)
+    assert (judge.family is family) == bound
+    assert StrictJudge().for_family(family).family is judge.family
+
+
+def test_the_bank_of_a_judge_stands_in_its_judgements_and_in_its_spec():
+    judge = StrictJudge(Bargain(judge_bank="training"))
+    episode = judged(sotopia_env.rollout("bargain", "scripted:firm", num_episodes=1, seed=2), [judge])[0]
+    assert [said.judge for said in episode.judgements] == ["rule", "strict-training"]
+    assert judge.judgement_of(episode) is episode.judgements[1]
+    again = as_judge(json.loads(json.dumps(judge.spec())))
+    assert (type(again), describe(again)) == (StrictJudge, describe(judge))
+    with pytest.raises(LookupError, match="has not been judged by 'strict'"):
+        StrictJudge().judgement_of(episode)
+
+
+def test_words_of_the_training_bank_are_paid_stored_and_paid_again(tmp_path):
+    family = Bargain(judge_bank="training")
+    reward = R.Outcome("episode", dimensions={"relationship": 1}, scale="native")
+    env = sotopia_env.parallel_env(family, reward=reward)
+    env.reset(seed=0)
+    for text in ("I appreciate that.", "I am grateful.", "How kind of you."):
+        env.step({"agent_0": text})
+        _, paid, *_, infos = env.step({"agent_1": sotopia_env.leave() if "kind" in text else "Hm."})
+    assert paid["agent_0"] == infos["agent_0"]["scores"]["relationship"] == 5.0
+    sotopia_env.save_episodes([env.episode], tmp_path / "e.jsonl")
+    stored = [
+        replace(episode, judgements=(), rewards={}) for episode in sotopia_env.load_episodes(tmp_path / "e.jsonl")
+    ]
+
+    def relabelled(given):
+        (episode,) = R.relabel(stored, reward, given)
+        return episode.judgements[0].judge, episode.rewards[reward.name]["agent_0"][-1]
+
+    # The task says how it is judged; a family that is handed over says it for all.
+    assert relabelled(None) == relabelled(Bargain()) == relabelled(family) == ("rule-training", 5.0)
+    assert relabelled(Bargain(judge_bank="evaluation")) == ("rule", 0.0)
+
+
+def test_what_a_placebo_adds_is_never_left_out_in_silence():
+    (episode,) = sotopia_env.rollout(PlaceboFamily(Bargain(), ()), "scripted:firm", num_episodes=1)
+    assert episode.judgements[0].version == f"{Bargain.version}+placebo"
+    with pytest.raises(KeyError, match=r"drawn by bargain 3\+placebo.*pass the family object itself"):
+        R.relabel([episode], "episode")
 
 
 def test_open_ended_tasks_cannot_be_judged_by_rule():

@@ -67,6 +67,12 @@ def test_a_rollout_fills_a_file_and_goes_on_where_it_was(done: Run, tmp_path: Pa
     assert sotopia_env.load_episodes(path) == expected
 
 
+def test_goals_in_empty_zones_stand_apart(done: Run) -> None:
+    played = json.loads(done("rollout", "bargain:transfer?zones=empty", "scripted:firm", "-n", "3", "--json"))
+    assert played["scores"]["goal"] == [None, None]
+    assert None not in played["scores"]["believability"]
+
+
 def test_a_rollout_may_be_parquet_with_token_traces(done: Run, refused: Run, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     path = tmp_path / "e.parquet"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sotopia_env.agents.scripted import phrases
 from sotopia_env.families import language
-from sotopia_env.families.bargain import catalogue
+from sotopia_env.families.bargain import catalogue, transfer
 
 BANKS = {
     "moving": phrases.MOVING,
@@ -16,6 +16,13 @@ BANKS = {
     **{f"positive {name}": bank for name, bank in language.POSITIVE.items()},
     **{f"negative {name}": bank for name, bank in language.NEGATIVE.items()},
 }
+
+
+STATEMENTS = tuple(
+    statement
+    for module in (catalogue, transfer)
+    for statement in (*module.SELLER_FACTS, *module.BUYER_FACTS, *module.SECRETS)
+)
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(BANKS, 2)))
@@ -26,7 +33,7 @@ def test_no_two_banks_share_a_word(one: str, other: str) -> None:
 def test_facts_and_secrets_hold_no_word_of_a_bank() -> None:
     """Or telling one would be courteous or rude by accident."""
     counted = frozenset().union(*BANKS.values())
-    for statement in (*catalogue.SELLER_FACTS, *catalogue.BUYER_FACTS, *catalogue.SECRETS):
+    for statement in STATEMENTS:
         assert not language.words(statement) & counted, statement
 
 
@@ -69,6 +76,20 @@ def test_any_text_is_read(statement: str, utterance: str) -> None:
 
 def test_facts_are_told_apart() -> None:
     """No fact or secret is told by telling another."""
-    statements = (*catalogue.SELLER_FACTS, *catalogue.BUYER_FACTS, *catalogue.SECRETS)
-    for one in statements:
-        assert [other for other in statements if language.tells(other, one)] == [one]
+    for one in STATEMENTS:
+        assert [other for other in STATEMENTS if language.tells(other, one)] == [one]
+
+
+def test_what_scripted_policies_say_of_their_manner_is_read_as_meant() -> None:
+    for text in phrases.COURTESIES:
+        assert [language.courtesies(text, bank) for bank in language.POSITIVE] == [
+            sorted(language.words(text) & words) for words in language.POSITIVE.values()
+        ]
+    for text in phrases.INSULTS:
+        assert [language.insults(text, bank) for bank in language.NEGATIVE] == [
+            sorted(language.words(text) & words) for words in language.NEGATIVE.values()
+        ]
+    for text in (*phrases.COURTESIES, *phrases.INSULTS, *phrases.SMALL_TALK):
+        for words in (phrases.MOVING, phrases.OFFENDING):
+            if "?" not in text:
+                assert language.meant(text) & words == language.words(text) & words

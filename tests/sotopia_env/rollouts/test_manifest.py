@@ -43,8 +43,8 @@ def test_a_finished_run_is_told_of(tmp_path: Path) -> None:
     assert run["seed"] == 5
     assert run["policies"]["agent_1"] == {"type": "RandomPolicy", "name": "random"}
     assert run["policies"]["agent_0"]["traits"]["warmth"] == 0.8
-    assert run["family"]["version"] == "2"
-    assert run["family"]["zones"] == {"wide": 0.6, "narrow": 0.3, "empty": 0.1}
+    assert run["family"]["version"] == sotopia_env.Bargain.version
+    assert run["family"]["zones"] == {"wide": 2 / 3, "narrow": 1 / 3}
     assert {key: run["tasks"][key] for key in ("split", "number")} == {"split": "validation", "number": None}
     assert run["rules"] == episodes[0].config
     assert run["reward"]["name"] == "uniform"

@@ -62,6 +62,11 @@ def test_zones_are_drawn_with_their_probabilities() -> None:
     assert abs(counted["empty"] - 300) < 60
 
 
+def test_unless_asked_for_no_zone_is_empty() -> None:
+    assert {task.tags["zone"] for task in drawn(600)} == {"wide", "narrow"}
+    assert {task.tags["zone"] for task in drawn(50, zones="empty")} == {"empty"}
+
+
 def test_each_seat_sells_half_of_the_time() -> None:
     sells = [task.scenario.hidden[0]["role"] == "seller" for task in drawn(600)]
     assert abs(sum(sells) - 300) < 60

@@ -82,13 +82,28 @@ def test_no_deal_where_one_was_possible_is_zero(judged: Judge) -> None:
     assert judgement.latent == {"zone": 40.0, "deal": False}
 
 
-@pytest.mark.parametrize(("last", "walked"), [(leave(), True), (do("accept"), None)])
-def test_in_an_empty_zone_the_goal_is_unknown_deal_or_not(judged: Judge, last: Any, walked: bool | None) -> None:
-    _, judgement = judged("I am asking $90 for it.", last, seller=90, buyer=80)
+def test_in_an_empty_zone_no_deal_is_right_whoever_leaves(judged: Judge) -> None:
+    for texts in (["I am asking $90 for it.", leave()], [leave()]):
+        _, judgement = judged(*texts, seller=90, buyer=80)
+        assert judgement.scores["goal"] == [10.0, 10.0]
+        assert "zone is empty" in judgement.evidence["goal"][0][0]
+        assert judgement.latent == {"zone": -10.0, "deal": False, "walked_away": True}
+
+
+@pytest.mark.parametrize(
+    ("price", "goals"),
+    [(90, [1.0, 0.0]), (94, [1 + 9 * 0.4, 0.0]), (120, [10.0, 0.0]), (80, [0.0, 1.0]), (85, [0.0, 0.0])],
+)
+def test_in_an_empty_zone_no_deal_is_worth_more_than_none(judged: Judge, price: int, goals: list[float]) -> None:
+    _, judgement = judged(*deal(price), seller=90, buyer=80)
+    assert judgement.scores["goal"] == pytest.approx(goals)
+    assert max(goals) <= 10.0
+    assert "walked_away" not in judgement.latent
+
+
+def test_in_an_empty_zone_the_goal_is_unknown_before_the_end(judged: Judge) -> None:
+    _, judgement = judged("I am asking $90 for it.", seller=90, buyer=80)
     assert judgement.scores["goal"] == [None, None]
-    assert "zone is empty" in judgement.evidence["goal"][0][0]
-    assert judgement.latent.get("walked_away") is walked
-    assert judgement.latent["zone"] == -10.0
 
 
 def test_before_the_end_the_outcome_is_unknown_and_the_rest_is_scored(judged: Judge) -> None:

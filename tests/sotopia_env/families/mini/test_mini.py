@@ -15,7 +15,7 @@ from sotopia_env.families.mini.loading import load_mini
 from sotopia_env.tasks import RELATIONSHIPS, Task
 
 SPLITS = ("train", "validation", "test")
-TASKS = load_mini("mini", "1")
+TASKS = load_mini("mini", Mini.version)
 SCENARIOS: dict[str, Task] = {task.scenario.id: task for task in TASKS}
 
 

@@ -37,6 +37,14 @@ def read(text: str, kind: str = "speak", players: frozenset[str] = frozenset()) 
         ("Almaty is a town, and so is Brunoville", {}),
         ('She said "I met Alma at the market yesterday".', {}),
         ("Nothing of the kind.", {}),
+        ("Tell me more about Alma.", {"asked": {"Alma"}}),
+        ("Please describe Alma", {"asked": {"Alma"}}),
+        ("Let us talk about Alma.", {"asked": {"Alma"}}),
+        ("I want to hear more about Alma.", {"asked": {"Alma"}}),
+        ("You said Alma.", {"asked": {"Alma"}}),
+        ("Your friend Alma sounds nice.", {"asked": {"Alma"}}),
+        ("I can tell you more about Alma.", {"claimed": {"Alma"}}),
+        ("You and I know Alma.", {"claimed": {"Alma"}}),
     ],
 )
 def test_how_a_friend_is_named(text: str, expected: dict[str, set[str]]) -> None:

@@ -54,6 +54,10 @@ def test_found(said: tuple[str, ...]) -> None:
         ("Do you know Alma?", ("leave", "Yes, I know Alma!")),
         ("I know Alma.", "Hello.", "I know Alma."),
         ("Do you know Alma?", "Let me think.", "Well?", "Yes."),
+        ("I know Alma.", "Tell me more about Alma."),
+        ("I know Alma.", "I want to hear more about Alma."),
+        ("I know Alma.", "You said Alma. Who else?"),
+        ("I know Alma.", "Your friend Alma sounds nice."),
     ],
 )
 def test_not_found(said: tuple[str, ...]) -> None:
@@ -70,3 +74,9 @@ def test_what_counts_as_put_forward() -> None:
 def test_nothing_changes_once_the_friend_is_found() -> None:
     naming = follow("Do you know Alma?", "Yes, I know Alma too!")
     assert update(naming, 0, 2, "speak", "I know Bruno.") is naming
+
+
+def test_a_name_that_is_only_repeated_counts_among_those_put_forward() -> None:
+    naming = follow("I know Bruno.", "Bruno.", "I know Celeste.", "Celeste!")
+    assert naming.put[1] == {"Bruno", "Celeste"}
+    assert follow("I know Bruno.", "Tell me more about Bruno.", "He is tall.", "Bruno?").put[1] == frozenset()

@@ -1,0 +1,219 @@
+"""What an utterance asserts, word by word: what it denies, asks, supposes or reports of others counts for nothing.
+
+The text is made plain and cut into clauses (:mod:`sotopia_env.families.plain_text`); what stands in quotation marks is
+gone by then. Within a clause a negation reaches forward, to the next subject unless the negated verb is one of saying
+or believing ("I do not think that you are kind"), and over "and" and "or" to what has no subject of its own. Two
+negations cancel each other.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from sotopia_env.families import consent
+from sotopia_env.families.consent import any_of
+from sotopia_env.families.plain_text import Sentence, plain, sentences
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A clause of an utterance.
+
+    Args:
+        text: in plain words.
+        words: of it, in lower case, without what follows an apostrophe.
+        denied: of each word, whether an odd number of negations reaches it.
+        own: of each word, whether it is the speaker's own, and neither reported of others nor wished for.
+        asked: whether it asks.
+        supposed: whether it is the condition of something.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    denied: tuple[bool, ...]
+    own: tuple[bool, ...]
+    asked: bool
+    supposed: bool
+
+    @property
+    def asserted(self) -> frozenset[tuple[str, bool]]:
+        """Its own words, each with whether it is denied; none where it asks or supposes."""
+        if self.asked or self.supposed:
+            return frozenset()
+        triples = zip(self.words, self.denied, self.own, strict=True)
+        return frozenset((word, denied) for word, denied, own in triples if own)
+
+
+@lru_cache(maxsize=16_384)
+def clauses(text: str) -> tuple[Clause, ...]:
+    """Returns the clauses of an utterance of any length, in any Unicode."""
+    prepared = plain(text)
+    if "'" in prepared:
+        prepared = _QUOTED.sub(" ", prepared)
+    if _DENIAL_HINT.search(prepared):
+        prepared = _DENYING.sub(" not ", _NOT_DENYING.sub(_unsaid, prepared))
+    found: list[Clause] = []
+    start = 0
+    for sentence in sentences(prepared):
+        before, start = start, len(found)
+        found += _clauses_of(sentence)
+        if any(_TAKEN_BACK.fullmatch(fragment) for fragment in sentence.fragments):
+            found[before:] = [_flipped(clause) for clause in found[before:]]
+    return tuple(found)
+
+
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+
+_QUOTED = re.compile(r"(?<= )'[^'\n]{2,200}'(?=[\s.,;:!?]|$)")
+
+_NEGATORS = consent.NEGATIONS | frozenset(
+    "no nobody noone none nothing nowhere barely scarcely without havent hasnt hadnt arent werent didnt wasnt "
+    "shouldnt".split()
+)
+
+_DENIAL_HINT = re.compile(
+    r"n't\b|\bno|\bnever|\bcannot|\bwithout|\bbut\b|\bfrom\b|\bthan\b|\black|\bto\b|\bof\b|\bbeing\b"
+)
+# "You could not be kinder" and "I cannot deny it" deny nothing.
+_NOT = r"(?:not|never|cannot|[a-z]{2,7}n't)"
+_NOT_DENYING = re.compile(
+    rf"\b{_NOT} (?:only|just|merely|simply|deny|doubt|forget|mention|disagree)\b|"
+    rf"\b(?:do not|don't|never) (?:tell|be)\b|"
+    r"\bno (?:doubt|secret|denying|wonder|question|problem|worries|kidding|joke)\b|"
+    r"\b(?:nobody|no one) (?:is|was|could be) (?:so|as|more)\b|"
+    r"\bwithout (?:a |any )?(?:doubt|question|saying)\b|\bnot (?:a |any |much of a )?secret\b|"
+    r"\b(?:cannot|can not|can't|could not|couldn't) (?:hide|wait|help|believe|conceal|complain|thank|be more)\b|"
+    r"\b(?:won't|will not|not going to|not gonna|cannot|can't) lie\b|\bwhy (?:not|don't)\b|\bor not\b|\bif not\b|"
+    r"\bnever (?:\w{1,12} ){0,3}?(?:so|such|more|better|as)\b|"
+    r"\bnothing but\b|\bno less than\b"
+)
+_DENYING = re.compile(
+    r" (?:anything but|far from|less than|by no means|in no way|no longer|instead of|rather than|"
+    r"lack(?:s|ing|ed)?(?: of| any| all)?|fail(?:s|ed)? to|refus(?:e|es|ed|ing) to|"
+    r"too \w{2,12} to|(?:hard|difficult|impossible|unable) to|the opposite of) "
+)
+_TAKEN_BACK = re.compile(
+    r"(?:but )?(?:that|this|it|which|all of it)(?:'s| is| was)? ?(?:not true|untrue|a lie|false|a joke|made up|"
+    r"invented|nonsense)|(?:i am |i'm |i was )?(?:just|only) (?:kidding|joking)"
+)
+_FALSE = re.compile(r"(?:is|was|are|were)(?:(?: not|n't) (?:\w{2,12} )?true| (?:a lie|false|untrue|made up))$")
+# After these a negation reaches into the next clause: it is what is said or believed that is denied.
+_BELIEF = frozenset(
+    "think thought believe believed say said saying mean meant claim claimed suppose find call consider feel expect "
+    "imagine certain sure true case like as admit".split()
+)
+_NEW_SUBJECT = frozenset("i we you that because when how what who".split())
+_SUBJECTS = _NEW_SUBJECT | frozenset("he she they it this my your our the there his her their these those".split())
+_NO_ANSWER = _SUBJECTS - {"that", "this", "these", "those", "the"} | {"thanks", "thank", "please", "sorry", "sir"}
+"""What follows "no" where it is an answer of its own."""
+
+_QUESTION = re.compile(
+    r"(?:(?:ok|okay|well|so|then|oh|and) )?(?:do|does|did|is|are|was|were|will|would|can|could|should|shall|have|has|"
+    r"had|am|may|might|must)(?:n't)? (?:you|we|i|it|that|this|he|she|they|your|my|the|anybody|anyone)\b"
+)
+"""A question even where the question mark is forgotten."""
+_ASKING = re.compile(r"(?:(?:ok|okay|well|so|then|oh|and) )?(?:what|why|who|when|where|which|how|whose)\b")
+# "Did you know that my van is borrowed?" tells it, and "Isn't that kind?" says that it is.
+_TELLING = re.compile(
+    r"(?:did|do|have|has) (?:you|i) (?:ever )?(?:know|hear|heard|tell|told|mention|mentioned|say|said)\b"
+)
+_RHETORICAL = re.compile(r"(?:isn't|aren't|wasn't|weren't) (?:that|this|it|you|he|she|they|my|the)\b")
+_SUPPOSED = re.compile(
+    rf"{any_of('if', 'unless', 'whether', 'provid(?:ed|ing)', 'assuming', 'suppos(?:e|ing)', 'imagine', 'in case')}\b|"
+    r"(?:as|so) long as\b|on (?:the )?condition\b|(?:were|had|should) (?:i|you|we) (?:to |not )?"
+)
+_SUPPOSING = frozenset(("if", "unless"))
+_REPORTING = re.compile(rf"\b(?:{'|'.join(consent.QUOTING)}|calls?|called|claims?|claimed|thinks|heard|accused?)\b")
+# What one says oneself is one's own word; "I heard" is not.
+_OWN_REPORT = re.compile(r"\b(?:i|we|me|us|to|needless)(?: \w{1,8}){0,2} $")
+_WISHED = re.compile(
+    r"\bwish (?:that )?(?:you|i|it|he|she|they|we) (?:were|was|had|would|could|did|knew|might)\b|"
+    r"\b(?:pretend|if only) (?:that )?(?:you|i|it|he|she|they|we|my|your) "
+)
+_SAID_BEFORE = re.compile(
+    r"(?:says?|said|claims|claimed|thinks) (?:my|the|he|she|they|his|her)\b|"
+    r"(?:he|she|they) (?:says?|said|claims|claimed|thinks?)$"
+)
+
+
+def _clauses_of(sentence: Sentence) -> list[Clause]:
+    fragments, links, _ = sentence
+    asks_from = _asks_from(sentence)
+    found: list[Clause] = []
+    carried = supposed = reported = False
+    for place, (fragment, link) in enumerate(zip(fragments, links, strict=True)):
+        opening = fragment.split(" ", 1)[0]
+        joined = link in ("and", "or") or (carried and " or " in f" {fragment}")
+        supposed = link in _SUPPOSING or _SUPPOSED.match(fragment) is not None or (supposed and link == "and")
+        alone = opening in _SUBJECTS or opening in ("thank", "thanks", "please") or fragment.count(" ") > 3
+        rhetorical = _RHETORICAL.match(fragment)
+        text = fragment if rhetorical is None else fragment.replace("n't", "", 1)
+        words, denied = _read(text, carried and joined and not alone)
+        own = _own(text, reported)
+        tells = _TELLING.match(fragment) is not None or rhetorical is not None
+        found.append(Clause(fragment, words, denied, own, place >= asks_from and not tells, supposed))
+        if _SAID_BEFORE.match(fragment):
+            found = [replace(clause, own=(False,) * len(clause.words)) for clause in found]
+        carried = bool(denied) and denied[-1]
+        reported = bool(own) and not own[-1] and _REPORTING.search(fragment.rsplit(" ", 2)[-1]) is not None
+    return found
+
+
+def _asks_from(sentence: Sentence) -> int:
+    """The first fragment that is part of a question."""
+    fragments, _, asked = sentence
+    openings = (_QUESTION, _ASKING) if asked else (_QUESTION,)
+    first = next((i for i, fragment in enumerate(fragments) if any(o.match(fragment) for o in openings)), None)
+    if first is not None:
+        return first
+    # "My van is borrowed, okay?" asks with its last words alone.
+    return len(fragments) - 1 if asked else len(fragments)
+
+
+def _read(fragment: str, carried: bool) -> tuple[tuple[str, ...], tuple[bool, ...]]:
+    """The words of a fragment, and which of them are denied."""
+    tokens = _WORD.findall(fragment)
+    words, flags = [], []
+    denied, believed = carried, False
+    for place, token in enumerate(tokens):
+        base = token.partition("'")[0]
+        if denied and not believed and token in _NEW_SUBJECT and place and tokens[place - 1] not in _NEGATORS:
+            denied = False
+        words.append(base)
+        flags.append(denied)
+        if token in _NEGATORS or token.endswith("n't"):
+            answers = token == "no" and (place + 1 == len(tokens) or tokens[place + 1] in _NO_ANSWER)
+            if not answers:
+                denied = token == "nor" or not denied
+                believed = False
+        elif base in _BELIEF:
+            believed = True
+    if _FALSE.search(fragment):
+        flags = [not flag for flag in flags]
+    return tuple(words), tuple(flags)
+
+
+def _own(fragment: str, reported: bool) -> tuple[bool, ...]:
+    """Of each word, whether the speaker says it for itself."""
+    count = len(_WORD.findall(fragment))
+    found = None
+    for match in _REPORTING.finditer(fragment):
+        if match[0].startswith("heard") or not _OWN_REPORT.search(fragment[: match.start()]):
+            found = match
+            break
+    wished = _WISHED.search(fragment)
+    starts = [match.end() for match in (found, wished) if match is not None]
+    kept = 0 if reported else len(_WORD.findall(fragment[: min(starts)])) if starts else count
+    return tuple(place < kept for place in range(count))
+
+
+def _flipped(clause: Clause) -> Clause:
+    return replace(clause, denied=tuple(not denied for denied in clause.denied))
+
+
+def _unsaid(match: re.Match[str]) -> str:
+    return re.sub(r"\b(?:not|never|no|nobody|nothing|without|saying)\b|\bcannot\b|n't\b", "", match[0]).replace(
+        " but", ""
+    )
