@@ -87,8 +87,9 @@ class GRPOTrainer(trl.GRPOTrainer):
     Raises:
         TypeError: the environment pays nothing.
         ValueError: dialogues could outgrow the model's context, settings do not go with the arguments, the folder holds
-            another run, or the reward can never be known of some of the tasks. ``train`` stops with it once no dialogue of a step could be paid (of several
-            steps, where one has fewer than 32), and where none of the whole run could.
+            another run, or the reward can never be known of some of the tasks. ``train`` stops with it once no dialogue
+            of a step could be paid (of several steps, where one has fewer than 32), and where none of the whole run
+            could.
 
     Example:
         >>> trainer = GRPOTrainer("runs/bc", env=env, partner="runs/bc", args=GRPOConfig("runs/grpo"))  # doctest: +SKIP
