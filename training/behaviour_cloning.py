@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class CloningConfig(SFTConfig):
     gradient_checkpointing: bool = False
     max_length: int | None = None
     remove_unused_columns: bool = False
+    dataset_kwargs: dict[str, Any] | None = field(default_factory=lambda: {"skip_prepare_dataset": True})
     logging_steps: float = 10
     save_steps: float = 100
     save_total_limit: int | None = 2
@@ -66,7 +67,6 @@ class CloningConfig(SFTConfig):
         """
         CLONING.check(self, CloningConfig)
         set_device_defaults(self)
-        self.dataset_kwargs = {"skip_prepare_dataset": True}
         super().__post_init__()
 
 

@@ -31,7 +31,8 @@ def settings_help(module: str, name: str) -> list[str]:
         f"--{setting}{f' ({defaults[setting]})' if setting in defaults else ''}: {_plain(text)}"
         for setting, text in told
     ]
-    others = [f"{setting} {value}" for setting, value in defaults.items() if setting not in dict(told)]
+    plain = {setting: value for setting, value in defaults.items() if not value.startswith("field(")}
+    others = [f"{setting} {value}" for setting, value in plain.items() if setting not in dict(told)]
     return [*paragraphs, f"Further defaults: {', '.join(others)}."]
 
 

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralFo
 
 from sotopia_env.agents import decoding, sequence_states
 from sotopia_env.agents.adapters import add_lora
-from sotopia_env.agents.decoding import Decoder, Sampling, draw
+from sotopia_env.agents.decoding import Decoder, Sampling, draw, drawable
 
 VOCABULARY = 50
 SAMPLING = Sampling(max_new_tokens=12)
@@ -220,6 +220,8 @@ def test_cuts_and_temperature_renormalise(sampling: Sampling, expected: list[flo
     shares = torch.bincount(tokens, minlength=4) / 4_000
     torch.testing.assert_close(shares, torch.tensor(expected), atol=1e-3, rtol=0)
     torch.testing.assert_close(logprobs.exp(), torch.tensor(expected)[tokens], atol=1e-4, rtol=0)
+    possible = drawable(logits[None] / sampling.temperature, sampling)[0] & (logits > -20)
+    assert possible.tolist() == [share > 0 for share in expected]
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 3.0, 9.0])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model
 from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM, TrainerCallback
 
 import sotopia_env
@@ -114,6 +114,13 @@ def test_the_page_on_training_names_what_is_refused(kind: type) -> None:
     for reason in set(KINDS[kind].refused.values()):
         names = [name for name, told in KINDS[kind].refused.items() if told == reason]
         assert any(f"`{name}`" in page or name.startswith(tuple(starts)) for name in names), names
+
+
+@pytest.mark.parametrize("kind", [CloningConfig, RewardModelConfig])
+def test_what_was_filled_in_is_taken_again(kind: Any) -> None:
+    first = kind("out", learning_rate=1e-3)
+    again = dataclasses.replace(first, seed=7)
+    assert (again.seed, again.learning_rate, again.to_dict()) == (7, 1e-3, first.to_dict() | {"seed": 7})
 
 
 def test_settings_of_a_subclass_are_its_own() -> None:
@@ -606,6 +613,45 @@ def test_sampled_scored_and_reference_log_probabilities_are_of_one_distribution(
     assert 0 < entropies[own].max() <= torch.tensor(float(number)).log() + 1e-4
 
 
+def own_logits(model: Any, output: dict[str, Any]) -> torch.Tensor:
+    """What predicts the learner's own tokens, by one plain pass."""
+    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
+    attention = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
+    own = (output["tool_mask"] * output["completion_mask"]).bool()
+    with torch.no_grad():
+        logits: torch.Tensor = model.eval()(input_ids=ids, attention_mask=attention).logits
+    return logits[:, -own.shape[1] - 1 : -1][own]
+
+
+def among_three(mine: torch.Tensor, theirs: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+    """The log-probabilities that others give to what was drawn, over the three tokens most likely to the learner."""
+    best = mine.topk(3).indices
+    place = (best == drawn[:, None]).int().argmax(-1, keepdim=True)
+    return theirs.gather(-1, best).log_softmax(-1).gather(-1, place)[:, 0]
+
+
+def test_a_cut_learner_that_shares_its_base_with_the_reference_is_asked_as_itself(
+    tiny_directory: Path, tmp_path: Path
+) -> None:
+    args = GRPOConfig(str(tmp_path), **COMMON, num_generations=4, max_turn_tokens=6, beta=0.1, top_k=3)
+    adapter = LoraConfig(r=2, lora_alpha=64, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    start = get_peft_model(load_model(tiny_directory).model, adapter)
+    loaded = LoadedModel(start, load_model(tiny_directory).tokenizer)
+    with torch.no_grad():
+        for name, parameter in start.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.3, generator=torch.Generator().manual_seed(0))
+    trainer = GRPOTrainer(loaded, env=world(), partner="scripted:firm", args=args)
+    output = batch_of(trainer)
+    mine = own_logits(start, output)
+    with start.disable_adapter():
+        theirs = own_logits(start, output)
+    own = (output["tool_mask"] * output["completion_mask"]).bool()
+    expected = among_three(mine, theirs, output["completion_ids"][own])
+    assert torch.allclose(output["ref_per_token_logps"][own], expected, atol=1e-4)
+    assert not torch.allclose(expected, among_three(mine, mine, output["completion_ids"][own]), atol=1e-2)
+
+
 def test_what_was_drawn_is_drawable_and_the_bonus_for_entropy_stays_finite(
     tiny_directory: Path, tmp_path: Path
 ) -> None:
@@ -640,17 +686,7 @@ def test_the_reference_is_asked_about_the_tokens_that_the_learner_may_draw(
     args = GRPOConfig(str(tmp_path), **COMMON, num_generations=4, max_turn_tokens=6, beta=0.1, top_k=3)
     trainer = GRPOTrainer(tiny_directory, env=world(), partner="scripted:firm", args=args, reference=other)
     output = batch_of(trainer)
+    mine, theirs = own_logits(trainer.model, output), own_logits(other.model, output)
     own = (output["tool_mask"] * output["completion_mask"]).bool()
-    width = own.shape[1]
-    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
-    attention = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
-    with torch.no_grad():
-        mine, theirs = (
-            model(input_ids=ids, attention_mask=attention).logits[:, -width - 1 : -1][own]
-            for model in (trainer.model.eval(), other.model)
-        )
-    best = mine.topk(3).indices
-    among = theirs.gather(-1, best).log_softmax(-1)
-    place = (best == output["completion_ids"][own][:, None]).int().argmax(-1)
-    expected = among.gather(-1, place[:, None])[:, 0]
+    expected = among_three(mine, theirs, output["completion_ids"][own])
     assert torch.allclose(output["ref_per_token_logps"][own], expected, atol=1e-4)

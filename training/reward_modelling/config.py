@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
 
@@ -41,6 +41,7 @@ class RewardModelConfig(TrainingArguments):
     save_steps: float = 100
     save_total_limit: int | None = 2
     remove_unused_columns: bool = False
+    label_names: list[str] | None = field(default_factory=lambda: ["targets"])
     report_to: str | list[str] | None = "none"
     bf16: bool | None = None  # type: ignore[assignment]
     use_cpu: bool | None = None  # type: ignore[assignment]
@@ -60,5 +61,4 @@ class RewardModelConfig(TrainingArguments):
         if not 0 <= self.between <= 1:
             raise ValueError(f"between: {self.between} is not between 0 and 1")
         set_device_defaults(self)
-        self.label_names = ["targets"]
         super().__post_init__()
