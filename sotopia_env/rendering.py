@@ -286,14 +286,14 @@ def _turn_text(view: View, cycle: int) -> str:
 def heard(entry: Entry, names: Mapping[str, str]) -> str:
     """Somebody else's turn as it stands in a user message."""
     kind = "" if entry.type == "speak" else f" [{entry.type}]"
-    to = "" if entry.to is None else f" {_to(entry.to, names)}"
+    to = "" if entry.to is None else f" {addressed(entry.to, names)}"
     return f"{names.get(entry.agent, entry.agent)}{kind}{to}: {indented(entry.text)}".rstrip(" ")
 
 
 def own_output(entry: Entry, names: Mapping[str, str]) -> str:
     """An own turn as it stands in an assistant message."""
     output = output_text(Action(entry.type, entry.text))
-    return output if entry.to is None else f"{_to(entry.to, names)} {output}"
+    return output if entry.to is None else f"{addressed(entry.to, names)} {output}"
 
 
 def action_output(action: Action, observation: Observation) -> str:
@@ -308,7 +308,8 @@ def action_output(action: Action, observation: Observation) -> str:
     return own_output(entry, labels(observation["participants"]))
 
 
-def _to(agents: tuple[str, ...], names: Mapping[str, str]) -> str:
+def addressed(agents: tuple[str, ...], names: Mapping[str, str]) -> str:
+    """The mark of words that are for some alone: ``[to Mara, Leo]``."""
     return f"[to {', '.join(names.get(agent, agent) for agent in agents) or 'nobody'}]"
 
 

@@ -179,7 +179,8 @@ def read_biography(text: str, name: str) -> dict[str, str | int]:
     if head is None or head["name"] != name:
         fields["public_info"] = "" if text.strip() == name else text
         return fields
-    if head["age"]:
+    # Sotopia writes "a 0-year-old" where it knows no age.
+    if int(head["age"] or 0):
         fields["age"] = int(head["age"])
     fields["gender"] = _GENDERS.get(head["gender"] or "", "")
     fields["occupation"] = head["occupation"]

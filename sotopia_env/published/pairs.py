@@ -19,7 +19,7 @@ from sotopia_env.errors import RecordError
 from sotopia_env.published.files import local_path
 from sotopia_env.published.json_records import read_records
 from sotopia_env.published.report import Report
-from sotopia_env.rendering import PROMPT, STYLES, chat, chat_text, json_output, labels, own_output, prompt
+from sotopia_env.rendering import PROMPT, STYLES, addressed, chat, chat_text, json_output, labels, own_output, prompt
 from sotopia_env.schema import check_record
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.views import entry_of, view
@@ -127,7 +127,8 @@ def save_pairs(pairs: Iterable[Pair], path: str | Path) -> int:
 
 def _pair(episode: Episode, turn: Turn, style: str, template: str, value: float | None) -> Pair:
     seen = view(episode, turn.agent, turn.global_index)
+    entry, names = entry_of(turn), labels(seen.texts["participants"])
     if style == "native":
-        output = own_output(entry_of(turn), labels(seen.texts["participants"]))
-        return Pair(chat_text(chat(seen.window(), to_act=True)), output, value)
-    return Pair(prompt(seen, template), json_output(Action(turn.type, turn.text)), value)
+        return Pair(chat_text(chat(seen.window(), to_act=True)), own_output(entry, names), value)
+    private = "" if entry.to is None else f"{addressed(entry.to, names)} "
+    return Pair(prompt(seen, template), private + json_output(Action(turn.type, turn.text)), value)

@@ -100,7 +100,7 @@ def seated(template: Task, identity: str, profiles: Sequence[Profile]) -> Task:
         identity: id of the task.
         profiles: one per seat.
     """
-    further = {profile.character.id: dict(profile.further) for profile in profiles}
+    further = {profile.character.id: profile.further for profile in profiles}
     published = {**template.tags.get("published", {}), "characters": further}
     people = tuple(profile.character for profile in profiles)
     return replace(template, id=identity, characters=people, tags={**template.tags, "published": published})

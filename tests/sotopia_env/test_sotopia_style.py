@@ -148,3 +148,10 @@ def test_three_take_part_and_two_may_share_a_name() -> None:
 @pytest.mark.parametrize("text", ["", "Hello", "Scenario: a\nParticipants: Ada and Bo\nBo's background: x"])
 def test_another_text_is_no_opening(text: str) -> None:
     assert read_opening(text, ("Ada", "Bo")) is None
+
+
+def test_an_age_of_zero_is_none_that_anybody_told() -> None:
+    text = "Ada Stone is a 0-year-old female cook. She/her pronouns. Ada cooks."
+    fields = read_biography(text, "Ada Stone")
+    assert "age" not in fields
+    assert (fields["gender"], fields["occupation"]) == ("Woman", "cook")

@@ -238,7 +238,11 @@ def test_infos_are_fresh_and_have_the_same_keys_at_every_step(make_env):
     seen = [infos]
     for text in "abaa":
         seen.append(env.step({env.unwrapped.acting[0]: text})[4])
-    assert len({tuple(info["agent_0"]) for info in seen}) == 1
+    assert ["final" in info["agent_0"] for info in seen] == [False, False, False, False, True]
+    assert len({tuple(name for name in info["agent_0"] if name != "final") for info in seen}) == 1
+    assert {name: seen[-1]["agent_0"]["final"][name] for name in NAMES} == {
+        name: seen[-1]["agent_0"][name] for name in NAMES
+    }
     assert list(seen[0]["agent_0"])[-3:] == NAMES
     for name in NAMES:
         assert len({id(info[agent][name]) for info in seen for agent in info}) == 10
