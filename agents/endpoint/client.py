@@ -224,7 +224,7 @@ class Endpoint:
             async def ask(request: Request) -> Reply | Failure:
                 if hopeless:
                     self.ledger.give_up()
-                    return replace(hopeless[0], label=request.label, attempts=0)
+                    return hopeless[0]
                 outcome = await self._answer(client, key, request, told)
                 if isinstance(outcome, Failure) and (outcome.kind in HOPELESS or outcome.gone):
                     hopeless.append(outcome)
