@@ -68,7 +68,7 @@ def test_its_card_says_what_was_trained_on_what(cloned: Path, tiny_directory: Pa
     assert told["rows"] == "24"
     assert told["played by"] == "scripted:mixed"
     assert told["learning_rate"] == "0.01"
-    assert told["seed"] == "0"
+    assert told["seed"] == "42"
     assert str(cloned.parent) not in card
     assert str(tiny_directory.parent) not in card
 
