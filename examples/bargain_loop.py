@@ -22,8 +22,8 @@ def main(episodes: int = 20) -> float:
             total += rewards["agent_0"]
         returns.append(total)
     # nan marks an episode whose goal nobody can score: its zone of agreement was empty.
-    mean = float(np.nanmean(returns))
-    print(f"mean reward of agent_0 over {episodes} episodes: {mean:.2f}")
+    mean, known = float(np.nanmean(returns)), episodes - int(np.isnan(returns).sum())
+    print(f"mean reward of agent_0 over {known} of {episodes} episodes: {mean:.2f}")
     return mean
 
 

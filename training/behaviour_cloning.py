@@ -26,6 +26,7 @@ from sotopia_env.training.batches import Row, text_row
 from sotopia_env.training.checkpoints import described_run, finished_run, latest_checkpoint, train_and_save
 from sotopia_env.training.cpu import on_cpu, selected_logits, set_device_defaults
 from sotopia_env.training.data_parallel import call_wrapped
+from sotopia_env.training.model_card import data_facts, write_model_card
 from sotopia_env.training.optimizer import WithMuon
 from sotopia_env.training.options import CLONING
 
@@ -125,6 +126,11 @@ def clone(
 
     def save() -> dict[str, int]:
         LoadedModel(trainer.accelerator.unwrap_model(trainer.model), loaded.tokenizer).save(out)
+        facts = {"start model": loaded.name, **data_facts(episodes), "rows": len(rows)}
+        said = (
+            "A language model that was taught to speak as the agents of these episodes did, in their own turns alone."
+        )
+        write_model_card(out, "behaviour-cloning", said, facts, args)
         return {
             "rows": len(rows),
             "tokens": sum(len(row.ids) for row in rows),

@@ -29,6 +29,7 @@ from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.episodes import agent_name
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
+from sotopia_env.rewards.wrappers.base import reward_of
 from sotopia_env.rollouts.manifest import describe_world
 from sotopia_env.seeds import process_seed
 from sotopia_env.training.advantages import group_advantages
@@ -48,6 +49,7 @@ from sotopia_env.training.data_parallel import call_wrapped
 from sotopia_env.training.dialogue_metrics import averages, dialogue_values
 from sotopia_env.training.estimators import Estimator, RunningBaseline, get_estimator
 from sotopia_env.training.grpo_config import GRPOConfig
+from sotopia_env.training.model_card import write_model_card
 from sotopia_env.training.reference import reference_for, share_base
 from sotopia_env.training.rollout_func import (
     GroupMember,
@@ -67,8 +69,8 @@ class GRPOTrainer(trl.GRPOTrainer):
     """Trains a policy over dialogues with group-relative advantages (Shao et al., 2024, arXiv:2402.03300).
 
     ``train()`` goes on from the newest checkpoint in ``args.output_dir`` where there is one, and leaves the trained
-    model there, for :func:`~sotopia_env.agents.loading.load_model`, with ``metrics.jsonl``; last of all comes
-    ``complete.json``.
+    model there, for :func:`~sotopia_env.agents.loading.load_model`, with ``metrics.jsonl`` and a model card
+    (``README.md``); last of all comes ``complete.json``.
 
     Args:
         model: a directory, a hub id, a ``LoadedModel``, or a model with its ``tokenizer``: what the run starts from,
@@ -141,6 +143,7 @@ class GRPOTrainer(trl.GRPOTrainer):
         self.sampling = sampling_of(args, args.max_turn_tokens)
         self.estimator = estimator or get_estimator(args.estimator, **(args.estimator_options or {}))
         self.running = RunningBaseline()
+        self._start = loaded.name
         self.run = described_run(
             args,
             start=loaded,
@@ -201,9 +204,24 @@ class GRPOTrainer(trl.GRPOTrainer):
             self.rollout.refuse_unpaid()
         if self.is_world_process_zero():
             LoadedModel(self.accelerator.unwrap_model(self.model), self.processing_class).save(self._folder)
+            self._write_card()
             write_json(self._folder / COMPLETE, {"run": self.run, "steps": self.state.global_step})
         self.accelerator.wait_for_everyone()
         return output
+
+    def _write_card(self) -> None:
+        world, tasks = self.rollout.env.unwrapped, self.run["tasks"]
+        reward = reward_of(self.rollout.env)
+        facts = {
+            "start model": self._start,
+            "world": f"{world.family.name} {world.family.version}",
+            "tasks": tasks["split"] or f"{tasks['number']}, fingerprint {tasks['fingerprint']}",
+            "paid by": None if reward is None else reward.name,
+            "partner": getattr(self.rollout.partner, "name", type(self.rollout.partner).__name__),
+            "steps": self.state.global_step,
+        }
+        said = "A language model that learnt in dialogues, which it played against a frozen partner, by GRPO."
+        write_model_card(self._folder, "grpo", said, facts, self.args)
 
     @property
     def _folder(self) -> Path:

@@ -52,6 +52,11 @@ TEACHER = "scripted:mixed"
 ERRATIC = "erratic"
 FAMILY = "bargain"
 
+TOO_SHORT = (
+    "This run was too short to learn: it shows that every stage works. What was not met says nothing of the method; "
+    "leave out --preset small for that."
+)
+
 SIDE_BY_SIDE = 256
 """So many dialogues are played in lockstep: few rows are left when the last turns of 64 are written."""
 
@@ -345,6 +350,8 @@ class Run:
         data |= {
             "seed": self.seed,
             "processes": self.processes,
+            "trained": self._trained(),
+            "too_short": self.settings.too_short,
             "configuration": self.settings.described(),
             "seconds": self._seconds(),
             "curves": {
@@ -360,8 +367,33 @@ class Run:
         for check in checks(data):
             colour = {True: "green", False: "red", None: "default"}[check.met]
             self.console.print(f"[{colour}]{check.verdict}[/]: {escape(check.name)}: {escape(str(check.found))}")
+        if self.settings.too_short:
+            self.console.print(TOO_SHORT)
         self.console.print(f"{sum(self._seconds().values()):.0f} seconds in all; the report is {page}")
         return data
+
+    def _trained(self) -> str:
+        """What was trained on what, in words."""
+        self._policy("clone")
+        size = sum(parameter.numel() for parameter in self._loaded["clone"].model.parameters())
+        made = {name: self.folder / name / COMPLETE for name in ("clone", "reward-model", "learner")}
+        done = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in made.items() if path.exists()}
+        said = (
+            f"A language model of {size:,} parameters was made anew and cloned from {done['clone']['rows']:,} scripted "
+            f"speakers ({done['clone']['own_tokens']:,} tokens of their own, {done['clone']['steps']:,} steps)."
+        )
+        payer = "The goal of the episode"
+        if self.settings.variant != "outcome":
+            model, payer = done["reward-model"], "It"
+            source = "the clone's" if self.settings.variant == "on-policy" else "the scripted"
+            said += (
+                f" A reward model learnt from {model['rows']:,} speakers of {source} dialogues ({model['steps']:,} "
+                "steps)."
+            )
+        return (
+            f"{said} {payer} paid the learner, which began as the clone and took {done['learner']['steps']:,} steps of "
+            f"{self.settings.dialogues} dialogues each against it."
+        )
 
     def experts_played(self) -> list[Episode]:
         """The expert episodes on disk."""

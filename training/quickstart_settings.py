@@ -22,6 +22,9 @@ Variant = Literal["paper", "on-policy", "outcome"]
 VARIANTS: tuple[str, ...] = get_args(Variant)
 
 
+_FEWEST_STEPS = 20
+
+
 @dataclass(frozen=True)
 class Learning:
     """How the learner learns.
@@ -152,6 +155,11 @@ class Settings:
     def grpo(self) -> Learning:
         """How the learner learns."""
         return self.learning or (BY_OUTCOME if self.variant == "outcome" else Learning())
+
+    @property
+    def too_short(self) -> bool:
+        """Whether the learner takes too few steps to learn anything: such a run shows that every stage works."""
+        return self.grpo.steps < _FEWEST_STEPS
 
     @property
     def nucleus(self) -> float:

@@ -134,6 +134,9 @@ def play(
     ] = 0,
     task: Annotated[str | None, typer.Option(help="Id of a task in the file; else the seed chooses one.")] = None,
     max_cycles: MaxCycles = None,
+    judge: Annotated[
+        str, typer.Option(help="Who scores it for you: rule, llm:MODEL@URL or module:attribute; stored is the rules'.")
+    ] = "rule",
     out: Annotated[Path | None, typer.Option(help="JSON lines that the episode is added to.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -141,7 +144,9 @@ def play(
     console = Console(stderr=as_json, highlight=False)
     with clear_errors("nothing was saved"):
         from sotopia_env.agents.human import HumanPolicy
+        from sotopia_env.rewards.judges.base import as_judge, judged
 
+        scoring = None if judge == "rule" else as_judge(judge)
         human = HumanPolicy(console=console, read=None if as_json else _line_reader())
         try:
             episode = _played(human, tasks, policies, seat, seed, task, max_cycles, out)
@@ -150,6 +155,8 @@ def play(
                 raise
             console.print(f"\n{error.__cause__}: nothing was saved")
             raise typer.Exit(1) from None
+        if scoring is not None:
+            (episode,) = judged([episode], [scoring])
         if not human.turns_taken:
             console.print(f"Episode {episode.key} was played before; this is how it ended.")
         _show_end(human, console, episode, seat)

@@ -156,6 +156,11 @@ def test_differences_are_told_in_words() -> None:
     assert differences(1, 2, "seed") == [("seed", 1, 2)]
     assert told([("reward.weight", 0.1, 0.5)]) == "reward.weight (0.1, not 0.5)"
     assert told([("a", 1, 2), ("b", None, "x")]) == 'a (1, not 2) and b (null, not "x")'
+    # Of long values the part in which they differ.
+    one, other = ("x" * 200 + end + "y" * 200 for end in ("one", "other"))
+    said = told([("a", one, other)])
+    assert f"{'x' * 19}oney" in said and f"{'x' * 19}othery" in said
+    assert len(said) < 200
     assert told([("a", 1, 2)] * 9) == "a (1, not 2), " * 5 + "a (1, not 2) and 3 more"
 
 

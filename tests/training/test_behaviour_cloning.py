@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,19 @@ def test_the_clone_learns_and_can_be_loaded_as_a_policy(cloned: Path) -> None:
     assert summary["loss"] == losses[-1]
     assert not (cloned / "checkpoints").exists()
     assert LocalLM(cloned).name == cloned.name
+
+
+def test_its_card_says_what_was_trained_on_what(cloned: Path, tiny_directory: Path) -> None:
+    card = (cloned / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlibrary_name: transformers\ntags: [sotopia-env, behaviour-cloning]\n---\n# ")
+    told = dict(re.findall(r"^\| (\S[^|]*?) +\| (\S[^|]*?) +\|$", card, re.MULTILINE))
+    assert told["start model"] == tiny_directory.name
+    assert told["rows"] == "24"
+    assert told["played by"] == "scripted:mixed"
+    assert told["learning_rate"] == "0.01"
+    assert told["seed"] == "42"
+    assert str(cloned.parent) not in card
+    assert str(tiny_directory.parent) not in card
 
 
 def test_a_finished_run_is_not_repeated(cloned: Path, episodes: list[Episode], tiny_directory: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -272,6 +273,29 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
         assert {name: first[name] for name in same} == {name: second[name] for name in same}
     assert run(tmp_path / "killed").state.global_step == 4
     assert finished_run(tmp_path / "killed", resumed.run) == {"run": whole.run, "steps": 4}
+
+
+def test_the_card_says_what_was_learnt_from_what(tiny_directory: Path, tmp_path: Path) -> None:
+    trainer_for(str(tiny_directory), settings(tmp_path, max_steps=1)).train()
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "fine-tuned version of" not in card
+    for pattern in (
+        rf"start model +\| {tiny_directory.name} ",
+        r"world +\| bargain \d",
+        r"paid by +\| \S",
+        r"partner +\| scripted:firm ",
+        r"steps +\| 1 ",
+    ):
+        assert re.search(pattern, card), (pattern, card)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("estimator", "best"), ("credit_estimator", "best"), ("scale_rewards", "seat"), ("loss_type", "best")],
+)
+def test_names_that_are_none_are_refused_before_anything_is_loaded(tmp_path: Path, setting: str, value: str) -> None:
+    with pytest.raises(ValueError, match=f"'{value}' is (unknown|none of)"):
+        settings(tmp_path, **{setting: value})
 
 
 def test_a_run_goes_on_only_as_itself(tiny_directory: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,6 +124,11 @@ def test_the_small_preset_has_every_stage_of_the_main_job() -> None:
     assert all(0 < small.grpo.steps < replace(main, variant=v).grpo.steps for v in VARIANTS)
 
 
+def test_the_small_preset_is_known_to_be_too_short() -> None:
+    assert PRESETS["small"].too_short
+    assert not any(replace(PRESETS["default"], variant=variant).too_short for variant in VARIANTS)
+
+
 def test_an_unknown_variant_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="variant: 'papers' is none of paper, on-policy, outcome"):
         replace(TINY, variant="papers")  # type: ignore[arg-type]
@@ -191,7 +197,10 @@ def test_the_whole_loop_runs_and_is_skipped_when_it_is_finished(tmp_path: Path) 
     assert report["curves"]["grpo"]
     assert set(report["reward_model"]["dimensions"]) == {"goal", "relationship", "knowledge"}
     assert set(report["curves"]["grpo"][0]) >= {"parts/reward-model", "parts/length", "parts/format"}
-    assert "<html" in (folder / "report.html").read_text(encoding="utf-8")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "This run was too short to learn." in page
+    assert re.search(r"A language model of [\d,]+ parameters was made anew and cloned from \d+ scripted", page)
+    assert "took 1 steps of" in page
 
     before = files(folder)
     again = quickstart(folder, seed=3, settings=TINY)

@@ -48,8 +48,8 @@ def write_report(out_dir: str | Path, data: Mapping[str, Any], dialogues: Sequen
               ``difference`` (learner - baseline, as :func:`~sotopia_env.training.comparison.difference` gives it);
             * ``seed`` and ``seconds`` (``{stage: seconds}``; ``total`` is their sum where it is not given);
             * optional: ``headline`` (``{split: rows}``: rows like ``evaluation``, against scripted partners that the
-              clone never met, taken together), ``versions`` (:func:`versions` by default), ``command``,
-              ``configuration``,
+              clone never met, taken together), ``trained`` (what was trained, in words), ``too_short`` (whether nothing
+              can have been learnt), ``versions`` (:func:`versions` by default), ``command``, ``configuration``,
               ``curves`` (``{"cloning": rows, "reward_model": rows, "grpo": rows}`` of ``metrics.jsonl``),
               ``reward_model`` (the report of :func:`~sotopia_env.training.train_reward_model`, where
               such a model paid the learner),

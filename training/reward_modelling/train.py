@@ -34,10 +34,11 @@ from sotopia_env.training.checkpoints import (
     write_json,
 )
 from sotopia_env.training.cpu import fast_attention
+from sotopia_env.training.model_card import data_facts, write_model_card
 from sotopia_env.training.optimizer import WithMuon
 from sotopia_env.training.reward_modelling.config import RewardModelConfig
 from sotopia_env.training.reward_modelling.labels import LabelledRow, labelled_rows, limits_of, split_by_scenario
-from sotopia_env.training.reward_modelling.report import report_on
+from sotopia_env.training.reward_modelling.report import report_on, report_table
 
 REPORT = "report.json"
 
@@ -117,7 +118,17 @@ def train_reward_model(
     def save() -> dict[str, int]:
         heads = trainer.accelerator.unwrap_model(trainer.model)
         save_reward_model(out, loaded, heads, described)
-        write_json(out / REPORT, report_on(heads, held_out, trained, target))
+        report = report_on(heads, held_out, trained, target)
+        write_json(out / REPORT, report)
+        facts = {
+            "start model": loaded.name,
+            **data_facts(episodes),
+            "target": target,
+            **{f"head of {dimension}": f"{reward.name}" for dimension, reward in rewards.items()},
+            "rows": f"{len(trained)}, and {len(held_out)} of other scenarios held out",
+        }
+        said = "A language model with heads that predict what turns of these episodes are worth."
+        write_model_card(out, "reward-model", said, facts, args, [report_table(report)])
         tokens = sum(len(row.ids) for row in trained)
         return {"rows": len(trained), "held_out_rows": len(held_out), "tokens": tokens}
 

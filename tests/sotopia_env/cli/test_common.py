@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import select
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -69,6 +70,22 @@ def test_a_message_is_one_line_in_a_narrow_terminal_and_its_brackets_stay(
     line = refused("rollout", folder, "random")
     assert "a [leave] b: neither this folder" in line
     assert len(line) > 120
+
+
+@pytest.mark.skipif(not hasattr(select, "poll"), reason="a closed pipe cannot be told here")
+@pytest.mark.parametrize("arguments", [("list",), ("rollout", "bargain", "random", "-n", 1)])
+def test_who_reads_no_further_hears_no_complaint(start: Run, arguments: tuple[object, ...]) -> None:
+    process = start(*arguments)
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait(timeout=60) == 1
+    assert "rror" not in errors and "pipe" not in errors
+
+
+def test_a_run_with_another_seed_is_told_by_both(done: Run, refused: Run, tmp_path: Path) -> None:
+    command = ("rollout", "bargain", "random", "-n", 1, "--out", tmp_path / "e.jsonl")
+    done(*command)
+    assert "was played with other seed (0, not 1)" in refused(*command, "--seed", 1)
 
 
 def test_the_module_runs_as_a_program(start: Run) -> None:

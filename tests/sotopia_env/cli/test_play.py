@@ -144,6 +144,14 @@ def test_every_seat_can_be_taken_and_the_verdict_printed_as_json(tmp_path: Path)
     assert [turn.text for turn in episode.own_turns("agent_1")] == ["Hello."] * 3
 
 
+def test_another_judge_gives_the_verdict_and_the_file_keeps_the_rules(tmp_path: Path) -> None:
+    options = ["--max-cycles", "2", "--json", "--judge", "strict", "--out", str(tmp_path / "e.jsonl")]
+    run = typed("Hello.\n" * 3, "bargain:test", "scripted:warm", *options)
+    assert json.loads(run.stdout)["judgement"]["judge"] == "strict"
+    (episode,) = sotopia_env.load_episodes(tmp_path / "e.jsonl")
+    assert [judgement.judge for judgement in episode.judgements] == ["rule"]
+
+
 def test_what_cannot_be_played_is_one_line(call: Callable[..., Any]) -> None:
     for arguments, message in (
         (("bargain", "scripted:firm", "--seat", 2), "there are the seats 0 to 1"),

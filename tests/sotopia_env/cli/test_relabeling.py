@@ -80,6 +80,32 @@ def test_where_every_score_failed_the_zeros_before_it_are_no_mean(
     assert shown.endswith("12 unknown, mean unknown (0 of 12 dialogues known)\n")
 
 
+def test_files_that_hold_nothing_are_named_and_not_the_one_to_be_written(tmp_path: Path, refused: Run) -> None:
+    none, empty = tmp_path / "none.jsonl", tmp_path / "empty.jsonl"
+    empty.touch()
+    rest = ("--reward", "uniform", "--out", tmp_path / "out.jsonl")
+    for command in (
+        ("relabel", "IN", *rest),
+        ("train", "bc", "IN", "--out", tmp_path / "bc"),
+        ("attack-judge", "rule", "IN"),
+    ):
+        for source, said in ((none, f"there is no file or folder '{none}'"), (empty, f"{empty} holds no episode")):
+            assert refused(*(source if word == "IN" else word for word in command)).startswith(f"error: {said}")
+    assert f"there is no file or folder '{none}'" in refused("fidelity", none, "episode")
+    assert f"{empty} holds no audited turn" in refused("fidelity", empty, "episode")
+    assert {path.name for path in tmp_path.iterdir()} == {"empty.jsonl"}
+
+
+def test_episodes_of_a_family_of_ones_own_are_paid(done: Run, refused: Run, tmp_path: Path) -> None:
+    own, source, out = "examples.custom_family:SayTheNumber", tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    done("rollout", own, "scripted:mixed", "-n", 2, "--out", source)
+    command = ("relabel", source, "--reward", "uniform", "--out", out)
+    assert "family 'say-the-number' is not one of" in refused(*command)
+    assert "(4 of 4 dialogues known)" in done(*command, "--family", own)
+    assert "goal" in done("attack-judge", "rule", source, "-n", 1, "--family", own)
+    assert json.loads(done("evaluate", "random", "--on", own, "-n", 1, "--allow-train", "--json"))["rows"][0]["goal"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

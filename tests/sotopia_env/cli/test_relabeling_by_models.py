@@ -101,6 +101,17 @@ def test_estimate_then_labels_then_training_rows(episodes: list[Episode], source
     assert source.with_name("again.jsonl").read_bytes() == source.with_name("out.jsonl").read_bytes()
 
 
+def test_a_budget_that_ends_before_the_first_episode_ends_like_any_other(
+    source: Path, server: Any, call: Run, done: Run
+) -> None:
+    result = call(*command(source, server, "--budget", "0 calls"))
+    assert result.exit_code == 3
+    assert "the budget is used up: 6 episodes are left, and the same command goes on" in result.stderr
+    assert "error" not in result.stderr
+    assert server.requests == []
+    assert json.loads(done(*command(source, server, "--json")))["episodes"] == 6
+
+
 def test_a_budget_ends_it_and_the_same_command_goes_on(source: Path, server: Any, call: Run, done: Run) -> None:
     limited = command(source, server, "--budget", "8 calls", "--batch-size", 2, "--json")
     first = call(*limited)

@@ -95,6 +95,12 @@ def test_it_says_what_it_was_trained_with(trained: Path, tiny_directory: Path) -
     assert set(report["dimensions"]) == {"goal", "letters"}
     assert report["dimensions"]["letters"]["turns"] < report["held_out"]["turns"]
     assert "letters" in report_table(report).markdown()
+    known, of = (report["dimensions"]["letters"]["turns"], report["held_out"]["turns"])
+    assert f"letters ({known} of {of})" in report_table(report).markdown()
+    card = (trained / "README.md").read_text(encoding="utf-8")
+    assert "tags: [sotopia-env, reward-model]" in card
+    for text in (f"| {tiny_directory.name} ", "| head of letters ", "held-out scenarios; target: "):
+        assert text in card
 
 
 def test_a_finished_run_is_not_repeated_and_another_does_not_overwrite_it(
