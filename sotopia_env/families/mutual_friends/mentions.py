@@ -2,8 +2,8 @@
 
 A name is **claimed** in a statement ("Alma works there too.", "It is Alma!"), **asked** in a question, a guess or a
 request ("Is it Alma?", "Perhaps Alma", "Tell me more about Alma."), **denied** where the speaker says not to know the
-person ("I do not know Alma", "not Alma"). Rules are conservative: what stands in double quotes is somebody else's, unless it is the bare
-name.
+person ("I do not know Alma", "not Alma"). Rules are conservative: what stands in double quotes is somebody else's,
+unless it is the bare name.
 """
 
 from __future__ import annotations
