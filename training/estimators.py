@@ -8,7 +8,9 @@ and their own turns ``T``, padded to the longest. Those here also take leading a
 * ``advantages_GT``: finite everywhere, 0 beyond the end.
 
 An unknown reward is not 0: it is left out of every baseline, and a turn whose own value is unknown (a sum with an
-unknown term is unknown) gets the advantage 0, which moves no policy. :func:`count_unknown` counts them.
+unknown term is unknown) gets the advantage 0, which moves no policy. :func:`count_unknown` counts them. What is left is
+tilted: an unknown number silences all turns before it, so that long dialogues drop out more often. With 20 % of the
+numbers unknown at random, 65 % of the turns and 59 % of the gradient are left in the model below.
 
 Agents can leave, and those still there at a later index are a selection. That is what tells the estimators apart. Each
 docstring gives the share of the true gradient that is found, and its spread per group, for groups of 8 in a model that

@@ -109,8 +109,7 @@ class GroupMember:
     @property
     def unpaid(self) -> bool:
         """Whether some part of the reward knows nothing at all of the dialogue, in which the agent had a turn."""
-        unknown = (np.isnan(turn_values(part)).all() for part in self.parts.values())
-        return bool(self.row.num_turns) and (self.total is None or any(unknown))
+        return bool(self.row.num_turns) and any(np.isnan(turn_values(part)).all() for part in self.parts.values())
 
 
 def group_dataset(num_groups: int, *, seed: int = 0, seats: Sequence[int] = (0, 1)) -> Dataset:

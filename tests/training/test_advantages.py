@@ -94,7 +94,7 @@ def learn(groups: list[list[GroupMember]]) -> tuple[list[Any], list[Any]]:
 def test_turns_whose_worth_is_unknown_are_counted(dialogues: list[GroupMember]) -> None:
     causal = replace(dialogues[0], parts={"paid": RewardPart("return", [1.0, NAN, 1.0])})
     assert causal.unknown_turns == [True, True, False]
-    assert causal.total is None and causal.unpaid
+    assert causal.total is None and not causal.unpaid, "of its last turn enough is known"
     label = replace(dialogues[0], parts={"paid": RewardPart("credit", [1.0, NAN, 1.0], "hindsight", 0.3)})
     assert label.unknown_turns == [False, True, False]
     assert label.total == 0.3 and not label.unpaid

@@ -277,6 +277,15 @@ def test_what_cannot_be_a_group_is_refused(rewards, alive, message):
 # --- Running baseline ---
 
 
+def test_unknown_rewards_silence_long_dialogues_more_often(play):
+    unknown = np.random.default_rng(1).random(play.rewards.shape) < 0.2
+    rewards = np.where(unknown & play.alive, NAN, play.rewards)
+    kept = play.alive & ~np.isnan(returns_to_go(rewards, play.alive))
+    assert kept.sum() / play.alive.sum() == pytest.approx(0.65, abs=0.01)
+    share, _ = play.share_and_spread(return_to_go(rewards, play.alive))
+    assert share == pytest.approx(0.59, abs=0.01)
+
+
 def test_running_baseline_keeps_one_mean_per_key_and_index_and_survives_a_checkpoint():
     running = RunningBaseline()
     np.testing.assert_array_equal(running.means(("bargain", 0), 3), [0, 0, 0])
