@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from torch import Tensor
 from torch.utils.data import Sampler
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
@@ -24,9 +23,10 @@ from sotopia_env.episodes import Episode
 from sotopia_env.seeds import generator_of
 from sotopia_env.training.batches import Row, text_row
 from sotopia_env.training.checkpoints import described_run, finished_run, latest_checkpoint, train_and_save
-from sotopia_env.training.cpu import on_cpu, selected_logits, set_device_defaults
-from sotopia_env.training.data_parallel import call_wrapped
+from sotopia_env.training.cpu import set_device_defaults
+from sotopia_env.training.data_parallel import call_wrapped, holds_all_weights
 from sotopia_env.training.optimizer import WithMuon
+from sotopia_env.training.scoring import selected_logits
 
 
 @dataclass
@@ -174,7 +174,7 @@ def cloning_rows(
 
 
 class CloningTrainer(WithMuon, SFTTrainer):
-    """TRL's ``SFTTrainer`` with batches of rows of like length and, on a CPU, a loss of the own tokens alone."""
+    """TRL's ``SFTTrainer`` with batches of rows of like length, and a loss that looks at the own tokens alone."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
@@ -185,16 +185,23 @@ class CloningTrainer(WithMuon, SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The mean negative log-likelihood of the own tokens of the batch."""
-        if return_outputs or num_items_in_batch is None or not on_cpu(self):
+        """The mean negative log-likelihood of the own tokens of the batch, of the model's own logits."""
+        stock = self.label_smoother is not None or self.args.loss_type != "nll" or self.compute_loss_func is not None
+        if return_outputs or num_items_in_batch is None or stock or not holds_all_weights(model):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        labels: Tensor = inputs["labels"]
+        labels, attention_mask = inputs["labels"], inputs["attention_mask"]
         selected = labels != -100
         with self.accelerator.autocast():
-            logits = call_wrapped(model, selected_logits, inputs["input_ids"], inputs["attention_mask"], selected)
+            logits, router_loss = call_wrapped(
+                model, selected_logits, inputs["input_ids"], attention_mask, selected, self.aux_loss_enabled
+            )
         loss = torch.nn.functional.cross_entropy(logits, labels[selected], reduction="sum") / num_items_in_batch
         # Gradients are averaged over the processes, while items are counted over all of them.
-        return loss * self.accelerator.num_processes if self.args.average_tokens_across_devices else loss
+        if self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes
+        if router_loss is not None:
+            loss = loss + self.router_aux_loss_coef * router_loss / self.current_gradient_accumulation_steps
+        return loss
 
 
 class LengthGrouped(Sampler[int]):

@@ -24,6 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer
 from transformers.trainer_utils import TrainOutput
 
+from sotopia_env.agents.decoding import log_probabilities
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
@@ -41,8 +42,8 @@ from sotopia_env.training.checkpoints import (
     refuse_foreign,
     write_json,
 )
-from sotopia_env.training.cpu import on_cpu, selected_logits, without_autocast
-from sotopia_env.training.data_parallel import call_wrapped
+from sotopia_env.training.cpu import without_autocast
+from sotopia_env.training.data_parallel import call_wrapped, holds_all_weights
 from sotopia_env.training.dialogue_metrics import averages, dialogue_values
 from sotopia_env.training.estimators import Estimator, RunningBaseline, get_estimator
 from sotopia_env.training.grpo_config import GRPOConfig
@@ -55,6 +56,7 @@ from sotopia_env.training.rollout_func import (
     group_dataset,
     learner_of,
 )
+from sotopia_env.training.scoring import selected_logits
 
 RUNNING_BASELINE = "running_baseline_{rank}.json"
 
@@ -285,32 +287,37 @@ class GRPOTrainer(trl.GRPOTrainer):
         logits_to_keep: int,
         batch_size: int | None = None,
         compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """On a CPU, score the learner's own tokens alone; all others are masked out of the loss anyway."""
-        if self._scored is None or not on_cpu(self) or self.aux_loss_enabled:
+        """Score the learner's own tokens alone, as they were sampled; all others are masked out of the loss anyway."""
+        if self._scored is None or not holds_all_weights(model):
             scored: tuple[Tensor, Tensor | None, Tensor | None] = super()._get_per_token_logps_and_entropies(
-                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **options
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss, **options
             )
             return scored
         parts = []
         for start in range(0, len(input_ids), batch_size or len(input_ids)):
             rows = slice(start, start + (batch_size or len(input_ids)))
-            parts.append(self._score(model, input_ids[rows], attention_mask[rows], self._scored[rows].bool()))
-        logprobs, entropies = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return logprobs, entropies if compute_entropy else None, None
+            own = self._scored[rows].bool()
+            parts.append(self._score(model, input_ids[rows], attention_mask[rows], own, compute_aux_loss))
+        logprobs, entropies, losses = zip(*parts, strict=True)
+        aux_loss = torch.stack(losses).mean() if compute_aux_loss else None
+        return torch.cat(logprobs), torch.cat(entropies) if compute_entropy else None, aux_loss
 
-    def _score(self, model: Any, input_ids: Tensor, attention_mask: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    def _score(
+        self, model: Any, input_ids: Tensor, attention_mask: Tensor, own: Tensor, with_router_loss: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         prompt = torch.zeros(len(own), input_ids.shape[1] - own.shape[1], dtype=torch.bool, device=own.device)
         selected = torch.cat([prompt, own], dim=1)
         with self.accelerator.autocast():
-            logits = call_wrapped(model, selected_logits, input_ids, attention_mask, selected)
-        logprobs = (logits / self.temperature).log_softmax(-1)
+            logits, loss = call_wrapped(model, selected_logits, input_ids, attention_mask, selected, with_router_loss)
+        logprobs = log_probabilities(logits, self.temperature)
         chosen = logprobs.gather(-1, input_ids[selected][:, None])[:, 0]
         with torch.set_grad_enabled(torch.is_grad_enabled() and self._entropy_bonus_enabled):
             entropy = -(logprobs.exp() * logprobs).sum(-1)
         empty = torch.zeros(own.shape, dtype=torch.float32, device=own.device)
-        return empty.masked_scatter(own, chosen), empty.masked_scatter(own, entropy)
+        return empty.masked_scatter(own, chosen), empty.masked_scatter(own, entropy), loss
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)

@@ -19,7 +19,7 @@ from sotopia_env.agents.digests import describe_model
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.describe import Description
-from sotopia_env.training.cpu import selected_logprobs
+from sotopia_env.training.scoring import selected_logprobs
 
 PARTNER_ADAPTER = "partner"
 """Name of the frozen adapter on the learner's model, where partner and learner share a base."""
