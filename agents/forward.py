@@ -25,6 +25,12 @@ def arguments(model: Any) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(type(bare(model)).forward).parameters
 
 
+def context_length(model: Any) -> int | None:
+    """Returns the longest sequence that a model reads, in tokens; ``None`` where it names none."""
+    length = getattr(bare(model).config.get_text_config(), "max_position_embeddings", None)
+    return None if length is None else int(length)
+
+
 def without_router_loss(model: Any) -> dict[str, Any]:
     """Returns the argument that keeps a mixture of experts from computing the loss of its router, where it has one.
 
@@ -45,25 +51,40 @@ def logits_at(model: Any, places: Tensor, **inputs: Any) -> tuple[Tensor, Any]:
     Returns:
         (N, vocabulary) numbers in 32 bits, in the order of ``input_ids[places]``, and the output.
     """
+    shown, output = _showing(model, places, inputs)
+    # A head that is used in another way has said all there is to say.
+    logits: Tensor = output.logits[0] if shown else output.logits[places]
+    return logits.float(), output
+
+
+def states_at(model: Any, places: Tensor, **inputs: Any) -> Tensor:
+    """Returns the last hidden states at some places, (N, width): what the model's head reads.
+
+    Args:
+        model: a causal language model of ``transformers``, adapters included.
+        places: (B, L) booleans, N of them true.
+        inputs: of the forward pass.
+    """
+    (states,), _ = _showing(model, places, inputs)
+    return states[0]
+
+
+def _showing(model: Any, places: Tensor, inputs: Mapping[str, Any]) -> tuple[list[Tensor], Any]:
+    """A forward pass that shows the head some places alone: what it was shown, (1, N, width), and the output."""
     base = bare(model)
-    head = base.get_output_embeddings()
-    chosen: list[Tensor] = []
+    shown: list[Tensor] = []
 
     def choose(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if chosen or not args or args[0].shape[:2] != places.shape:
+        if shown or not args or args[0].shape[:2] != places.shape:
             return None
-        chosen.append(args[0][places][None])
-        return (chosen[0], *args[1:])
+        shown.append(args[0][places][None])
+        return (shown[0], *args[1:])
 
-    hook = None if head is None else head.register_forward_pre_hook(choose)
+    hook = base.get_output_embeddings().register_forward_pre_hook(choose)
     try:
-        output = base(**inputs, use_cache=False)
+        return shown, base(**inputs, use_cache=False)
     finally:
-        if hook is not None:
-            hook.remove()
-    logits: Tensor = output.logits
-    # A head that is used in another way has said all there is to say.
-    return (logits[0] if chosen else logits[places]).float(), output
+        hook.remove()
 
 
 def last_logits(model: Any, rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> Tensor:

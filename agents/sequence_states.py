@@ -24,7 +24,7 @@ one piece, whose tensors do not fit into its caches."""
 
 @torch.no_grad()
 def memory_of(model: Any) -> Literal["rows", "cache", "none"]:
-    """Returns what a model's memory of the tokens it has read is good for, found out by showing it two.
+    """Returns what a model's memory of the tokens it has read is good for, found out by showing it a few.
 
     ``"rows"``: plain keys and values, alike in all layers, of which a row can be taken out and gone on from, with holes
     between its tokens: attention goes by the mask and the positions that it is given. ``"cache"``: the model's own
@@ -34,7 +34,8 @@ def memory_of(model: Any) -> Literal["rows", "cache", "none"]:
     Args:
         model: a causal language model, not in training.
     """
-    if "past_key_values" not in arguments(model):
+    names = arguments(model)
+    if "past_key_values" not in names:
         return "none"
     base = bare(model)
     cache = DynamicCache(config=base.config)
@@ -43,11 +44,27 @@ def memory_of(model: Any) -> Literal["rows", "cache", "none"]:
     if cache.get_seq_length() != 2:
         return "none"
     plain = all(type(layer) is DynamicLayer for layer in cache.layers)
-    if not plain or "position_ids" not in arguments(model) or not base._supports_attention_backend:
-        return "cache"
+    if not plain or "position_ids" not in names or not base._supports_attention_backend:
+        return "none" if _looks_at_padding(base) else "cache"
     sizes = {states.shape for layer in cache.layers for states in (layer.keys, layer.values)}
     devices = {parameter.device for parameter in base.parameters()}
     return "rows" if len(sizes) == len(devices) == 1 else "cache"
+
+
+def _looks_at_padding(base: Any) -> bool:
+    """Whether a token that is masked changes what a model makes of those behind it."""
+    device = base.get_input_embeddings().weight.device
+    masked = {"attention_mask": torch.tensor([[0, 1, 1, 1]], device=device), "use_cache": False}
+    if "position_ids" in arguments(base):
+        masked["position_ids"] = torch.tensor([[0, 0, 1, 2]], device=device)
+    one, other = (
+        base.base_model(input_ids=torch.tensor([[padding, 1, 2, 3]], device=device), **masked)[0][0, 1:]
+        for padding in (0, 4)
+    )
+    # Which of its experts a masked token goes to decides how the others' numbers are rounded.
+    experts = any("experts" in name for name in base.config.get_text_config().to_dict())
+    allowed = 64 * torch.finfo(one.dtype).eps * float(one.abs().max()) if experts else 0.0
+    return bool((one - other).abs().max() > allowed)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from torch.utils.data import Sampler
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
-from sotopia_env.agents.loading import LoadedModel, load_model
+from sotopia_env.agents.forward import context_length
+from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.describe import digest
 from sotopia_env.episodes import Episode
@@ -27,6 +28,7 @@ from sotopia_env.training.cpu import set_device_defaults
 from sotopia_env.training.data_parallel import call_wrapped, holds_all_weights
 from sotopia_env.training.optimizer import WithMuon
 from sotopia_env.training.scoring import selected_logits
+from sotopia_env.training.start import SavesForLoading, load_to_train
 
 
 @dataclass
@@ -95,12 +97,13 @@ def clone(
         ``out``, for :func:`~sotopia_env.agents.loading.load_model`.
 
     Raises:
-        ValueError: no own turns at all, a dialogue longer than the model reads, or a folder with another run's result.
+        ValueError: no own turns at all, a dialogue longer than the model reads, a folder with another run's result, or
+            a model that cannot be trained (:func:`~sotopia_env.training.start.load_to_train`).
     """
     started = time.perf_counter()
     out = Path(out)
-    loaded = load(model, tokenizer)
     args = args or CloningConfig()
+    loaded = load_to_train(model, tokenizer, peft_config=peft_config, seed=args.seed)
     args.output_dir = str(out / "checkpoints")
     rows = cloning_rows(episodes, loaded, agents)
     data = digest([[row.ids, row.own_mask] for row in rows])
@@ -113,7 +116,6 @@ def clone(
         args=args,
         train_dataset=_dataset(rows),
         processing_class=loaded.tokenizer,
-        peft_config=peft_config,
         **options,
     )
 
@@ -129,24 +131,6 @@ def clone(
     return out
 
 
-def load(model: Any, tokenizer: PreTrainedTokenizerBase | None = None) -> LoadedModel:
-    """A model and its tokenizer from whatever names or holds them.
-
-    Raises:
-        ValueError: a model object without its tokenizer, which was not loaded from anywhere.
-    """
-    if isinstance(model, LoadedModel):
-        return model
-    if isinstance(model, str | Path):
-        return load_model(model)
-    if tokenizer is None:
-        source = getattr(model, "name_or_path", "")
-        if not source:
-            raise ValueError("the model does not say where it was loaded from: pass its tokenizer=, or a LoadedModel")
-        tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
-    return LoadedModel(model, tokenizer)
-
-
 def cloning_rows(
     episodes: Sequence[Episode], loaded: LoadedModel, agents: Callable[[Episode], Sequence[str]] | None = None
 ) -> list[Row]:
@@ -156,7 +140,7 @@ def cloning_rows(
         ValueError: there is none, or one is longer than the model reads: nothing is ever cut silently.
     """
     encoder = ChatEncoder(loaded.tokenizer)
-    limit = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
+    limit = context_length(loaded.model)
     rows = []
     for episode in episodes:
         for agent in episode.agents if agents is None else agents(episode):
@@ -173,7 +157,7 @@ def cloning_rows(
     return rows
 
 
-class CloningTrainer(WithMuon, SFTTrainer):
+class CloningTrainer(SavesForLoading, WithMuon, SFTTrainer):
     """TRL's ``SFTTrainer`` with batches of rows of like length, and a loss that looks at the own tokens alone."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import trl
 from accelerate.utils import gather_object
-from peft import PeftModel
+from peft import PeftConfig
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer
@@ -27,11 +27,9 @@ from transformers.trainer_utils import TrainOutput
 from sotopia_env.agents.decoding import log_probabilities
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.policies import Policy
-from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts.manifest import describe_world
 from sotopia_env.seeds import process_seed
 from sotopia_env.training.advantages import group_advantages
-from sotopia_env.training.behaviour_cloning import load
 from sotopia_env.training.callbacks import EvaluateEvery, report_with
 from sotopia_env.training.checkpoints import (
     COMPLETE,
@@ -47,7 +45,7 @@ from sotopia_env.training.data_parallel import call_wrapped, holds_all_weights
 from sotopia_env.training.dialogue_metrics import averages, dialogue_values
 from sotopia_env.training.estimators import Estimator, RunningBaseline, get_estimator
 from sotopia_env.training.grpo_config import GRPOConfig
-from sotopia_env.training.reference import reference_for, share_base
+from sotopia_env.training.reference import partner_for, reference_for
 from sotopia_env.training.rollout_func import (
     GroupMember,
     RolloutFunc,
@@ -57,11 +55,12 @@ from sotopia_env.training.rollout_func import (
     learner_of,
 )
 from sotopia_env.training.scoring import selected_logits
+from sotopia_env.training.start import SavesForLoading, load_to_train, without_dropout
 
 RUNNING_BASELINE = "running_baseline_{rank}.json"
 
 
-class GRPOTrainer(trl.GRPOTrainer):
+class GRPOTrainer(SavesForLoading, trl.GRPOTrainer):
     """Trains a policy over dialogues with group-relative advantages (Shao et al., 2024, arXiv:2402.03300).
 
     ``train()`` goes on from the newest checkpoint in ``args.output_dir`` where there is one, and leaves the trained
@@ -73,18 +72,20 @@ class GRPOTrainer(trl.GRPOTrainer):
             also when it goes on.
         env: a reward-wrapped environment. It is forked for each dialogue.
         partner: acts for the other seats and does not learn: a policy, a name, or a directory. An adapter on the base
-            that the learner has too shares its weights.
+            that the learner has too shares its weights; the learner's own model is copied.
         args: settings.
         tokenizer: where the model comes without one.
-        reference: what the learner is held against, a directory or a model; by default the partner where it is a
-            language model, else the model as it is given.
+        reference: what the learner is held against, a directory or a model; by default the model as it is given, with
+            its adapter, frozen. It shares weights with a partner that has the same ones.
         estimator: a function ``(rewards_GT, alive_GT) -> advantages_GT`` in place of ``args.estimator``.
         evaluate: ``(policy, step) -> {name: number}``, called every ``args.evaluation_steps`` steps.
-        options: passed to TRL's trainer, such as ``peft_config`` or ``callbacks``.
+        peft_config: train a LoRA adapter instead of the whole model.
+        options: passed to TRL's trainer, such as ``callbacks``.
 
     Raises:
         TypeError: the environment pays nothing.
-        ValueError: dialogues could outgrow the model's context, or the folder holds another run.
+        ValueError: dialogues could outgrow the model's context, the folder holds another run, the reference reads other
+            tokens, or the model cannot be trained (:func:`~sotopia_env.training.start.load_to_train`).
 
     Example:
         >>> trainer = GRPOTrainer("runs/bc", env=env, partner="runs/bc", args=GRPOConfig("runs/grpo"))  # doctest: +SKIP
@@ -106,16 +107,14 @@ class GRPOTrainer(trl.GRPOTrainer):
         reference: Any = None,
         estimator: Estimator | None = None,
         evaluate: Callable[[Policy, int], Mapping[str, float]] | None = None,
+        peft_config: PeftConfig | None = None,
         **options: Any,
     ) -> None:
         args = args or GRPOConfig()
-        loaded = load(model, tokenizer)
+        loaded = load_to_train(model, tokenizer, peft_config=peft_config, seed=args.seed)
         check_context(env, loaded, args.max_turn_tokens)
-        if isinstance(loaded.model, PeftModel):
-            # An adapter that was loaded to be used is frozen.
-            loaded.model.set_adapter(loaded.model.active_adapter)
-        policy = share_base(partner, loaded) or make_policy(partner)
-        self.reference = reference_for(loaded.model, reference, policy)
+        policy = partner_for(partner, loaded, model)
+        self.reference = reference_for(loaded, reference, policy)
         self.rollout = RolloutFunc(
             env, policy, max_new_tokens=args.max_turn_tokens, mask_truncated=args.mask_truncated_turns
         )
@@ -127,7 +126,7 @@ class GRPOTrainer(trl.GRPOTrainer):
             reference=self.reference,
             partner=policy,
             estimator=estimator,
-            adapter=None if options.get("peft_config") is None else options["peft_config"].to_dict(),
+            adapter=None if peft_config is None else peft_config.to_dict(),
             **describe_world(env),
         )
         self._scored: Tensor | None = None
@@ -144,6 +143,8 @@ class GRPOTrainer(trl.GRPOTrainer):
                 **options,
             )
         self.beta = args.beta = beta
+        if args.disable_dropout:
+            without_dropout(self.accelerator.unwrap_model(self.model))
         report_with(self, self._folder / "metrics.jsonl", shown=("reward", "deal_rate", "kl_to_reference"))
         self.add_callback(MarkComplete(self.run))
         if evaluate is not None and args.evaluation_steps:

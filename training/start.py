@@ -1,0 +1,113 @@
+"""What a training run starts from: a model whose weights can be trained, in 32 bits, and saved so that it loads again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftConfig, PeftModel, get_peft_model
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from sotopia_env.agents.adapters import keep_active_adapter
+from sotopia_env.agents.forward import bare
+from sotopia_env.agents.loading import LoadedModel, load_model, without_progress_bars
+
+
+def load_to_train(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    *,
+    peft_config: PeftConfig | None = None,
+    seed: int = 0,
+) -> LoadedModel:
+    """Returns a model to be trained: with an adapter the adapter alone is, else all weights are.
+
+    What is trained is held in 32 bits, whatever the files hold: in bfloat16 steps of a usual size would change few of
+    the weights. A frozen base stays as it is.
+
+    Args:
+        model: a directory, a hub id, a ``LoadedModel``, or a model with its ``tokenizer``. What is loaded already is
+            trained in place.
+        tokenizer: where the model comes without one.
+        peft_config: of an adapter to be added and trained.
+        seed: of the adapter's initial weights.
+
+    Raises:
+        ValueError: there is nothing to train, an adapter was to be put on another, or one on a base that lies in no
+            folder, or the tokenizer of a model object is nowhere to be had.
+    """
+    loaded = _loaded(model, tokenizer, whole=peft_config is None)
+    net = loaded.model
+    if peft_config is not None:
+        if isinstance(net, PeftModel):
+            raise ValueError(
+                f"{loaded.name} is an adapter already, and is trained on as it is: leave out --lora (peft_config)"
+            )
+        if not net.name_or_path:
+            raise ValueError(
+                f"{loaded.name} lies in no folder that its adapter could name as its base: save it first, with "
+                "LoadedModel.save, and start from there"
+            )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            net = get_peft_model(net, peft_config)
+    elif isinstance(net, PeftModel):
+        # An adapter that was loaded to be used is frozen.
+        net.set_adapter(net.active_adapter)
+    elif getattr(net, "is_quantized", False):
+        raise ValueError(
+            f"{loaded.name} is quantized: its weights cannot be trained; train an adapter (--lora 8, peft_config)"
+        )
+    trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    if not trained:
+        raise ValueError(
+            f"there is nothing to train: all weights of {loaded.name} are frozen; thaw them with "
+            "model.requires_grad_(True), or train an adapter (--lora 8, peft_config)"
+        )
+    for parameter in trained:
+        if parameter.dtype in (torch.float16, torch.bfloat16):
+            parameter.data = parameter.data.float()
+    return LoadedModel(net, loaded.tokenizer, loaded.name)
+
+
+def _loaded(model: Any, tokenizer: PreTrainedTokenizerBase | None, whole: bool) -> LoadedModel:
+    if isinstance(model, LoadedModel):
+        return model
+    if isinstance(model, str | Path):
+        adapter = (Path(model) / "adapter_config.json").is_file()
+        return load_model(model, dtype="float32" if whole and not adapter else None)
+    if tokenizer is None:
+        source = getattr(model, "name_or_path", "")
+        if not source:
+            raise ValueError("the model does not say where it was loaded from: pass its tokenizer=, or a LoadedModel")
+        tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
+    return LoadedModel(model, tokenizer)
+
+
+def without_dropout(model: Any) -> None:
+    """Turn dropout off for good, in training too: so that what is scored is what was sampled.
+
+    ``model.eval()`` would turn off checkpointing of activations with it.
+    """
+    for module in bare(model).modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        for name, value in list(vars(module).items()):
+            if isinstance(value, float) and ("dropout" in name or name.endswith("pdrop")):
+                setattr(module, name, 0.0)
+
+
+class SavesForLoading:
+    """For a trainer of ``transformers``: checkpoints hold the adapter that is trained, and no other."""
+
+    args: Any
+    model: Any
+    accelerator: Any
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        with without_progress_bars():
+            super()._save(output_dir, state_dict)  # type: ignore[misc]
+        model = self.accelerator.unwrap_model(self.model)
+        if isinstance(model, PeftModel) and self.args.should_save:
+            keep_active_adapter(output_dir or self.args.output_dir, model)
