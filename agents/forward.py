@@ -100,6 +100,4 @@ def last_logits(model: Any, rows: Sequence[Sequence[int]], pad_id: int, device: 
     lengths = torch.tensor([len(row) for row in rows], device=device)[:, None]
     places = torch.arange(ids.shape[1], device=device)
     mask = (places < lengths).long()
-    return logits_at(
-        model, places == lengths - 1, input_ids=ids, attention_mask=mask, **without_router_loss(model)
-    )[0]
+    return logits_at(model, places == lengths - 1, input_ids=ids, attention_mask=mask, **without_router_loss(model))[0]

@@ -159,6 +159,8 @@ def load_model(
             f"{source}: {len(missing)} weights are missing, such as {missing[0]}; the checkpoint is incomplete, or not "
             "that of a causal language model"
         )
+    if gguf_file is not None:
+        _forget_quantization(model)
     model = model.to(target).eval()
     _refuse_reading_ahead(source, model)
     tokenizer = _with_template(tokenizer, chat_template)
@@ -194,8 +196,9 @@ def _only_gguf(path: Path) -> str | None:
     if len(files) > 1:
         raise ModelLoadError(f"{path} holds {len(files)} GGUF files; choose one with gguf_file={files[0]!r}")
     if not files:
+        inside = next((f"; {found.parent} is an adapter" for found in path.glob("*/adapter_config.json")), "")
         raise ModelLoadError(
-            f"{path} is no model: it holds neither config.json, nor adapter_config.json, nor a GGUF file"
+            f"{path} is no model: it holds neither config.json, nor adapter_config.json, nor a GGUF file{inside}"
         )
     return files[0]
 
@@ -247,6 +250,14 @@ def _with_adapter(model: Any, adapter: str | Path) -> PeftModel:
             "every text, which is not served; take one that changes weights, such as LoRA"
         )
     return adapted
+
+
+def _forget_quantization(model: Any) -> None:
+    """Let a model that was read from GGUF be trained and saved as any other: its weights are plain numbers by now."""
+    model.hf_quantizer, model.is_quantized = None, False
+    for holder, name in ((model, "quantization_method"), (model.config, "quantization_config")):
+        if hasattr(holder, name):
+            delattr(holder, name)
 
 
 @torch.no_grad()

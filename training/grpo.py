@@ -294,7 +294,14 @@ class GRPOTrainer(SavesForLoading, trl.GRPOTrainer):
         """Score the learner's own tokens alone, as they were sampled; all others are masked out of the loss anyway."""
         if self._scored is None or not holds_all_weights(model):
             scored: tuple[Tensor, Tensor | None, Tensor | None] = super()._get_per_token_logps_and_entropies(
-                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss, **options
+                model,
+                input_ids,
+                attention_mask,
+                logits_to_keep,
+                batch_size,
+                compute_entropy,
+                compute_aux_loss,
+                **options,
             )
             return scored
         parts = []

@@ -76,5 +76,7 @@ def _in_groups(
             # A token is predicted at the place before it.
             logits, output = logits_at(base, chosen.roll(-1, dims=1), input_ids=read, attention_mask=mask, **options)
         sizes = chosen.sum(1).tolist()
-        loss = output.aux_loss if with_router_loss else None
+        # Some that have routers say nothing of their loss.
+        said = getattr(output, "aux_loss", None)
+        loss = None if not with_router_loss else logits.new_zeros(()) if said is None else said
         yield rows.tolist(), list(logits.split(sizes)), list(read[chosen].split(sizes)), loss

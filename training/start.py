@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as LORA_MODULES
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from sotopia_env.agents.adapters import keep_active_adapter
 from sotopia_env.agents.forward import bare
 from sotopia_env.agents.loading import LoadedModel, load_model, without_progress_bars
+
+
+_MAMBA = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
+_NOT_IN_MAMBA = frozenset({"conv1d", "out_proj"})
+"""Modules that PEFT refuses to adapt in models of these kinds, whose weights their kernels read past any adapter."""
 
 
 def load_to_train(
@@ -49,6 +55,11 @@ def load_to_train(
                 f"{loaded.name} lies in no folder that its adapter could name as its base: save it first, with "
                 "LoadedModel.save, and start from there"
             )
+        if _names_no_modules(peft_config) and not LORA_MODULES.get(net.config.model_type):
+            # PEFT has no choice of its own for models of this kind. What only looks like a linear layer, such as a
+            # router that also says which experts it chose, is left out.
+            peft_config.target_modules = "all-linear"
+            peft_config.exclude_modules = sorted(_of_another_kind(net)) or None
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             net = get_peft_model(net, peft_config)
@@ -69,6 +80,20 @@ def load_to_train(
         if parameter.dtype in (torch.float16, torch.bfloat16):
             parameter.data = parameter.data.float()
     return LoadedModel(net, loaded.tokenizer, loaded.name)
+
+
+def _names_no_modules(config: PeftConfig) -> bool:
+    return isinstance(config, LoraConfig) and not (config.target_modules or config.target_parameters)
+
+
+def _of_another_kind(model: Any) -> frozenset[str]:
+    """Last names of the modules that are linear layers to PyTorch, but something else to their model or to PEFT."""
+    unread = _NOT_IN_MAMBA if model.config.model_type in _MAMBA else frozenset[str]()
+    return unread | {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and type(module).__module__.startswith("transformers.models")
+    }
 
 
 def _loaded(model: Any, tokenizer: PreTrainedTokenizerBase | None, whole: bool) -> LoadedModel:
