@@ -25,8 +25,8 @@ def _table() -> Any:
 
 table = _table()
 
-# What the head's numbers go through, a cap and windows, learnt positions, windows that no mask shows, states of recurrent
-# layers, experts, and no decoder at all.
+# What the head's numbers go through, a cap and windows, learnt positions, windows that no mask shows, states of
+# recurrent layers, experts, and no decoder at all.
 ESSENTIAL = ("Granite", "Gemma 2", "GPT-2", "GPT-Neo", "Qwen 3.5", "Qwen 3 MoE", "BERT")
 
 

@@ -84,7 +84,7 @@ def wait_for_everyone() -> None:
 
 
 def holds_all_weights(model: Any) -> bool:
-    """Whether each process has the whole model, as a trainer hands it to its loss, rather than a share of its weights."""
+    """Whether a process has the whole of a model, as a trainer hands it to its loss, and not a share of its weights."""
     return isinstance(model, DistributedDataParallel | PreTrainedModel | PeftModel)
 
 

@@ -87,8 +87,8 @@ def reference_for(loaded: LoadedModel, given: Any, partner: Any) -> Reference:
 
     Args:
         loaded: the learner, with its adapter where it has one.
-        given: a directory, a ``LoadedModel`` or a model; ``None`` takes the learner as it is now: frozen in the partner,
-            where that has the same weights, else in a copy, of the adapter alone where nothing else is trained.
+        given: a directory, a ``LoadedModel`` or a model; ``None`` takes the learner as it is now: the partner where that
+            has the same weights, else a copy, of the adapter alone where nothing else is trained.
         partner: the partner policy, which does not learn.
 
     Raises:
@@ -96,7 +96,8 @@ def reference_for(loaded: LoadedModel, given: Any, partner: Any) -> Reference:
     """
     model = loaded.model
     if given is not None:
-        source = given if isinstance(given, LoadedModel | str | Path) else LoadedModel(given, None)  # type: ignore[arg-type]
+        bare_model = not isinstance(given, LoadedModel | str | Path)
+        source = LoadedModel(given, None) if bare_model else given  # type: ignore[arg-type]
         held = source if isinstance(source, LoadedModel) else load_model(source)
         _check_reads_alike(held, loaded)
         return Reference(_frozen(copy.deepcopy(held.model) if bare(held.model) is bare(model) else held.model))
@@ -178,8 +179,8 @@ def _check_reads_alike(held: LoadedModel, learner: LoadedModel) -> None:
         differing = sorted(token for token in own.keys() | theirs.keys() if own.get(token) != theirs.get(token))
         raise ValueError(
             f"the reference has another vocabulary than the learner ({len(theirs)} tokens and {len(own)}; "
-            f"{differing[0]!r} is {theirs.get(differing[0])} and {own.get(differing[0])}): it would read other words in "
-            f"the learner's tokens; {remedy}"
+            f"{differing[0]!r} is {theirs.get(differing[0])} and {own.get(differing[0])}): it would read other words "
+            f"in the learner's tokens; {remedy}"
         )
     if held.tokenizer.chat_template != learner.tokenizer.chat_template:
         raise ValueError(

@@ -35,11 +35,12 @@ def selected_logits(
     whole = with_router_loss or bare(model).device.type != "cpu"
     at_a_time = len(input_ids) if whole else ROWS_AT_A_TIME
     found: list[Tensor] = [input_ids.new_empty(0)] * len(input_ids)
-    loss = None
+    router_loss = None
     for rows, logits, _, loss in _in_groups(model, input_ids, attention_mask, selected, at_a_time, with_router_loss):
+        router_loss = loss
         for row, values in zip(rows, logits, strict=True):
             found[row] = values
-    return torch.cat(found), loss
+    return torch.cat(found), router_loss
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What a training run starts from: a model whose weights can be trained, in 32 bits, and saved so that it loads again."""
+"""What a training run starts from: a model whose weights are trained in 32 bits, and saved so that it loads again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from sotopia_env.agents.adapters import keep_active_adapter
 from sotopia_env.agents.forward import bare
 from sotopia_env.agents.loading import LoadedModel, load_model, without_progress_bars
-
 
 _MAMBA = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
 _NOT_IN_MAMBA = frozenset({"conv1d", "out_proj"})
@@ -55,11 +54,8 @@ def load_to_train(
                 f"{loaded.name} lies in no folder that its adapter could name as its base: save it first, with "
                 "LoadedModel.save, and start from there"
             )
-        if _names_no_modules(peft_config) and not LORA_MODULES.get(net.config.model_type):
-            # PEFT has no choice of its own for models of this kind. What only looks like a linear layer, such as a
-            # router that also says which experts it chose, is left out.
-            peft_config.target_modules = "all-linear"
-            peft_config.exclude_modules = sorted(_of_another_kind(net)) or None
+        if isinstance(peft_config, LoraConfig) and not (peft_config.target_modules or peft_config.target_parameters):
+            _choose_modules(peft_config, net)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             net = get_peft_model(net, peft_config)
@@ -82,18 +78,21 @@ def load_to_train(
     return LoadedModel(net, loaded.tokenizer, loaded.name)
 
 
-def _names_no_modules(config: PeftConfig) -> bool:
-    return isinstance(config, LoraConfig) and not (config.target_modules or config.target_parameters)
+def _choose_modules(config: LoraConfig, model: Any) -> None:
+    """Adapt the layers that PEFT chooses in a model of this kind or, where it has no choice of its own, all linear ones.
 
-
-def _of_another_kind(model: Any) -> frozenset[str]:
-    """Last names of the modules that are linear layers to PyTorch, but something else to their model or to PEFT."""
-    unread = _NOT_IN_MAMBA if model.config.model_type in _MAMBA else frozenset[str]()
-    return unread | {
-        name.rpartition(".")[2]
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and type(module).__module__.startswith("transformers.models")
-    }
+    It makes nothing of its choice by itself in some mixtures of experts (0.21). What only looks like a linear layer,
+    such as a router that also says which experts it chose, is left out.
+    """
+    kind = model.config.model_type
+    config.target_modules = LORA_MODULES.get(kind) or "all-linear"
+    if config.target_modules == "all-linear":
+        unfit = {
+            name.rpartition(".")[2]
+            for name, module in model.named_modules()
+            if isinstance(module, torch.nn.Linear) and type(module).__module__.startswith("transformers.models")
+        }
+        config.exclude_modules = sorted(unfit | _NOT_IN_MAMBA if kind in _MAMBA else unfit) or None
 
 
 def _loaded(model: Any, tokenizer: PreTrainedTokenizerBase | None, whole: bool) -> LoadedModel:
