@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
 
 def add_lora(
@@ -48,6 +50,42 @@ def add_lora(
         model.add_adapter(name, config)
     model.set_adapter(name)
     return model
+
+
+def copy_adapter(model: PeftModel, name: str) -> None:
+    """Add a frozen copy of the active adapter, which stays the active one.
+
+    Args:
+        model: has adapters.
+        name: of the copy; one that has it already is overwritten.
+    """
+    active = model.active_adapter
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with torch.random.fork_rng():
+        if name not in model.peft_config:
+            model.add_adapter(name, model.peft_config[active])
+    set_peft_model_state_dict(model, get_peft_model_state_dict(model, adapter_name=active), adapter_name=name)
+    # Adding one switches gradients.
+    model.set_adapter(active, inference_mode=True)
+    for parameter in trained:
+        parameter.requires_grad_(True)
+
+
+def keep_active_adapter(directory: str | Path, model: PeftModel) -> None:
+    """Leave the active adapter alone in a folder that adapters were saved in, at its top, where it is looked for.
+
+    Args:
+        directory: what ``model.save_pretrained`` wrote: a folder for each adapter but ``"default"``.
+        model: the model that was saved.
+    """
+    for name in model.peft_config:
+        folder = Path(directory) / name
+        if name == "default" or not folder.is_dir():
+            continue
+        if name == model.active_adapter:
+            for file in folder.iterdir():
+                file.replace(Path(directory) / file.name)
+        shutil.rmtree(folder)
 
 
 @contextmanager

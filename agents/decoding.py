@@ -7,11 +7,10 @@ begins like the one before it is not computed again.
 
 from __future__ import annotations
 
-import inspect
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
@@ -19,10 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
-from sotopia_env.agents.sequence_states import Batch, Memory, SequenceStates
+from sotopia_env.agents.forward import arguments, without_router_loss
+from sotopia_env.agents.sequence_states import Batch, Memory, Reread, SequenceStates, memory_of
 
 # Below this many tokens in common, computing a prefix on its own saves less than it costs.
 _MIN_SHARED = 16
@@ -89,19 +87,32 @@ class Decoder:
         self._kept: OrderedDict[Hashable, SequenceStates] = OrderedDict()
         self._kept_bytes = 0
         self._seen: tuple[list[tuple[int, int]], Tensor] | None = None
-        parameters = inspect.signature(getattr(model, "get_base_model", lambda: model)().forward).parameters
-        # Sliding windows and recurrent states depend on where a token lies in memory; plain attention does not.
-        plain = all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
-        one_device = len({parameter.device for parameter in model.parameters()}) == 1
-        self._keeps_states = plain and one_device and "position_ids" in parameters and cache_bytes > 0
         self._memory = Memory()
-        self._new_batch = partial(
-            Batch,
-            model,
+        self._pad_id = pad_id
+        names = arguments(model)
+        self._with_positions = "position_ids" in names
+        self._options = {"logits_to_keep": 1} if "logits_to_keep" in names else {}
+        self._options |= without_router_loss(model)
+
+    @cached_property
+    def _kind(self) -> str:
+        return memory_of(self.model)
+
+    @property
+    def _keeps_states(self) -> bool:
+        return self.cache_bytes > 0 and self._kind == "rows"
+
+    def _new_batch(self, rows: Sequence[SequenceStates | None], room: int) -> Any:
+        if self._kind == "none":
+            return Reread(self.model, len(rows), self._pad_id)
+        return Batch(
+            self.model,
+            rows,
+            room,
             memory=self._memory if self._keeps_states else None,
-            pad_id=pad_id,
-            with_positions="position_ids" in parameters,
-            options={"logits_to_keep": 1} if "logits_to_keep" in parameters else {},
+            pad_id=self._pad_id,
+            with_positions=self._with_positions,
+            options=self._options,
         )
 
     def forget(self) -> None:
@@ -167,7 +178,7 @@ class Decoder:
 
     def _begin(
         self, prompts: list[list[int]], keys: Sequence[Hashable] | None, room: int
-    ) -> tuple[Batch, list[list[int]]]:
+    ) -> tuple[Any, list[list[int]]]:
         """A batch with what is known of the prompts, and what is left to compute of each."""
         known = [self._known(key, prompt) for key, prompt in zip(keys or [None] * len(prompts), prompts, strict=True)]
         fresh = [index for index, states in enumerate(known) if states is None]
@@ -265,9 +276,7 @@ def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> tuple[Tensor, 
     if sampling.temperature == 0:
         best = logits.float().max(dim=-1)
         return best.indices, best.values * 0
-    logits = logits.float()
-    if sampling.temperature != 1:
-        logits = logits / sampling.temperature
+    logits = tempered(logits, sampling.temperature)
     if sampling.top_k is not None:
         logits = _highest(logits, sampling.top_k)
     candidates: Tensor | None = None
@@ -305,6 +314,22 @@ def _highest(logits: Tensor, top_k: int) -> Tensor:
     """The logits of the ``top_k`` most likely tokens, the others' minus infinity."""
     least = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
     return logits.masked_fill(logits < least, -torch.inf)
+
+
+def tempered(logits: Tensor, temperature: float) -> Tensor:
+    """Logits in 32 bits, divided by the temperature: what tokens are drawn by, and scored by in training."""
+    logits = logits.float()
+    return logits if temperature == 1 else logits / temperature
+
+
+def log_probabilities(logits: Tensor, temperature: float) -> Tensor:
+    """Returns the log-probabilities of all tokens under the distribution that they are drawn from.
+
+    Args:
+        logits: N x V.
+        temperature: divides them.
+    """
+    return tempered(logits, temperature).log_softmax(-1)
 
 
 def _most_likely(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:

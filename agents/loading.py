@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from sotopia_env.agents.adapters import keep_active_adapter
 from sotopia_env.agents.digests import describe_model, describe_tokenizer
 from sotopia_env.describe import Description
 
@@ -75,9 +76,19 @@ class LoadedModel:
         return {**describe_model(self.model, adapters), "tokenizer": tokenizer, "stop_ids": stops}
 
     def save(self, directory: str | Path) -> None:
-        """Write model (of a ``PeftModel`` its adapters alone) and tokenizer, for :func:`load_model` to read."""
+        """Write model (of a ``PeftModel`` its active adapter alone) and tokenizer, for :func:`load_model` to read.
+
+        An adapter names its base by a path that holds from every working directory.
+        """
         with without_progress_bars():
-            self.model.save_pretrained(directory)
+            if isinstance(self.model, PeftModel):
+                config = self.model.active_peft_config
+                if config.base_model_name_or_path and Path(config.base_model_name_or_path).is_dir():
+                    config.base_model_name_or_path = str(Path(config.base_model_name_or_path).resolve())
+                self.model.save_pretrained(directory, selected_adapters=[self.model.active_adapter])
+                keep_active_adapter(directory, self.model)
+            else:
+                self.model.save_pretrained(directory)
             self.tokenizer.save_pretrained(directory)
 
 
@@ -126,7 +137,7 @@ def load_model(
     if path is not None and (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         if adapter is not None:
             raise ModelLoadError(f"{path} holds an adapter already; give its base model as source, or no adapter")
-        base = _base_of(path)
+        base = base_of(path)
         on_base = load_model(base, device=target, dtype=dtype, adapter=path, gguf_file=gguf_file, name=named)
         return LoadedModel(on_base.model, _with_template(on_base.tokenizer, chat_template), named)
     if path is not None and gguf_file is None:
@@ -134,7 +145,8 @@ def load_model(
     options: dict[str, Any] = {"trust_remote_code": False}
     if gguf_file is not None:
         options["gguf_file"] = gguf_file
-    location = str(path or source)
+    # What is trained from it may name it as its base, and be read from another working directory.
+    location = str(path.resolve() if path else source)
     try:
         # A download from the hub does show how far it is.
         with nullcontext() if path is None else without_progress_bars():
@@ -155,9 +167,15 @@ def load_model(
             f"{source}: {len(missing)} weights are missing, such as {missing[0]}; the checkpoint is incomplete, or not "
             "that of a causal language model"
         )
+    if gguf_file is not None:
+        _forget_quantization(model)
+    model = model.to(target).eval()
+    _refuse_reading_ahead(source, model)
+    tokenizer = _with_template(tokenizer, chat_template)
+    _refuse_unknown_tokens(source, model, tokenizer)
     if adapter is not None:
-        model = _with_adapter(model, adapter)
-    return LoadedModel(model.to(target).eval(), _with_template(tokenizer, chat_template), named)
+        model = _with_adapter(model, adapter).to(target).eval()
+    return LoadedModel(model, tokenizer, named)
 
 
 def _directory(source: str | Path) -> Path | None:
@@ -200,23 +218,36 @@ def _only_gguf(path: Path) -> str | None:
     if len(files) > 1:
         raise ModelLoadError(f"{path} holds {len(files)} GGUF files; choose one with gguf_file={files[0]!r}")
     if not files:
+        inside = next((f"; {found.parent} is an adapter" for found in path.glob("*/adapter_config.json")), "")
         raise ModelLoadError(
-            f"{path} is no model: it holds neither config.json, nor adapter_config.json, nor a GGUF file"
+            f"{path} is no model: it holds neither config.json, nor adapter_config.json, nor a GGUF file{inside}"
         )
     return files[0]
 
 
-def _base_of(path: Path) -> str:
+def base_of(path: Path) -> str:
+    """Returns where the base of an adapter is: as it says, or, for a relative path, seen from the adapter's own folder.
+
+    Raises:
+        ModelLoadError: it names none, or one that is not there.
+    """
     try:
         base = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelLoadError(
             f"{path / 'adapter_config.json'} names no base_model_name_or_path; give the base"
         ) from error
+    remedy = f"use load_model(BASE, adapter={str(path)!r}), or write the base into base_model_name_or_path there"
     if not base:
-        raise ModelLoadError(
-            f"{path / 'adapter_config.json'} names no base; use load_model(BASE, adapter={str(path)!r})"
-        )
+        raise ModelLoadError(f"{path / 'adapter_config.json'} names no base; {remedy}")
+    if Path(base).is_dir():
+        return str(base)
+    above = [folder / base for folder in (path.resolve(), *path.resolve().parents) if (folder / base).is_dir()]
+    if above:
+        return str(above[0])
+    if Path(base).is_absolute() or base.startswith("."):
+        raise ModelLoadError(f"{path / 'adapter_config.json'}: its base was {base}, which is not there; {remedy}")
+    # Perhaps the name of a model on the hub.
     return str(base)
 
 
@@ -232,9 +263,59 @@ def _with_adapter(model: Any, adapter: str | Path) -> PeftModel:
     if path.is_dir() and not (path / "adapter_model.safetensors").is_file():
         raise ModelLoadError(f"{path} holds no adapter_model.safetensors; other formats are not read")
     try:
-        return PeftModel.from_pretrained(model, str(adapter), use_safetensors=True)
+        adapted = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelLoadError(f"the adapter {adapter} does not load onto this base model: {error}") from error
+    if adapted.active_peft_config.is_prompt_learning:
+        raise ModelLoadError(
+            f"the adapter {adapter} ({adapted.active_peft_config.peft_type.value}) puts tokens of its own in front of "
+            "every text, which is not served; take one that changes weights, such as LoRA"
+        )
+    return adapted
+
+
+def _forget_quantization(model: Any) -> None:
+    """Let a model that was read from GGUF be trained and saved as any other: its weights are plain numbers by now."""
+    model.hf_quantizer, model.is_quantized = None, False
+    for holder, name in ((model, "quantization_method"), (model.config, "quantization_config")):
+        if hasattr(holder, name):
+            delattr(holder, name)
+
+
+@torch.no_grad()
+def _refuse_reading_ahead(source: str | Path, model: Any) -> None:
+    """Refuse a model whose words hang on what comes after them, such as an encoder."""
+    ids = torch.tensor([[0, 1, 2], [0, 1, 3]], device=model.device)
+    logits = model(input_ids=ids, use_cache=False).logits[:, 1].float()
+    # The same sums of the same numbers; with experts, rounded otherwise.
+    if (logits[0] - logits[1]).abs().max() > 1e-2 * logits.abs().max():
+        raise ModelLoadError(
+            f"{source}: what this {type(model).__name__} says of a token hangs on later ones, so it is no causal "
+            "language model; take a decoder (for an encoder that was trained as one, set is_decoder in its config.json)"
+        )
+
+
+def _refuse_unknown_tokens(source: str | Path, model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Pad with another token where the model has none for the tokenizer's own; refuse others that it does not have."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    unknown = {token: index for token, index in tokenizer.get_vocab().items() if index >= rows}
+    if tokenizer.pad_token in unknown:
+        # What is padding is masked, so any token will do.
+        ends = tokenizer.eos_token
+        tokenizer.pad_token = ends if ends and ends not in unknown else tokenizer.convert_ids_to_tokens(0)
+    added, template = tokenizer.added_tokens_decoder, str(tokenizer.chat_template)
+    written = [
+        token
+        for token, index in unknown.items()
+        # No text makes a special token: only the template writes them, and a model that knows them.
+        if index not in added or not added[index].special or token in template or token == tokenizer.eos_token
+    ]
+    if written:
+        raise ModelLoadError(
+            f"{source}: the tokenizer has {len(tokenizer)} tokens, but the model only {rows}: it does not know "
+            f"{', '.join(sorted(written)[:3])}; train it with model.resize_token_embeddings({len(tokenizer)}), or take "
+            "the tokenizer it was trained with"
+        )
 
 
 def _with_template(tokenizer: PreTrainedTokenizerBase, chat_template: str | None) -> PreTrainedTokenizerBase:

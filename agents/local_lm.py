@@ -15,6 +15,7 @@ import numpy as np
 from sotopia_env.actions import Action
 from sotopia_env.agents.adapters import using_adapter
 from sotopia_env.agents.decoding import Continuation, Decoder, Sampling
+from sotopia_env.agents.forward import context_length
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.scripted.policy import context_of
 from sotopia_env.chat_encoding import ChatEncoder, Thinking
@@ -113,6 +114,15 @@ class LocalLM:
         """Sample a single turn; without a context, the generator follows from the observation."""
         return self.act([observation], [context or context_of(observation)])[0].action
 
+    def on(self, loaded: LoadedModel, adapter: str | None = None) -> LocalLM:
+        """Returns the same policy on another model that reads the same tokens."""
+        return type(self)(loaded, name=self.name, adapter=adapter, **self._options)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """Its arguments beside the model."""
+        return {**asdict(self.sampling), "batch_size": self.batch_size, "cache_bytes": self._decoder.cache_bytes}
+
     def describe(self) -> Description:
         """What decides its turns: sampling, and the model by digests of what it is rather than by its folder."""
         adapters = None if self.adapter is None else [self.adapter]
@@ -131,10 +141,8 @@ class LocalLM:
             type(self),
             self._source,
             name=self.name,
-            **asdict(self.sampling),
-            batch_size=self.batch_size,
+            **self._options,
             adapter=self.adapter,
-            cache_bytes=self._decoder.cache_bytes,
             thinking=self.encoder.thinking,
             **self._load_options,
         )
@@ -183,8 +191,7 @@ class LocalLM:
     @property
     def context_length(self) -> int | None:
         """Longest sequence the model reads, in tokens; ``None`` where it names none."""
-        length = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        return None if length is None else int(length)
+        return context_length(self.model)
 
     def _remembered(self, context: Context) -> dict[int, _OwnTurn]:
         """Own turns of this dialogue. A continuation (``key~7``) begins with those of the episode it goes on from."""

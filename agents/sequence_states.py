@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,9 +15,56 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from sotopia_env.agents.forward import arguments, bare, last_logits
+
 _TOKENS_AT_A_TIME = 2_048
 """A CPU reads so many tokens at a time: 64 prompts of 180 tokens take 0.6 to 0.8 of the time they take in
 one piece, whose tensors do not fit into its caches."""
+
+
+@torch.no_grad()
+def memory_of(model: Any) -> Literal["rows", "cache", "none"]:
+    """Returns what a model's memory of the tokens it has read is good for, found out by showing it a few.
+
+    ``"rows"``: plain keys and values, alike in all layers, of which a row can be taken out and gone on from, with holes
+    between its tokens: attention goes by the mask and the positions that it is given. ``"cache"``: the model's own
+    memory takes a padded batch on, token by token (windows, states of recurrent layers, keys of several sizes).
+    ``"none"``: it does not, and each token is read with all before it.
+
+    Args:
+        model: a causal language model, not in training.
+    """
+    names = arguments(model)
+    if "past_key_values" not in names:
+        return "none"
+    base = bare(model)
+    cache = DynamicCache(config=base.config)
+    ids = torch.zeros(1, 2, dtype=torch.long, device=base.get_input_embeddings().weight.device)
+    base.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
+    if cache.get_seq_length() != 2:
+        return "none"
+    plain = all(type(layer) is DynamicLayer for layer in cache.layers)
+    if not plain or "position_ids" not in names or not base._supports_attention_backend:
+        return "none" if _looks_at_padding(base) else "cache"
+    sizes = {states.shape for layer in cache.layers for states in (layer.keys, layer.values)}
+    devices = {parameter.device for parameter in base.parameters()}
+    return "rows" if len(sizes) == len(devices) == 1 else "cache"
+
+
+def _looks_at_padding(base: Any) -> bool:
+    """Whether a token that is masked changes what a model makes of those behind it."""
+    device = base.get_input_embeddings().weight.device
+    masked = {"attention_mask": torch.tensor([[0, 1, 1, 1]], device=device), "use_cache": False}
+    if "position_ids" in arguments(base):
+        masked["position_ids"] = torch.tensor([[0, 0, 1, 2]], device=device)
+    one, other = (
+        base.base_model(input_ids=torch.tensor([[padding, 1, 2, 3]], device=device), **masked)[0][0, 1:]
+        for padding in (0, 4)
+    )
+    # Which of its experts a masked token goes to decides how the others' numbers are rounded.
+    experts = any("experts" in name for name in base.config.get_text_config().to_dict())
+    allowed = 64 * torch.finfo(one.dtype).eps * float(one.abs().max()) if experts else 0.0
+    return bool((one - other).abs().max() > allowed)
 
 
 @dataclass(frozen=True)
@@ -65,6 +112,31 @@ class Memory:
         self._flat = None
 
 
+class Reread:
+    """Sequences that grow together, each read from its beginning for every token: right for any causal model.
+
+    Args:
+        model: a causal language model of ``transformers``.
+        size: how many sequences.
+        pad_id: any token id, for the masked places.
+    """
+
+    def __init__(self, model: Any, size: int, pad_id: int) -> None:
+        self.ids: list[list[int]] = [[] for _ in range(size)]
+        self._model, self._pad_id = model, pad_id
+
+    def extend(self, chunks: Sequence[Sequence[int]]) -> Tensor:
+        """Append a chunk of tokens to each sequence; see :meth:`Batch.extend`."""
+        growing = [index for index, chunk in enumerate(chunks) if chunk]
+        for index in growing:
+            self.ids[index].extend(chunks[index])
+        device = self._model.get_input_embeddings().weight.device
+        found = last_logits(self._model, [self.ids[index] for index in growing], self._pad_id, device)
+        logits = found.new_zeros(len(chunks), found.shape[1])
+        logits[growing] = found
+        return logits
+
+
 class Batch:
     """Sequences of different lengths that grow together.
 
@@ -94,14 +166,14 @@ class Batch:
         options: dict[str, Any],
     ) -> None:
         self.ids = [[] if row is None else list(row.ids) for row in rows]
-        self._model, self._pad_id, self._with_positions, self._options = model, pad_id, with_positions, options
-        self._device = model.get_input_embeddings().weight.device
+        self._model, self._pad_id, self._with_positions, self._options = bare(model), pad_id, with_positions, options
+        self._device = self._model.get_input_embeddings().weight.device
         width = max(len(ids) for ids in self.ids)
         # Where the tokens of each sequence lie: from, to, and behind holes again from, to.
         self._runs = [[[width - len(ids), width]] if ids else [] for ids in self.ids]
         begins = np.array([[width - len(ids)] for ids in self.ids])
         self._mask = self._tensor(np.arange(width) >= begins)
-        self._cache: Cache = DynamicCache(config=model.config)
+        self._cache: Cache = DynamicCache(config=self._model.config)
         self._layers: list[_BufferedLayer] = []
         if memory is not None:
             self._buffer = _Buffer(memory, len(self._cache.layers), len(rows), width + room)

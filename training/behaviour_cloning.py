@@ -12,23 +12,25 @@ import numpy as np
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from torch import Tensor
 from torch.utils.data import Sampler
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, TrainingArguments
+from transformers import PreTrainedTokenizerBase, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
-from sotopia_env.agents.loading import LoadedModel, load_model
+from sotopia_env.agents.forward import context_length
+from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.describe import digest
 from sotopia_env.episodes import Episode
 from sotopia_env.seeds import generator_of
 from sotopia_env.training.batches import Row, text_row
 from sotopia_env.training.checkpoints import described_run, finished_run, latest_checkpoint, train_and_save
-from sotopia_env.training.cpu import on_cpu, selected_logits, set_device_defaults
-from sotopia_env.training.data_parallel import call_wrapped
+from sotopia_env.training.cpu import set_device_defaults
+from sotopia_env.training.data_parallel import call_wrapped, holds_all_weights
 from sotopia_env.training.model_card import data_facts, write_model_card
 from sotopia_env.training.optimizer import WithMuon
 from sotopia_env.training.options import CLONING
+from sotopia_env.training.scoring import selected_logits
+from sotopia_env.training.start import SavesForLoading, load_to_train
 
 
 @dataclass
@@ -102,12 +104,13 @@ def clone(
         ``out``, for :func:`~sotopia_env.agents.loading.load_model`.
 
     Raises:
-        ValueError: no own turns at all, a dialogue longer than the model reads, or a folder with another run's result.
+        ValueError: no own turns at all, a dialogue longer than the model reads, a folder with another run's result, or
+            a model that cannot be trained (:func:`~sotopia_env.training.start.load_to_train`).
     """
     started = time.perf_counter()
     out = Path(out)
-    loaded = load(model, tokenizer)
     args = args or CloningConfig()
+    loaded = load_to_train(model, tokenizer, peft_config=peft_config, seed=args.seed)
     args.output_dir = str(out / "checkpoints")
     rows = cloning_rows(episodes, loaded, agents)
     data = digest([[row.ids, row.own_mask] for row in rows])
@@ -120,7 +123,6 @@ def clone(
         args=args,
         train_dataset=_dataset(rows),
         processing_class=loaded.tokenizer,
-        peft_config=peft_config,
         **options,
     )
 
@@ -141,24 +143,6 @@ def clone(
     return out
 
 
-def load(model: Any, tokenizer: PreTrainedTokenizerBase | None = None) -> LoadedModel:
-    """A model and its tokenizer from whatever names or holds them.
-
-    Raises:
-        ValueError: a model object without its tokenizer, which was not loaded from anywhere.
-    """
-    if isinstance(model, LoadedModel):
-        return model
-    if isinstance(model, str | Path):
-        return load_model(model)
-    if tokenizer is None:
-        source = getattr(model, "name_or_path", "")
-        if not source:
-            raise ValueError("the model does not say where it was loaded from: pass its tokenizer=, or a LoadedModel")
-        tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
-    return LoadedModel(model, tokenizer)
-
-
 def cloning_rows(
     episodes: Sequence[Episode], loaded: LoadedModel, agents: Callable[[Episode], Sequence[str]] | None = None
 ) -> list[Row]:
@@ -168,7 +152,7 @@ def cloning_rows(
         ValueError: there is none, or one is longer than the model reads: nothing is ever cut silently.
     """
     encoder = ChatEncoder(loaded.tokenizer)
-    limit = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
+    limit = context_length(loaded.model)
     rows = []
     for episode in episodes:
         for agent in episode.agents if agents is None else agents(episode):
@@ -185,8 +169,8 @@ def cloning_rows(
     return rows
 
 
-class CloningTrainer(WithMuon, SFTTrainer):
-    """TRL's ``SFTTrainer`` with batches of rows of like length and, on a CPU, a loss of the own tokens alone."""
+class CloningTrainer(SavesForLoading, WithMuon, SFTTrainer):
+    """TRL's ``SFTTrainer`` with batches of rows of like length, and a loss that looks at the own tokens alone."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
@@ -197,17 +181,23 @@ class CloningTrainer(WithMuon, SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The mean negative log-likelihood of the own tokens of the batch."""
-        plain = self.args.loss_type == "nll" and self.label_smoother is None and self.compute_loss_func is None
-        if return_outputs or num_items_in_batch is None or not on_cpu(self) or not plain or self.aux_loss_enabled:
+        """The mean negative log-likelihood of the own tokens of the batch, of the model's own logits."""
+        stock = self.label_smoother is not None or self.args.loss_type != "nll" or self.compute_loss_func is not None
+        if return_outputs or num_items_in_batch is None or stock or not holds_all_weights(model):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        labels: Tensor = inputs["labels"]
+        labels, attention_mask = inputs["labels"], inputs["attention_mask"]
         selected = labels != -100
         with self.accelerator.autocast():
-            logits = call_wrapped(model, selected_logits, inputs["input_ids"], inputs["attention_mask"], selected)
+            logits, router_loss = call_wrapped(
+                model, selected_logits, inputs["input_ids"], attention_mask, selected, self.aux_loss_enabled
+            )
         loss = torch.nn.functional.cross_entropy(logits, labels[selected], reduction="sum") / num_items_in_batch
         # Gradients are averaged over the processes, while items are counted over all of them.
-        return loss * self.accelerator.num_processes if self.args.average_tokens_across_devices else loss
+        if self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes
+        if router_loss is not None:
+            loss = loss + self.router_aux_loss_coef * router_loss / self.current_gradient_accumulation_steps
+        return loss
 
 
 def order_seed(args: TrainingArguments) -> int:

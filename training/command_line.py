@@ -103,7 +103,7 @@ def clone_from_file(
     """
     settings = read_settings(CloningConfig, out, config, extra, seed)
     played = some_episodes(episodes)
-    return clone(played, _start(model, played, seed), out=out, args=settings, peft_config=_adapter(lora_rank))
+    return clone(played, _start(model, played, seed), out=out, args=settings, peft_config=adapter_of(lora_rank))
 
 
 def reward_model_from_file(
@@ -152,7 +152,7 @@ def reward_model_from_file(
         args=settings,
         target=target,
         weights=weights,
-        peft_config=_adapter(lora_rank),
+        peft_config=adapter_of(lora_rank),
     )
     return report_table(json.loads((out / REPORT).read_text(encoding="utf-8")))
 
@@ -163,7 +163,8 @@ def _start(model: str, played: Sequence[Episode], seed: int) -> Any:
     return model
 
 
-def _adapter(rank: int) -> LoraConfig | None:
+def adapter_of(rank: int) -> LoraConfig | None:
+    """Settings of a LoRA adapter of a rank; ``None`` where it is 0."""
     return LoraConfig(r=rank, lora_alpha=2 * rank, task_type="CAUSAL_LM") if rank else None
 
 

@@ -20,14 +20,8 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 LONGEST_WRITTEN_OUT = 512
 """Up to this length of rows, in tokens, :func:`written_out_attention` is faster than the fused kernel."""
 
-LONGEST_EAGER = 400
-"""Up to this length the attention that ``transformers`` writes out is; for models with one of their own kind."""
-
 ROWS_AT_A_TIME = 16
 """So many rows go through the model at a time: larger tensors are paged in anew for every operation."""
-
-TOKENS_AT_A_TIME = 4_096
-"""So many tokens are scored at a time, which bounds the memory that logits take with a large vocabulary."""
 
 
 def computes_in_bfloat16() -> bool:
@@ -53,61 +47,6 @@ def set_device_defaults(args: Any) -> None:
         args.activation_checkpointing = args.gradient_checkpointing
 
 
-def on_cpu(trainer: Any) -> bool:
-    """Whether a trainer computes on a CPU, where a model is called in parts."""
-    return bool(trainer.accelerator.device.type == "cpu")
-
-
-def selected_states(model: Any, input_ids: Tensor, attention_mask: Tensor, selected: Tensor) -> Tensor:
-    """The last hidden states that predict some tokens.
-
-    Args:
-        model: a causal language model, adapters included, not wrapped for several processes.
-        input_ids: (B, L) token ids.
-        attention_mask: (B, L).
-        selected: (B, L) booleans: the N tokens to be predicted. None of them is the first of its row.
-
-    Returns:
-        (N, hidden size), in the order of ``input_ids[selected]``.
-    """
-    base = _base(model)
-    order = attention_mask.sum(1).argsort()
-    states: list[Tensor] = [input_ids.new_empty(0)] * len(order)
-    for rows in order.split(ROWS_AT_A_TIME):
-        # Rows of like length, without the places that are padding in all of them.
-        columns = attention_mask[rows].any(0).nonzero().flatten()
-        part = slice(int(columns[0]), int(columns[-1]) + 1)
-        with fast_attention(base, part.stop - part.start):
-            output = base.base_model(
-                input_ids=input_ids[rows, part], attention_mask=attention_mask[rows, part], use_cache=False
-            )
-        chosen = selected[rows, part]
-        found = output.last_hidden_state[:, :-1][chosen[:, 1:]].split(chosen.sum(1).tolist())
-        for row, values in zip(rows.tolist(), found, strict=True):
-            states[row] = values
-    return torch.cat(states)
-
-
-def selected_logits(model: Any, input_ids: Tensor, attention_mask: Tensor, selected: Tensor) -> Tensor:
-    """The logits that predict some tokens, (N, vocabulary) in 32 bits; see :func:`selected_states`."""
-    logits: Tensor = _base(model).get_output_embeddings()(selected_states(model, input_ids, attention_mask, selected))
-    return logits.float()
-
-
-@torch.no_grad()
-def selected_logprobs(
-    model: Any, input_ids: Tensor, attention_mask: Tensor, selected: Tensor, temperature: float
-) -> Tensor:
-    """Log-probabilities of some tokens, (N,); see :func:`selected_states`."""
-    states, targets = selected_states(model, input_ids, attention_mask, selected), input_ids[selected]
-    head = _base(model).get_output_embeddings()
-    chunks = [
-        (head(part).float() / temperature).log_softmax(-1).gather(-1, ids[:, None])[:, 0]
-        for part, ids in zip(states.split(TOKENS_AT_A_TIME), targets.split(TOKENS_AT_A_TIME), strict=True)
-    ]
-    return torch.cat(chunks)
-
-
 @contextmanager
 def without_autocast(model: Any) -> Iterator[None]:
     """Sample in 32 bits on a CPU: mixed precision would cast all weights anew for every token.
@@ -126,21 +65,17 @@ def without_autocast(model: Any) -> Iterator[None]:
         model.forward = mixed
 
 
-def _base(model: Any) -> Any:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 @contextmanager
 def fast_attention(base: Any, length: int) -> Iterator[None]:
     """Use the attention that is fastest for rows of this length, where the model computes in bfloat16 on a CPU."""
     before = base.config._attn_implementation
     in_bfloat16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    plain = base.config.model_type in _PLAIN_ATTENTION
-    longest = LONGEST_WRITTEN_OUT if plain else LONGEST_EAGER
-    if base.device.type != "cpu" or not in_bfloat16 or before != "sdpa" or length > longest:
+    fitting = base.config.model_type in _PLAIN_ATTENTION and before == "sdpa" and length <= LONGEST_WRITTEN_OUT
+    # What checkpointing computes a second time, in the backward pass, has to be computed in the same way.
+    if base.device.type != "cpu" or not in_bfloat16 or not fitting or base.is_activation_checkpointing:
         yield
         return
-    base.set_attn_implementation(_WRITTEN_OUT if plain else "eager")
+    base.set_attn_implementation(_WRITTEN_OUT)
     try:
         yield
     finally:

@@ -10,13 +10,13 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-from torch import Tensor
+from peft import PeftModel
 from torch.nn.parallel import DistributedDataParallel
+from transformers import PreTrainedModel
 
 from sotopia_env.rollouts.workers import WorkerPool
 
@@ -83,7 +83,12 @@ def wait_for_everyone() -> None:
         dist.barrier()
 
 
-def call_wrapped(model: Any, function: Callable[..., Tensor], *arguments: Any) -> Any:
+def holds_all_weights(model: Any) -> bool:
+    """Whether a process has the whole of a model, as a trainer hands it to its loss, and not a share of its weights."""
+    return isinstance(model, DistributedDataParallel | PreTrainedModel | PeftModel)
+
+
+def call_wrapped(model: Any, function: Callable[..., Any], *arguments: Any) -> Any:
     """``function(model, *arguments)``, as the forward pass of the model where processes share its gradients.
 
     Args:
@@ -96,10 +101,22 @@ def call_wrapped(model: Any, function: Callable[..., Tensor], *arguments: Any) -
     # Only what goes through the wrapper's own forward pass is shared.
     bare = model.module
     before = vars(bare).get("forward")
-    bare.forward = partial(function, bare)
-    try:
-        return model(*arguments)
-    finally:
+
+    def restore() -> None:
         del bare.forward
         if before is not None:
             bare.forward = before
+
+    def forward(*args: Any) -> Any:
+        # The function calls the model's own.
+        restore()
+        try:
+            return function(bare, *args)
+        finally:
+            bare.forward = forward
+
+    bare.forward = forward
+    try:
+        return model(*arguments)
+    finally:
+        restore()

@@ -18,22 +18,20 @@ from typing import Any
 import torch
 import trl
 from accelerate.utils import gather_object
-from peft import PeftModel
+from peft import PeftConfig
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer
 from transformers.trainer_utils import TrainOutput
 
-from sotopia_env.agents.decoding import drawable
+from sotopia_env.agents.decoding import drawable, tempered
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.episodes import agent_name
 from sotopia_env.policies import Policy
-from sotopia_env.resolve import make_policy
 from sotopia_env.rewards.wrappers.base import reward_of
 from sotopia_env.rollouts.manifest import describe_world
 from sotopia_env.seeds import process_seed
 from sotopia_env.training.advantages import group_advantages
-from sotopia_env.training.behaviour_cloning import load
 from sotopia_env.training.callbacks import EvaluateEvery, report_with
 from sotopia_env.training.checkpoints import (
     COMPLETE,
@@ -44,13 +42,13 @@ from sotopia_env.training.checkpoints import (
     refuse_foreign,
     write_json,
 )
-from sotopia_env.training.cpu import on_cpu, selected_logits, without_autocast
-from sotopia_env.training.data_parallel import call_wrapped
+from sotopia_env.training.cpu import without_autocast
+from sotopia_env.training.data_parallel import call_wrapped, holds_all_weights
 from sotopia_env.training.dialogue_metrics import averages, dialogue_values
 from sotopia_env.training.estimators import Estimator, RunningBaseline, get_estimator
 from sotopia_env.training.grpo_config import GRPOConfig
 from sotopia_env.training.model_card import write_model_card
-from sotopia_env.training.reference import reference_for, share_base
+from sotopia_env.training.reference import partner_for, reference_for
 from sotopia_env.training.rollout_func import (
     GroupMember,
     RolloutFunc,
@@ -61,11 +59,13 @@ from sotopia_env.training.rollout_func import (
     learner_of,
     sampling_of,
 )
+from sotopia_env.training.scoring import selected_logits
+from sotopia_env.training.start import SavesForLoading, load_to_train, without_dropout
 
 RUNNING_BASELINE = "running_baseline.json"
 
 
-class GRPOTrainer(trl.GRPOTrainer):
+class GRPOTrainer(SavesForLoading, trl.GRPOTrainer):
     """Trains a policy over dialogues with group-relative advantages (Shao et al., 2024, arXiv:2402.03300).
 
     ``train()`` goes on from the newest checkpoint in ``args.output_dir`` where there is one, and leaves the trained
@@ -77,21 +77,23 @@ class GRPOTrainer(trl.GRPOTrainer):
             also when it goes on.
         env: a reward-wrapped environment. It is forked for each dialogue.
         partner: acts for the other seats and does not learn: a policy, a name, or a directory. An adapter on the base
-            that the learner has too shares its weights.
+            that the learner has too shares its weights; the learner's own model is copied.
         args: settings.
         tokenizer: where the model comes without one.
-        reference: what the learner is held against, a directory or a model; by default the partner where it is a
-            language model, else the model as it is given.
+        reference: what the learner is held against, a directory or a model; by default the model as it is given, with
+            its adapter, frozen. It shares weights with a partner that has the same ones.
         estimator: a function ``(rewards_GT, alive_GT) -> advantages_GT`` in place of ``args.estimator``.
         evaluate: ``(policy, step) -> {name: number}``, called every ``args.evaluation_steps`` steps.
-        options: passed to TRL's trainer, such as ``peft_config`` or ``callbacks``.
+        peft_config: train a LoRA adapter instead of the whole model.
+        options: passed to TRL's trainer, such as ``callbacks``.
 
     Raises:
         TypeError: the environment pays nothing.
         ValueError: dialogues could outgrow the model's context, settings do not go with the arguments, the folder holds
-            another run, or the reward can never be known of some of the tasks. ``train`` stops with it once no dialogue
-            of a step could be paid (of several steps, where one has fewer than 32), and where none of the whole run
-            could.
+            another run, the reference reads other tokens, the model cannot be trained
+            (:func:`~sotopia_env.training.start.load_to_train`), or the reward can never be known of some of the tasks.
+            ``train`` stops with it once no dialogue of a step could be paid (of several steps, where one has fewer than
+            32), and where none of the whole run could.
 
     Example:
         >>> trainer = GRPOTrainer("runs/bc", env=env, partner="runs/bc", args=GRPOConfig("runs/grpo"))  # doctest: +SKIP
@@ -113,6 +115,7 @@ class GRPOTrainer(trl.GRPOTrainer):
         reference: Any = None,
         estimator: Estimator | None = None,
         evaluate: Callable[[Policy, int], Mapping[str, float]] | None = None,
+        peft_config: PeftConfig | None = None,
         **options: Any,
     ) -> None:
         args = args or GRPOConfig()
@@ -130,13 +133,10 @@ class GRPOTrainer(trl.GRPOTrainer):
         if seats or not args.seats:
             raise ValueError(f"seats = {args.seats}: give numbers from 0 to {len(env.possible_agents) - 1}")
         check_payable(env)
-        loaded = load(model, tokenizer)
+        loaded = load_to_train(model, tokenizer, peft_config=peft_config, seed=args.seed)
         check_context(env, loaded, args.max_turn_tokens)
-        if isinstance(loaded.model, PeftModel):
-            # An adapter that was loaded to be used is frozen.
-            loaded.model.set_adapter(loaded.model.active_adapter)
-        policy = share_base(partner, loaded) or make_policy(partner)
-        self.reference = reference_for(loaded.model, reference, policy)
+        policy = partner_for(partner, loaded, model)
+        self.reference = reference_for(loaded, reference, policy)
         self.rollout = RolloutFunc(
             env, policy, max_new_tokens=args.max_turn_tokens, mask_truncated=args.mask_truncated_turns
         )
@@ -150,7 +150,7 @@ class GRPOTrainer(trl.GRPOTrainer):
             reference=self.reference,
             partner=policy,
             estimator=estimator,
-            adapter=None if options.get("peft_config") is None else options["peft_config"].to_dict(),
+            adapter=None if peft_config is None else peft_config.to_dict(),
             **describe_world(env),
         )
         self._scored: Tensor | None = None
@@ -167,11 +167,8 @@ class GRPOTrainer(trl.GRPOTrainer):
                 **options,
             )
         self.beta = args.beta = beta
-        if self._cuts and self.aux_loss_enabled:
-            raise ValueError(
-                "top_k and top_p do not go with the balancing loss of a mixture of experts, which TRL takes while it "
-                "scores all tokens; drop the loss with router_aux_loss_coef = 0.0, or draw from all tokens"
-            )
+        if args.disable_dropout:
+            without_dropout(self.accelerator.unwrap_model(self.model))
         report_with(self, self._folder / "metrics.jsonl", shown=("reward", "deal_rate", "kl_to_reference"))
         self.add_callback(MarkComplete(self.run))
         if evaluate is not None and args.evaluation_steps:
@@ -339,29 +336,39 @@ class GRPOTrainer(trl.GRPOTrainer):
         logits_to_keep: int,
         batch_size: int | None = None,
         compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """On a CPU, score the learner's own tokens alone; all others are masked out of the loss anyway.
-
-        So, too, wherever not all tokens can be drawn: TRL scores them as if they could.
-        """
-        if self._scored is None or not (on_cpu(self) or self._cuts) or self.aux_loss_enabled:
+        """Score the learner's own tokens alone, as they were sampled; all others are masked out of the loss anyway."""
+        if self._scored is None or not holds_all_weights(model):
             scored: tuple[Tensor, Tensor | None, Tensor | None] = super()._get_per_token_logps_and_entropies(
-                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **options
+                model,
+                input_ids,
+                attention_mask,
+                logits_to_keep,
+                batch_size,
+                compute_entropy,
+                compute_aux_loss,
+                **options,
             )
             return scored
         parts = []
         for start in range(0, len(input_ids), batch_size or len(input_ids)):
             rows = slice(start, start + (batch_size or len(input_ids)))
-            parts.append(self._score(model, input_ids[rows], attention_mask[rows], self._scored[rows].bool()))
-        logprobs, entropies = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return logprobs, entropies if compute_entropy else None, None
+            own = self._scored[rows].bool()
+            parts.append(self._score(model, input_ids[rows], attention_mask[rows], own, compute_aux_loss))
+        logprobs, entropies, losses = zip(*parts, strict=True)
+        aux_loss = torch.stack(losses).mean() if compute_aux_loss else None
+        return torch.cat(logprobs), torch.cat(entropies) if compute_entropy else None, aux_loss
 
-    def _score(self, model: Any, input_ids: Tensor, attention_mask: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    def _score(
+        self, model: Any, input_ids: Tensor, attention_mask: Tensor, own: Tensor, with_router_loss: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         prompt = torch.zeros(len(own), input_ids.shape[1] - own.shape[1], dtype=torch.bool, device=own.device)
         selected = torch.cat([prompt, own], dim=1)
         with self.accelerator.autocast():
-            logits = call_wrapped(model, selected_logits, input_ids, attention_mask, selected) / self.temperature
+            logits, loss = call_wrapped(model, selected_logits, input_ids, attention_mask, selected, with_router_loss)
+        logits = tempered(logits, self.temperature)
         tokens = input_ids[selected][:, None]
         among = self._drawable(logits, tokens) if self._cuts else None
         logprobs = (logits if among is None else logits.masked_fill(~among, -torch.inf)).log_softmax(-1)
@@ -371,7 +378,7 @@ class GRPOTrainer(trl.GRPOTrainer):
             finite = logprobs if among is None else logprobs.masked_fill(~among, 0.0)
             entropy = -(logprobs.exp() * finite).sum(-1)
         empty = torch.zeros(own.shape, dtype=torch.float32, device=own.device)
-        return empty.masked_scatter(own, chosen), empty.masked_scatter(own, entropy)
+        return empty.masked_scatter(own, chosen), empty.masked_scatter(own, entropy), loss
 
     @property
     def _cuts(self) -> bool:
@@ -388,9 +395,9 @@ class GRPOTrainer(trl.GRPOTrainer):
         model = self.accelerator.unwrap_model(self.model)
         training = model.training
         model.eval()
-        logits = selected_logits(model, ids[rows], attention[rows], selected) / self.temperature
+        logits, _ = selected_logits(model, ids[rows], attention[rows], selected)
         model.train(training)
-        return self._drawable(logits, ids[rows][selected][:, None])
+        return self._drawable(tempered(logits, self.temperature), ids[rows][selected][:, None])
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)

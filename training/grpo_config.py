@@ -41,6 +41,7 @@ class GRPOConfig(trl.GRPOConfig):
             is 0 and the loss does not need it; 0 measures nothing.
         scale_rewards: ``"none"``, or divide advantages by the standard deviation of the dialogues' returns, of the
             ``"group"`` or of the ``"batch"``.
+        disable_dropout: train without dropout, since tokens are drawn without: what is scored is what was sampled.
         evaluation_steps: how often the trainer's ``evaluate`` is called; 0 is never.
     """
 
@@ -64,6 +65,7 @@ class GRPOConfig(trl.GRPOConfig):
     top_k: int = 0
     scale_rewards: str = "none"
     gradient_checkpointing: bool = False
+    disable_dropout: bool = True
     shuffle_dataset: bool | None = False
     remove_unused_columns: bool | None = False
     logging_steps: float = 1

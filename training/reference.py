@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -14,15 +13,22 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from sotopia_env.agents.adapters import using_adapter
+from sotopia_env.agents.adapters import copy_adapter, using_adapter
+from sotopia_env.agents.decoding import tempered
 from sotopia_env.agents.digests import describe_model
-from sotopia_env.agents.loading import LoadedModel, load_model
+from sotopia_env.agents.forward import bare
+from sotopia_env.agents.loading import LoadedModel, base_of, load_model
 from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.describe import Description
-from sotopia_env.training.cpu import selected_logits, selected_logprobs
+from sotopia_env.policies import Policy
+from sotopia_env.resolve import make_policy
+from sotopia_env.training.scoring import selected_logits, selected_logprobs
 
 PARTNER_ADAPTER = "partner"
 """Name of the frozen adapter on the learner's model, where partner and learner share a base."""
+
+REFERENCE_ADAPTER = "reference"
+"""Name of the frozen copy of the learner's adapter that it is held against, where no partner is the same."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,9 @@ class Reference:
                 if among is None:
                     values = selected_logprobs(*inputs, temperature)
                 else:
-                    logits = (selected_logits(*inputs) / temperature).masked_fill(~among, -torch.inf)
-                    values = logits.log_softmax(-1).gather(-1, input_ids[rows][selected][:, None])[:, 0]
+                    logits, _ = selected_logits(*inputs)
+                    among_them = tempered(logits, temperature).masked_fill(~among, -torch.inf)
+                    values = among_them.log_softmax(-1).gather(-1, input_ids[rows][selected][:, None])[:, 0]
             self.model.train(training)
             scored[rows] = scored[rows].masked_scatter(selected, values)
         return scored
@@ -92,49 +99,111 @@ class Reference:
         return using_adapter(self.model, self.adapter) if self.switch else nullcontext()
 
 
-def reference_for(model: Any, given: Any, partner: Any) -> Reference:
+def reference_for(loaded: LoadedModel, given: Any, partner: Any) -> Reference:
     """The reference of a run, made before anything is learnt and never from a checkpoint of the learner.
 
     Args:
-        model: the learner, with its adapter where it has one.
-        given: a directory, a ``LoadedModel`` or a model; ``None`` takes the partner where it is a language model, else
-            a frozen copy of the learner as it is.
-        partner: the partner policy.
+        loaded: the learner, with its adapter where it has one.
+        given: a directory, a ``LoadedModel`` or a model; ``None`` takes the learner as it is now: the partner where
+            that has the same weights, else a copy, of the adapter alone where nothing else is trained.
+        partner: the partner policy, which does not learn.
+
+    Raises:
+        ValueError: the one that is given reads other tokens, or another chat template, than the learner.
     """
+    model = loaded.model
     if given is not None:
-        source = given if isinstance(given, LoadedModel | str | Path) else LoadedModel(given, None)  # type: ignore[arg-type]
-        loaded = source if isinstance(source, LoadedModel) else load_model(source)
-        return Reference(_frozen(loaded.model))
+        bare_model = not isinstance(given, LoadedModel | str | Path)
+        source = LoadedModel(given, None) if bare_model else given  # type: ignore[arg-type]
+        held = source if isinstance(source, LoadedModel) else load_model(source)
+        _check_reads_alike(held, loaded)
+        return Reference(_frozen(copy.deepcopy(held.model) if bare(held.model) is bare(model) else held.model))
     if isinstance(partner, LocalLM):
-        shared = partner.model is model
-        return Reference(partner.model if shared else _frozen(partner.model), partner.adapter, switch=shared)
-    if isinstance(model, PeftModel):
-        return Reference(model, None, switch=True)
+        adapters = None if partner.adapter is None else [partner.adapter]
+        if describe_model(partner.model, adapters) == describe_model(model):
+            shared = bare(partner.model) is bare(model)
+            frozen = partner.model if shared else _frozen(partner.model)
+            return Reference(frozen, partner.adapter, switch=partner.adapter is not None)
+    if _trains_adapter_alone(model):
+        copy_adapter(model, REFERENCE_ADAPTER)
+        return Reference(model, REFERENCE_ADAPTER, switch=True)
     return Reference(_frozen(copy.deepcopy(model)))
 
 
-def share_base(partner: Any, loaded: LoadedModel) -> LocalLM | None:
-    """The partner as one more adapter on the learner's model, where it is an adapter of the same base.
+def partner_for(given: Any, loaded: LoadedModel, start: Any) -> Policy:
+    """The partner, frozen: what it shares with the learner does not learn along.
 
     Args:
-        partner: what was given as partner.
-        loaded: the learner.
-
-    Returns:
-        The policy, or ``None`` where the two share no base.
+        given: a policy, its name, or a directory. Where it is an adapter on the learner's base, or what the learner
+            starts from and trains an adapter of, the two share the base.
+        loaded: the learner, which may have been given an adapter.
+        start: what it was loaded from.
     """
+    shared = _on_the_learners_base(given, loaded, start)
+    if shared is not None:
+        return shared
+    policy = make_policy(given)
+    if not isinstance(policy, LocalLM) or bare(policy.model) is not bare(loaded.model):
+        return policy
+    if policy.adapter is not None and policy.adapter != getattr(loaded.model, "active_adapter", None):
+        return policy
+    if _trains_adapter_alone(loaded.model):
+        copy_adapter(loaded.model, PARTNER_ADAPTER)
+        return policy.on(loaded, PARTNER_ADAPTER)
+    return policy.on(LoadedModel(_frozen(copy.deepcopy(loaded.model)), loaded.tokenizer, loaded.name), policy.adapter)
+
+
+def _on_the_learners_base(given: Any, loaded: LoadedModel, start: Any) -> LocalLM | None:
+    """The partner as one more adapter on the learner's model, where it has the same base; else ``None``."""
     model = loaded.model
-    if not isinstance(partner, str | Path) or not isinstance(model, PeftModel):
+    if not isinstance(given, str | Path) or not _trains_adapter_alone(model):
         return None
-    path = Path(partner) / "adapter_config.json"
-    if not path.is_file():
+    path = Path(str(given).removeprefix("local:"))
+    if not path.is_dir():
         return None
-    base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if base != model.peft_config[model.active_adapter].base_model_name_or_path:
+    if isinstance(start, str | Path) and Path(start).is_dir() and path.samefile(start):
+        copy_adapter(model, PARTNER_ADAPTER)
+    elif (path / "adapter_config.json").is_file() and _is_base(base_of(path), model):
+        with _same_active_adapter(model):
+            model.load_adapter(str(path), adapter_name=PARTNER_ADAPTER, is_trainable=False)
+    else:
         return None
-    with _same_active_adapter(model):
-        model.load_adapter(str(partner), adapter_name=PARTNER_ADAPTER, is_trainable=False)
-    return LocalLM(loaded, name=Path(partner).resolve().name, adapter=PARTNER_ADAPTER)
+    return LocalLM(loaded, name=path.resolve().name, adapter=PARTNER_ADAPTER)
+
+
+def _is_base(base: str, model: PeftModel) -> bool:
+    own = str(model.active_peft_config.base_model_name_or_path)
+    return base == own or (Path(base).is_dir() and Path(own).is_dir() and Path(base).samefile(own))
+
+
+def _trains_adapter_alone(model: Any) -> bool:
+    if not isinstance(model, PeftModel):
+        return False
+    part = model.active_adapter
+    return all(part in name.split(".") for name, weight in model.named_parameters() if weight.requires_grad)
+
+
+def _check_reads_alike(held: LoadedModel, learner: LoadedModel) -> None:
+    remedy = "give a reference of the learner's own kind, such as the model it starts from (which is the default)"
+    own = learner.tokenizer.get_vocab()
+    if held.tokenizer is None:
+        rows = held.model.get_input_embeddings().weight.shape[0]
+        if rows <= max(own.values()):
+            raise ValueError(f"the reference knows {rows} tokens, but the learner writes {len(own)}; {remedy}")
+        return
+    theirs = held.tokenizer.get_vocab()
+    if theirs != own:
+        differing = sorted(token for token in own.keys() | theirs.keys() if own.get(token) != theirs.get(token))
+        raise ValueError(
+            f"the reference has another vocabulary than the learner ({len(theirs)} tokens and {len(own)}; "
+            f"{differing[0]!r} is {theirs.get(differing[0])} and {own.get(differing[0])}): it would read other words "
+            f"in the learner's tokens; {remedy}"
+        )
+    if held.tokenizer.chat_template != learner.tokenizer.chat_template:
+        raise ValueError(
+            "the reference has another chat template than the learner, so it has never read dialogues as the learner "
+            f"writes them; {remedy}"
+        )
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sotopia_env.agents.forward import bare, context_length, states_at
+
 
 class ValueHeads(nn.Module):
     """Linear heads on the last hidden states of a language model.
@@ -29,7 +31,8 @@ class ValueHeads(nn.Module):
         super().__init__()
         self.language_model = language_model
         self.dimensions = tuple(dimensions)
-        hidden_size = self.base.config.get_text_config().hidden_size
+        # What the model's own head reads is not always as wide as its layers.
+        hidden_size = bare(language_model).get_output_embeddings().weight.shape[1]
         # No rotation of the features is better than another to begin with, and 0 predicts the mean of the labels.
         self.heads = nn.Linear(hidden_size, len(self.dimensions), device=language_model.device, dtype=torch.float32)
         nn.init.zeros_(self.heads.weight)
@@ -38,16 +41,9 @@ class ValueHeads(nn.Module):
         self.register_buffer("spread", torch.ones(len(self.dimensions), device=language_model.device))
 
     @property
-    def base(self) -> Any:
-        """The language model without adapters around it; those inside its layers stay."""
-        model = self.language_model
-        return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-    @property
     def context_length(self) -> int | None:
         """The most tokens it reads; ``None`` where it names no limit."""
-        length = getattr(self.base.config.get_text_config(), "max_position_embeddings", None)
-        return None if length is None else int(length)
+        return context_length(self.language_model)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, places: Tensor) -> Tensor:
         """What the heads say at some tokens, in units of the labels.
@@ -60,16 +56,17 @@ class ValueHeads(nn.Module):
         Returns:
             (N, D) numbers in 32 bits, in the order of ``input_ids[places]``.
         """
-        output = self.base.base_model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
-        states = output.last_hidden_state[places]
+        states = states_at(self.language_model, places, input_ids=input_ids, attention_mask=attention_mask)
         # Of numbers that are subtracted from each other, 16 bits would leave little.
         with torch.autocast(states.device.type, enabled=False):
             values: Tensor = self.location + self.spread * self.heads(states.float())
         return values
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
-        """Trade time for memory; called by the trainer."""
-        self.language_model.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
+    def gradient_checkpointing_enable(self, *args: Any, **options: Any) -> None:
+        """Trade time for memory; called by the trainer, whose settings go to the language model."""
+        self.language_model.gradient_checkpointing_enable(*args, **options)
+        # Where the embeddings are frozen, nothing else would ask for gradients of what the first layer reads.
+        self.language_model.enable_input_require_grads()
 
     @torch.no_grad()
     def read(

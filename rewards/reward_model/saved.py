@@ -177,7 +177,14 @@ def weights_fingerprint(model: torch.nn.Module) -> str:
     than it was saved in.
     """
     digest = hashlib.sha256()
-    for name, weight in sorted(model.named_parameters()):
+    # An adapter is saved without its name, and is "default" when it is loaded; no other counts.
+    own, others = getattr(model, "active_adapter", None), set(getattr(model, "peft_config", ()))
+    named = {
+        ".".join("default" if part == own else part for part in name.split(".")): weight
+        for name, weight in model.named_parameters()
+        if (others - {own}).isdisjoint(name.split("."))
+    }
+    for name, weight in sorted(named.items()):
         values = weight.detach().flatten()
         step = max(1, values.numel() // _SAMPLED_VALUES)
         sample = values[::step][:_SAMPLED_VALUES].to(torch.bfloat16).cpu().view(torch.int16)

@@ -16,7 +16,10 @@ train = typer.Typer(no_args_is_help=True, help="Behaviour cloning, reward models
 Out = Annotated[Path, typer.Option(help="Folder for the model; the same command goes on.")]
 Config = Annotated[Path | None, typer.Option(help="YAML with TRL's own names; --NAME VALUE overrides.")]
 
-Lora = Annotated[int, typer.Option(callback=within(0), help="Rank of a LoRA adapter; 0 trains the whole model.")]
+Lora = Annotated[
+    int,
+    typer.Option(callback=within(0), help="Rank of a LoRA adapter; 0 trains the model, or the adapter it is."),
+]
 
 _OPEN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
 _AFTER_INTERRUPT = "the same command goes on from the last checkpoint"
@@ -111,14 +114,16 @@ def train_grpo(
     reward: Annotated[str, typer.Option(help="What step pays.")] = "episode",
     config: Config = None,
     seed: Seed = 0,
+    lora: Lora = 0,
 ) -> None:
     """GRPO in the environment against a frozen partner. Options of TRL's GRPOConfig come last."""
     with clear_errors(_AFTER_INTERRUPT):
         from sotopia_env.make import parallel_env
-        from sotopia_env.training.command_line import read_settings
+        from sotopia_env.training.command_line import adapter_of, read_settings
         from sotopia_env.training.grpo import GRPOTrainer
         from sotopia_env.training.grpo_config import GRPOConfig
 
         args = read_settings(GRPOConfig, out, config, context.args, seed)
-        GRPOTrainer(model, env=parallel_env(tasks, reward=reward), partner=partner or model, args=args).train()
+        env = parallel_env(tasks, reward=reward)
+        GRPOTrainer(model, env=env, partner=partner or model, args=args, peft_config=adapter_of(lora)).train()
         stderr.print(f"the learner is in {out}; use it as local:{out}", soft_wrap=True)

@@ -12,6 +12,7 @@ from sotopia_env.agents.embedded import build_embedded_model
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.episodes import Episode
 from sotopia_env.policies import Decision, TokenTrace
+from sotopia_env.rewards import FunctionReward
 from sotopia_env.training.batches import corpus
 from sotopia_env.training.rollout_func import Group, GroupMember, play_groups
 
@@ -29,6 +30,16 @@ def one_thread() -> Iterator[None]:
 def episodes() -> list[Episode]:
     """Dialogues of scripted policies, with rewards."""
     return sotopia_env.rollout("bargain", "scripted:mixed", num_episodes=12, seed=3, reward="episode", max_cycles=8)
+
+
+@pytest.fixture(scope="session")
+def brevity() -> FunctionReward:
+    """What a turn brings is less the longer it is; known at once, and different for every member of a group."""
+
+    def per_word(episodes: Sequence[Episode]) -> list[dict[str, list[float | None]]]:
+        return [{a: [1.0 - 0.1 * len(t.text) for t in e.own_turns(a)] for a in e.agents} for e in episodes]
+
+    return FunctionReward(per_word, name="brevity", timing="causal")
 
 
 @pytest.fixture(scope="session")

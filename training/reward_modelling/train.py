@@ -11,12 +11,13 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Sampler
 from transformers import Trainer
 
+from sotopia_env.agents.forward import bare, context_length
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.chat_encoding import ChatEncoder
 from sotopia_env.describe import digest
@@ -25,7 +26,7 @@ from sotopia_env.rewards import Reward, get_reward
 from sotopia_env.rewards.reward_model.heads import ValueHeads, padded
 from sotopia_env.rewards.reward_model.normalizers import Normalizer, fit_normalizer
 from sotopia_env.rewards.reward_model.saved import Description, Target, save_reward_model
-from sotopia_env.training.behaviour_cloning import LengthGrouped, load, order_seed
+from sotopia_env.training.behaviour_cloning import LengthGrouped, order_seed
 from sotopia_env.training.checkpoints import (
     described_run,
     finished_run,
@@ -39,6 +40,7 @@ from sotopia_env.training.optimizer import WithMuon
 from sotopia_env.training.reward_modelling.config import RewardModelConfig
 from sotopia_env.training.reward_modelling.labels import LabelledRow, labelled_rows, limits_of, split_by_scenario
 from sotopia_env.training.reward_modelling.report import report_on, report_table
+from sotopia_env.training.start import load_to_train
 
 REPORT = "report.json"
 
@@ -92,8 +94,8 @@ def train_reward_model(
     _check(rewards, weights, target)
     args = args or RewardModelConfig(output_dir=str(out))
     args.output_dir = str(out / "checkpoints")
-    loaded = load(model)
-    limit = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
+    loaded = load_to_train(model, peft_config=peft_config, seed=args.seed)
+    limit = context_length(loaded.model)
     rows = labelled_rows(episodes, rewards, target, ChatEncoder(loaded.tokenizer), limit, agents)
     trained, held_out = split_by_scenario(rows, args.held_out, args.seed)
     described = _describe(loaded, episodes, rewards, trained, target, weights, args.normalizer)
@@ -110,8 +112,6 @@ def train_reward_model(
         return out
     checkpoint = latest_checkpoint(args.output_dir, run)
     torch.manual_seed(args.seed)
-    if peft_config is not None:
-        loaded = LoadedModel(get_peft_model(loaded.model, peft_config), loaded.tokenizer, loaded.name)
     shares = list(described.dimensions.values())
     trainer = ValueTrainer(_heads(loaded, list(rewards), trained), args, trained, shares, **options)
 
@@ -168,7 +168,7 @@ class ValueTrainer(WithMuon, Trainer):
         targets: Tensor = inputs.pop("targets")
         siblings: Tensor = inputs.pop("siblings")
         heads = self.accelerator.unwrap_model(model)
-        with self.accelerator.autocast(), fast_attention(heads.base, inputs["input_ids"].shape[1]):
+        with self.accelerator.autocast(), fast_attention(bare(heads.language_model), inputs["input_ids"].shape[1]):
             values = model(**inputs)
         known = ~targets.isnan()
         errors = torch.where(known, (values - targets) / heads.spread, 0.0)
