@@ -23,7 +23,10 @@ from sotopia_env.training.reward_modelling.labels import labels_of
 from sotopia_env.training.reward_modelling.report import report_table
 from sotopia_env.training.reward_modelling.train import REPORT, train_reward_model
 
-DESIGNS = ("episode", "broadcast", "uniform", "discounted", "scaled", "singular", "direct", "direct-centred")
+DESIGNS = (
+    *("episode", "broadcast", "uniform as credit", "discounted", "scaled as credit", "singular as credit"),
+    *("direct", "direct-centred"),
+)
 """Measured on the audit set of characters that stay the same."""
 
 DIMENSIONS = ("goal", "relationship", "knowledge")
