@@ -44,7 +44,11 @@ def write_model_card(
         args: settings; those are told that are not the usual ones, and none that names a place of the machine.
         besides: tables at the end, such as how good it is.
     """
-    usual = settings(type(args)(output_dir=str(args.output_dir)))
+    try:
+        usual = settings(type(args)(output_dir=str(args.output_dir)))
+    except (TypeError, ValueError):
+        # A class of one's own that cannot be made of a folder alone: all of its settings are told.
+        usual = {}
     chosen = {name: value for name, value in settings(args).items() if value != usual.get(name)}
     parts: list[str | Table] = [
         f"# {folder.resolve().name}",

@@ -66,7 +66,7 @@ class ContinuationReward(ScoredReward):
         object.__setattr__(self, "judge", judge if self.family is None else judge.for_family(self.family))
 
     def check(self, family: Family, tasks: Sequence[Task] | None = None) -> None:
-        """Check judge, dimensions and seats."""
+        """Check judge and seats."""
         super().check(family, tasks)
         for task in tasks or ():
             self.seated(task)

@@ -112,15 +112,15 @@ def _summary(episodes: list[Any], reward: str | None) -> dict[str, Any]:
         "invalid_turns": invalid,
         "scores": {dimension: [mean.mean for mean in by_seat] for dimension, by_seat in found.items()},
         "known": {dimension: [mean.count for mean in by_seat] for dimension, by_seat in found.items()},
-        "paid": None if reward is None else _paid(episodes, reward),
+        "paid": None if reward is None else _paid(episodes),
     }
 
 
-def _paid(episodes: list[Any], reward: str) -> dict[str, Any]:
-    from sotopia_env.rewards import get_reward
+def _paid(episodes: list[Any]) -> dict[str, Any]:
     from sotopia_env.rewards.labelling import mean_paid
 
-    name = get_reward(reward).name
+    # After its parts comes the whole; to make the reward once more could load a model.
+    *_, name = episodes[0].rewards
     found = mean_paid(episodes, name).to_dict()
     return {"reward": name, **{key: found[key] for key in ("mean", "known", "of")}}
 

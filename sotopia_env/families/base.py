@@ -128,7 +128,7 @@ class Family:
 
     def knows(self, task: Task, dimension: str) -> bool:
         """Returns whether its rules can ever score a task in a dimension; trainers refuse to learn what they cannot."""
-        return True
+        return dimension not in self.unknown
 
     def menu(self, observation: Mapping[str, Any]) -> Mapping[str, Action | str] | None:
         """Returns acts of the menu interface by name (:data:`sotopia_env.menu.ACTS`), above all what may be proposed.

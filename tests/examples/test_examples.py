@@ -36,7 +36,7 @@ def of(name: str) -> pytest.MarkDecorator:
 def test_the_loop_pays_agent_0_a_good_share(example: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     mean = example.main(episodes=12)
     assert 0.1 < mean < 1.0
-    assert f"over 12 episodes: {mean:.2f}" in capsys.readouterr().out
+    assert f"of 12 episodes: {mean:.2f}" in capsys.readouterr().out
 
 
 @of("custom_family")

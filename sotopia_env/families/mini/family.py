@@ -67,7 +67,3 @@ class Mini(Family):
             )
         ]
         return conduct.judgement_of(findings, self.version)
-
-    def knows(self, task: Task, dimension: str) -> bool:
-        """Whether rules can tell: see above."""
-        return dimension in ("secret", "social_rules", "believability")

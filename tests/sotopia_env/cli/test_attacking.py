@@ -53,7 +53,7 @@ def test_a_rule_judge_shows_no_shift(done: Run) -> None:
 
 def test_what_cannot_be_done_is_one_line(refused: Run) -> None:
     assert "neither start nor end" in refused("attack-judge", "rule", "--place", "middle")
-    assert "-n: 0" in refused("attack-judge", "rule", "-n", 0)
+    assert "--num-episodes: 0 is not 1 or more" in refused("attack-judge", "rule", "-n", 0)
     assert "give --cache FILE" in refused("attack-judge", "llm:m", "--cached-only")
 
 

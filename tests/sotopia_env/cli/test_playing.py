@@ -34,10 +34,11 @@ def test_every_kind_of_name_is_listed(done: Run, kind: str, some: str) -> None:
 
 
 def test_what_was_paid_is_told(done: Run) -> None:
-    command = ("rollout", "bargain:test", "scripted:mixed", "-n", 3, "--reward", "uniform")
+    name = "uniform + 0.5 * length"
+    command = ("rollout", "bargain:test", "scripted:mixed", "-n", 3, "--reward", name)
     paid = json.loads(done(*command, "--json"))["paid"]
-    assert (paid["reward"], paid["known"], paid["of"]) == ("uniform", 6, 6)
-    assert f"paid by uniform: mean {paid['mean']:.4g} a turn (6 of 6 dialogues known)" in done(*command)
+    assert (paid["reward"], paid["known"], paid["of"]) == (name, 6, 6)
+    assert f"paid by {name}: mean {paid['mean']:.4g} a turn (6 of 6 dialogues known)" in done(*command)
 
 
 def test_listed_scripted_policies_play(done: Run) -> None:

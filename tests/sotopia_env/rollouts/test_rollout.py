@@ -184,7 +184,7 @@ def test_a_second_run_plays_only_what_is_missing(tmp_path: Path) -> None:
         ({"tasks": "bargain:test"}, 'tasks.split ("train", not "test")'),
         ({"tasks": sotopia_env.Bargain(coupling=0.5)}, "family.coupling.manners (1.0, not 0.5)"),
         ({"tasks": sotopia_env.Bargain(judge_bank="training")}, 'judge_bank (null, not "training")'),
-        ({"seed": 1}, "it holds episode '0-0'; those of this run are '1-0'"),
+        ({"seed": 1}, "seed (0, not 1)"),
         ({"traces": True}, "traces (false, not true)"),
     ],
 )
