@@ -46,7 +46,7 @@ class Clause:
         return frozenset((word, denied) for word, denied, own in triples if own)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def clauses(text: str) -> tuple[Clause, ...]:
     """Returns the clauses of an utterance of any length, in any Unicode."""
     prepared = plain(text)
@@ -125,7 +125,15 @@ _SUPPOSED = re.compile(
     r"(?:as|so) long as\b|on (?:the )?condition\b|(?:were|had|should) (?:i|you|we) (?:to |not )?"
 )
 _SUPPOSING = frozenset(("if", "unless"))
-_REPORTING = re.compile(rf"\b(?:{'|'.join(consent.QUOTING)}|calls?|called|claims?|claimed|thinks|heard|accused?)\b")
+_REPORTS = (
+    *(verb for verb in consent.QUOTING if verb != "promised"),
+    "calls?",
+    "called",
+    "claims?",
+    "claimed",
+    "thinks",
+)
+_REPORTING = re.compile(rf"\b(?:{'|'.join(_REPORTS)}|heard|accused?)\b")
 # What one says oneself is one's own word; "I heard" is not.
 _OWN_REPORT = re.compile(r"\b(?:i|we|me|us|to|needless)(?: \w{1,8}){0,2} $")
 _WISHED = re.compile(
