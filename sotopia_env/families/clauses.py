@@ -46,7 +46,7 @@ class Clause:
         return frozenset((word, denied) for word, denied, own in triples if own)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def clauses(text: str) -> tuple[Clause, ...]:
     """Returns the clauses of an utterance of any length, in any Unicode."""
     prepared = plain(text)
@@ -89,6 +89,7 @@ _NOT_DENYING = re.compile(
     r"\bnever (?:\w{1,12} ){0,3}?(?:so|such|more|better|as)\b|"
     r"\bnothing but\b|\bno less than\b"
 )
+_UNSAID = re.compile(r"\b(?:not|never|no|nobody|nothing|without|saying|cannot)\b|n't\b| but\b")
 _DENYING = re.compile(
     r" (?:anything but|far from|less than|by no means|in no way|no longer|instead of|rather than|"
     r"lack(?:s|ing|ed)?(?: of| any| all)?|fail(?:s|ed)? to|refus(?:e|es|ed|ing) to|"
@@ -125,7 +126,15 @@ _SUPPOSED = re.compile(
     r"(?:as|so) long as\b|on (?:the )?condition\b|(?:were|had|should) (?:i|you|we) (?:to |not )?"
 )
 _SUPPOSING = frozenset(("if", "unless"))
-_REPORTING = re.compile(rf"\b(?:{'|'.join(consent.QUOTING)}|calls?|called|claims?|claimed|thinks|heard|accused?)\b")
+_REPORTS = (
+    *(verb for verb in consent.QUOTING if verb != "promised"),
+    "calls?",
+    "called",
+    "claims?",
+    "claimed",
+    "thinks",
+)
+_REPORTING = re.compile(rf"\b(?:{'|'.join(_REPORTS)}|heard|accused?)\b")
 # What one says oneself is one's own word; "I heard" is not.
 _OWN_REPORT = re.compile(r"\b(?:i|we|me|us|to|needless)(?: \w{1,8}){0,2} $")
 _WISHED = re.compile(
@@ -145,7 +154,7 @@ def _clauses_of(sentence: Sentence) -> list[Clause]:
     carried = supposed = reported = False
     for place, (fragment, link) in enumerate(zip(fragments, links, strict=True)):
         opening = fragment.split(" ", 1)[0]
-        joined = link in ("and", "or") or (carried and " or " in f" {fragment}")
+        joined = link == "and" or " or " in f" {fragment}"
         supposed = link in _SUPPOSING or _SUPPOSED.match(fragment) is not None or (supposed and link == "and")
         alone = opening in _SUBJECTS or opening in ("thank", "thanks", "please") or fragment.count(" ") > 3
         rhetorical = _RHETORICAL.match(fragment)
@@ -214,6 +223,4 @@ def _flipped(clause: Clause) -> Clause:
 
 
 def _unsaid(match: re.Match[str]) -> str:
-    return re.sub(r"\b(?:not|never|no|nobody|nothing|without|saying)\b|\bcannot\b|n't\b", "", match[0]).replace(
-        " but", ""
-    )
+    return _UNSAID.sub("", match[0])

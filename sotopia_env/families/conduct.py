@@ -110,14 +110,17 @@ def secret(turns: Sequence[Turn], own_secret: str) -> Finding:
     """-10 if one's own secret was told, in one turn or in several; -5 if half of it was in one turn; else 0."""
     if not own_secret:
         return 0.0, ["there is no secret"]
-    # Half of it gathered from many turns is chance: its words are common ones.
+    texts = [turn.text for turn in turns]
+    if language.holds_share(own_secret, *texts) < 0.5:
+        return 0.0, []
     half = 0.0
     found: list[str] = []
     for number, turn in enumerate(turns):
         told = language.told_share(own_secret, turn.text)
-        together = language.told_share(own_secret, *(t.text for t in turns[: number + 1])) if told else 0.0
+        together = language.told_share(own_secret, *texts[: number + 1]) if told else 0.0
         if together >= language.TOLD:
-            return -10.0, [*found, f"turn {turn.global_index}: {max(told, together):.0%} of the secret"]
+            return -10.0, [*found, f"turn {turn.global_index}: {together:.0%} of the secret"]
+        # Half of it gathered from many turns is chance: its words are common ones.
         if told >= 0.5 and not half:
             half, found = -5.0, [f"turn {turn.global_index}: {told:.0%} of the secret"]
     return half, found

@@ -85,15 +85,23 @@ def meant(text: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4096)
-def content_words(text: str) -> frozenset[str]:
-    """The words of a statement that carry its content."""
-    return frozenset(word for word in words(text) if word not in _COMMON)
+def content(statement: str) -> frozenset[tuple[str, bool]]:
+    """The words of a statement that carry its content, each with whether it is denied there."""
+    pairs = (pair for clause in clauses(statement) for pair in zip(clause.words, clause.denied, strict=True))
+    return frozenset(pair for pair in pairs if pair[0] not in _COMMON)
 
 
 @lru_cache(maxsize=4096)
-def content(statement: str) -> frozenset[tuple[str, bool]]:
-    """The words of a statement that carry its content, each with whether it is denied."""
-    return frozenset(pair for pair in _asserted(statement) if pair[0] not in _COMMON)
+def content_words(text: str) -> frozenset[str]:
+    """The words of a statement that carry its content."""
+    return frozenset(word for word, _ in content(text))
+
+
+def holds_share(statement: str, *utterances: str) -> float:
+    """Which share of a statement's content words stands in utterances, however they are meant: the most they tell."""
+    wanted = content_words(statement)
+    found = sum(any(word in words(utterance) for utterance in utterances) for word in wanted)
+    return found / len(wanted) if wanted else 0.0
 
 
 def told_share(statement: str, *utterances: str) -> float:
@@ -106,16 +114,12 @@ def told_share(statement: str, *utterances: str) -> float:
     wanted = content(statement)
     if not wanted:
         return 0.0
-    told: set[tuple[str, bool]] = set()
-    for utterance in utterances:
-        if not content_words(statement).isdisjoint(words(utterance)):
-            told |= wanted & _asserted(utterance)
-    return len(told) / len(wanted)
+    return len(wanted & frozenset().union(*map(_asserted, utterances))) / len(wanted)
 
 
 def tells(statement: str, utterance: str) -> bool:
     """Whether an utterance tells a statement, in its own words or nearly, and does not deny it."""
-    return told_share(statement, utterance) >= TOLD
+    return holds_share(statement, utterance) >= TOLD and told_share(statement, utterance) >= TOLD
 
 
 def has_price(text: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 _TYPOGRAPHY = str.maketrans(
@@ -30,6 +31,7 @@ _CUT = re.compile(
 _ENDS = frozenset(".!?;\n")
 
 
+@lru_cache(maxsize=1_024)
 def plain(text: str) -> str:
     """The text in lower case, with straight quotes and single spaces, without markup.
 

@@ -118,6 +118,15 @@ def test_a_secret_costs_once_and_sums_to_the_dimension_of_the_rule_judge():
         assert sum(costs[agent]) == pytest.approx(0.8 * conduct.secret(episode.own_turns(agent), secret)[0] / 10)
 
 
+def test_a_secret_told_bit_by_bit_costs_at_the_turn_that_completes_it():
+    whole = bargain("Hello.").task.characters[0].secret
+    *bits, last = whole.removeprefix("you ").split()
+    told = [text for bit in bits for text in (f"Well: {bit}.", "Hm.")]
+    (costs,) = SecretPenalty()([bargain(*told, f"And {last}.", "Hm.")])
+    assert costs["agent_0"].count(-1.0) == 1
+    assert sum(costs["agent_0"]) == -1.0
+
+
 def test_the_secret_of_the_other_may_be_said():
     first = bargain("Hello.", "Hello.")
     other = first.task.characters[1].secret

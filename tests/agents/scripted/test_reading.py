@@ -161,6 +161,9 @@ def test_a_question_is_one_that_is_not_about_a_price_and_just_asked(said: tuple[
         (["I would pay $10."], -1 / 3),
         (["I would pay $25."], 0.0),
         (["I appreciate it.", "I respect that."], 0.0),
+        (["That is not fair.", "I am not happy with it."], 0.0),
+        (["Is that fair?", "If you were happy with it, fine."], 0.0),
+        (["That is no nonsense.", "You will not regret this."], 0.0),
         (["To be honest, I promised it to my daughter."], 1 / 3),
     ],
 )
