@@ -104,8 +104,8 @@ def reference_for(loaded: LoadedModel, given: Any, partner: Any) -> Reference:
 
     Args:
         loaded: the learner, with its adapter where it has one.
-        given: a directory, a ``LoadedModel`` or a model; ``None`` takes the learner as it is now: the partner where
-            that has the same weights, else a copy, of the adapter alone where nothing else is trained.
+        given: a directory, a ``LoadedModel`` or a model; ``None`` takes the learner as it is now: the partner where it
+            has the same weights, else a copy, of the adapter alone where no more is trained.
         partner: the partner policy, which does not learn.
 
     Raises:

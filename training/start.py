@@ -79,7 +79,7 @@ def load_to_train(
 
 
 def _choose_modules(config: LoraConfig, model: Any) -> None:
-    """Adapt the layers that PEFT chooses in a model of this kind or, where it has no choice of its own, all linear ones.
+    """Adapt the layers that PEFT chooses in models of this kind or, where it has no choice of its own, all linear ones.
 
     It makes nothing of its choice by itself in some mixtures of experts (0.21). What only looks like a linear layer,
     such as a router that also says which experts it chose, is left out.
