@@ -156,8 +156,8 @@ class NormalizeReward(StatisticsWrapper):
 
     After every cycle R ← γR + r for each agent, R = 0 at ``reset``. The variance is that of all R so far, of every
     agent and episode together (it begins at 1, with the weight of 1e-4 observations), and what is paid is
-    r / √(Var R + ε); as long as all R so far are equal they have no spread, and r is paid as it is. No mean is taken off: that would pay for the length of an episode. A number that failed stays
-    ``nan`` and is not counted.
+    r / √(Var R + ε); as long as all R so far are equal they have no spread, and r is paid as it is. No mean is taken
+    off: that would pay for the length of an episode. A number that failed stays ``nan`` and is not counted.
 
     It lies over all rewards, penalties and transforms. Infos stay as they are below, so that ``utterance_rewards`` and
     ``reward_parts`` are not normalised; ``infos[agent]["reward_scale"]`` is what ``step`` divided by.
