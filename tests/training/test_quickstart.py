@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from sotopia_env.rewards import relabel
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.quickstart import Run, quickstart
@@ -152,6 +153,9 @@ def test_the_reward_model_of_the_paper_learns_from_expert_dialogues(tmp_path: Pa
     labelled = run.to_be_labelled()
     assert labelled == played[: TINY.label_episodes]
     assert {name for episode in labelled for name in episode.policies.values()} == {"scripted:mixed"}
+    paid = relabel(labelled, "broadcast")
+    # Judged by the words of the training bank, and by no other, while it is played and when it is labelled.
+    assert {said.judge for episode in paid for said in episode.judgements} == {"rule-training"}
 
 
 @pytest.mark.slow
@@ -176,6 +180,7 @@ def test_the_whole_loop_runs_and_is_skipped_when_it_is_finished(tmp_path: Path) 
         assert found["episodes"] == 4
         for dimension in DIMENSIONS:
             assert set(found[dimension]) >= {"mean", "low", "high"}
+        assert found.get("judge", "rule") == "rule"
     assert report["evaluation"]["teacher"]["believability"]["mean"] == 10.0
     stages = {"start", "experts", "cloning", "labels", "reward model", "grpo", "evaluation"}
     assert set(report["seconds"]) == {*stages, "total"}
