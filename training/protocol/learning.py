@@ -25,7 +25,7 @@ SHOWN: tuple[tuple[str, str, str], ...] = (
     ("goal", "goal", ".2f"),
     ("goal_strict", "strict", ".2f"),
     ("deal_rate", "deals", ".0%"),
-    ("uncertain_rate", "uncertain deals", ".0%"),
+    ("uncertain_deals", "uncertain deals", ".0%"),
     ("relationship", "relationship", ".2f"),
     ("knowledge", "knowledge", ".2f"),
     ("words_per_turn", "words", ".1f"),

@@ -14,10 +14,9 @@ import pytest
 from sotopia_env.actions import Action
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.published import DataWarning, episode_log, full_record, load_published, training_pairs
-from sotopia_env.rendering import render
+from sotopia_env.rendering import read_output, render
 from sotopia_env.tasks import Task
 from sotopia_env.views import view
-from sotopia_env.wrappers.text import parse_addressed
 
 BACKGROUND = "Zoë bakes at night."
 
@@ -130,9 +129,9 @@ def test_a_mark_alone_is_read_and_one_for_a_stranger_is_refused(tmp_path: Path, 
 def test_training_pairs_say_whom_private_words_are_for(episode: Episode, style: str) -> None:
     told = private(episode, (1,))
     first, second = training_pairs([told], style)
-    observation = view(told, "agent_0", 0).observation()
-    assert parse_addressed(first.output, observation) == (Action("speak", "psst", (1,)), None)
-    assert parse_addressed(second.output, observation) == (Action("action", "nods"), None)
+    observation = {**view(told, "agent_0", 0).observation(), "recipients": ()}
+    assert read_output(first.output, observation) == (Action("speak", "psst", (1,)), None)
+    assert read_output(second.output, observation) == (Action("action", "nods"), None)
     assert "psst" in second.input
 
 
