@@ -78,7 +78,7 @@ class LoadedModel:
                 config = self.model.active_peft_config
                 if config.base_model_name_or_path and Path(config.base_model_name_or_path).is_dir():
                     config.base_model_name_or_path = str(Path(config.base_model_name_or_path).resolve())
-                self.model.save_pretrained(directory, selected_adapters=[self.model.active_adapter])
+                self.model.save_pretrained(str(directory), selected_adapters=[self.model.active_adapter])
                 keep_active_adapter(directory, self.model)
             else:
                 self.model.save_pretrained(directory)
@@ -163,11 +163,11 @@ def load_model(
         _forget_quantization(model)
     model = model.to(target).eval()
     _refuse_reading_ahead(source, model)
-    tokenizer = _with_template(tokenizer, chat_template)
-    _refuse_unknown_tokens(source, model, tokenizer)
+    encoding = _with_template(tokenizer, chat_template)
+    _refuse_unknown_tokens(source, model, encoding)
     if adapter is not None:
         model = _with_adapter(model, adapter).to(target).eval()
-    return LoadedModel(model, tokenizer, named)
+    return LoadedModel(model, encoding, named)
 
 
 def _directory(source: str | Path) -> Path | None:

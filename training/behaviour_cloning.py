@@ -28,7 +28,7 @@ from sotopia_env.training.cpu import set_device_defaults
 from sotopia_env.training.data_parallel import call_wrapped, holds_all_weights
 from sotopia_env.training.optimizer import WithMuon
 from sotopia_env.training.scoring import selected_logits
-from sotopia_env.training.start import SavesForLoading, load_to_train
+from sotopia_env.training.start import TrainsAnyModel, load_to_train
 
 
 @dataclass
@@ -157,7 +157,7 @@ def cloning_rows(
     return rows
 
 
-class CloningTrainer(SavesForLoading, WithMuon, SFTTrainer):
+class CloningTrainer(TrainsAnyModel, WithMuon, SFTTrainer):
     """TRL's ``SFTTrainer`` with batches of rows of like length, and a loss that looks at the own tokens alone."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
