@@ -88,7 +88,7 @@ def _showing(model: Any, places: Tensor, inputs: Mapping[str, Any]) -> tuple[lis
     def choose(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if shown or not args or args[0].shape[:2] != places.shape:
             return None
-        shown.append(args[0][places][None])
+        shown.append(args[0][places.to(args[0].device)][None])
         return (shown[0], *args[1:])
 
     hook = base.get_output_embeddings().register_forward_pre_hook(choose)

@@ -116,7 +116,8 @@ def load_model(
         device: where to put it; by default the first GPU, or the CPU where there is none.
         dtype: of the weights; by default float32 on a CPU, and what the files hold elsewhere.
         adapter: directory or hub id of a PEFT adapter to put on the model.
-        gguf_file: which GGUF file of the source to read, where it holds several.
+        gguf_file: which GGUF file of the source to read, where it holds several. Its weights are read in 32 bits; the
+            tokenizer that is built of it may split an empty line, or two spaces before a digit, unlike llama.cpp.
         chat_template: replaces the tokenizer's own.
         name: for tables and episodes; by default the directory's name or the hub id.
 
