@@ -31,6 +31,17 @@ def context_length(model: Any) -> int | None:
     return None if length is None else int(length)
 
 
+def has_routers(model: Any) -> bool:
+    """Returns whether a model is a mixture of experts that can say what its routers did.
+
+    Some kinds have settings for that, and no experts.
+    """
+    config = bare(model).config.get_text_config()
+    names = ("num_experts", "num_local_experts", "n_routed_experts")
+    counts = [getattr(config, name) for name in names if hasattr(config, name)]
+    return hasattr(config, "output_router_logits") and (not counts or any(counts))
+
+
 def without_router_loss(model: Any) -> dict[str, Any]:
     """Returns the argument that keeps a mixture of experts from computing the loss of its router, where it has one.
 
@@ -77,7 +88,7 @@ def _showing(model: Any, places: Tensor, inputs: Mapping[str, Any]) -> tuple[lis
     def choose(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if shown or not args or args[0].shape[:2] != places.shape:
             return None
-        shown.append(args[0][places][None])
+        shown.append(args[0][places.to(args[0].device)][None])
         return (shown[0], *args[1:])
 
     hook = base.get_output_embeddings().register_forward_pre_hook(choose)

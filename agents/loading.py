@@ -85,7 +85,7 @@ class LoadedModel:
                 config = self.model.active_peft_config
                 if config.base_model_name_or_path and Path(config.base_model_name_or_path).is_dir():
                     config.base_model_name_or_path = str(Path(config.base_model_name_or_path).resolve())
-                self.model.save_pretrained(directory, selected_adapters=[self.model.active_adapter])
+                self.model.save_pretrained(str(directory), selected_adapters=[self.model.active_adapter])
                 keep_active_adapter(directory, self.model)
             else:
                 self.model.save_pretrained(directory)
@@ -123,8 +123,8 @@ def load_model(
         device: where to put it; by default the first GPU, or the CPU where there is none.
         dtype: of the weights; by default float32 on a CPU, and what the files hold elsewhere.
         adapter: directory or hub id of a PEFT adapter to put on the model.
-        gguf_file: which GGUF file of the source to read, where it holds several. The tokenizer that ``transformers``
-            builds of one splits an empty line, or two spaces before a digit, otherwise than llama.cpp does.
+        gguf_file: which GGUF file of the source to read, where it holds several. Its weights are read in 32 bits; the
+            tokenizer that is built of it may split an empty line, or two spaces before a digit, unlike llama.cpp.
         chat_template: replaces the tokenizer's own.
         name: for tables and episodes; by default the directory's name or the hub id.
 
@@ -171,11 +171,11 @@ def load_model(
         _forget_quantization(model)
     model = model.to(target).eval()
     _refuse_reading_ahead(source, model)
-    tokenizer = _with_template(tokenizer, chat_template)
-    _refuse_unknown_tokens(source, model, tokenizer)
+    encoding = _with_template(tokenizer, chat_template)
+    _refuse_unknown_tokens(source, model, encoding)
     if adapter is not None:
         model = _with_adapter(model, adapter).to(target).eval()
-    return LoadedModel(model, tokenizer, named)
+    return LoadedModel(model, encoding, named)
 
 
 def _directory(source: str | Path) -> Path | None:

@@ -38,7 +38,7 @@ def memory_of(model: Any) -> Literal["rows", "cache", "none"]:
     if "past_key_values" not in names:
         return "none"
     base = bare(model)
-    cache = DynamicCache(config=base.config)
+    cache: Any = DynamicCache(config=base.config)
     ids = torch.zeros(1, 2, dtype=torch.long, device=base.get_input_embeddings().weight.device)
     base.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
     if cache.get_seq_length() != 2:

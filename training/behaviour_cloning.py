@@ -30,7 +30,7 @@ from sotopia_env.training.model_card import data_facts, write_model_card
 from sotopia_env.training.optimizer import WithMuon
 from sotopia_env.training.options import CLONING
 from sotopia_env.training.scoring import selected_logits
-from sotopia_env.training.start import SavesForLoading, load_to_train
+from sotopia_env.training.start import TrainsAnyModel, load_to_train
 
 
 @dataclass
@@ -169,7 +169,7 @@ def cloning_rows(
     return rows
 
 
-class CloningTrainer(SavesForLoading, WithMuon, SFTTrainer):
+class CloningTrainer(TrainsAnyModel, WithMuon, SFTTrainer):
     """TRL's ``SFTTrainer`` with batches of rows of like length, and a loss that looks at the own tokens alone."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:

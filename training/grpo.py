@@ -60,12 +60,12 @@ from sotopia_env.training.rollout_func import (
     sampling_of,
 )
 from sotopia_env.training.scoring import selected_logits
-from sotopia_env.training.start import SavesForLoading, load_to_train, without_dropout
+from sotopia_env.training.start import TrainsAnyModel, load_to_train, without_dropout
 
 RUNNING_BASELINE = "running_baseline.json"
 
 
-class GRPOTrainer(SavesForLoading, trl.GRPOTrainer):
+class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
     """Trains a policy over dialogues with group-relative advantages (Shao et al., 2024, arXiv:2402.03300).
 
     ``train()`` goes on from the newest checkpoint in ``args.output_dir`` where there is one, and leaves the trained
@@ -158,7 +158,7 @@ class GRPOTrainer(SavesForLoading, trl.GRPOTrainer):
         beta, args.beta = args.beta, 0.0
         with _without_known_warnings():
             super().__init__(
-                model=loaded.model,
+                loaded.model,
                 reward_funcs=dialogue_return,
                 args=args,
                 train_dataset=group_dataset(args.num_groups, seed=args.seed, seats=args.seats),

@@ -11,7 +11,7 @@ from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPP
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from sotopia_env.agents.adapters import keep_active_adapter
-from sotopia_env.agents.forward import bare
+from sotopia_env.agents.forward import bare, has_routers
 from sotopia_env.agents.loading import LoadedModel, load_model, without_progress_bars
 
 _MAMBA = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
@@ -85,7 +85,7 @@ def _choose_modules(config: LoraConfig, model: Any) -> None:
     such as a router that also says which experts it chose, is left out.
     """
     kind = model.config.model_type
-    config.target_modules = LORA_MODULES.get(kind) or "all-linear"
+    config.target_modules = list(LORA_MODULES.get(kind, ())) or "all-linear"
     if config.target_modules == "all-linear":
         unfit = {
             name.rpartition(".")[2]
@@ -122,12 +122,23 @@ def without_dropout(model: Any) -> None:
                 setattr(module, name, 0.0)
 
 
-class SavesForLoading:
-    """For a trainer of ``transformers``: checkpoints hold the adapter that is trained, and no other."""
+class TrainsAnyModel:
+    """For TRL's trainers: models are left as they were, and checkpoints hold the adapter that is trained, and no other.
+
+    TRL has a model that has settings for the loss of its routers compute it ever after, in play too.
+    """
 
     args: Any
     model: Any
     accelerator: Any
+
+    def __init__(self, model: Any, *args: Any, **options: Any) -> None:
+        config = bare(model).config.get_text_config()
+        before = getattr(config, "output_router_logits", None)
+        super().__init__(model, *args, **options)
+        self.aux_loss_enabled = getattr(self, "aux_loss_enabled", False) and has_routers(model)
+        if before is not None:
+            config.output_router_logits = before
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         with without_progress_bars():

@@ -90,7 +90,7 @@ class RuleJudge(Judge):
     def check_dimensions(self, family: Family, dimensions: Sequence[str]) -> None:
         """Refuse what the family never knows."""
         family = self.family or family
-        if never := [dimension for dimension in dimensions if dimension in family.unknown]:
+        if never := [dimension for dimension in dimensions if dimension in family.unknowable]:
             raise ValueError(
                 f"the judge {self.name!r} never knows {', '.join(never)} in tasks of {family.name!r}: the texts do not "
                 "tell. Give another judge, such as 'llm:MODEL@URL' or a function (episode, agent) -> scores"

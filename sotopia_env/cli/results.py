@@ -41,6 +41,8 @@ def results(
             rows = [[made.name, made.title, made.command] for made in P.figures().values()]
             show(Table(["figures", "what they show", "alone by"], rows))
             return
+        if docs is not None and not (docs / "README.md").is_file():
+            raise ValueError(f"--docs: there is no README.md in {docs}; give the project's folder")
         if preset not in PRESETS:
             raise ValueError(f"--preset {preset!r} is none of {', '.join(PRESETS)}")
         asked = P.Protocol(

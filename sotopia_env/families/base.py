@@ -57,7 +57,7 @@ class Family:
     * ``splits``: what it draws from.
     * ``hidden_fields``: a dataclass of what ``scenario.hidden`` holds for each seat, further fields aside; ``None``
       where it may hold anything. Task files are checked against it.
-    * ``unknown``: the dimensions that :meth:`score` never knows, whatever is said. Rewards that need one are refused.
+    * ``unknowable``: the dimensions that :meth:`score` never knows, whatever is said. Rewards that need one are refused.
     """
 
     name: str = "family"
@@ -65,7 +65,7 @@ class Family:
     num_seats: int = 2
     splits: tuple[str, ...] = SPLITS
     hidden_fields: type | None = None
-    unknown: frozenset[str] = frozenset()
+    unknowable: frozenset[str] = frozenset()
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """Draw a task of one split. Splits never share a scenario."""
@@ -128,7 +128,7 @@ class Family:
 
     def knows(self, task: Task, dimension: str) -> bool:
         """Returns whether its rules can ever score a task in a dimension; trainers refuse to learn what they cannot."""
-        return dimension not in self.unknown
+        return dimension not in self.unknowable
 
     def menu(self, observation: Mapping[str, Any]) -> Mapping[str, Action | str] | None:
         """Returns acts of the menu interface by name (:data:`sotopia_env.menu.ACTS`), above all what may be proposed.
@@ -199,7 +199,7 @@ class UserFamily(Family):
         self.num_seats = int(getattr(source, "num_seats", 2))
         self.splits = tuple(getattr(source, "splits", SPLITS))
         self.hidden_fields = getattr(source, "hidden_fields", None)
-        self.unknown = frozenset(getattr(source, "unknown", ()))
+        self.unknowable = frozenset(getattr(source, "unknowable", ()))
         self._takes_split = "split" in inspect.signature(source.generate).parameters
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
@@ -303,8 +303,8 @@ class MixedFamily(Family):
         self.name = "+".join(sorted(families))
         self.version = "+".join(f"{name}-{family.version}" for name, family in sorted(families.items()))
         # Of open-ended tasks nothing is known; what counts is what is never known of any other.
-        known = [family.unknown for family in families.values() if not isinstance(family, OpenEnded)]
-        self.unknown = frozenset.intersection(*known) if known else frozenset()
+        known = [family.unknowable for family in families.values() if not isinstance(family, OpenEnded)]
+        self.unknowable = frozenset.intersection(*known) if known else frozenset()
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """Mixed tasks are given, not drawn."""

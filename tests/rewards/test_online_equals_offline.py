@@ -27,7 +27,7 @@ from sotopia_env.seeds import turn_generator
 
 # The worlds
 
-FAMILIES = ("bargain", "divide", "mini")
+FAMILIES = ("bargain", "divide", "mutual-friends")
 
 
 def moody(episode: Episode, agent: str) -> dict[str, float | None]:
@@ -269,27 +269,6 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-NEEDS_MOVES = {
-    *ATTRIBUTED,
-    *(f"{name}, failing judge" for name in ATTRIBUTED),
-    "scaled as in the paper",
-    "singular by a dial",
-    "clipped sum of all flags",
-    "AttributionReward",
-    "AddReward",
-}
-"""What the rule attributor has a part in: refused in a family that does not say what turns do."""
-
-
-def family_for(name: str, family: str) -> str:
-    return "mutual-friends" if family == "mini" and name in NEEDS_MOVES else family
-
-
-def fitted(world: World, name: str) -> World:
-    """The world, in another family where its own is refused."""
-    return replace(world, family=family_for(name, world.family))
-
-
 # What holds
 
 
@@ -361,7 +340,7 @@ MANY = settings(max_examples=10, derandomize=True)
 @given(world=WORLDS)
 @FEW
 def test_every_reward_in_every_face(folder: Path, name: str, face: str, world: World) -> None:
-    check(*FACES[face](fitted(world, name), REWARDS[name](), lambda env: env), folder)
+    check(*FACES[face](world, REWARDS[name](), lambda env: env), folder)
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -369,7 +348,7 @@ def test_every_reward_in_every_face(folder: Path, name: str, face: str, world: W
 @given(world=WORLDS)
 @FEW
 def test_every_wrapper_in_every_face(folder: Path, name: str, face: str, world: World) -> None:
-    check(*FACES[face](fitted(world, name), R.Outcome(judge=moody), WRAPPERS[name]), folder)
+    check(*FACES[face](world, R.Outcome(judge=moody), WRAPPERS[name]), folder)
 
 
 # A function of hindsight is the one reward that relabel asks about running episodes too.
@@ -377,7 +356,7 @@ def test_every_wrapper_in_every_face(folder: Path, name: str, face: str, world: 
 @given(world=WORLDS)
 @FEW
 def test_infos_in_play_equal_labels_of_the_episode_so_far(folder: Path, name: str, world: World) -> None:
-    reward, world = REWARDS[name](), fitted(world, name)
+    reward = REWARDS[name]()
     env = sotopia_env.parallel_env(world.family, reward=reward, max_cycles=world.max_cycles, action_order=world.order)
     _, infos = env.reset(seed=world.seed)
     while True:
@@ -391,7 +370,7 @@ def test_infos_in_play_equal_labels_of_the_episode_so_far(folder: Path, name: st
 
 @pytest.mark.parametrize(("number", "name"), list(enumerate(REWARDS)))
 def test_what_a_rollout_stores_equals_labels_made_later_together(tmp_path: Path, number: int, name: str) -> None:
-    family, path = family_for(name, FAMILIES[number % len(FAMILIES)]), tmp_path / "e.jsonl"
+    family, path = FAMILIES[number % len(FAMILIES)], tmp_path / "e.jsonl"
     policies = ["scripted:warm", "random"]
     sotopia_env.rollout(family, policies, num_episodes=4, seed=1, reward=REWARDS[name](), out=path, max_cycles=6)
     episodes = sotopia_env.load_episodes(path)
@@ -407,6 +386,6 @@ def test_what_a_rollout_stores_equals_labels_made_later_together(tmp_path: Path,
 @MANY
 def test_many_episodes_of_everything(folder: Path, name: str, face: str, world: World) -> None:
     if name in REWARDS:
-        check(*FACES[face](fitted(world, name), REWARDS[name](), lambda env: env), folder)
+        check(*FACES[face](world, REWARDS[name](), lambda env: env), folder)
     else:
-        check(*FACES[face](fitted(world, name), R.Outcome(judge=moody), WRAPPERS[name]), folder)
+        check(*FACES[face](world, R.Outcome(judge=moody), WRAPPERS[name]), folder)

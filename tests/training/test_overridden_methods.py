@@ -36,10 +36,12 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
         "batch_size=None, compute_entropy=False, compute_aux_loss=False, pixel_values=None, image_grid_thw=None, "
         "num_images=None, pixel_attention_mask=None, spatial_shapes=None, num_tiles=None, image_sizes=None, "
         "token_type_ids=None, mm_token_type_ids=None, image_position_ids=None)",
+        "_save": "(self, output_dir=None, state_dict=None)",
         "_save_checkpoint": "(self, model, trial)",
     },
     trl.SFTTrainer: {
         "_get_train_sampler": "(self, train_dataset=None)",
+        "_save": "(self, output_dir=None, state_dict=None)",
         "compute_loss": "(self, model, inputs, return_outputs=False, num_items_in_batch=None)",
         "create_optimizer": "(self, model=None)",
         "_get_learning_rate": "(self)",
@@ -68,6 +70,12 @@ CALLED: dict[Any, str] = {
     peft.PeftModel.set_adapter: "(self, adapter_name, inference_mode=False)",
     peft.PeftModel.add_adapter: "(self, adapter_name, peft_config, low_cpu_mem_usage=False, "
     "autocast_adapter_dtype=True)",
+    peft.PeftModel.save_pretrained: "(self, save_directory, safe_serialization=True, selected_adapters=None, "
+    "save_embedding_layers='auto', is_main_process=True, path_initial_model_for_weight_conversion=None, **kwargs)",
+    peft.get_peft_model_state_dict: "(model, state_dict=None, adapter_name='default', unwrap_compiled=False, "
+    "save_embedding_layers='auto')",
+    peft.set_peft_model_state_dict: "(model, peft_model_state_dict, adapter_name='default', "
+    "ignore_mismatched_sizes=False, low_cpu_mem_usage=False)",
     peft.PeftModel.disable_adapter: "(self)",
     peft.PeftModel.get_base_model: "(self)",
 }

@@ -47,7 +47,7 @@ class Craigslist(Bargaining):
     """Watches and scores the published craigslist scenarios; their tasks come from ``load_tasks``."""
 
     name = "craigslist"
-    unknown = frozenset({"knowledge", "financial_and_material_benefits"})
+    unknowable = frozenset({"knowledge", "financial_and_material_benefits"})
     version = "2"
     hidden_fields = CraigslistHidden
 

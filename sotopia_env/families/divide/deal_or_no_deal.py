@@ -29,7 +29,7 @@ class DealOrNoDeal(Dividing):
     """
 
     name = "deal-or-no-deal"
-    unknown = frozenset({"knowledge"})
+    unknowable = frozenset({"knowledge"})
     version = "2"
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:

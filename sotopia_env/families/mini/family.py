@@ -34,7 +34,7 @@ class Mini(Family):
     """Thirty hand-written scenarios; they end by leaving, silence or the turn limit alone."""
 
     name = "mini"
-    unknown = frozenset({"goal", "relationship", "knowledge", "financial_and_material_benefits"})
+    unknowable = frozenset({"goal", "relationship", "knowledge", "financial_and_material_benefits"})
     version = "2"
 
     def tasks(self, split: str = "train") -> tuple[Task, ...]:

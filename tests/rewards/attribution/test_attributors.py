@@ -131,7 +131,7 @@ def test_without_moves_the_goal_is_unknown_and_the_reward_refused():
         with pytest.raises(
             ValueError, match="goal: the family 'mini' does not say what a turn does.*another attributor"
         ):
-            sotopia_env.parallel_env("mini", reward=Attribution("direct", attributor))
+            sotopia_env.parallel_env("mini", reward=Attribution("direct", attributor, judge=lambda *_: {"goal": 1.0}))
     sotopia_env.parallel_env("mini", reward=Attribution("direct", dimensions={"social_rules": 1}))
     bare = SimpleNamespace(name="bare", generate=lambda rng: None, score=lambda episode: {"goal": [1.0, 1.0]})
     with pytest.raises(ValueError, match="the family 'bare' does not say what a turn does"):

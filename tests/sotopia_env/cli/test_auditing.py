@@ -37,7 +37,7 @@ def test_an_audit_set_is_collected_and_gone_on_with(audit: Path, done: Run, refu
 
 def test_rewards_are_measured_against_it(audit: Path, done: Run, refused: Run) -> None:
     rows = json.loads(done("fidelity", audit, "broadcast", "uniform + 0.5 * length", "--json"))
-    assert [row["name"] for row in rows] == ["broadcast", "uniform + 0.5 * length"]
+    assert [row["name"] for row in rows] == ["broadcast", "uniform as return + 0.5 * length"]
     assert rows[0]["between_turns"]["pearson"]["value"] == 0 and rows[0]["missing"] == 0
     assert "ceiling" in done("fidelity", audit, "direct", "--dimension", "knowledge")
     assert "no scores of 'wit'" in refused("fidelity", audit, "direct", "--dimension", "wit")

@@ -39,8 +39,8 @@ NEEDED = {
 MADE = {"out", "cache", "ledger"}
 """Files and folders that need not be there."""
 
-LATER = {("train grpo", "partner"), ("convert", "profiles")}
-"""Looked at once the model is loaded, and for published episodes alone."""
+LATER = {("train grpo", "partner"), ("convert", "profiles"), ("convert", "tag")}
+"""Looked at once the model is loaded, for published episodes alone, or a word of one's own."""
 
 
 def commands() -> Iterator[tuple[str, Callable[..., Any]]]:
