@@ -135,7 +135,7 @@ class TrainsAnyModel:
     def __init__(self, model: Any, *args: Any, **options: Any) -> None:
         config = bare(model).config.get_text_config()
         before = getattr(config, "output_router_logits", None)
-        super().__init__(model, *args, **options)
+        super().__init__(model, *args, **options)  # type: ignore[call-arg]
         self.aux_loss_enabled = getattr(self, "aux_loss_enabled", False) and has_routers(model)
         if before is not None:
             config.output_router_logits = before
