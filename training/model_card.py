@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sotopia_env.rollouts.manifest import redacted
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.tables import Table, markdown
 from sotopia_env.training.checkpoints import settings
+from sotopia_env.training.options import default_of
 
 CARD = "README.md"
 
@@ -44,11 +46,8 @@ def write_model_card(
         args: settings; those are told that are not the usual ones, and none that names a place of the machine.
         besides: tables at the end, such as how good it is.
     """
-    try:
-        usual = settings(type(args)(output_dir=str(args.output_dir)))
-    except (TypeError, ValueError):
-        # A class of one's own that cannot be made of a folder alone: all of its settings are told.
-        usual = {}
+    # Not those of settings made anew: that would reset what accelerate shares with a trainer.
+    usual = {setting.name: default_of(setting) for setting in fields(args)}
     chosen = {name: value for name, value in settings(args).items() if value != usual.get(name)}
     parts: list[str | Table] = [
         f"# {folder.resolve().name}",

@@ -64,7 +64,7 @@ class Options:
         known = self.effective.union(self.library, *(vars(kind).get("__annotations__", ()) for kind in kinds))
         for setting in fields(args):
             name, value = setting.name, getattr(args, setting.name)
-            if value == _default(setting):
+            if value == default_of(setting):
                 continue
             if name in self.refused:
                 # A secret is not repeated.
@@ -83,7 +83,8 @@ class Options:
                 )
 
 
-def _default(setting: Field[Any]) -> Any:
+def default_of(setting: Field[Any]) -> Any:
+    """Returns what a setting is where nobody gives it."""
     return setting.default if setting.default_factory is MISSING else setting.default_factory()
 
 

@@ -57,7 +57,8 @@ class Family:
     * ``splits``: what it draws from.
     * ``hidden_fields``: a dataclass of what ``scenario.hidden`` holds for each seat, further fields aside; ``None``
       where it may hold anything. Task files are checked against it.
-    * ``unknowable``: the dimensions that :meth:`score` never knows, whatever is said. Rewards that need one are refused.
+    * ``unknowable``: the dimensions that :meth:`score` never knows, whatever is said; rewards that need one are
+      refused.
     """
 
     name: str = "family"

@@ -12,9 +12,14 @@ import pytest
 import sotopia_env
 from sotopia_env.families import FAMILIES, PUBLISHED
 from sotopia_env.make import IDS, register_environments
+from sotopia_env.rewards import Outcome
 
 DRAWN = [name for name in FAMILIES if name not in PUBLISHED]
 NAMESPACE = "sotopia/"
+
+PAID: dict[str, dict[str, Any]] = {name: {} for name in IDS}
+PAID["sotopia/Mini-v0"] = {"reward": Outcome("episode", {"social_rules": 1})}
+"""What each id is made with: of hand-written scenarios rules never know the goal."""
 
 
 def test_each_family_that_draws_tasks_has_an_id() -> None:
@@ -22,6 +27,11 @@ def test_each_family_that_draws_tasks_has_an_id() -> None:
     assert IDS["sotopia/MutualFriends-v0"] == "mutual-friends"
     assert sorted(IDS.values()) == sorted(DRAWN)
     assert [name for name in gymnasium.registry if name.startswith(NAMESPACE)] == list(IDS)
+
+
+def test_a_goal_that_no_rule_knows_is_refused_when_an_id_is_made() -> None:
+    with pytest.raises(ValueError, match="the judge 'rule' never knows goal in tasks of 'mini'.*Give another judge"):
+        gymnasium.make("sotopia_env:sotopia/Mini-v0")
 
 
 def test_registering_again_changes_nothing(recwarn: pytest.WarningsRecorder) -> None:
@@ -34,7 +44,7 @@ def test_registering_again_changes_nothing(recwarn: pytest.WarningsRecorder) -> 
 @pytest.mark.parametrize("name", IDS)
 @pytest.mark.parametrize("interface", ["text", "dict", "menu"])
 def test_every_id_can_be_made_and_played(name: str, interface: str) -> None:
-    env = gymnasium.make(f"sotopia_env:{name}", agent="agent_1", partner="random", interface=interface)
+    env = gymnasium.make(f"sotopia_env:{name}", agent="agent_1", partner="random", interface=interface, **PAID[name])
     env.action_space.seed(0)
     observation, info = env.reset(seed=0)
     terminated = truncated = False
@@ -50,8 +60,8 @@ def test_every_id_can_be_made_and_played(name: str, interface: str) -> None:
 @pytest.mark.skipif(not hasattr(pettingzoo, "register"), reason="PettingZoo keeps ids from 1.27 on")
 @pytest.mark.parametrize("name", IDS)
 def test_pettingzoo_makes_both_apis(name: str) -> None:
-    parallel = pettingzoo.make("parallel", name, max_cycles=4, reward="episode")
-    aec = pettingzoo.make("aec", name, max_cycles=4, action_order="random")
+    parallel = pettingzoo.make("parallel", name, max_cycles=4, **{"reward": "episode", **PAID[name]})
+    aec = pettingzoo.make("aec", name, max_cycles=4, action_order="random", **PAID[name])
     assert parallel.unwrapped.max_cycles == aec.max_cycles == 4
     assert aec.unwrapped.parallel.unwrapped.family.name == IDS[name]
     assert parallel.reward.name == "episode"
@@ -112,5 +122,5 @@ def equal(one: Any, other: Any) -> bool:
 
 def test_tasks_of_all_families_share_their_spaces() -> None:
     """Or vector environments would refuse to be built."""
-    spaces = [sotopia_env.SotopiaEnv(name, interface="dict").observation_space for name in DRAWN]
+    spaces = [sotopia_env.SotopiaEnv(name, interface="dict", reward=None).observation_space for name in DRAWN]
     assert all(space == spaces[0] for space in spaces)

