@@ -5,6 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+# Tests run side by side, one process a core, and a model in each on one thread.
+SIDE_BY_SIDE ?= -n auto --dist worksteal
+test slow: export OMP_NUM_THREADS ?= 1
 
 # Published data for the tests that need it; they skip where there is none.
 ifneq ($(wildcard ../shared/data/.),)
@@ -33,10 +36,10 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) $(ARGS)
 
 slow: setup
-	$(BIN)/python -m pytest -q -m slow $(ARGS)
+	$(BIN)/python -m pytest -q -m slow $(SIDE_BY_SIDE) $(ARGS)
 
 # Every published figure anew: hours, and the same call goes on where it was.
 results: setup

@@ -81,7 +81,7 @@ def test_a_rollout_may_be_parquet_with_token_traces(done: Run, refused: Run, tmp
     assert len(sotopia_env.load_episodes(path)) == 2
     manifest = json.loads((tmp_path / "e.manifest.json").read_text(encoding="utf-8"))
     assert manifest["run"]["traces"] is True
-    assert manifest["sessions"][0]["command"].startswith("sotopia-env ")
+    assert manifest["sessions"][0]["command"].startswith("sotopia-env")
     assert "give out" in refused("rollout", "bargain", "scripted:warm", "-n", 2, "--traces")
 
 
