@@ -197,7 +197,8 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         else:
             checkpoint = None
         output = super().train(checkpoint, trial, ignore_keys_for_eval)
-        if self.rollout.unpaid and not self.rollout.paid:
+        # Of a run that went on, earlier steps may have been paid.
+        if found is None and self.rollout.unpaid and not self.rollout.paid:
             self.rollout.refuse_unpaid()
         if self.is_world_process_zero():
             LoadedModel(self.accelerator.unwrap_model(self.model), self.processing_class).save(self._folder)

@@ -12,6 +12,7 @@ from sotopia_env.agents.scripted.traits import PRESETS
 from sotopia_env.families import MutualFriends
 from sotopia_env.statistics import Proportion
 from sotopia_env.tables import Cell, Table, estimate
+from sotopia_env.training.checkpoints import COMPLETE
 from sotopia_env.training.comparison import difference
 from sotopia_env.training.evaluation import Match, draw_tasks, evaluate_many
 from sotopia_env.training.protocol.protocol import Figures, Parts, Protocol
@@ -40,11 +41,9 @@ PLAYERS = {
 
 def _gates(world: str, name: str) -> Figures:
     def make(protocol: Protocol, folder: Path) -> Mapping[str, Any]:
-        settings = GateSettings(world=world, seed=protocol.seeds[0])
-        clone = protocol.out / "learning" / f"on-policy-{protocol.seeds[0]}" / "clone"
         return run_gates(
-            settings,
-            clone=clone if world == "bargain" and clone.exists() else None,
+            GateSettings(world=world, seed=protocol.seeds[0]),
+            clone=_clone(protocol) if world == "bargain" else None,
             out=folder,
             processes=protocol.processes,
             progress=protocol.progress,
@@ -56,7 +55,17 @@ def _gates(world: str, name: str) -> Figures:
         f"sotopia-env gates {world} --tasks {GateSettings().tasks}",
         make,
         lambda data: {name: gates_parts(data)},
+        settings=lambda protocol: {
+            "seed": protocol.seeds[0],
+            "clone": world == "bargain" and _clone(protocol) is not None,
+        },
     )
+
+
+def _clone(protocol: Protocol) -> Path | None:
+    """The clone of the first seed, once the figures of learning have made it."""
+    clone = protocol.out / "learning" / f"on-policy-{protocol.seeds[0]}" / "clone"
+    return clone if (clone / COMPLETE).exists() else None
 
 
 def _table(world: str, name: str) -> Figures:
