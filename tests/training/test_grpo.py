@@ -239,7 +239,7 @@ def test_the_learner_learns_what_step_pays(tiny_directory: Path, tmp_path: Path)
     assert not torch.allclose(parameters(untouched), parameters(learnt))
 
 
-@pytest.mark.parametrize("kind", ["tiny", "adapter"])
+@pytest.mark.parametrize("kind", ["tiny", pytest.param("adapter", marks=pytest.mark.slow)])
 def test_a_killed_run_ends_as_if_it_had_not_been(
     kind: str,
     request: pytest.FixtureRequest,
@@ -456,6 +456,7 @@ def test_tasks_that_rules_can_never_score_are_refused_at_once(tiny_directory: Pa
     make_rollout_func(secrets, "scripted:firm")
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(tiny_directory: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     learn(str(tiny_directory), str(one))
@@ -477,6 +478,7 @@ def learn(directory: str, out: str) -> None:
     trainer_for(directory, args, env).train()
 
 
+@pytest.mark.slow
 def test_shares_of_a_group_in_several_processes_are_other_members(tiny_directory: Path) -> None:
     prompts = [Group(0, index, 0).to_prompt() for index in (0, 0, 0, 0, 1, 1, 1, 1)]
     alone = numbers_of_members(prompts, str(tiny_directory))

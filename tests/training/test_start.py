@@ -49,7 +49,14 @@ def starts(tiny_directory: Path, episodes: list[Episode], tmp_path_factory: pyte
     return {"plain": tiny_directory, "bfloat16": folder / "bfloat16", "adapter": folder / "adapter"}
 
 
-@pytest.mark.parametrize("kind", ["plain", "bfloat16", "adapter", "named adapter", "new adapter"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "bfloat16",
+        "adapter",
+        *(pytest.param(k, marks=pytest.mark.slow) for k in ("plain", "named adapter", "new adapter")),
+    ],
+)
 def test_what_is_trained_is_saved_and_loads_with_equal_outputs(
     kind: str, starts: dict[str, Path], episodes: list[Episode], brevity: FunctionReward, tmp_path: Path
 ) -> None:
