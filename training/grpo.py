@@ -27,6 +27,7 @@ from transformers.trainer_utils import TrainOutput
 from sotopia_env.agents.decoding import drawable, tempered
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.episodes import agent_name
+from sotopia_env.errors import DataWarning
 from sotopia_env.policies import Policy
 from sotopia_env.rewards.wrappers.base import reward_of
 from sotopia_env.rollouts.manifest import describe_world
@@ -93,7 +94,7 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
             another run, the reference reads other tokens, the model cannot be trained
             (:func:`~sotopia_env.training.start.load_to_train`), or the reward can never be known of some of the tasks.
             ``train`` stops with it once no dialogue of a step could be paid (of several steps, where one has fewer than
-            32), and where none of the whole run could.
+            32); where none of a shorter run could, it warns.
 
     Example:
         >>> trainer = GRPOTrainer("runs/bc", env=env, partner="runs/bc", args=GRPOConfig("runs/grpo"))  # doctest: +SKIP
@@ -199,7 +200,7 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         output = super().train(checkpoint, trial, ignore_keys_for_eval)
         # Of a run that went on, earlier steps may have been paid.
         if found is None and self.rollout.unpaid and not self.rollout.paid:
-            self.rollout.refuse_unpaid()
+            warnings.warn(self.rollout.told_unpaid(), DataWarning, stacklevel=2)
         if self.is_world_process_zero():
             LoadedModel(self.accelerator.unwrap_model(self.model), self.processing_class).save(self._folder)
             self._write_card()

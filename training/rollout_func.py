@@ -283,17 +283,14 @@ class RolloutFunc:
         self.paid += unpaid.count(False)
         self.unpaid = self.unpaid + len(unpaid) if all(unpaid) else 0
         if self.unpaid >= UNPAID_IN_A_ROW:
-            self.refuse_unpaid()
+            # Rather than go on for hours and report success.
+            raise ValueError(self.told_unpaid())
 
-    def refuse_unpaid(self) -> None:
-        """Stop where nothing can be learnt, rather than go on for hours and report success.
-
-        Raises:
-            ValueError: always; the error says what was unknown, and the remedy.
-        """
+    def told_unpaid(self) -> str:
+        """What was unknown in all dialogues of late, and the remedy."""
         reward = paid_by(self.env)
         judges = ", ".join(judge.name for judge in reward.judges())
-        raise ValueError(
+        return (
             f"the reward {reward.name!r} is unknown in all of the last {self.unpaid} dialogues"
             f"{f' (judged by {judges})' if judges else ''}: nothing can be learnt from them. Look whether the judge "
             "answers and can score these tasks; else take another reward or judge, such as "
