@@ -77,8 +77,8 @@ def make_audit(protocol: Protocol, folder: Path) -> dict[str, Any]:
         processes=protocol.processes,
         progress=protocol.progress,
     )
-    rewards = [get_reward(name) for name in DESIGNS]
-    found = [[reward.name, fidelity(turns, reward, seed=protocol.seeds[0]).to_dict()] for reward in rewards]
+    measured = [fidelity(turns, get_reward(name), seed=protocol.seeds[0]) for name in DESIGNS]
+    found = [[one.name, one.to_dict()] for one in measured]
     candidates = sum(len(turn.candidates) for turn in turns)
     return {
         "rows": found,
