@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, within
-from sotopia_env.statistics import Proportion
-from sotopia_env.tables import Cell, Table, show
+from sotopia_env.tables import show
 
 
 def gates(
@@ -61,26 +60,17 @@ def measure_agreement(
 ) -> None:
     """How well agreements and divisions are read in the human dialogues of Deal or No Deal."""
     with clear_errors():
-        from sotopia_env.families.divide.human_dialogues import agreement_report, load_human_dialogues
+        from sotopia_env.families.divide.human_dialogues import (
+            agreement_report,
+            as_data,
+            figures_table,
+            load_human_dialogues,
+        )
 
-        report = agreement_report(load_human_dialogues(data))
+        report = as_data(agreement_report(load_human_dialogues(data)))
         if as_json:
-            figures = {
-                group: {name: share.to_dict() for name, share in found.items()}
-                for group, found in report["figures"].items()
-            }
-            print_json({**report, "figures": figures})
+            print_json(report)
             return
-        columns = ["", *(f"{name} ({count})" for name, count in report["dialogues"].items())]
-        rows = [
-            [name, *(_share(found[name]) for found in report["figures"].values())] for name in report["figures"]["all"]
-        ]
-        show(Table(columns, rows))
+        show(figures_table(report))
         for outcome, counted in report["outcomes"].items():
             print(f"{outcome}: {counted['dialogues']} dialogues, an agreement found in {counted['found']}")
-
-
-def _share(found: Proportion) -> Cell:
-    low, high = found.interval or (None, None)
-    value = found.hits / found.of if found.of else None
-    return Cell(value, ".1%", low, high, note=f"({found.hits}/{found.of})")

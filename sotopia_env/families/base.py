@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -178,6 +178,27 @@ def follow(progress: P, cycle: Sequence[Turn], update: Update[P], merge: Callabl
     heard = [as_heard(turn) for turn in cycle]
     after = [update(progress, turn.seat, turn.global_index, turn.type, turn.text) for turn in heard]
     return after[0] if len(after) == 1 else merge(progress, after)
+
+
+def merge_offers(before: Any, after: Sequence[Any], same: Callable[[Any, Any], bool]) -> Any:
+    """Returns the table that several seats made of the same one at once: the ``merge`` of :func:`follow` for offers.
+
+    Two who take each other's offer have not agreed on one.
+
+    Args:
+        before: a frozen dataclass with ``offers``, the live one of every seat, and ``agreement``.
+        after: what each made of it.
+        same: whether two agreements are on the same terms.
+    """
+    reached = [table.agreement for table in after if table.agreement is not None]
+    if reached and all(same(agreement, reached[0]) for agreement in reached):
+        return replace(before, agreement=reached[0])
+    # Each seat changes its own offer alone.
+    changed = {
+        seat: offer for one in after for seat, offer in enumerate(one.offers) if offer is not before.offers[seat]
+    }
+    offers = tuple(changed.get(seat, offer) for seat, offer in enumerate(before.offers))
+    return replace(before, offers=offers, agreement=None)
 
 
 def hidden_of(task: Task, seat: int) -> Mapping[str, Any]:

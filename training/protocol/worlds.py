@@ -10,7 +10,6 @@ from typing import Any
 from sotopia_env.agents.scripted.policy import ScriptedPolicy
 from sotopia_env.agents.scripted.traits import PRESETS
 from sotopia_env.families import MutualFriends
-from sotopia_env.statistics import Proportion
 from sotopia_env.tables import Cell, Table, estimate
 from sotopia_env.training.checkpoints import COMPLETE
 from sotopia_env.training.comparison import difference
@@ -127,7 +126,7 @@ def draw_friends(data: Mapping[str, Any]) -> dict[str, Parts]:
         [
             row["name"],
             estimate(row["goal"], ".2f"),
-            _share(Proportion(data["found"][row["name"]], row["episodes"])),
+            Cell(data["found"][row["name"]] / row["episodes"], ".0%"),
             *(Cell(row[key]["mean"], ".2f") for key in others),
         ]
         for row in data["rows"]
@@ -141,10 +140,6 @@ def draw_friends(data: Mapping[str, Any]) -> dict[str, Parts]:
         "friends": [Table(["policy", "goal", "found", *others.values()], body)],
         "friends-couplings": [Table(["coupling", *headings], effects)],
     }
-
-
-def _share(found: Proportion) -> Cell:
-    return Cell(found.hits / found.of if found.of else None, ".0%")
 
 
 FIGURES = (

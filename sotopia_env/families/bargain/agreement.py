@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 
 from sotopia_env.episodes import Turn
 from sotopia_env.families.bargain.moves import read_move
-from sotopia_env.families.base import follow
+from sotopia_env.families.base import follow, merge_offers
 from sotopia_env.turns import cycles_of
 
 
@@ -153,15 +153,8 @@ def find_agreement(turns: Sequence[Turn], num_seats: int, order: str = "round-ro
 
 
 def _together(before: Standing, after: Sequence[Standing]) -> Standing:
-    """What several seats made of the same table at once. Two who take each other's price have not agreed on one."""
-    reached = [standing.agreement for standing in after if standing.agreement is not None]
-    if reached and all(_same(agreement.price, reached[0].price) for agreement in reached):
-        return replace(before, agreement=reached[0])
-    # Each seat changes its own offer alone.
-    changed = {
-        seat: offer for one in after for seat, offer in enumerate(one.offers) if offer is not before.offers[seat]
-    }
-    return Standing(tuple(changed.get(seat, offer) for seat, offer in enumerate(before.offers)))
+    made: Standing = merge_offers(before, after, lambda one, other: _same(one.price, other.price))
+    return made
 
 
 def _same(one: float, other: float) -> bool:

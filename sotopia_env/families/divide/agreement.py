@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sotopia_env.episodes import Turn
-from sotopia_env.families.base import follow
+from sotopia_env.families.base import follow, merge_offers
 from sotopia_env.families.divide.items import Counts, Items, complement
 from sotopia_env.families.divide.moves import DivisionMove, read_division
 from sotopia_env.families.divide.proposals import ME, Proposal
@@ -155,15 +155,8 @@ def find_agreement(turns: Sequence[Turn], items: Items, order: str = "round-robi
 
 
 def _together(before: DivisionTable, after: Sequence[DivisionTable]) -> DivisionTable:
-    """What both seats made of the same table at once. Two who take each other's division have not agreed on one."""
-    reached = [table.agreement for table in after if table.agreement is not None]
-    if reached and all(agreement.division == reached[0].division for agreement in reached):
-        return replace(before, agreement=reached[0])
-    # Each seat changes its own offer alone.
-    changed = {
-        seat: offer for one in after for seat, offer in enumerate(one.offers) if offer is not before.offers[seat]
-    }
-    return DivisionTable(before.items, (changed.get(0, before.offers[0]), changed.get(1, before.offers[1])))
+    made: DivisionTable = merge_offers(before, after, lambda one, other: bool(one.division == other.division))
+    return made
 
 
 def _takes(move: DivisionMove, proposal: Proposal, own: DivisionOffer | None, taken: DivisionOffer) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 from sotopia_env.families.divide.agreement import Division, DivisionAgreement, opening, update
 from sotopia_env.families.divide.items import ItemKind, Items
 from sotopia_env.statistics import Proportion
+from sotopia_env.tables import Cell, Table
 
 ITEMS = (("book", ()), ("hat", ()), ("ball", ("basketball",)))
 """The kinds of the data set in the order of its files, with other words the players' screen has for them."""
@@ -126,6 +127,30 @@ def agreement_report(dialogues: Sequence[HumanDialogue]) -> dict[str, Any]:
         "outcomes": {name: {"dialogues": count, "found": found[name]} for name, count in outcomes.most_common()},
         "figures": {name: measure_agreement(group) for name, group in groups.items()},
     }
+
+
+def as_data(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report as plain JSON-able data."""
+    figures = {
+        group: {name: share.to_dict() for name, share in found.items()} for group, found in report["figures"].items()
+    }
+    return {**report, "figures": figures}
+
+
+def figures_table(data: Mapping[str, Any]) -> Table:
+    """The figures as a table, a column for each group.
+
+    Args:
+        data: what :func:`as_data` gives.
+    """
+    groups = data["figures"]
+    body = [[name, *(_share(found[name]) for found in groups.values())] for name in groups["all"]]
+    return Table(["", *(f"{name} ({count})" for name, count in data["dialogues"].items())], body)
+
+
+def _share(found: Mapping[str, Any]) -> Cell:
+    share = found["hits"] / found["of"] if found["of"] else None
+    return Cell(share, ".1%", found["low"], found["high"], note=f"({found['hits']}/{found['of']})")
 
 
 def _dialogue(line: str, where: str) -> tuple[Any, HumanDialogue]:
