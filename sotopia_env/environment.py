@@ -26,7 +26,8 @@ until then one that has left takes no further turn.
 
 ## Information
 ``active`` (is it the agent's turn), ``invalid_action`` (reason or ``None``), ``turn`` (own turns so far), ``task``
-(id), ``ending`` (reason or ``None``), ``transcript_cut`` (whether the oldest turns have dropped out of the transcript).
+(id), ``ending`` (reason or ``None``), ``offers`` (what each agent has on the table, in words; ``None`` where nothing is
+offered in the game), ``transcript_cut`` (whether the oldest turns have dropped out of the transcript).
 The last infos also hold ``final``: ``task``, ``turn`` and ``ending`` once more, with the ``scores``, ``reward_parts``
 and ``utterance_rewards`` of a reward. A reset that writes its own infos over the last ones leaves it alone.
 
@@ -52,6 +53,7 @@ from sotopia_env.actions import ACTION_TYPES
 from sotopia_env.episode_state import EpisodeState, agent_names
 from sotopia_env.episodes import Ending, Episode, Turn, agent_name, seat_of
 from sotopia_env.families.base import Family
+from sotopia_env.families.formal import all_with_agreement, is_formal
 from sotopia_env.tasks import Character, Task
 from sotopia_env.turns import Rules, number_of_seats
 
@@ -74,6 +76,8 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         max_stale: an agent may be silent for so many own turns in a row.
         action_types: the types that may be used; leave ``"leave"`` out to forbid leaving.
         private_messages: whether an action may be for some seats alone.
+        agreement: ``"formal"`` has agreements made by acts alone (:mod:`sotopia_env.families.formal`), ``"plain"`` by
+            words as well; ``None`` takes each task as it is.
         render_mode: ``"human"``, ``"ansi"`` or ``None``.
     """
 
@@ -95,6 +99,7 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         max_stale: int = 2,
         action_types: Sequence[str] = ACTION_TYPES,
         private_messages: bool = False,
+        agreement: str | None = None,
         render_mode: str | None = None,
     ) -> None:
         """Check the arguments and build the spaces; nothing is played before ``reset``."""
@@ -102,7 +107,8 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(f"render_mode: {render_mode!r} is none of {', '.join(self.metadata['render_modes'])}")
         self.family = family
-        self.tasks = None if tasks is None else tuple(tasks)
+        self.agreement = agreement
+        self.tasks = None if tasks is None else all_with_agreement(tasks, agreement, family)
         self.split = split
         self.rules = Rules(max_cycles, action_order, max_stale, tuple(action_types), private_messages)
         self.render_mode = render_mode
@@ -343,6 +349,10 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         if task.num_seats != len(self.possible_agents):
             seats = len(self.possible_agents)
             raise ValueError(f"task {task.id!r} has {task.num_seats} seats, this environment {seats}")
+        if is_formal(task) and "action" not in self.rules.action_types:
+            raise ValueError(
+                f"task {task.id!r}: its agreements are made by acts alone, and action_types leaves out 'action'"
+            )
         scenario = task.scenario
         try:
             static = _static(scenario.situation, task.shown_as, tuple(scenario.goals), tuple(task.characters))
@@ -355,17 +365,20 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
 
     def _choose_task(self, wanted: Any) -> Task:
         if isinstance(wanted, Task):
-            return wanted
+            return self._with_agreement(wanted)
         if self.tasks is None:
             if wanted is not None:
                 raise KeyError(f"reset: tasks are drawn by the family, so task {wanted!r} cannot be chosen by its id")
-            return self.family.generate(self.np_random, self.split)
+            return self._with_agreement(self.family.generate(self.np_random, self.split))
         if wanted is None:
             return self.tasks[int(self.np_random.integers(len(self.tasks)))]
         for task in self.tasks:
             if task.id == wanted:
                 return task
         raise KeyError(f"reset: no task {wanted!r} among the {len(self.tasks)} tasks of this environment")
+
+    def _with_agreement(self, task: Task) -> Task:
+        return task if self.agreement is None else all_with_agreement([task], self.agreement, self.family)[0]
 
     def _playing(self, asked: str) -> EpisodeState:
         if self._state is None:

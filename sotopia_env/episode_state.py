@@ -99,6 +99,8 @@ class EpisodeState:
                 turns.append(_turn(seat, own_index, index, kind, text, None, reason, None))
             else:
                 action, reason, raw = _legal(given, rules, len(self.own_turns))
+                if action.type == "action" and (refused := self.family.refusal(self.progress, seat, action.text)):
+                    action, reason, raw = NONE, refused[:MAX_REASON], action.text if raw is None else raw
                 to = _recipients(action, seat)
                 turns.append(_turn(seat, own_index, index, action.type, action.text, raw, reason, to))
             index += 1
@@ -164,6 +166,7 @@ class EpisodeState:
             "turn": 0,
             "task": self.task.id,
             "ending": None if self.ending is None else self.ending.reason,
+            "offers": self._offers(),
             "transcript_cut": bool(self.turns) and not self.transcript.startswith("#0 "),
             "invalid_action": None,
         }
@@ -199,6 +202,11 @@ class EpisodeState:
             self.present.remove(seat)
         self.transcript = views.extend_transcript(self.transcript, turn)
         return talk_ending(turn, self.idle, self.present, max_stale)
+
+    def _offers(self) -> dict[str, str | None] | None:
+        """What each agent has on the table."""
+        offers = self.family.offers(self.progress)
+        return None if offers is None else dict(zip(_AGENTS, offers, strict=False))
 
     def _addressable(self, seat: int) -> NDArray[np.int8]:
         """The seats that one seat may address in private now, as 0 and 1."""

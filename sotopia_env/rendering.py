@@ -16,6 +16,7 @@ from typing import Any
 
 from sotopia_env.actions import ACTION_TYPES, NONE, Action, read_action
 from sotopia_env.episodes import agent_name, seat_of
+from sotopia_env.families.formal import OffersShown, tells_rule
 from sotopia_env.policies import Observation
 from sotopia_env.sotopia_style import UNKNOWN, Opening, biography, opening_text, turn_act, turn_text
 from sotopia_env.thoughts import without_thoughts
@@ -131,14 +132,22 @@ def messages(observation: Observation) -> list[Message]:
 
 
 def _chat(texts: Mapping[str, Any], entries: Iterable[Entry], to_act: bool) -> list[Message]:
-    talk, others = talked(entries, texts["agent"], labels(texts["participants"]))
+    names = labels(texts["participants"])
+    offers = OffersShown(texts["agent"], names) if tells_rule(texts["situation"]) else None
+    talk, others = talked(entries, texts["agent"], names, offers=offers)
     if others or not talk or to_act:
-        talk.append(user_message(others, first=not talk))
+        talk.append(user_message(others, first=not talk, offers=offers))
     return [{"role": "system", "content": system_prompt(texts)}, *talk]
 
 
 def talked(
-    entries: Iterable[Entry], agent: str, names: Mapping[str, str], others: Sequence[str] = (), *, first: bool = True
+    entries: Iterable[Entry],
+    agent: str,
+    names: Mapping[str, str],
+    others: Sequence[str] = (),
+    *,
+    first: bool = True,
+    offers: OffersShown | None = None,
 ) -> tuple[list[Message], list[str]]:
     """Turns as they stand in a seat's chat.
 
@@ -148,6 +157,7 @@ def talked(
         names: what each agent is called; see :func:`labels`.
         others: what others did since its last own turn before these.
         first: whether there was none.
+        offers: what was on the table before, which goes on with the turns; ``None`` where it is not shown.
 
     Returns:
         The messages up to its last own turn, and what others did since, one text each.
@@ -156,17 +166,27 @@ def talked(
     others = list(others)
     for entry in entries:
         if entry.agent == agent:
-            talk.append(user_message(others, first=first))
+            talk.append(user_message(others, first=first, offers=offers))
             talk.append({"role": "assistant", "content": own_output(entry, names)})
             others, first = [], False
         else:
             others.append(heard(entry, names))
+        if offers is not None:
+            offers.hear(entry.agent, entry.type, entry.text)
     return talk, others
 
 
-def user_message(others: Sequence[str], *, first: bool) -> Message:
-    """What a seat is told before its turn: what others did since its last one, in their words alone."""
-    return {"role": "user", "content": "\n".join(others) or (OPENING if first else CONTINUATION)}
+def user_message(others: Sequence[str], *, first: bool, offers: OffersShown | None = None) -> Message:
+    """What a seat is told before its turn: what others did since its last one, in their words alone.
+
+    Args:
+        others: one text each.
+        first: whether it has had no turn yet.
+        offers: what is on the table, told where agreements are made by acts alone.
+    """
+    told = [*others] or [OPENING if first else CONTINUATION]
+    line = "" if offers is None else offers.line
+    return {"role": "user", "content": "\n".join([*told, line] if line else told)}
 
 
 def as_text(observation: Observation) -> str:

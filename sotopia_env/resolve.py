@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sotopia_env import published
-from sotopia_env.families import FAMILIES, PUBLISHED, Family, family_of_all
+from sotopia_env.families import FAMILIES, PUBLISHED, Family, family_of_all, formal
 from sotopia_env.families.resolve import as_family, check_hidden, with_options
 from sotopia_env.names import NameTable
 from sotopia_env.policies import Policy
@@ -43,7 +43,7 @@ def family_and_tasks(
     Raises:
         ValueError: no such name, split or option, or options for what takes none.
     """
-    options = options or {}
+    options = dict(options or {})
     if isinstance(given, Task):
         given = [given]
     if isinstance(given, Path) or (isinstance(given, str) and given.endswith((".json", ".jsonl"))):
@@ -66,12 +66,14 @@ def family_and_tasks(
         strange = next((task for task in given if not isinstance(task, Task)), None)
         if strange is not None:
             raise TypeError(f"a list of tasks holds a {type(strange).__name__}; load a file's tasks with load_tasks")
+        mode = options.pop(formal.TAG, None) if family is None else None
         if options and family is None:
             raise ValueError(
                 f"{', '.join(options)}: tasks that are given take no options; a family that draws them does"
             )
         if family is None:
-            return family_of_all(given), tuple(given), split
+            own = family_of_all(given)
+            return own, formal.all_with_agreement(given, mode, own), split
         own = as_family(family, options)
         for task in given:
             check_hidden(own, task, f"task {task.id!r}")

@@ -122,6 +122,23 @@ class Family:
         """Whether it knows what turns do in its game."""
         return type(self).move is not Family.move
 
+    def offer_form(self, task: Task) -> str | None:
+        """Returns how an offer is written where agreements are made by acts alone, such as ``"$N"``.
+
+        ``None`` where the task knows no agreements, or none that could be made so
+        (:mod:`sotopia_env.families.formal`). A family that gives a form reads acts alone in tasks that
+        :func:`~sotopia_env.families.formal.is_formal`.
+        """
+        return None
+
+    def refusal(self, progress: Any, seat: int, text: str) -> str | None:
+        """Returns why an ``action`` of a seat is not possible now, or ``None``; asked before it is played."""
+        return None
+
+    def offers(self, progress: Any) -> Sequence[str | None] | None:
+        """Returns what each seat has on the table, in words; ``None`` where nothing is offered in the game."""
+        return None
+
     def told(self, task: Task, turn: Turn) -> Sequence[str]:
         """Returns the private facts of its own that a speaker tells in a turn: of ``facts`` among its hidden values."""
         facts = hidden_of(task, turn.seat).get("facts", ())
@@ -273,6 +290,18 @@ class UserFamily(Family):
         """Whether the object reads turns."""
         return bool(getattr(self.source, "has_moves", hasattr(self.source, "move")))
 
+    def offer_form(self, task: Task) -> str | None:
+        """The object's own form, where it has one."""
+        return self._own("offer_form")(task)
+
+    def refusal(self, progress: Any, seat: int, text: str) -> str | None:
+        """What the object says, where it does."""
+        return self._own("refusal")(progress, seat, text)
+
+    def offers(self, progress: Any) -> Sequence[str | None] | None:
+        """What the object says, where it does."""
+        return self._own("offers")(progress)
+
     def told(self, task: Task, turn: Turn) -> Sequence[str]:
         """The object's own reading of facts, where it has one."""
         return self._own("told")(task, turn)
@@ -368,6 +397,20 @@ class MixedFamily(Family):
     def has_moves(self) -> bool:
         """Whether one of them knows; of turns of the others nothing is known."""
         return any(family.has_moves for family in self.families.values())
+
+    def offer_form(self, task: Task) -> str | None:
+        """What the task's own family says."""
+        return self.families[task.family].offer_form(task)
+
+    def refusal(self, progress: Any, seat: int, text: str) -> str | None:
+        """What the task's own family says."""
+        family, inner = progress
+        return family.refusal(inner, seat, text)
+
+    def offers(self, progress: Any) -> Sequence[str | None] | None:
+        """What the task's own family says."""
+        family, inner = progress
+        return family.offers(inner)
 
     def told(self, task: Task, turn: Turn) -> Sequence[str]:
         """What the task's own family says."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from sotopia_env.families import conduct
 from sotopia_env.families.base import Family
+from sotopia_env.families.formal import checked_mode, with_agreement
 from sotopia_env.tasks import Character, Scenario, Task
 
 T = TypeVar("T")
@@ -96,10 +97,13 @@ class GeneratedFamily(Family):
         judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``. The tasks that it
             draws say so, and a family that was given none judges each task as it says, by the evaluation's words where
             it says nothing: so episodes are scored alike while they are played and when they are read again.
+        agreement: how the agreements of its tasks are made, ``"plain"`` or ``"formal"``
+            (:mod:`sotopia_env.families.formal`).
     """
 
-    def __init__(self, coupling: AnyCoupling, max_cycles: int, judge_bank: str | None) -> None:
+    def __init__(self, coupling: AnyCoupling, max_cycles: int, judge_bank: str | None, agreement: str) -> None:
         """Check the arguments."""
+        self.agreement = checked_mode(agreement)
         self.coupling = _as_coupling(coupling)
         self.max_cycles = max_cycles
         self.judge_bank = None if judge_bank is None else conduct.checked_bank(judge_bank)
@@ -121,7 +125,7 @@ class GeneratedFamily(Family):
         self, identity: str, split: str, scenario: Scenario, characters: tuple[Character, ...], tags: Mapping[str, str]
     ) -> Task:
         """The task of a scenario that was drawn."""
-        return Task(
+        task = Task(
             id=identity,
             family=self.name,
             version=self.version,
@@ -131,6 +135,7 @@ class GeneratedFamily(Family):
             max_cycles=self.max_cycles,
             tags={**tags, **({} if self.judge_bank is None else {conduct.BANK_TAG: self.judge_bank})},
         )
+        return with_agreement(task, self.agreement, self)
 
 
 def checked_chances(name: str, given: str | Mapping[str, float], kinds: Collection[str]) -> dict[str, float]:

@@ -25,6 +25,7 @@ from gymnasium import spaces
 
 from sotopia_env import rendering
 from sotopia_env.actions import ACTION_TYPES, MAX_UTTERANCE, NONE, Action
+from sotopia_env.families.formal import OffersShown, tells_rule
 from sotopia_env.policies import Decision, Observation
 from sotopia_env.spaces import MAX_PROFILE, MAX_TRANSCRIPT, UnicodeText
 from sotopia_env.views import parse_transcript
@@ -79,7 +80,7 @@ class TextWrapper(InterfaceWrapper):
         """``n`` independent copies in the present state, each with spaces and prompts of its own."""
         twins = super().fork(n)
         for twin in twins:
-            twin._prompts = {agent: copy.copy(prompt) for agent, prompt in self._prompts.items()}
+            twin._prompts = {agent: copy.deepcopy(prompt) for agent, prompt in self._prompts.items()}
         return twins
 
     def _spaces(self) -> tuple[spaces.Dict, UnicodeText]:
@@ -117,6 +118,8 @@ class RunningPrompt:
         """Everything up to the last own turn."""
         self._others: list[str] = []
         """What others did since."""
+        self._offers: OffersShown | None = None
+        """What is on the table, where it is shown."""
 
     def text(self, observation: Observation) -> str:
         """The whole prompt.
@@ -126,11 +129,14 @@ class RunningPrompt:
         """
         entries = parse_transcript(self._not_read(observation))
         agent, first = observation["agent"], self._first
-        talk, self._others = rendering.talked(entries, agent, self._names, self._others, first=first)
+        talk, self._others = rendering.talked(
+            entries, agent, self._names, self._others, first=first, offers=self._offers
+        )
         self._first = first and not talk
         self._body = "\n".join([self._body, *map(rendering.message_text, talk)])
         asked = self._others or self._first or any(observation["action_types"][1:])
-        news = [rendering.user_message(self._others, first=self._first)["content"]] if asked else []
+        said = rendering.user_message(self._others, first=self._first, offers=self._offers)
+        news = [said["content"]] if asked else []
         return "\n".join([self._body, *news, "You:"])
 
     def _not_read(self, observation: Observation) -> str:
@@ -147,4 +153,6 @@ class RunningPrompt:
         private = f"\n{PRIVATE_INSTRUCTION}" if "recipients" in observation else ""
         self._body = f"{rendering.system_prompt(observation)}{private}\n"
         self._first, self._others = True, []
+        formal = tells_rule(observation["situation"])
+        self._offers = OffersShown(observation["agent"], self._names) if formal else None
         return str(now)

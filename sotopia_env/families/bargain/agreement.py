@@ -23,8 +23,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sotopia_env.episodes import Turn
+from sotopia_env.families.bargain.formal_price import read_price
 from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.families.base import follow, merge_offers
+from sotopia_env.families.formal import FormalAct, acted
 from sotopia_env.turns import cycles_of
 
 
@@ -63,15 +65,22 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Standing:
-    """What is on the table: the live offer of every seat, and the agreement once there is one."""
+    """What is on the table: the live offer of every seat, and the agreement once there is one.
+
+    Args:
+        offers: one per seat.
+        agreement: that was reached.
+        formal: whether acts alone are read (:mod:`sotopia_env.families.formal`).
+    """
 
     offers: tuple[Offer | None, ...]
     agreement: Agreement | None = None
+    formal: bool = False
 
 
-def opening(num_seats: int) -> Standing:
+def opening(num_seats: int, *, formal: bool = False) -> Standing:
     """An empty table."""
-    return Standing((None,) * num_seats)
+    return Standing((None,) * num_seats, formal=formal)
 
 
 def offer_to(standing: Standing, seat: int, price: float | None = None) -> Offer | None:
@@ -109,6 +118,8 @@ def update(standing: Standing, seat: int, turn: int, action_type: str, text: str
     """
     if standing.agreement is not None:
         return standing
+    if standing.formal:
+        return _by_act(standing, seat, turn, acted(action_type, text, read_price))
     move = read_move(action_type, text)
     own = standing.offers[seat]
     if move.kind == "none":
@@ -133,20 +144,36 @@ def update(standing: Standing, seat: int, turn: int, action_type: str, text: str
     return _with_offer(standing, seat, Offer(seat, turn, move.price, move.certain))
 
 
+def _by_act(standing: Standing, seat: int, turn: int, act: FormalAct | None) -> Standing:
+    """What is on the table after an act: a refusal takes the offers of others off it."""
+    if act is None:
+        return standing
+    if act.kind == "offer":
+        return _with_offer(standing, seat, Offer(seat, turn, act.terms))
+    if act.kind == "reject":
+        own = standing.offers[seat]
+        return replace(standing, offers=tuple(offer if offer is own else None for offer in standing.offers))
+    taken = offer_to(standing, seat, act.terms)
+    return standing if taken is None else _agree(standing, taken, seat, turn, formal=True, certain=True)
+
+
 def take(standing: Standing, cycle: Sequence[Turn]) -> Standing:
     """What is on the table after one more cycle: of turns taken at the same time each answers what stood before."""
     return follow(standing, cycle, update, _together)
 
 
-def find_agreement(turns: Sequence[Turn], num_seats: int, order: str = "round-robin") -> Standing:
+def find_agreement(
+    turns: Sequence[Turn], num_seats: int, order: str = "round-robin", *, formal: bool = False
+) -> Standing:
     """What is on the table after these turns, the fold of :func:`take`.
 
     Args:
         turns: in the order played.
         num_seats: how many bargain.
         order: in which they acted, one of :data:`sotopia_env.turns.ACTION_ORDERS`.
+        formal: whether acts alone are read.
     """
-    standing = opening(num_seats)
+    standing = opening(num_seats, formal=formal)
     for cycle in cycles_of(turns, order):
         standing = take(standing, cycle)
     return standing
@@ -162,7 +189,7 @@ def _same(one: float, other: float) -> bool:
 
 
 def _with_offer(standing: Standing, seat: int, offer: Offer | None) -> Standing:
-    return Standing((*standing.offers[:seat], offer, *standing.offers[seat + 1 :]))
+    return replace(standing, offers=(*standing.offers[:seat], offer, *standing.offers[seat + 1 :]))
 
 
 def _rivals(standing: Standing, seat: int, taken: Offer) -> bool:

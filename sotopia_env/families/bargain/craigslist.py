@@ -24,6 +24,7 @@ from sotopia_env.families import conduct
 from sotopia_env.families.bargain import scoring
 from sotopia_env.families.bargain.agreement import Agreement, find_agreement
 from sotopia_env.families.bargain.family import Bargaining, Price
+from sotopia_env.families.formal import is_formal
 from sotopia_env.tasks import Task
 from sotopia_env.turns import heard_turns
 
@@ -69,7 +70,9 @@ class Craigslist(Bargaining):
         is unknown (the texts hold no list of facts), and so is material benefit (soft targets make no zone to split).
         """
         hidden = episode.task.scenario.hidden
-        agreement = find_agreement(episode.turns, episode.task.num_seats, episode.action_order).agreement
+        formal = is_formal(episode.task)
+        table = find_agreement(episode.turns, episode.task.num_seats, episode.action_order, formal=formal)
+        agreement = table.agreement
         unknown: conduct.Finding = (None, ["not in the scenario's text"])
         findings: list[dict[str, conduct.Finding]] = [
             {
@@ -79,7 +82,7 @@ class Craigslist(Bargaining):
                 "secret": conduct.secret(turns, character.secret),
                 "social_rules": conduct.social_rules(turns),
                 "financial_and_material_benefits": unknown,
-                "believability": scoring.believability(turns, own["role"]),
+                "believability": scoring.believability(turns, own["role"], formal=formal),
             }
             for own, character, turns in zip(
                 hidden, episode.task.characters, map(partial(heard_turns, episode), episode.agents), strict=True

@@ -33,8 +33,10 @@ from annotated_types import Gt
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families.bargain import catalogue, scoring, transfer
 from sotopia_env.families.bargain.agreement import Standing, opening, take
+from sotopia_env.families.bargain.formal_price import FORM, read_price
 from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.families.base import SPLITS, Family, Move, check_split
+from sotopia_env.families.formal import acted, is_formal, live_terms, refusal
 from sotopia_env.families.generated import AnyCoupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
 from sotopia_env.tasks import Scenario, Task
 
@@ -67,7 +69,7 @@ class Bargaining(Family):
 
     def begin(self, task: Task) -> Standing:
         """No offers yet."""
-        return opening(task.num_seats)
+        return opening(task.num_seats, formal=is_formal(task))
 
     def advance(self, progress: Standing, turn: Turn) -> Standing:
         """Read one turn for offers and acceptance."""
@@ -87,8 +89,25 @@ class Bargaining(Family):
 
     def move(self, task: Task, turn: Turn) -> Move:
         """An offer, an acceptance or a refusal, with the price that is named in it."""
+        if is_formal(task):
+            act = acted(turn.type, turn.text, read_price)
+            return Move("none") if act is None else Move(act.kind, act.terms)
         found = read_move(turn.type, turn.text)
         return Move(found.kind, found.price)
+
+    def offer_form(self, task: Task) -> str:
+        """A price."""
+        return FORM
+
+    def refusal(self, progress: Standing, seat: int, text: str) -> str | None:
+        """An act that names no price, or answers no offer."""
+        if not progress.formal:
+            return None
+        return refusal(text, read_price, {o.price: f"${o.price:g}" for o in live_terms(progress.offers, seat)})
+
+    def offers(self, progress: Standing) -> list[str | None]:
+        """The live price of each seat."""
+        return [None if offer is None else f"${offer.price:g}" for offer in progress.offers]
 
 
 class Bargain(GeneratedFamily, Bargaining):
@@ -104,6 +123,8 @@ class Bargain(GeneratedFamily, Bargaining):
         max_cycles: turn limit of the tasks, in turns of the table.
         judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``; by default those
             that a task names, else the evaluation's.
+        agreement: ``"plain"``, where words settle as well, or ``"formal"``, where acts alone do
+            (:mod:`sotopia_env.families.formal`).
     """
 
     name = "bargain"
@@ -119,9 +140,10 @@ class Bargain(GeneratedFamily, Bargaining):
         facts: int = 2,
         max_cycles: int = 20,
         judge_bank: str | None = None,
+        agreement: str = "plain",
     ) -> None:
         """Check the arguments."""
-        super().__init__(coupling, max_cycles, judge_bank)
+        super().__init__(coupling, max_cycles, judge_bank, agreement)
         usual = {"wide": 2 / 3, "narrow": 1 / 3}
         self.zones = checked_chances("zones", usual if zones is None else zones, ZONES)
         if not 0 <= facts <= 4:

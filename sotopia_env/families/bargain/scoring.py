@@ -11,8 +11,10 @@ from typing import Any
 
 from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families.bargain.agreement import Agreement, find_agreement
+from sotopia_env.families.bargain.formal_price import read_price
 from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.families.conduct import Finding, judgement_of, knowledge, relationship, secret, social_rules
+from sotopia_env.families.formal import acted, is_formal
 from sotopia_env.turns import heard_turns
 
 MINIMUM_ZONE = 0.1
@@ -25,7 +27,9 @@ WALKED_AWAY = 10.0
 def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement:
     """Score both seats of a bargain."""
     hidden = episode.task.scenario.hidden
-    agreement = find_agreement(episode.turns, episode.task.num_seats, episode.action_order).agreement
+    formal = is_formal(episode.task)
+    table = find_agreement(episode.turns, episode.task.num_seats, episode.action_order, formal=formal)
+    agreement = table.agreement
     finished = episode.ending is not None
     turns = [heard_turns(episode, agent) for agent in episode.agents]
     findings: list[dict[str, Finding]] = [
@@ -36,7 +40,7 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
             "secret": secret(turns[seat], own["secret"]),
             "social_rules": social_rules(turns[seat]),
             "financial_and_material_benefits": benefits(agreement, own, other, finished),
-            "believability": believability(turns[seat], own["role"]),
+            "believability": believability(turns[seat], own["role"], formal=formal),
         }
         for seat, own, other in ((0, hidden[0], hidden[1]), (1, hidden[1], hidden[0]))
     ]
@@ -82,7 +86,7 @@ def benefits(agreement: Agreement | None, own: Any, other: Any, finished: bool =
     return 10 * (min(max(gained, 0.0), 1.0) - 0.5), [f"{gained:.0%} of the zone"]
 
 
-def believability(turns: Sequence[Turn], role: str) -> Finding:
+def believability(turns: Sequence[Turn], role: str, *, formal: bool = False) -> Finding:
     """10, less 2.5 for each invalid turn, repeated utterance, or offer that takes back an earlier one."""
     found, seen, best = [], set(), None
     for turn in turns:
@@ -91,14 +95,23 @@ def believability(turns: Sequence[Turn], role: str) -> Finding:
             found.append(f"turn {turn.global_index}: invalid, {turn.invalid}")
         elif turn.type == "speak" and text in seen:
             found.append(f"turn {turn.global_index}: said before")
-        move = read_move(turn.type, turn.text)
-        if move.kind == "offer" and move.price is not None:
-            position = move.price if role == "buyer" else -move.price
+        price = offered(turn, formal=formal)
+        if price is not None:
+            position = price if role == "buyer" else -price
             if best is not None and position < best:
-                found.append(f"turn {turn.global_index}: ${move.price:g} takes back an earlier offer")
+                found.append(f"turn {turn.global_index}: ${price:g} takes back an earlier offer")
             best = position if best is None else max(best, position)
         seen.add(text)
     return max(0.0, 10 - 2.5 * len(found)), found
+
+
+def offered(turn: Turn, *, formal: bool) -> float | None:
+    """The price that a turn offers, in dollars."""
+    if formal:
+        act = acted(turn.type, turn.text, read_price)
+        return act.terms if act is not None and act.kind == "offer" else None
+    move = read_move(turn.type, turn.text)
+    return move.price if move.kind == "offer" else None
 
 
 def _latent(episode: Episode, agreement: Agreement | None) -> dict[str, Any]:

@@ -21,12 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sotopia_env.episodes import Turn
 from sotopia_env.families.base import follow, merge_offers
+from sotopia_env.families.divide.formal_division import read_share
 from sotopia_env.families.divide.items import Counts, Items, complement
 from sotopia_env.families.divide.moves import DivisionMove, read_division
 from sotopia_env.families.divide.proposals import ME, Proposal
+from sotopia_env.families.formal import FormalAct, acted
 from sotopia_env.turns import cycles_of
 
 __all__ = ["Division", "DivisionAgreement", "DivisionTable", "find_agreement", "offer_to", "opening", "update"]
@@ -79,16 +82,24 @@ class DivisionAgreement:
 
 @dataclass(frozen=True)
 class DivisionTable:
-    """What is on the table: the items, the live offer of both seats, and the agreement once there is one."""
+    """What is on the table.
+
+    Args:
+        items: that are divided.
+        offers: the live one of both seats.
+        agreement: that was reached.
+        formal: whether acts alone are read (:mod:`sotopia_env.families.formal`).
+    """
 
     items: Items
     offers: tuple[DivisionOffer | None, DivisionOffer | None] = (None, None)
     agreement: DivisionAgreement | None = None
+    formal: bool = False
 
 
-def opening(items: Items) -> DivisionTable:
+def opening(items: Items, *, formal: bool = False) -> DivisionTable:
     """A table without offers."""
-    return DivisionTable(items)
+    return DivisionTable(items, formal=formal)
 
 
 def offer_to(table: DivisionTable, seat: int) -> DivisionOffer | None:
@@ -112,6 +123,8 @@ def update(table: DivisionTable, seat: int, turn: int, action_type: str, text: s
     """
     if table.agreement is not None:
         return table
+    if table.formal:
+        return _by_act(table, seat, turn, acted(action_type, text, partial(read_share, items=table.items)))
     move = read_division(action_type, text, table.items)
     if move.kind == "none":
         return table
@@ -135,20 +148,39 @@ def update(table: DivisionTable, seat: int, turn: int, action_type: str, text: s
     return _with_offer(table, seat, DivisionOffer(seat, turn, division, sure, proposal))
 
 
+def _by_act(table: DivisionTable, seat: int, turn: int, act: FormalAct | None) -> DivisionTable:
+    """What is on the table after an act: a refusal takes the other's offer off it."""
+    if act is None:
+        return table
+    if act.kind == "reject":
+        return _with_offer(table, 1 - seat, None)
+    division = None if act.terms is None else _seated(act.terms, complement(act.terms, table.items), seat)
+    if act.kind == "offer":
+        proposal = Proposal(act.terms, complement(act.terms, table.items))
+        return _with_offer(table, seat, DivisionOffer(seat, turn, division, True, proposal))
+    taken = offer_to(table, seat)
+    if taken is None or division not in (None, taken.division):
+        return table
+    return _agree(table, taken, seat, turn, formal=True, certain=True)
+
+
 def take(table: DivisionTable, cycle: Sequence[Turn]) -> DivisionTable:
     """What is on the table after one more cycle: of turns taken at the same time each answers what stood before."""
     return follow(table, cycle, update, _together)
 
 
-def find_agreement(turns: Sequence[Turn], items: Items, order: str = "round-robin") -> DivisionTable:
+def find_agreement(
+    turns: Sequence[Turn], items: Items, order: str = "round-robin", *, formal: bool = False
+) -> DivisionTable:
     """What is on the table after these turns, the fold of :func:`take`.
 
     Args:
         turns: in the order played.
         items: that are divided.
         order: in which they acted, one of :data:`sotopia_env.turns.ACTION_ORDERS`.
+        formal: whether acts alone are read.
     """
-    table = opening(items)
+    table = opening(items, formal=formal)
     for cycle in cycles_of(turns, order):
         table = take(table, cycle)
     return table
@@ -216,7 +248,7 @@ def _seated(own: Counts, other: Counts, seat: int) -> Division:
 
 def _with_offer(table: DivisionTable, seat: int, offer: DivisionOffer | None) -> DivisionTable:
     offers = (offer, table.offers[1]) if seat == 0 else (table.offers[0], offer)
-    return DivisionTable(table.items, offers)
+    return replace(table, offers=offers)
 
 
 def _agree(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from typing import Any
 
@@ -28,8 +28,19 @@ from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families.base import Family, Move, check_split
 from sotopia_env.families.divide import catalogue, scoring
 from sotopia_env.families.divide.agreement import DivisionTable, opening, take
-from sotopia_env.families.divide.items import Counts, ItemKind, Items, items_of, items_record, listed, plural_of
+from sotopia_env.families.divide.formal_division import form, read_share
+from sotopia_env.families.divide.items import (
+    Counts,
+    ItemKind,
+    Items,
+    items_of,
+    items_record,
+    listed,
+    plural_of,
+    share_text,
+)
 from sotopia_env.families.divide.moves import read_division
+from sotopia_env.families.formal import acted, is_formal, live_terms, refusal
 from sotopia_env.families.generated import AnyCoupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
 from sotopia_env.tasks import Scenario, Task
 
@@ -78,7 +89,7 @@ class Dividing(Family):
 
     def begin(self, task: Task) -> DivisionTable:
         """No offers yet."""
-        return opening(items_of(task))
+        return opening(items_of(task), formal=is_formal(task))
 
     def advance(self, progress: DivisionTable, turn: Turn) -> DivisionTable:
         """Read one turn for offers and acceptance."""
@@ -98,8 +109,32 @@ class Dividing(Family):
 
     def move(self, task: Task, turn: Turn) -> Move:
         """An offer, an acceptance or a refusal, with what its words say about who gets what and how it is put."""
-        found = read_division(turn.type, turn.text, items_of(task))
+        items = items_of(task)
+        if is_formal(task):
+            act = acted(turn.type, turn.text, partial(read_share, items=items))
+            return Move("none") if act is None else Move(act.kind, act.terms)
+        found = read_division(turn.type, turn.text, items)
         return Move(found.kind, None if found.kind == "none" else found)
+
+    def offer_form(self, task: Task) -> str:
+        """What the speaker keeps."""
+        return form(items_of(task))
+
+    def refusal(self, progress: DivisionTable, seat: int, text: str) -> str | None:
+        """An act that names no division, or answers no offer."""
+        if not progress.formal:
+            return None
+        items = progress.items
+        others = live_terms(progress.offers, seat)
+        offered = {o.division[seat]: share_text(items, o.division[seat]) for o in others if o.division is not None}
+        return refusal(text, partial(read_share, items=items), offered)
+
+    def offers(self, progress: DivisionTable) -> list[str | None]:
+        """What each seat would keep by its live offer."""
+        return [
+            None if offer is None or offer.division is None else share_text(progress.items, offer.division[offer.seat])
+            for offer in progress.offers
+        ]
 
 
 class Divide(GeneratedFamily, Dividing):
@@ -113,6 +148,8 @@ class Divide(GeneratedFamily, Dividing):
         max_cycles: turn limit of the tasks, in turns of the table.
         judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``; by default those
             that a task names, else the evaluation's.
+        agreement: ``"plain"``, where words settle as well, or ``"formal"``, where acts alone do
+            (:mod:`sotopia_env.families.formal`).
     """
 
     name = "divide"
@@ -126,9 +163,10 @@ class Divide(GeneratedFamily, Dividing):
         facts: int = 2,
         max_cycles: int = 20,
         judge_bank: str | None = None,
+        agreement: str = "plain",
     ) -> None:
         """Check the arguments."""
-        super().__init__(coupling, max_cycles, judge_bank)
+        super().__init__(coupling, max_cycles, judge_bank, agreement)
         usual = {"large": 0.5, "small": 0.35, "none": 0.15}
         self.gains = checked_chances("gains", usual if gains is None else gains, GAINS)
         if not 0 <= facts <= 3:

@@ -122,6 +122,11 @@ def listed(items: Items, counts: Counts) -> str:
     return " and ".join([", ".join(amounts[:-1]), amounts[-1]] if len(amounts) > 1 else amounts)
 
 
+def share_text(items: Items, counts: Counts) -> str:
+    """``"3 lamps, 1 mug"``; ``"nothing"`` where there is none of any kind."""
+    return ", ".join(item.amount(count) for item, count in zip(items, counts, strict=True) if count) or "nothing"
+
+
 def items_of(task: Task) -> Items:
     """What is divided in a task."""
     return tuple(

@@ -7,15 +7,17 @@ text just as well. What it cannot know is ``None``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families import conduct, language
 from sotopia_env.families.conduct import Finding
 from sotopia_env.families.divide.agreement import DivisionAgreement, find_agreement
-from sotopia_env.families.divide.items import Counts, Items, complement, divisions, items_of, totals, worth
+from sotopia_env.families.divide.formal_division import read_share
+from sotopia_env.families.divide.items import Counts, Items, complement, divisions, items_of, share_text, totals, worth
 from sotopia_env.families.divide.moves import read_division
+from sotopia_env.families.formal import acted, is_formal
 from sotopia_env.turns import heard_turns
 
 
@@ -28,7 +30,8 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
         bank: whose words the relationship score counts.
     """
     items, hidden = items_of(episode.task), episode.task.scenario.hidden
-    agreement = find_agreement(episode.turns, items, episode.action_order).agreement
+    formal = is_formal(episode.task)
+    agreement = find_agreement(episode.turns, items, episode.action_order, formal=formal).agreement
     finished = episode.ending is not None
     turns = [heard_turns(episode, agent) for agent in episode.agents]
     findings: list[dict[str, Finding]] = [
@@ -39,7 +42,7 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
             "secret": conduct.secret(turns[seat], conduct.own_secret(episode.task, seat)),
             "social_rules": conduct.social_rules(turns[seat]),
             "financial_and_material_benefits": benefits(agreement, seat, values, items, finished),
-            "believability": believability(turns[seat], items),
+            "believability": believability(turns[seat], items, formal=formal),
         }
         for seat, values in enumerate(tuple(own["values"]) for own in hidden)
     ]
@@ -78,7 +81,7 @@ def goal(
         return (0.0, ["no agreement"]) if finished else (None, ["not over yet"])
     counts = agreement.division[seat]
     gained = points_share(counts, values, items)
-    got = ", ".join(item.amount(count) for item, count in zip(items, counts, strict=True) if count) or "nothing"
+    got = share_text(items, counts)
     doubt = "" if agreement.certain else " (not certain)"
     return 10 * gained, [f"turn {agreement.accepted_turn}: {got}, {gained:.0%} of the points{doubt}"]
 
@@ -93,7 +96,7 @@ def benefits(
     return 10 * (gained - 0.5), [f"{gained:.0%} of the points"]
 
 
-def believability(turns: Sequence[Turn], items: Items) -> Finding:
+def believability(turns: Sequence[Turn], items: Items, *, formal: bool = False) -> Finding:
     """10, less 2.5 for each invalid turn, repeated utterance, or offer that takes back an earlier one.
 
     An offer takes back an earlier one if it leaves the other with less of some kind and with more of none.
@@ -101,14 +104,23 @@ def believability(turns: Sequence[Turn], items: Items) -> Finding:
     _, found = conduct.believability(turns)
     earlier: list[Counts] = []
     for turn in turns:
-        move = read_division(turn.type, turn.text, items)
-        share = move.proposal.share(items) if move.kind == "offer" and move.proposal is not None else None
-        if share is None or move.amends or move.consent is not None:
+        share = _offered(turn, items, formal)
+        if share is None:
             continue
         if any(share != before and all(s >= b for s, b in zip(share, before, strict=True)) for before in earlier):
             found.append(f"turn {turn.global_index}: takes back an earlier offer")
         earlier.append(share)
     return max(0.0, 10 - 2.5 * len(found)), found
+
+
+def _offered(turn: Turn, items: Items, formal: bool) -> Counts | None:
+    """What a turn that offers would leave to its speaker, if it is an offer of its own."""
+    if formal:
+        act = acted(turn.type, turn.text, partial(read_share, items=items))
+        return act.terms if act is not None and act.kind == "offer" else None
+    move = read_division(turn.type, turn.text, items)
+    own = move.kind == "offer" and move.proposal is not None and not move.amends and move.consent is None
+    return move.proposal.share(items) if own and move.proposal is not None else None
 
 
 def _latent(

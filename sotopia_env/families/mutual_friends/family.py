@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,10 +26,11 @@ from annotated_types import MinLen
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families.base import Move, check_split
+from sotopia_env.families.formal import refusal
 from sotopia_env.families.generated import AnyCoupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
 from sotopia_env.families.mutual_friends import catalogue, scoring
 from sotopia_env.families.mutual_friends.moves import read_move
-from sotopia_env.families.mutual_friends.naming import Naming, take
+from sotopia_env.families.mutual_friends.naming import Naming, read_name, take
 from sotopia_env.families.mutual_friends.tables import Friend, read_published_tables, table_text
 from sotopia_env.tasks import Scenario, Task
 
@@ -90,6 +92,8 @@ class MutualFriends(GeneratedFamily):
         max_cycles: turn limit of the tasks, in turns of the table.
         judge_bank: whose words the relationship score counts: ``"evaluation"`` or ``"training"``; by default those
             that a task names, else the evaluation's.
+        agreement: ``"plain"``, where words settle as well, or ``"formal"``, where acts alone do
+            (:mod:`sotopia_env.families.formal`).
     """
 
     name = "mutual-friends"
@@ -103,9 +107,10 @@ class MutualFriends(GeneratedFamily):
         difficulties: str | Mapping[str, float] | None = None,
         max_cycles: int = 12,
         judge_bank: str | None = None,
+        agreement: str = "plain",
     ) -> None:
         """Check the arguments."""
-        super().__init__(coupling, max_cycles, judge_bank)
+        super().__init__(coupling, max_cycles, judge_bank, agreement)
         usual = {"easy": 0.3, "medium": 0.4, "hard": 0.3}
         self.difficulties = checked_chances(
             "difficulties", usual if difficulties is None else difficulties, DIFFICULTIES
@@ -148,6 +153,21 @@ class MutualFriends(GeneratedFamily):
     def ending(self, progress: Naming) -> Ending | None:
         """Both having named the common friend ends the episode."""
         return naming_ending(progress)
+
+    def offer_form(self, task: Task) -> str:
+        """The friend whom both know."""
+        return "NAME (the friend you think you share)"
+
+    def refusal(self, progress: Naming, seat: int, text: str) -> str | None:
+        """An act that names no friend, or answers no name."""
+        if not progress.formal:
+            return None
+        offered = {name: name for other, name in enumerate(progress.offered) if other != seat and name is not None}
+        return refusal(text, partial(read_name, names=progress.names), offered)
+
+    def offers(self, progress: Naming) -> tuple[str | None, ...] | None:
+        """The name that each seat has offered; in words nothing stays on the table."""
+        return progress.offered if progress.formal else None
 
     def move(self, task: Task, turn: Turn) -> Move:
         """A guess, a confirmation, a denial, something told of friends or asked about them."""

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sotopia_env.episodes import Turn
 from sotopia_env.families.base import follow
+from sotopia_env.families.formal import FormalAct, UnreadAct, acted
 from sotopia_env.families.mutual_friends.mentions import NOTHING, Mentions, read_mentions
 from sotopia_env.turns import cycles_of
 
@@ -50,6 +52,9 @@ class Naming:
         last: of the last turn that said anything (the last turns, where several were taken at the same time): the seat,
             the names it put forward, and whether it only asked.
         found: the common friend, once both have named it.
+        formal: whether acts alone find it (:mod:`sotopia_env.families.formal`); who is named in words counts all the
+            same.
+        offered: there, for each seat the name that it has put on the table by an act.
     """
 
     names: tuple[str, ...]
@@ -60,6 +65,8 @@ class Naming:
     denied: tuple[frozenset[str], ...] = (frozenset(), frozenset())
     last: tuple[tuple[int, frozenset[str], bool], ...] = ()
     found: Found | None = None
+    formal: bool = False
+    offered: tuple[str | None, ...] = (None, None)
 
 
 def update(naming: Naming, seat: int, turn: int, action_type: str, text: str) -> Naming:
@@ -77,12 +84,14 @@ def update(naming: Naming, seat: int, turn: int, action_type: str, text: str) ->
     """
     if naming.found is not None:
         return naming
+    if naming.formal and action_type == "action":
+        return _by_act(naming, seat, turn, acted(action_type, text, partial(read_name, names=naming.names)))
     mentions = read_mentions(action_type, text, naming.names, naming.players)
     if mentions is NOTHING:
         return naming
     others = frozenset().union(*(put for other, put in enumerate(naming.put) if other != seat))
     confirmed = _confirmed(naming, seat, mentions)
-    if naming.common and naming.common in (mentions.claimed & others) | confirmed:
+    if not naming.formal and naming.common and naming.common in (mentions.claimed & others) | confirmed:
         return replace(naming, found=Found(naming.common, seat, turn))
     # Talking of somebody the other has named is no claim to know the person; to say nothing but the name is one.
     claimed = (mentions.claimed & naming.own[seat]) | mentions.vouched | confirmed | (mentions.bare & others)
@@ -94,6 +103,42 @@ def update(naming: Naming, seat: int, turn: int, action_type: str, text: str) ->
         denied=_with(naming.denied, seat, mentions.denied),
         last=((seat, put, not claimed),),
     )
+
+
+def read_name(text: str, names: Sequence[str]) -> str:
+    """Returns the friend whom the terms of an act name.
+
+    Raises:
+        UnreadAct: it is no name of a friend.
+    """
+    found = {name.lower(): name for name in names}.get(" ".join(text.lower().split()))
+    if found is None:
+        raise UnreadAct(f"{text!r:.60} is the name of no friend; write one name alone, such as offer NAME")
+    return found
+
+
+def _by_act(naming: Naming, seat: int, turn: int, act: FormalAct | None) -> Naming:
+    """How far they are after an act: a friend is found when one accepts whom the other has offered."""
+    if act is None:
+        return naming
+    other = naming.offered[1 - seat]
+    if act.kind == "reject":
+        refused = frozenset() if other is None else frozenset((other,))
+        return replace(
+            naming, offered=_placed(naming.offered, 1 - seat, None), denied=_with(naming.denied, seat, refused)
+        )
+    if act.kind == "accept" and (other is None or act.terms not in (None, other)):
+        return naming
+    name = str(act.terms if act.kind == "offer" else other)
+    put = _with(naming.put, seat, frozenset((name,)))
+    if act.kind == "offer":
+        return replace(naming, put=put, offered=_placed(naming.offered, seat, name))
+    found = Found(name, seat, turn) if name == naming.common else None
+    return replace(naming, put=put, offered=_placed(naming.offered, 1 - seat, None), found=found)
+
+
+def _placed(offered: tuple[str | None, ...], seat: int, name: str | None) -> tuple[str | None, ...]:
+    return (*offered[:seat], name, *offered[seat + 1 :])
 
 
 def _confirmed(naming: Naming, seat: int, mentions: Mentions) -> frozenset[str]:
@@ -138,7 +183,18 @@ def _together(before: Naming, after: Sequence[Naming]) -> Naming:
         put=tuple(frozenset().union(*sets) for sets in zip(*(one.put for one in spoke), strict=True)),
         denied=tuple(frozenset().union(*sets) for sets in zip(*(one.denied for one in spoke), strict=True)),
         last=tuple(said for one in spoke for said in one.last),
+        offered=_together_offered(before, spoke),
     )
+
+
+def _together_offered(before: Naming, after: Sequence[Naming]) -> tuple[str | None, ...]:
+    """What is offered after several acts on the same table: each changes what it changed."""
+    offered = list(before.offered)
+    for one in after:
+        for seat, name in enumerate(one.offered):
+            if name != before.offered[seat]:
+                offered[seat] = name
+    return tuple(offered)
 
 
 def _with(sets: tuple[frozenset[str], ...], seat: int, more: frozenset[str]) -> tuple[frozenset[str], ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families import conduct
 from sotopia_env.families.conduct import Finding
+from sotopia_env.families.formal import is_formal
 from sotopia_env.families.mutual_friends.mentions import all_values, read_mentions, read_tellings
 from sotopia_env.families.mutual_friends.naming import Naming, find
 from sotopia_env.families.mutual_friends.tables import Friend
@@ -37,7 +38,8 @@ def opening(task: Task) -> Naming:
     """Nobody named yet."""
     own = tuple(frozenset(str(record["name"]) for record in hidden["friends"]) for hidden in task.scenario.hidden)
     players = frozenset(character.first_name for character in task.characters)
-    return Naming(tuple(sorted(frozenset().union(*own))), own, str(task.scenario.hidden[0]["common"]), players)
+    names, common = tuple(sorted(frozenset().union(*own))), str(task.scenario.hidden[0]["common"])
+    return Naming(names, own, common, players, formal=is_formal(task), offered=(None,) * len(own))
 
 
 def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement:
