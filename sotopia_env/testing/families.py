@@ -10,7 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from typing import Any, get_args
 
 import numpy as np
@@ -99,6 +99,7 @@ def check_family(
         Rule("progress follows from the turns", lambda: _fold(made, played)),
         Rule("forks and restored snapshots end alike", lambda: _forks(made, given(), seed)),
         Rule("moves follow from turns alone", lambda: _moves(made, played)),
+        Rule("in formal tasks words settle nothing", lambda: _words_bind_nobody(made, tasks, played, seed)),
         Rule("any text is coped with", hostile),
         Rule("PettingZoo's own tests pass", lambda: _pettingzoo(given())),
         Rule("every process says the same", when_drawn(lambda: check_processes("family", family, "", seed))),
@@ -303,6 +304,25 @@ def _moves(family: Family, episodes: Sequence[Episode]) -> str:
         )
     kinds = Counter(move for episode in episodes for move in _check_moves(family, episode))
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+
+
+def _words_bind_nobody(family: Family, tasks: Sequence[Task] | None, played: Sequence[Episode], seed: int) -> str:
+    """What was said in plain dialogues, said once more where acts alone count."""
+    if all(family.offer_form(episode.task) is None for episode in played):
+        raise NotApplicable("it has no form of an offer (offer_form), so agreement='formal' is refused")
+    said = [turn.text for episode in played for turn in episode.turns if turn.type == "speak"]
+    talk = [lambda observation, rng: said[int(rng.integers(len(said)))]] if said else ["random"]
+    spoken = _play(family, tasks, len(played), seed, talk=talk, agreement="formal")
+    for episode in spoken:
+        where = f"task {episode.task.id!r}, {len(episode.turns)} turns of words"
+        offers = family.offers(reduce(family.advance, episode.turns, family.begin(episode.task)))
+        if (episode.ending is not None and episode.ending.reason == "agreement") or any(offers or ()):
+            raise Violation(
+                f"words alone made {'an agreement' if not any(offers or ()) else f'the offers {offers}'}",
+                where=where,
+                remedy="Where formal.is_formal(task), let advance read acts alone, with formal.acted",
+            )
+    return f"{len(spoken)} episodes"
 
 
 def _check_moves(family: Family, episode: Episode) -> list[str]:

@@ -357,7 +357,7 @@ def test_nothing_survives_a_reset(open_env: MakeEnv) -> None:
     assert observations["agent_0"]["transcript"] == ""
     assert observations["agent_0"]["turn"] == 0
     info = {"active": True, "turn": 0, "task": "open-2", "ending": None, "invalid_action": None}
-    assert infos["agent_0"] == {**info, "transcript_cut": False}
+    assert infos["agent_0"] == {**info, "offers": None, "transcript_cut": False}
     assert env.agents == ["agent_0", "agent_1"]
     assert env.last_turns == ()
 
@@ -447,7 +447,7 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize("order", ORDERS)
 def test_types_keys_and_spaces_hold_at_every_step(play_out: Callable[..., Any], policy: str, order: str) -> None:
     env = sotopia_env.parallel_env("bargain", action_order=order)
-    keys = {"active", "invalid_action", "turn", "task", "ending", "transcript_cut"}
+    keys = {"active", "invalid_action", "turn", "task", "ending", "offers", "transcript_cut"}
     for seed in range(4):
         observations, infos = env.reset(seed=seed)
         assert all(set(info) == keys for info in infos.values())

@@ -56,7 +56,8 @@ def test_open_ended_tasks_keep_the_rules() -> None:
     report = check_family(OpenEnded(), tasks=[open_ended_task(2), open_ended_task(3), open_ended_task(5)])
     assert report.passed
     skipped = [finding.rule for finding in report.findings if finding.status == "skipped"]
-    assert skipped == [ALONE, IDS, SPLITS, MOVES, "every process says the same"]
+    formal = "in formal tasks words settle nothing"
+    assert skipped == [ALONE, IDS, SPLITS, MOVES, formal, "every process says the same"]
 
 
 def test_published_tasks_keep_the_rules() -> None:
