@@ -67,6 +67,8 @@ class EpisodeState:
     transcript: str = ""
     acting: tuple[int, ...] = ()
     ending: Ending | None = None
+    _offers: dict[str, str | None] | None = None
+    _told_of: Any = None
 
     @classmethod
     def begin(
@@ -166,7 +168,7 @@ class EpisodeState:
             "turn": 0,
             "task": self.task.id,
             "ending": None if self.ending is None else self.ending.reason,
-            "offers": self._offers(),
+            "offers": self._offers_shown(),
             "transcript_cut": bool(self.turns) and not self.transcript.startswith("#0 "),
             "invalid_action": None,
         }
@@ -203,10 +205,13 @@ class EpisodeState:
         self.transcript = views.extend_transcript(self.transcript, turn)
         return talk_ending(turn, self.idle, self.present, max_stale)
 
-    def _offers(self) -> dict[str, str | None] | None:
-        """What each agent has on the table."""
-        offers = self.family.offers(self.progress)
-        return None if offers is None else dict(zip(_AGENTS, offers, strict=False))
+    def _offers_shown(self) -> dict[str, str | None] | None:
+        """What each agent has on the table, as a new mapping; told anew where the table is another one."""
+        if self._told_of is not self.progress or self._offers is None:
+            offers = self.family.offers(self.progress)
+            self._offers = None if offers is None else dict(zip(_AGENTS, offers, strict=False))
+            self._told_of = self.progress
+        return None if self._offers is None else self._offers.copy()
 
     def _addressable(self, seat: int) -> NDArray[np.int8]:
         """The seats that one seat may address in private now, as 0 and 1."""
