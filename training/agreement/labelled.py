@@ -103,7 +103,7 @@ def _dialogue(record: _Record) -> LabelledDialogue:
         tuple(LabelledTurn(seat, text) for seat, text in record.turns),
         truth.outcome or ("agreed" if truth.agreed else "no deal"),
         truth.price if truth.division is None else _division(truth.division, record.items or {}),
-        record.items and _items(record.items, record.aliases),
+        None if record.items is None else _items(record.items, record.aliases),
         record.list_price,
         record.role,
     )

@@ -37,6 +37,7 @@ class Reading:
 def read_words(dialogue: LabelledDialogue) -> Reading | None:
     """The agreement in the words of a dialogue, those before the first act; ``None`` where there is none."""
     table: Any
+    update: Any
     if dialogue.items is None:
         table, update = bargain.opening(2), bargain.update
     else:
