@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -30,7 +30,7 @@ ITEMS = (
 
 _ACTS = {"Submit-Deal": "offer", "Accept-Deal": "accept", "Reject-Deal": "reject", "Walk-Away": "leave"}
 _SEATS = ("mturk_agent_1", "mturk_agent_2")
-_Counts = dict[Literal["Food", "Water", "Firewood"], int]
+_Counts = dict[Literal["Food", "Water", "Firewood"], Annotated[int, Field(ge=0)]]
 
 
 class _Entered(BaseModel):

@@ -45,11 +45,17 @@ def load(path: Path) -> list[LabelledDialogue]:
 
     Raises:
         RecordError: a line lacks a field; the message names it.
+        ValueError: the file is not UTF-8.
     """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     found: dict[Any, LabelledDialogue] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        key, dialogue = _dialogue(line, path, number)
-        found.setdefault(key, dialogue)
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            key, dialogue = _dialogue(line, path, number)
+            found.setdefault(key, dialogue)
     return list(found.values())
 
 

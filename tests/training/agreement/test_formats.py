@@ -318,6 +318,12 @@ class TestGuess:
             load_dialogues(tmp_path / "file")
 
     @pytest.mark.parametrize("form", ["deal-or-no-deal", "casino", "craigslist", "labelled"])
+    def test_bytes_that_are_no_text_are_said_in_every_format(self, tmp_path: Path, form: str) -> None:
+        (tmp_path / "file").write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(ValueError, match="not UTF-8 at byte 0; save it as UTF-8"):
+            load_dialogues(tmp_path / "file", form)
+
+    @pytest.mark.parametrize("form", ["deal-or-no-deal", "casino", "craigslist", "labelled"])
     def test_a_file_without_a_dialogue_is_refused_in_every_format(self, tmp_path: Path, form: str) -> None:
         (tmp_path / "file").write_text("[]" if form in ("casino", "craigslist") else "")
         with pytest.raises(ValueError, match="there is no dialogue in it"):
