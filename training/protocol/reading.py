@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sotopia_env.training.agreement import SHIPPED, agreement_report, load_dialogues, report_tables
+from sotopia_env.training.agreement import FORMATS, SHIPPED, agreement_report, load_dialogues, report_tables
 from sotopia_env.training.protocol.protocol import Figures, Parts, Protocol
 
 
 def make_human(protocol: Protocol, folder: Path) -> dict[str, Any]:
     """The reports on Deal or No Deal and CaSiNo, those of them that stand in the folder of published data."""
     assert protocol.data is not None
-    sources = {"agreement": ("deal-or-no-deal", "dealornodeal"), "agreement-casino": ("casino", "casino")}
-    there = {name: (form, protocol.data / place) for name, (form, place) in sources.items()}
-    return {name: agreement_report(load_dialogues(path, form)) for name, (form, path) in there.items() if path.is_dir()}
+    blocks = {"agreement": "deal-or-no-deal", "agreement-casino": "casino"}
+    there = {name: form for name, form in blocks.items() if FORMATS[form].files_of(protocol.data)}
+    if not there:
+        raise ValueError(f"{protocol.data} holds neither Deal or No Deal nor CaSiNo; give another folder with --data")
+    return {name: agreement_report(load_dialogues(protocol.data, form)) for name, form in there.items()}
 
 
 def draw_human(data: Mapping[str, Any]) -> dict[str, Parts]:

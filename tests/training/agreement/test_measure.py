@@ -22,6 +22,8 @@ from sotopia_env.training.agreement import (
     measure,
     read_words,
 )
+from sotopia_env.training.protocol import Protocol
+from sotopia_env.training.protocol.reading import draw_human, make_human
 
 ITEMS = (ItemKind("book", "books", 1), ItemKind("hat", "hats", 2), ItemKind("ball", "balls", 1))
 OFFER = "I take the book and the ball, you get the hats."
@@ -161,6 +163,16 @@ def test_a_file_that_is_not_there_is_said(arguments: tuple[str, ...], told: str)
     result = call(*arguments)
     assert result.exit_code == 2
     assert told in result.stderr
+
+
+def test_published_figures_are_made_of_the_data_that_is_there(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds neither Deal or No Deal nor CaSiNo"):
+        make_human(Protocol(tmp_path, data=tmp_path), tmp_path)
+    chat = [{"id": "mturk_agent_1", "text": "Hi", "task_data": {}}]
+    (tmp_path / "casino_valid.json").write_text(json.dumps([{"dialogue_id": 1, "chat_logs": chat}]))
+    data = make_human(Protocol(tmp_path, data=tmp_path), tmp_path)
+    assert data["agreement-casino"]["divide"]["dialogues"] == {"held out": 1, "all": 1}
+    assert list(draw_human(data)) == ["agreement-casino"]
 
 
 @pytest.mark.skipif("SOTOPIA_ENV_DATA" not in os.environ, reason="SOTOPIA_ENV_DATA names no folder with dealornodeal")
