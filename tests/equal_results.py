@@ -921,9 +921,10 @@ def worlds(record: Recorder, number: int) -> None:
         found = record.made(f"published / {path.name}", sotopia_env.load_published, path) or ()
         record.many(f"published / {path.name}", map, sotopia_env.Episode.to_dict, found)
         record.many(f"published / {path.name} / views", _views, found)
-    record.leaves(
-        "human dialogues", as_json, record.folder, "measure-agreement", str(folder / "dealornodeal"), "--json"
-    )
+    for name in ("dealornodeal", "casino"):
+        record.leaves(
+            f"agreements of {name}", as_json, record.folder, "measure-agreement", str(folder / name), "--json"
+        )
 
 
 def _loaded(path: Path, subset: str | None) -> list[Any]:

@@ -55,22 +55,27 @@ def scripted_table(
 
 
 def measure_agreement(
-    data: Annotated[Path, typer.Argument(help="A file of Deal or No Deal, or the folder it is in.")],
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Labelled talk; by default the 200 dialogues that come with the package.",
+            show_default=False,
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="deal-or-no-deal, casino, craigslist or labelled; by default what the file looks like."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """How well agreements and divisions are read in the human dialogues of Deal or No Deal."""
+    """How well agreements are read in labelled talk (docs/agreement.md)."""
     with clear_errors():
-        from sotopia_env.families.divide.human_dialogues import (
-            agreement_report,
-            as_data,
-            figures_table,
-            load_human_dialogues,
-        )
+        from sotopia_env.training.agreement import FORMATS, SHIPPED, agreement_report, load_dialogues, report_tables
 
-        report = as_data(agreement_report(load_human_dialogues(data)))
-        if as_json:
-            print_json(report)
-            return
-        show(figures_table(report))
-        for outcome, counted in report["outcomes"].items():
-            print(f"{outcome}: {counted['dialogues']} dialogues, an agreement found in {counted['found']}")
+        if data is None and form in FORMATS.keys() - {"labelled"}:
+            raise ValueError(f"--format {form} needs a file; what comes with the package is labelled")
+        report = agreement_report(load_dialogues(SHIPPED if data is None else data, form))
+        print_json(report) if as_json else show(*report_tables(report))

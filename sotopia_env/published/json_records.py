@@ -65,7 +65,7 @@ def read_records(path: Path, report: Report) -> Records:
         ValueError: a file that is not JSON lines holds something else than records, or not even one.
     """
     if path.suffix == ".jsonl":
-        yield from _read_lines(path, report)
+        yield from read_lines(path, report)
         return
     keyed, members = _members(path, report)
     if keyed and members and not any(isinstance(record, dict) for _, record in members):
@@ -75,6 +75,27 @@ def read_records(path: Path, report: Report) -> Records:
             yield _where(path, f"record {key}", record), record
         else:
             yield f"{path.name} record {key!r}", {"pk": key, **record} if isinstance(record, dict) else record
+
+
+def read_lines(path: Path, report: Report) -> Records:
+    """The records of JSON lines, whatever the file's name; arguments as in :func:`read_records`."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            place = f"line {number}"
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                record = json.loads(text) if text else None
+            except UnicodeDecodeError as error:
+                report.add(RecordError(f"{path.name} {place}", f"not UTF-8 at byte {error.start}; save it as UTF-8"))
+                continue
+            except json.JSONDecodeError as error:
+                report.add(RecordError(f"{path.name} {place}", f"not JSON at column {error.colno}: {error.msg}"))
+                continue
+            except RecursionError:
+                report.add(RecordError(f"{path.name} {place}", "nested too deeply to be a record"))
+                continue
+            if text:
+                yield _where(path, place, record), record
 
 
 def read_folder(folder: Path, report: Report) -> Records:
@@ -98,7 +119,7 @@ def read_dump(path: Path, report: Report) -> dict[str, list[tuple[str, Any]]]:
         report: takes what cannot be read.
     """
     if path.suffix == ".jsonl":
-        lines = [(where, line) for where, line in _read_lines(path, report)]
+        lines = [(where, line) for where, line in read_lines(path, report)]
         for where, line in lines:
             if not isinstance(line, dict) or not isinstance(line.get("key"), str) or "value" not in line:
                 report.add(RecordError(where, "fields 'key' and 'value' are needed"))
@@ -189,26 +210,6 @@ def _whole_members(text: str) -> tuple[list[tuple[Any, Any]], bool]:
         except (ValueError, RecursionError):
             return members, False
         members.append((key, record))
-
-
-def _read_lines(path: Path, report: Report) -> Records:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            place = f"line {number}"
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-                record = json.loads(text) if text else None
-            except UnicodeDecodeError as error:
-                report.add(RecordError(f"{path.name} {place}", f"not UTF-8 at byte {error.start}; save it as UTF-8"))
-                continue
-            except json.JSONDecodeError as error:
-                report.add(RecordError(f"{path.name} {place}", f"not JSON at column {error.colno}: {error.msg}"))
-                continue
-            except RecursionError:
-                report.add(RecordError(f"{path.name} {place}", "nested too deeply to be a record"))
-                continue
-            if text:
-                yield _where(path, place, record), record
 
 
 def _where(path: Path, place: str, record: Any) -> str:

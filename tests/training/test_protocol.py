@@ -39,7 +39,7 @@ def test_figures_without_a_block_are_refused(tmp_path: Path) -> None:
 def test_every_set_of_figures_has_its_blocks_in_the_docs() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     found = {name for page in pages for name in blocks_of(page.read_text("utf-8"))}
-    extra = {"learning-summary", "reward-model-audit", "friends-couplings"}
+    extra = {"learning-summary", "reward-model-audit", "friends-couplings", "agreement-casino"}
     assert found == {*P.figures(), *extra}
 
 

@@ -1,4 +1,4 @@
-"""How well agreements are read in what people wrote."""
+"""How well agreements are read in labelled talk."""
 
 from __future__ import annotations
 
@@ -6,31 +6,49 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sotopia_env.families.divide.human_dialogues import agreement_report, as_data, figures_table, load_human_dialogues
-from sotopia_env.tables import Table
+from sotopia_env.training.agreement import FORMATS, SHIPPED, agreement_report, load_dialogues, report_tables
 from sotopia_env.training.protocol.protocol import Figures, Parts, Protocol
 
 
-def make_agreement(protocol: Protocol, folder: Path) -> dict[str, Any]:
-    """The report on Deal or No Deal, as plain data."""
+def make_human(protocol: Protocol, folder: Path) -> dict[str, Any]:
+    """The reports on Deal or No Deal and CaSiNo, those of them that stand in the folder of published data."""
     assert protocol.data is not None
-    return as_data(agreement_report(load_human_dialogues(protocol.data)))
+    blocks = {"agreement": "deal-or-no-deal", "agreement-casino": "casino"}
+    there = {name: form for name, form in blocks.items() if FORMATS[form].files_of(protocol.data)}
+    if not there:
+        raise ValueError(f"{protocol.data} holds neither Deal or No Deal nor CaSiNo; give another folder with --data")
+    return {name: agreement_report(load_dialogues(protocol.data, form)) for name, form in there.items()}
 
 
-def draw_agreement(data: Mapping[str, Any]) -> dict[str, Parts]:
-    """The block ``agreement``."""
-    outcomes = [[name, counted["dialogues"], counted["found"]] for name, counted in data["outcomes"].items()]
-    table = Table(["outcome", "dialogues", "an agreement found in"], outcomes)
-    return {"agreement": [figures_table(data), table]}
+def draw_human(data: Mapping[str, Any]) -> dict[str, Parts]:
+    """The blocks ``agreement`` and ``agreement-casino``."""
+    return {name: report_tables(report) for name, report in data.items()}
+
+
+def make_labelled(protocol: Protocol, folder: Path) -> dict[str, Any]:
+    """The report on the dialogues that come with the package."""
+    return agreement_report(load_dialogues(SHIPPED))
+
+
+def draw_labelled(data: Mapping[str, Any]) -> dict[str, Parts]:
+    """The block ``agreement-labelled``."""
+    return {"agreement-labelled": report_tables(data)}
 
 
 FIGURES = (
     Figures(
         "agreement",
-        "agreements and divisions read in Deal or No Deal",
-        "sotopia-env measure-agreement DATA",
-        make_agreement,
-        draw_agreement,
+        "agreements and divisions read in Deal or No Deal and CaSiNo",
+        "sotopia-env measure-agreement FILE",
+        make_human,
+        draw_human,
         needs_data=True,
+    ),
+    Figures(
+        "agreement-labelled",
+        "agreements read in talk in the manner of language models",
+        "sotopia-env measure-agreement",
+        make_labelled,
+        draw_labelled,
     ),
 )

@@ -112,4 +112,4 @@ def test_a_value_that_is_none_is_refused_in_words(
 
 
 def test_the_walk_meets_every_command() -> None:
-    assert {command for command, *_ in options()} == {name for name, _ in commands()} - {"list", "measure-agreement"}
+    assert {command for command, *_ in options()} == {name for name, _ in commands()} - {"list"}
