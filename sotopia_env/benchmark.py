@@ -91,6 +91,7 @@ def measure_all(
     """
     yield from long_talk(repeats)
     yield from scripted_speed(episodes, repeats)
+    yield from reading_cost(episodes, repeats)
     yield from published_speed(episodes, repeats)
     yield from face_cost(episodes, repeats)
     yield from wrapper_cost(episodes, repeats)
@@ -147,6 +148,31 @@ def scripted_speed(episodes: int, repeats: int) -> Iterator[Measure]:
     yield Measure("scripted steps a second, rollout with policies and judge", steps / whole, "/s")
     yield Measure("judge", judging / episodes * 1e3, "ms an episode", "<= 1", judging / episodes <= 1e-3)
     yield Measure("policies over environment", (policy - alone) / alone, "x", note="time beyond the environment's own")
+
+
+def reading_cost(episodes: int, repeats: int) -> Iterator[Measure]:
+    """What a step costs with an utterance that was never read, against one that was: reading is cached."""
+    for family in ("bargain", "divide", "mutual-friends"):
+        played = rollout(family, "scripted:mixed", num_episodes=max(1, episodes // 4))
+        steps = sum(len(episode.turns) for episode in played)
+        known = _replay(parallel_env(family), played)
+
+        def unknown(replay: Callable[[], None] = known) -> None:
+            _forget()
+            replay()
+
+        fresh, again = _in_turns([unknown, known], repeats)
+        note = f"+{(fresh - again) / steps * 1e6:.0f} µs an utterance"
+        yield Measure(f"step with an unread utterance over a read one, {family}", fresh / again, "x", note=note)
+
+
+def _forget() -> None:
+    """Empties what families have cached, so that the next utterance is read anew."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("sotopia_env.families"):
+            for value in vars(module).values():
+                if callable(getattr(value, "cache_clear", None)):
+                    value.cache_clear()
 
 
 def published_speed(episodes: int, repeats: int) -> Iterator[Measure]:
