@@ -1,24 +1,27 @@
 """What an utterance asserts, word by word: what it denies, asks, supposes or reports of others counts for nothing.
 
+One reading for manners, facts and secrets (:mod:`sotopia_env.families.language`) and for names and attributes of
+friends (:mod:`sotopia_env.families.mutual_friends.mentions`).
+
 The text is made plain and cut into clauses (:mod:`sotopia_env.families.plain_text`); what stands in quotation marks is
 gone by then. Within a clause a negation reaches forward, to the next subject unless the negated verb is one of saying
-or believing ("I do not think that you are kind"), and over "and" and "or" to what has no subject of its own. Two
-negations cancel each other.
+or believing ("I do not think that you are kind"). It reaches on through a list that "and", "or" or "nor" ends, and over
+what is put in between ("You are not, I am afraid, kind"), to what has no subject of its own. Two negations cancel each
+other.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from sotopia_env.families import consent
 from sotopia_env.families.consent import any_of
 from sotopia_env.families.plain_text import Sentence, plain, sentences
 
 
-@dataclass(frozen=True)
-class Clause:
+class Clause(NamedTuple):
     """A clause of an utterance.
 
     Args:
@@ -28,6 +31,8 @@ class Clause:
         own: of each word, whether it is the speaker's own, and neither reported of others nor wished for.
         asked: whether it asks.
         supposed: whether it is the condition of something.
+        link: the conjunction before it, or ``""``.
+        sentence: the number of its sentence.
     """
 
     text: str
@@ -36,6 +41,8 @@ class Clause:
     own: tuple[bool, ...]
     asked: bool
     supposed: bool
+    link: str
+    sentence: int
 
     @property
     def asserted(self) -> frozenset[tuple[str, bool]]:
@@ -53,12 +60,12 @@ def clauses(text: str) -> tuple[Clause, ...]:
     if "'" in prepared:
         prepared = _QUOTED.sub(" ", prepared)
     if _DENIAL_HINT.search(prepared):
-        prepared = _DENYING.sub(" not ", _NOT_DENYING.sub(_unsaid, prepared))
+        prepared = _DENYING.sub(" not ", _FALSELY.sub(r"\1 not true that ", _NOT_DENYING.sub(_unsaid, prepared)))
     found: list[Clause] = []
     start = 0
-    for sentence in sentences(prepared):
+    for number, sentence in enumerate(sentences(prepared)):
         before, start = start, len(found)
-        found += _clauses_of(sentence)
+        found += _clauses_of(sentence, number)
         if any(_TAKEN_BACK.fullmatch(fragment) for fragment in sentence.fragments):
             found[before:] = [_flipped(clause) for clause in found[before:]]
     return tuple(found)
@@ -74,7 +81,7 @@ _NEGATORS = consent.NEGATIONS | frozenset(
 )
 
 _DENIAL_HINT = re.compile(
-    r"n't\b|\bno|\bnever|\bcannot|\bwithout|\bbut\b|\bfrom\b|\bthan\b|\black|\bto\b|\bof\b|\bbeing\b"
+    r"n't\b|\bno|\bnever|\bcannot|\bwithout|\bbut\b|\bfrom\b|\bthan\b|\black|\bto\b|\bof\b|\bbeing\b|that\b"
 )
 # "You could not be kinder" and "I cannot deny it" deny nothing.
 _NOT = r"(?:not|never|cannot|[a-z]{2,7}n't)"
@@ -92,14 +99,15 @@ _NOT_DENYING = re.compile(
 _UNSAID = re.compile(r"\b(?:not|never|no|nobody|nothing|without|saying|cannot)\b|n't\b| but\b")
 _DENYING = re.compile(
     r" (?:anything but|far from|less than|by no means|in no way|no longer|instead of|rather than|"
-    r"lack(?:s|ing|ed)?(?: of| any| all)?|fail(?:s|ed)? to|refus(?:e|es|ed|ing) to|"
+    r"lack(?:s|ing|ed)?(?: of| any| all)?|fail(?:s|ed)? to(?: see(?: how| why)?(?: that)?)?|refus(?:e|es|ed|ing) to|"
     r"too \w{2,12} to|(?:hard|difficult|impossible|unable) to|the opposite of) "
 )
+_FALSELY = re.compile(r"(?:(\bis|'s|\bwas) (?:false|untrue|wrong|a lie|a myth|a rumou?r)|\b(i|we) doubt) that ")
 _TAKEN_BACK = re.compile(
     r"(?:but )?(?:that|this|it|which|all of it)(?:'s| is| was)? ?(?:not true|untrue|a lie|false|a joke|made up|"
     r"invented|nonsense)|(?:i am |i'm |i was )?(?:just|only) (?:kidding|joking)"
 )
-_FALSE = re.compile(r"(?:is|was|are|were)(?:(?: not|n't) (?:\w{2,12} )?true| (?:a lie|false|untrue|made up))$")
+_FALSE = re.compile(r"(?:is|was|are|were)(?:(?: not|n't) (?:\w{2,12} )?true| (?:a lie|false|untrue|wrong|made up))$")
 # After these a negation reaches into the next clause: it is what is said or believed that is denied.
 _BELIEF = frozenset(
     "think thought believe believed say said saying mean meant claim claimed suppose find call consider feel expect "
@@ -110,36 +118,46 @@ _SUBJECTS = _NEW_SUBJECT | frozenset("he she they it this my your our the there 
 _NO_ANSWER = _SUBJECTS - {"that", "this", "these", "those", "the"} | {"thanks", "thank", "please", "sorry", "sir"}
 """What follows "no" where it is an answer of its own."""
 
-_QUESTION = re.compile(
-    r"(?:(?:ok|okay|well|so|then|oh|and) )?(?:do|does|did|is|are|was|were|will|would|can|could|should|shall|have|has|"
-    r"had|am|may|might|must)(?:n't)? (?:you|we|i|it|that|this|he|she|they|your|my|the|anybody|anyone)\b"
-)
+_OPENING = r"(?:(?:ok|okay|well|so|then|oh|and|but) )?"
+_AUXILIARY = r"(?:do|does|did|is|are|was|were|will|would|can|could|should|shall|have|has|had|am|may|might|must)(?:n't)?"
+_QUESTION = re.compile(rf"{_OPENING}{_AUXILIARY} (?:you|we|i|it|that|this|he|she|they|your|my|the|anybody|anyone)\b")
 """A question even where the question mark is forgotten."""
-_ASKING = re.compile(r"(?:(?:ok|okay|well|so|then|oh|and) )?(?:what|why|who|when|where|which|how|whose)\b")
-# "Did you know that my van is borrowed?" tells it, and "Isn't that kind?" says that it is.
+_ASKING = re.compile(rf"{_OPENING}(?:{_AUXILIARY}|what|why|who|when|where|which|how|whose)\b")
+# "Did you know that my van is borrowed?" tells it, and "Isn't that kind?" says that it is; "Did you know Alma?" asks.
 _TELLING = re.compile(
-    r"(?:did|do|have|has) (?:you|i) (?:ever )?(?:know|hear|heard|tell|told|mention|mentioned|say|said)\b"
+    r"(?:did|do|have|has)(?:n't)? (?:you|i) (?:not |ever )*(?:(?:hear|heard|tell|told|mention(?:ed)?|say|said)\b|"
+    r"know (?:that|i|we|my|our|nobody|no one) )|"
+    r"(?:can|could|may|should|shall) i (?:\w{2,12} )?(?:confess|admit|tell you|say|mention)\b|would you believe\b"
 )
 _RHETORICAL = re.compile(r"(?:isn't|aren't|wasn't|weren't) (?:that|this|it|you|he|she|they|my|the)\b")
 _SUPPOSED = re.compile(
-    rf"{any_of('if', 'unless', 'whether', 'provid(?:ed|ing)', 'assuming', 'suppos(?:e|ing)', 'imagine', 'in case')}\b|"
+    rf"{any_of('if', 'unless', 'whether', 'provid(?:ed|ing)', 'assum(?:e|ing)', 'suppos(?:e|ing)', 'imagine')}\b|"
+    r"in case\b|let(?:'s| us) (?:say|assume|suppose|imagine|pretend)\b|hypothetically|"
     r"(?:as|so) long as\b|on (?:the )?condition\b|(?:were|had|should) (?:i|you|we) (?:to |not )?"
+)
+_SUPPOSING_ALL = re.compile(
+    r"hypothetically(?: speaking)?|let(?:'s| us) (?:say|assume|suppose|imagine|pretend)|suppose"
 )
 _SUPPOSING = frozenset(("if", "unless"))
 _REPORTS = (
     *(verb for verb in consent.QUOTING if verb != "promised"),
-    "calls?",
-    "called",
+    r"(?:calls?|called) (?:you|me|us|it|him|her|them|this|that|my|the)",
     "claims?",
     "claimed",
     "thinks",
+    "believes",
+    r"(?:you|they|people|everybody|everyone|somebody|someone|some|others|who|to) (?:think|thought|believe|believed)",
+    "according to",
+    "allegedly",
+    "supposedly",
 )
 _REPORTING = re.compile(rf"\b(?:{'|'.join(_REPORTS)}|heard|accused?)\b")
 # What one says oneself is one's own word; "I heard" is not.
 _OWN_REPORT = re.compile(r"\b(?:i|we|me|us|to|needless)(?: \w{1,8}){0,2} $")
 _WISHED = re.compile(
     r"\bwish (?:that )?(?:you|i|it|he|she|they|we) (?:were|was|had|would|could|did|knew|might)\b|"
-    r"\b(?:pretend|if only) (?:that )?(?:you|i|it|he|she|they|we|my|your) "
+    r"\b(?:pretend|if only) (?:that )?(?:you|i|it|he|she|they|we|my|your) |"
+    r"\b(?:would|could|might|should)(?: not|n't)? have (?!to\b)"
 )
 _SAID_BEFORE = re.compile(
     r"(?:says?|said|claims|claimed|thinks) (?:my|the|he|she|they|his|her)\b|"
@@ -147,45 +165,71 @@ _SAID_BEFORE = re.compile(
 )
 
 
-def _clauses_of(sentence: Sentence) -> list[Clause]:
+def _clauses_of(sentence: Sentence, number: int) -> list[Clause]:
     fragments, links, _ = sentence
     asks_from = _asks_from(sentence)
+    listed = _ends_list(fragments, links) if len(fragments) > 2 else ()
     found: list[Clause] = []
-    carried = supposed = reported = False
+    carried = pending = supposed = reported = False
     for place, (fragment, link) in enumerate(zip(fragments, links, strict=True)):
         opening = fragment.split(" ", 1)[0]
-        joined = link == "and" or " or " in f" {fragment}"
-        supposed = link in _SUPPOSING or _SUPPOSED.match(fragment) is not None or (supposed and link == "and")
-        alone = opening in _SUBJECTS or opening in ("thank", "thanks", "please") or fragment.count(" ") > 3
-        rhetorical = _RHETORICAL.match(fragment)
+        joined = link == "and" or " or " in f" {fragment}" or place in listed
+        going_on = link == "and" or (place and _SUPPOSING_ALL.fullmatch(fragments[place - 1]) is not None)
+        supposed = link in _SUPPOSING or _SUPPOSED.match(fragment) is not None or (supposed and going_on)
+        subject = opening in _SUBJECTS or opening in ("thank", "thanks", "please")
+        alone = subject or fragment.count(" ") > 3
+        pending = pending and link not in consent.CONTRASTS
+        tells = _TELLING.match(fragment)
+        rhetorical = tells or _RHETORICAL.match(fragment)
         text = fragment if rhetorical is None else fragment.replace("n't", "", 1)
-        words, denied = _read(text, carried and joined and not alone)
+        words, denied, open_ended = _read(text, (carried and joined and not alone) or (pending and not subject))
         own = _own(text, reported)
-        tells = _TELLING.match(fragment) is not None or rhetorical is not None
-        found.append(Clause(fragment, words, denied, own, place >= asks_from and not tells, supposed))
+        asked = place >= asks_from and rhetorical is None
+        found.append(Clause(fragment, words, denied, own, asked, supposed, link, number))
         if _SAID_BEFORE.match(fragment):
-            found = [replace(clause, own=(False,) * len(clause.words)) for clause in found]
+            found = [clause._replace(own=(False,) * len(clause.words)) for clause in found]
         carried = bool(denied) and denied[-1]
-        reported = bool(own) and not own[-1] and _REPORTING.search(fragment.rsplit(" ", 2)[-1]) is not None
+        pending = pending or open_ended
+        # "According to my sister, you are kind."
+        leading = fragment if opening == "according" else fragment.rsplit(" ", 1)[-1]
+        reported = bool(own) and not own[-1] and _REPORTING.search(leading) is not None
     return found
 
 
 def _asks_from(sentence: Sentence) -> int:
     """The first fragment that is part of a question."""
-    fragments, _, asked = sentence
-    openings = (_QUESTION, _ASKING) if asked else (_QUESTION,)
-    first = next((i for i, fragment in enumerate(fragments) if any(o.match(fragment) for o in openings)), None)
-    if first is not None:
-        return first
+    fragments, links, asked = sentence
+    opening = _ASKING if asked else _QUESTION
+    first = next((i for i, fragment in enumerate(fragments) if opening.match(fragment)), None)
+    if first is not None or not asked:
+        return len(fragments) if first is None else first
     # "My van is borrowed, okay?" asks with its last words alone.
-    return len(fragments) - 1 if asked else len(fragments)
+    first = len(fragments) - 1
+    while first and links[first] == "and" and fragments[first].split(" ", 1)[0] not in _SUBJECTS:
+        first -= 1
+    return first
 
 
-def _read(fragment: str, carried: bool) -> tuple[tuple[str, ...], tuple[bool, ...]]:
-    """The words of a fragment, and which of them are denied."""
+def _ends_list(fragments: list[str], links: list[str]) -> tuple[int, ...]:
+    """The places of short items that "and", "or" or "nor" joins to what is before them: "not kind, fair, or wise"."""
+    items: list[int] = []
+    found: list[int] = []
+    for place in range(1, len(fragments)):
+        fragment = fragments[place]
+        if links[place] in ("", "and") and fragment.count(" ") < 4 and fragment.split(" ", 1)[0] not in _SUBJECTS:
+            items.append(place)
+            if links[place] == "and" or fragment.startswith(("or ", "nor ", "and ")) or " or " in fragment:
+                found += items
+        else:
+            items = []
+    return tuple(found)
+
+
+def _read(fragment: str, carried: bool) -> tuple[tuple[str, ...], tuple[bool, ...], bool]:
+    """The words of a fragment, which of them are denied, and whether it ends in a negation of what comes after it."""
     tokens = _WORD.findall(fragment)
     words, flags = [], []
-    denied, believed = carried, False
+    denied, believed, answers = carried, False, True
     for place, token in enumerate(tokens):
         base = token.partition("'")[0]
         if denied and not believed and token in _NEW_SUBJECT and place and tokens[place - 1] not in _NEGATORS:
@@ -196,12 +240,15 @@ def _read(fragment: str, carried: bool) -> tuple[tuple[str, ...], tuple[bool, ..
             answers = token == "no" and (place + 1 == len(tokens) or tokens[place + 1] in _NO_ANSWER)
             if not answers:
                 denied = token == "nor" or not denied
-                believed = False
-        elif base in _BELIEF:
-            believed = True
+                # "It is not that I am greedy."
+                believed = tokens[place + 1 : place + 2] == ["that"]
+        else:
+            answers = True
+            if base in _BELIEF:
+                believed = True
     if _FALSE.search(fragment):
         flags = [not flag for flag in flags]
-    return tuple(words), tuple(flags)
+    return tuple(words), tuple(flags), denied and not answers
 
 
 def _own(fragment: str, reported: bool) -> tuple[bool, ...]:
@@ -219,7 +266,7 @@ def _own(fragment: str, reported: bool) -> tuple[bool, ...]:
 
 
 def _flipped(clause: Clause) -> Clause:
-    return replace(clause, denied=tuple(not denied for denied in clause.denied))
+    return clause._replace(denied=tuple(not denied for denied in clause.denied))
 
 
 def _unsaid(match: re.Match[str]) -> str:
