@@ -237,7 +237,7 @@ def read_talk(transcript: str, agent: str, table: tuple[Friend, ...], players: f
                 for friend in table
                 if telling.values <= friend.values
             }
-            named |= mentions.claimed | mentions.asked
+            named |= mentions.named
             confirmed = confirmed or (put is not None and put in mentions.claimed)
             pending = (asks[-1] if asks else frozenset(), mentions.asked)
             continue
@@ -288,7 +288,7 @@ def _ruled_out(mentions: Mentions, guessed: frozenset[str], text: str) -> frozen
 
 
 def _put_forward(mentions: Mentions, put: str | None, out: frozenset[str]) -> str | None:
-    named = (mentions.claimed | mentions.asked) - out
+    named = mentions.named - out
     if named:
         return min(named)
     return None if put in out else put

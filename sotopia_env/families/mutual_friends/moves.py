@@ -15,7 +15,8 @@ def read_move(task: Task, turn: Turn) -> Move:
     Returns:
         ``accept`` where the speaker confirms to know the friend who was named, ``offer`` where it puts a name forward,
         ``reject`` where it denies to know somebody, ``tell`` or ``ask`` where it speaks of attributes. Of several the
-        first counts; the content are all names and attributes.
+        first counts; the content are all names and attributes. To speak of somebody without putting the name forward
+        is to ``ask``.
     """
     naming = opening(task)
     mentions = read_mentions(turn.type, turn.text, naming.names, naming.players)
@@ -27,7 +28,7 @@ def read_move(task: Task, turn: Turn) -> Move:
 def _kind(mentions: Mentions, tellings: tuple[Telling, ...]) -> MoveKind:
     named = bool(mentions.claimed or mentions.asked)
     # "Yes, I know someone who plays chess" answers a question about attributes and confirms nobody.
-    if mentions.same or (mentions.agrees and (mentions.vouched or not (named or tellings))):
+    if mentions.same or (mentions.agrees and (mentions.vouched or not (named or mentions.spoken or tellings))):
         return "accept"
     if named:
         return "offer"
@@ -35,4 +36,4 @@ def _kind(mentions: Mentions, tellings: tuple[Telling, ...]) -> MoveKind:
         return "reject"
     if any(telling.kind != "asks" for telling in tellings):
         return "tell"
-    return "ask" if tellings else "none"
+    return "ask" if tellings or mentions.spoken else "none"

@@ -72,8 +72,8 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
 
 
 def named(naming: Naming, seat: int) -> list[str]:
-    """The names a seat put forward besides that of the common friend, false ones included."""
-    return sorted(naming.put[seat] - {naming.common})
+    """The names a seat put forward or spoke of first besides that of the common friend, false ones included."""
+    return sorted((naming.put[seat] | naming.spoken[seat]) - {naming.common})
 
 
 def goal(naming: Naming, seat: int, *, finished: bool = True) -> Finding:
@@ -128,7 +128,7 @@ def false_claims(turns: Sequence[Turn], table: Sequence[Friend], naming: Naming,
         mentions = read_mentions(turn.type, turn.text, naming.names, naming.players)
         where = f"turn {turn.global_index}"
         found += [f"{where}: claims to know {name}" for name in sorted(mentions.vouched - own_names)]
-        found += [f"{where}: denies to know {name}" for name in sorted(mentions.denied & own_names)]
+        found += [f"{where}: denies to know {name}" for name in sorted(mentions.unknown & own_names)]
         for telling in read_tellings(turn.text, values, naming.names):
             if not telling.own or telling.kind == "asks":
                 continue

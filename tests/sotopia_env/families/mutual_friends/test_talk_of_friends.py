@@ -135,7 +135,7 @@ STATEMENTS: tuple[tuple[str, dict[str, str]], ...] = (
     ("I don't know Alma, but what about Bruno?", {"asked": "Bruno", "denied": "Alma"}),
     ("I know Bruno, do you?", {"vouched": "Bruno"}),
     ("Alma does not know Bruno.", {"claimed": "Alma", "spoken": "Bruno"}),
-    ("I know Alma's brother.", {"spoken": "Alma"}),
+    ("I know Alma's brother.", {"claimed": "Alma"}),
     ("I don't know Alma or Celeste, though I do know Bruno.", {"vouched": "Bruno", "denied": "Alma Celeste"}),
     ("Instead of Alma, I know Bruno.", {"vouched": "Bruno", "denied": "Alma"}),
 )
