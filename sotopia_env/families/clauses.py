@@ -108,6 +108,7 @@ _TAKEN_BACK = re.compile(
     r"invented|nonsense)|(?:i am |i'm |i was )?(?:just|only) (?:kidding|joking)"
 )
 _FALSE = re.compile(r"(?:is|was|are|were)(?:(?: not|n't) (?:\w{2,12} )?true| (?:a lie|false|untrue|wrong|made up))$")
+_FALSEHOODS = frozenset("true lie false untrue wrong up".split())
 # After these a negation reaches into the next clause: it is what is said or believed that is denied.
 _BELIEF = frozenset(
     "think thought believe believed say said saying mean meant claim claimed suppose find call consider feel expect "
@@ -130,6 +131,11 @@ _TELLING = re.compile(
     r"(?:can|could|may|should|shall) i (?:\w{2,12} )?(?:confess|admit|tell you|say|mention)\b|would you believe\b"
 )
 _RHETORICAL = re.compile(r"(?:isn't|aren't|wasn't|weren't) (?:that|this|it|you|he|she|they|my|the)\b")
+_AUXILIARIES = frozenset(
+    f"{verb}{ending}"
+    for verb in "do does did is are was were will would can could should have has had am may might must shall".split()
+    for ending in ("", "n't")
+)
 _SUPPOSED = re.compile(
     rf"{any_of('if', 'unless', 'whether', 'provid(?:ed|ing)', 'assum(?:e|ing)', 'suppos(?:e|ing)', 'imagine')}\b|"
     r"in case\b|let(?:'s| us) (?:say|assume|suppose|imagine|pretend)\b|hypothetically|"
@@ -152,6 +158,11 @@ _REPORTS = (
     "supposedly",
 )
 _REPORTING = re.compile(rf"\b(?:{'|'.join(_REPORTS)}|heard|accused?)\b")
+_REPORT_WORDS = frozenset(
+    "said say says saying told mentioned called call calls word claim claims claimed think thinks thought believe "
+    "believes believed according allegedly supposedly heard accuse accused wish pretend only have".split()
+)
+"""One of these stands in whatever is reported or wished."""
 # What one says oneself is one's own word; "I heard" is not.
 _OWN_REPORT = re.compile(r"\b(?:i|we|me|us|to|needless)(?: \w{1,8}){0,2} $")
 _WISHED = re.compile(
@@ -172,24 +183,26 @@ def _clauses_of(sentence: Sentence, number: int) -> list[Clause]:
     found: list[Clause] = []
     carried = pending = supposed = reported = False
     for place, (fragment, link) in enumerate(zip(fragments, links, strict=True)):
-        opening = fragment.split(" ", 1)[0]
+        tokens = _WORD.findall(fragment)
+        opening = tokens[0] if tokens else ""
         joined = link == "and" or " or " in f" {fragment}" or place in listed
-        going_on = link == "and" or (place and _SUPPOSING_ALL.fullmatch(fragments[place - 1]) is not None)
-        supposed = link in _SUPPOSING or _SUPPOSED.match(fragment) is not None or (supposed and going_on)
+        going_on = supposed and (link == "and" or _SUPPOSING_ALL.fullmatch(fragments[place - 1]) is not None)
+        supposed = going_on or link in _SUPPOSING or _SUPPOSED.match(fragment) is not None
         subject = opening in _SUBJECTS or opening in ("thank", "thanks", "please")
-        alone = subject or fragment.count(" ") > 3
         pending = pending and link not in consent.CONTRASTS
-        tells = _TELLING.match(fragment)
-        rhetorical = tells or _RHETORICAL.match(fragment)
-        text = fragment if rhetorical is None else fragment.replace("n't", "", 1)
-        words, denied, open_ended = _read(text, (carried and joined and not alone) or (pending and not subject))
-        own = _own(text, reported)
-        asked = place >= asks_from and rhetorical is None
-        found.append(Clause(fragment, words, denied, own, asked, supposed, link, number))
-        if _SAID_BEFORE.match(fragment):
+        reaches = (pending and not subject) or (carried and joined and not subject and fragment.count(" ") < 4)
+        tells = opening in _AUXILIARIES and (_TELLING.match(fragment) or _RHETORICAL.match(fragment)) is not None
+        if tells:
+            tokens[0] = tokens[0].removesuffix("n't")
+        words, denied = _read(fragment, tokens, reaches)
+        own = _own(fragment, tokens, reported)
+        found.append(Clause(fragment, words, denied, own, place >= asks_from and not tells, supposed, link, number))
+        if not all(own) and _SAID_BEFORE.match(fragment):
             found = [clause._replace(own=(False,) * len(clause.words)) for clause in found]
         carried = bool(denied) and denied[-1]
-        pending = pending or open_ended
+        # "You are not, I am afraid, kind."
+        verb, last = ("", "never", *tokens)[-2:]
+        pending = pending or (_negates(last) and (verb in _AUXILIARIES or verb == "never" or last.endswith("n't")))
         # "According to my sister, you are kind."
         leading = fragment if opening == "according" else fragment.rsplit(" ", 1)[-1]
         reported = bool(own) and not own[-1] and _REPORTING.search(leading) is not None
@@ -225,44 +238,48 @@ def _ends_list(fragments: list[str], links: list[str]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _read(fragment: str, carried: bool) -> tuple[tuple[str, ...], tuple[bool, ...], bool]:
-    """The words of a fragment, which of them are denied, and whether it ends in a negation of what comes after it."""
-    tokens = _WORD.findall(fragment)
-    words, flags = [], []
-    denied, believed, answers = carried, False, True
-    for place, token in enumerate(tokens):
-        base = token.partition("'")[0]
-        if denied and not believed and token in _NEW_SUBJECT and place and tokens[place - 1] not in _NEGATORS:
-            denied = False
-        words.append(base)
-        flags.append(denied)
-        if token in _NEGATORS or token.endswith("n't"):
-            answers = token == "no" and (place + 1 == len(tokens) or tokens[place + 1] in _NO_ANSWER)
-            if not answers:
-                denied = token == "nor" or not denied
-                # "It is not that I am greedy."
-                believed = tokens[place + 1 : place + 2] == ["that"]
-        else:
-            answers = True
-            if base in _BELIEF:
+def _negates(token: str) -> bool:
+    return token in _NEGATORS or token.endswith("n't")
+
+
+def _read(fragment: str, tokens: list[str], carried: bool) -> tuple[tuple[str, ...], tuple[bool, ...]]:
+    """The words of a fragment, and which of them are denied."""
+    words = tuple([token.partition("'")[0] for token in tokens] if "'" in fragment else tokens)
+    flags = [carried] * len(tokens)
+    if carried or "n't" in fragment or not _NEGATORS.isdisjoint(tokens):
+        denied, believed = carried, False
+        for place, token in enumerate(tokens):
+            if denied and not believed and token in _NEW_SUBJECT and place and tokens[place - 1] not in _NEGATORS:
+                denied = False
+            flags[place] = denied
+            if _negates(token):
+                answers = token == "no" and (place + 1 == len(tokens) or tokens[place + 1] in _NO_ANSWER)
+                if not answers:
+                    denied = token == "nor" or not denied
+                    # "It is not that I am greedy."
+                    believed = tokens[place + 1 : place + 2] == ["that"]
+            elif words[place] in _BELIEF:
                 believed = True
-    if _FALSE.search(fragment):
+    if tokens and tokens[-1] in _FALSEHOODS and _FALSE.search(fragment):
         flags = [not flag for flag in flags]
-    return tuple(words), tuple(flags), denied and not answers
+    return words, tuple(flags)
 
 
-def _own(fragment: str, reported: bool) -> tuple[bool, ...]:
+def _own(fragment: str, tokens: list[str], reported: bool) -> tuple[bool, ...]:
     """Of each word, whether the speaker says it for itself."""
-    count = len(_WORD.findall(fragment))
-    found = None
+    count = len(tokens)
+    if reported or _REPORT_WORDS.isdisjoint(tokens):
+        return (not reported,) * count
+    starts = [match.end() for match in (_reported_by_others(fragment), _WISHED.search(fragment)) if match is not None]
+    kept = len(_WORD.findall(fragment[: min(starts)])) if starts else count
+    return tuple(place < kept for place in range(count))
+
+
+def _reported_by_others(fragment: str) -> re.Match[str] | None:
     for match in _REPORTING.finditer(fragment):
         if match[0].startswith("heard") or not _OWN_REPORT.search(fragment[: match.start()]):
-            found = match
-            break
-    wished = _WISHED.search(fragment)
-    starts = [match.end() for match in (found, wished) if match is not None]
-    kept = 0 if reported else len(_WORD.findall(fragment[: min(starts)])) if starts else count
-    return tuple(place < kept for place in range(count))
+            return match
+    return None
 
 
 def _flipped(clause: Clause) -> Clause:

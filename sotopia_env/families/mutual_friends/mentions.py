@@ -70,6 +70,13 @@ _SAME = re.compile(
 _JOINS = re.compile(
     r"(?:oh |ah |well |and )?(?:me too|me as well|so do i|as do i|i do too|same here|likewise|mine too)\b"
 )
+_ANSWERS = re.compile(
+    r"\b(?:yes|yeah|yep|yup|indeed|exactly|correct|right|absolutely|of course|i do|bingo|me too|me as well|do i|same here|"
+    r"likewise|mine (?:too|as well)|(?:common|mutual) friend|(?:he|she|they|that)(?: is| are|['\u2019](?:s|re))|"
+    r"(?:know|knew|known|met|remember|recall|of|recogni[sz]ed?) (?:him|her|them|that|this))\b",
+    re.IGNORECASE,
+)
+"""Without one of these an utterance that names nobody confirms nobody."""
 _FORMAL = re.compile(r"\s*(?:accept|confirm|agree)(?:s|ed)?\b", re.IGNORECASE)
 
 _UNCERTAIN = re.compile(r"\b(?:not (?:quite |so |entirely |really )?(?:sure|certain)|unsure)\b")
@@ -120,6 +127,7 @@ _WORDS_TOO = frozenset(
 _CONTRACTED = re.compile(r" (?:an?|the|my|our|not|also|in|at|into|from|one|really|very|so|\w+ing)\b", re.IGNORECASE)
 _QUOTES = "\"'\u2018\u2019\u201c\u201d"
 _QUOTED_MARK = re.compile(rf"[{_QUOTES}](\s*zq[a-j]+qz[.,!?]?\s*)[{_QUOTES}]")
+_MARK = re.compile(r"zq([a-j]+)qz")
 _LETTERS, _DIGITS = str.maketrans("0123456789", "abcdefghij"), str.maketrans("abcdefghij", "0123456789")
 _sentence = attrgetter("sentence")
 
@@ -192,13 +200,16 @@ def read_mentions(action_type: str, text: str, names: tuple[str, ...], players: 
     """
     if action_type not in ("speak", "action") or not text:
         return NOTHING
+    marked = _marked(text, names)
+    if action_type == "speak" and "zq" not in marked and not _ANSWERS.search(marked):
+        return Mentions()
     found: dict[str, set[str]] = {
         how: set() for how in ("known", "vouched", "claimed", "asked", "spoken", "denied", "unknown")
     }
     so_far: set[str] = set()
     agrees = refuses = same = joins = someone = False
     invites = echo = ""
-    for _, group in groupby(clauses(_marked(text, names)), _sentence):
+    for _, group in groupby(clauses(marked), _sentence):
         sentence = tuple(group)
         whole = " ".join(clause.text for clause in sentence)
         asks, negated = sentence[-1].asked, _NEGATED.search(whole) is not None
@@ -270,9 +281,8 @@ def _roles(
         found.append(named)
         if clause.link in CONTRASTS:
             last = ""
-        places = [place for place, word in enumerate(clause.words) if word[:2] == "zq"]
-        for place in places:
-            name = names[int(clause.words[place][2:-2].translate(_DIGITS))]
+        for place, mark in _marks(clause):
+            name = names[mark]
             if name in players and not _CUE_OF_NAME.search(clause.text):
                 continue
             how = _role(clause, place, asks)
@@ -289,11 +299,13 @@ def _roles(
         joined = clause.link == "and" or clause.text.startswith(("or ", "nor "))
         if named:
             last, corrects = named[-1][1], _NOT_NAME.fullmatch(clause.text) is not None
-        if waiting and joined and (named or clause.words[0] in _FIRST):
+        if waiting and joined and (named or clause.words[:1] in (("i",), ("we",))):
             _settle(waiting, named[0][1] if named else "vouched")
     if waiting:
         others = (
-            _role(clause, len(clause.words), asks) for clause, named in zip(sentence, found, strict=True) if not named
+            _role(clause, len(clause.words), asks)
+            for clause, named in zip(sentence, found, strict=True)
+            if clause.words and not named
         )
         _settle(waiting, next((how for how in others if how != "claimed"), "claimed"))
     if affirms:
@@ -430,26 +442,23 @@ def _told(sentence: Sequence[Clause], known: tuple[str, ...], count: int) -> lis
     kind, own, names = "", False, set[str]()
     for clause in sentence:
         sought = clause.asked or clause.supposed or _SOUGHT.search(clause.text) is not None
-        places = [
-            place for place, word in enumerate(clause.words) if word[:2] == "zq" and (sought or clause.own[place])
-        ]
-        if clause.link in CONTRASTS or (places and clause.words[0] in _NEW_TELLING):
+        marks = [(place, mark) for place, mark in _marks(clause) if sought or clause.own[place]]
+        if clause.link in CONTRASTS or (marks and clause.words[0] in _NEW_TELLING):
             kind, own, names = "", False, set()
         own = own or _OWN.search(clause.text) is not None
         if not kind and not sought and "i" in clause.words and _OF_FRIENDS.isdisjoint(clause.words):
             continue  # of oneself
-        for place in places:
-            index = int(clause.words[place][2:-2].translate(_DIGITS))
-            if index >= count:
-                names.add(known[index])
+        for place, mark in marks:
+            if mark >= count:
+                names.add(known[mark])
                 continue
             denied = kind == "lacks" or any(clause.denied[: place + 1])
             now = "asks" if sought or kind == "asks" else "lacks" if denied else "has"
             if now != kind or not found or found[-1][2] is not names:
                 found.append((now, set(), names, own))
             kind = now
-            found[-1][1].add(known[index])
-        if not places and (sought or any(clause.denied)):
+            found[-1][1].add(known[mark])
+        if not marks and (sought or any(clause.denied)):
             kind = "asks" if sought else "lacks"
     return [Telling(kind, frozenset(values), own, frozenset(names)) for kind, values, names, own in found]
 
@@ -462,6 +471,14 @@ def _marked(text: str, known: tuple[str, ...]) -> str:
             folded = pattern.sub(partial(_mark, places), folded)
     # A bare name in quotes is a name, not a quotation.
     return _QUOTED_MARK.sub(r"\1", folded) if "zq" in folded else folded
+
+
+def _marks(clause: Clause) -> list[tuple[int, int]]:
+    """The places of marks in a clause, each with which of the known it marks."""
+    if "zq" not in clause.text:
+        return []
+    matches = ((place, _MARK.fullmatch(word)) for place, word in enumerate(clause.words))
+    return [(place, int(match[1].translate(_DIGITS))) for place, match in matches if match is not None]
 
 
 def _mark(places: dict[str, int], match: re.Match[str]) -> str:
