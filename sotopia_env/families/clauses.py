@@ -59,6 +59,8 @@ def clauses(text: str) -> tuple[Clause, ...]:
     prepared = plain(text)
     if "'" in prepared:
         prepared = _QUOTED.sub(" ", prepared)
+    if " so " in prepared:
+        prepared = _SO_MUCH.sub(" very ", prepared)
     if _DENIAL_HINT.search(prepared):
         prepared = _DENYING.sub(" not ", _FALSELY.sub(r"\1 not true that ", _NOT_DENYING.sub(_unsaid, prepared)))
     found: list[Clause] = []
@@ -74,6 +76,11 @@ def clauses(text: str) -> tuple[Clause, ...]:
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 
 _QUOTED = re.compile(r"(?<= )'[^'\n]{2,200}'(?=[\s.,;:!?]|$)")
+
+# "You are so kind" is one clause.
+_SO_MUCH = re.compile(
+    r"(?:(?<=[ '](?:be|is|am|re))|(?<=[ '](?:are|not|was))) so (?!(?:i|you|we|he|she|they|it|that|my|the)\b)"
+)
 
 _NEGATORS = consent.NEGATIONS | frozenset(
     "no nobody noone none nothing nowhere barely scarcely without havent hasnt hadnt arent werent didnt wasnt "
@@ -91,18 +98,21 @@ _NOT_DENYING = re.compile(
     r"\bno (?:doubt|secret|denying|wonder|question|problem|worries|kidding|joke)\b|"
     r"\b(?:nobody|no one) (?:is|was|could be) (?:so|as|more)\b|"
     r"\bwithout (?:a |any )?(?:doubt|question|saying)\b|\bnot (?:a |any |much of a )?secret\b|"
-    r"\b(?:cannot|can not|can't|could not|couldn't) (?:hide|wait|help|believe|conceal|complain|thank|be more)\b|"
+    r"\b(?:cannot|can not|can't|could not|couldn't) (?:hide|wait|help|believe|conceal|complain|thank|be more|"
+    r"(?:appreciate|respect) (?:\w{1,12} ){0,3}?more)\b|"
     r"\b(?:won't|will not|not going to|not gonna|cannot|can't) lie\b|\bwhy (?:not|don't)\b|\bor not\b|\bif not\b|"
     r"\bnever (?:\w{1,12} ){0,3}?(?:so|such|more|better|as)\b|"
     r"\bnothing but\b|\bno less than\b"
 )
-_UNSAID = re.compile(r"\b(?:not|never|no|nobody|nothing|without|saying|cannot)\b|n't\b| but\b")
+_UNSAID = re.compile(r"\b(?:not|never|no|nobody|nothing|without|saying|cannot)\b|n't\b| (?:but|deny|doubt)\b")
 _DENYING = re.compile(
     r" (?:anything but|far from|less than|by no means|in no way|no longer|instead of|rather than|"
     r"lack(?:s|ing|ed)?(?: of| any| all)?|fail(?:s|ed)? to(?: see(?: how| why)?(?: that)?)?|refus(?:e|es|ed|ing) to|"
     r"too \w{2,12} to|(?:hard|difficult|impossible|unable) to|the opposite of) "
 )
-_FALSELY = re.compile(r"(?:(\bis|'s|\bwas) (?:false|untrue|wrong|a lie|a myth|a rumou?r)|\b(i|we) doubt) that ")
+_FALSELY = re.compile(
+    r"(?:(\bis|'s|\bwas) (?:false|untrue|wrong|a lie|a myth|a rumou?r)|\b(i|we) (?:doubt|deny)) that "
+)
 _TAKEN_BACK = re.compile(
     r"(?:but )?(?:that|this|it|which|all of it)(?:'s| is| was)? ?(?:not true|untrue|a lie|false|a joke|made up|"
     r"invented|nonsense)|(?:i am |i'm |i was )?(?:just|only) (?:kidding|joking)"
@@ -112,10 +122,17 @@ _FALSEHOODS = frozenset("true lie false untrue wrong up".split())
 # After these a negation reaches into the next clause: it is what is said or believed that is denied.
 _BELIEF = frozenset(
     "think thought believe believed say said saying mean meant claim claimed suppose find call consider feel expect "
-    "imagine certain sure true case like as admit".split()
+    "imagine certain sure true case like as admit pretend".split()
+)
+_AUXILIARIES = frozenset(
+    f"{verb}{ending}"
+    for verb in "do does did is are was were will would can could should have has had am may might must shall".split()
+    for ending in ("", "n't")
 )
 _NEW_SUBJECT = frozenset("i we you that because when how what who".split())
 _SUBJECTS = _NEW_SUBJECT | frozenset("he she they it this my your our the there his her their these those".split())
+_INVERTING = _NEGATORS | _AUXILIARIES
+"""After these a subject does not begin anew: "nobody I know", "never have I lied"."""
 _NO_ANSWER = _SUBJECTS - {"that", "this", "these", "those", "the"} | {"thanks", "thank", "please", "sorry", "sir"}
 """What follows "no" where it is an answer of its own."""
 
@@ -131,11 +148,6 @@ _TELLING = re.compile(
     r"(?:can|could|may|should|shall) i (?:\w{2,12} )?(?:confess|admit|tell you|say|mention)\b|would you believe\b"
 )
 _RHETORICAL = re.compile(r"(?:isn't|aren't|wasn't|weren't) (?:that|this|it|you|he|she|they|my|the)\b")
-_AUXILIARIES = frozenset(
-    f"{verb}{ending}"
-    for verb in "do does did is are was were will would can could should have has had am may might must shall".split()
-    for ending in ("", "n't")
-)
 _SUPPOSED = re.compile(
     rf"{any_of('if', 'unless', 'whether', 'provid(?:ed|ing)', 'assum(?:e|ing)', 'suppos(?:e|ing)', 'imagine')}\b|"
     r"in case\b|let(?:'s| us) (?:say|assume|suppose|imagine|pretend)\b|hypothetically|"
@@ -154,6 +166,7 @@ _REPORTS = (
     "believes",
     r"(?:you|they|people|everybody|everyone|somebody|someone|some|others|who|to) (?:think|thought|believe|believed)",
     "according to",
+    "(?:was|were|been) told",
     "allegedly",
     "supposedly",
 )
@@ -163,11 +176,11 @@ _REPORT_WORDS = frozenset(
     "believes believed according allegedly supposedly heard accuse accused wish pretend only have".split()
 )
 """One of these stands in whatever is reported or wished."""
-# What one says oneself is one's own word; "I heard" is not.
-_OWN_REPORT = re.compile(r"\b(?:i|we|me|us|to|needless)(?: \w{1,8}){0,2} $")
+# What one says oneself is one's own word; "I heard" and "I was told" are not.
+_OWN_REPORT = re.compile(r"\b(?:i|we|me|us|to|needless)(?:'\w{1,2})?(?: [\w']{1,8}){0,2} $")
 _WISHED = re.compile(
     r"\bwish (?:that )?(?:you|i|it|he|she|they|we) (?:were|was|had|would|could|did|knew|might)\b|"
-    r"\b(?:pretend|if only) (?:that )?(?:you|i|it|he|she|they|we|my|your) |"
+    r"(?:(?<!n't )(?<!not )\bpretend|\bif only) (?:that )?(?:you|i|it|he|she|they|we|my|your) |"
     r"\b(?:would|could|might|should)(?: not|n't)? have (?!to\b)"
 )
 _SAID_BEFORE = re.compile(
@@ -179,7 +192,7 @@ _SAID_BEFORE = re.compile(
 def _clauses_of(sentence: Sentence, number: int) -> list[Clause]:
     fragments, links, _ = sentence
     asks_from = _asks_from(sentence)
-    listed = _ends_list(fragments, links) if len(fragments) > 2 else ()
+    listed = _ends_list(fragments, links) if len(fragments) > 2 else frozenset()
     found: list[Clause] = []
     carried = pending = supposed = reported = False
     for place, (fragment, link) in enumerate(zip(fragments, links, strict=True)):
@@ -223,19 +236,20 @@ def _asks_from(sentence: Sentence) -> int:
     return first
 
 
-def _ends_list(fragments: list[str], links: list[str]) -> tuple[int, ...]:
+def _ends_list(fragments: list[str], links: list[str]) -> set[int]:
     """The places of short items that "and", "or" or "nor" joins to what is before them: "not kind, fair, or wise"."""
     items: list[int] = []
-    found: list[int] = []
+    found: set[int] = set()
     for place in range(1, len(fragments)):
         fragment = fragments[place]
         if links[place] in ("", "and") and fragment.count(" ") < 4 and fragment.split(" ", 1)[0] not in _SUBJECTS:
             items.append(place)
             if links[place] == "and" or fragment.startswith(("or ", "nor ", "and ")) or " or " in fragment:
-                found += items
+                found.update(items)
+                items = []
         else:
             items = []
-    return tuple(found)
+    return found
 
 
 def _negates(token: str) -> bool:
@@ -249,7 +263,7 @@ def _read(fragment: str, tokens: list[str], carried: bool) -> tuple[tuple[str, .
     if carried or "n't" in fragment or not _NEGATORS.isdisjoint(tokens):
         denied, believed = carried, False
         for place, token in enumerate(tokens):
-            if denied and not believed and token in _NEW_SUBJECT and place and tokens[place - 1] not in _NEGATORS:
+            if denied and not believed and token in _NEW_SUBJECT and place and tokens[place - 1] not in _INVERTING:
                 denied = False
             flags[place] = denied
             if _negates(token):
@@ -277,7 +291,9 @@ def _own(fragment: str, tokens: list[str], reported: bool) -> tuple[bool, ...]:
 
 def _reported_by_others(fragment: str) -> re.Match[str] | None:
     for match in _REPORTING.finditer(fragment):
-        if match[0].startswith("heard") or not _OWN_REPORT.search(fragment[: match.start()]):
+        if match[0].startswith(("heard", "was", "were", "been")) or not _OWN_REPORT.search(
+            fragment[max(0, match.start() - 40) : match.start()]
+        ):
             return match
     return None
 

@@ -138,6 +138,8 @@ _HEARER = frozenset("you your yours yourself".split())
 _ABSENT = frozenset("he she they him her them his their theirs someone somebody people everybody everyone".split())
 _PRONOUNS = _FIRST | _HEARER | _ABSENT | frozenset("that it this what".split())
 
+_REACH = 40
+"""So many words before a word its subject is looked for."""
 _ATTITUDES = frozenset("understand respect appreciate".split())
 """Words of courtesy that are one's own to give: "I understand" is courteous, "you understand" is not."""
 _VIRTUES = frozenset("kind generous".split())
@@ -177,10 +179,11 @@ def _said(clause: Clause, counted: frozenset[str]) -> list[int]:
 
 def _subject(clause: Clause, place: int) -> tuple[str, Sequence[str]]:
     """The nearest pronoun before a word, empty where there is none, and what stands between."""
-    for i in range(place - 1, -1, -1):
+    start = max(0, place - _REACH)
+    for i in range(place - 1, start - 1, -1):
         if clause.words[i] in _PRONOUNS:
             return clause.words[i], clause.words[i + 1 : place]
-    return "", clause.words[:place]
+    return "", clause.words[start:place]
 
 
 def _is_courteous(clause: Clause, place: int) -> bool:
@@ -192,8 +195,9 @@ def _is_courteous(clause: Clause, place: int) -> bool:
         if after != ("of", "you") and (after[:1] == ("of",) or before & _SORT_OF):
             return False
     subject, between = _subject(clause, place)
+    # "You should be kind", "I expect you to be kind", "please be kind".
     demanded = not _DEMANDING.isdisjoint(between) or (
-        not subject and len(clause.words) > 1 and clause.words[0] in _IMPERATIVES
+        tuple(between[:1]) == ("to",) if subject else len(clause.words) > 1 and clause.words[0] in _IMPERATIVES
     )
     if clause.asked or clause.denied[place] or subject in _ABSENT:
         return False
@@ -213,7 +217,12 @@ def _only_talks_of(clause: Clause, place: int) -> bool:
     before, last = ("", "", *clause.words[:place])[-2:]
     if clause.words[place] == "respect" and (clause.words[place + 1 : place + 2] == ("to",) or before == "in"):
         return True
-    return last == "me" or (last == "to" and before != "come") or (last == "i" and before in ("as", "what"))
+    return (
+        clause.words[place + 1 : place + 2] in (("nothing",), ("none",))
+        or last == "me"
+        or (last == "to" and before != "come")
+        or (last == "i" and before in ("as", "what"))
+    )
 
 
 def _praises_a_thing(clause: Clause, place: int) -> bool:

@@ -31,14 +31,15 @@ _KNOWING = frozenset(
     "know knew known knows met recognize recognise recognized recognised remember recall heard".split()
 )
 _BETWEEN = frozenset(
-    "do does did have has had am also both really actually already indeed certainly definitely personally happen used "
-    "happened to not never cannot can could don doesn didn haven even just still only truly fully quite all probably "
-    "possibly maybe perhaps may might would always must got came".split()
+    "do does did have has had am also both really actually already indeed certainly definitely personally happen "
+    "used happened to not never cannot can could don doesn didn haven hadn wouldn couldn even just still only "
+    "truly fully quite all probably possibly maybe perhaps may might would always must got came".split()
 )
 """What may stand between who knows and "know"."""
 _FIRST = frozenset(("i", "we", ""))
 _OURS = frozenset("my mine our ours me mutual common".split())
 _HEARER = frozenset("you your yours".split())
+_INDIRECT = frozenset("whether how what when where why".split())
 _SUBJECTS = frozenset("you he she they who".split())
 _HER = frozenset("him her them".split())
 _PERSON = frozenset((noun,) for noun in ("person", "one", "friend"))
@@ -52,8 +53,8 @@ _SOMEONE = frozenset(
 ) | (_NOUNS - {"friends"})
 
 _YES = re.compile(
-    r"(?:oh |ah |well |why |ha |and )?(?:yes|yeah|yep|yup|indeed|exactly|correct|right|absolutely|of course|i do\b|"
-    r"bingo|that is right|that's right)\b"
+    r"(?:oh |ah |well |why |ha |and )?(?:yes|yeah|yep|yup|indeed|exactly|correct|right|absolutely|of course|"
+    r"i (?:\w{4,10} )?do\b|bingo|that is right|that's right)\b"
 )
 _NO = re.compile(r"(?:oh |ah |well )?(?:no|nope)\b")
 _NEGATED = re.compile(r"\b(?:not|no|never|none|nobody|neither|nor|without|cannot|unfamiliar|\w+n't|dont|doesnt|isnt)\b")
@@ -67,12 +68,11 @@ _SAME = re.compile(
     r"\b(?:he|she|they|that)(?: is|'s| are|'re) (?:indeed |also )*(?:(?:a|my|our) (?:\w+ )?friends?|one of mine)\b"
     r"(?!'s| of yours)|\bfriend of mine (?:too|as well)|\b(?:our|the) (?:mutual|common) friend\b"
 )
-_JOINS = re.compile(
-    r"(?:oh |ah |well |and )?(?:me too|me as well|so do i|as do i|i do too|same here|likewise|mine too)\b"
-)
+_JOINS = re.compile(r"(?:oh |ah |well |and )?(?:me too|me as well|as do i|i do too|same here|likewise|mine too)\b")
 _ANSWERS = re.compile(
-    r"\b(?:yes|yeah|yep|yup|indeed|exactly|correct|right|absolutely|of course|i do|bingo|me too|me as well|do i|same here|"
-    r"likewise|mine (?:too|as well)|(?:common|mutual) friend|(?:he|she|they|that)(?: is| are|['\u2019](?:s|re))|"
+    r"\b(?:yes|yeah|yep|yup|indeed|exactly|correct|right|absolutely|of course|i (?:\w+ )?do|bingo|me too|"
+    r"me as well|do i|same here|likewise|mine (?:too|as well)|(?:common|mutual) friend|(?:he|she|they|that)"
+    r"(?: is| are|['\u2019](?:s|re))|"
     r"(?:know|knew|known|met|remember|recall|of|recogni[sz]ed?) (?:him|her|them|that|this))\b",
     re.IGNORECASE,
 )
@@ -81,21 +81,23 @@ _FORMAL = re.compile(r"\s*(?:accept|confirm|agree)(?:s|ed)?\b", re.IGNORECASE)
 
 _UNCERTAIN = re.compile(r"\b(?:not (?:quite |so |entirely |really )?(?:sure|certain)|unsure)\b")
 _GUESSED = re.compile(
-    r"\b(?:maybe|perhaps|might|could|may|possibly|probably|likely|wonder|wondering|whether|guess|would|"
+    r"\b(?:maybe|perhaps|might|could|may|possibly|probably|likely|bet|wonder|wondering|whether|guess|would|"
     r"(?:what|how) about)\b"
 )
 _IT_IS = re.compile(
-    r"\b(?:it|that|this|he|she|answer|person|one)(?:'s| is| was| must be| has to be| can only be)"
+    r"\b(?:it|that|this|he|she|answer|person|one)(?:'s| is(?:n't)?| was(?:n't)?| must be| has to be| can only be)"
     r"(?: (?:not|our|indeed|then|\w+ly))* zq|zq[a-j]+qz it is\b"
 )
 _MINE = re.compile(
     r"\b(?:too|also|as well)\b|\b(?:is|was|are) (?:my|our)\b|"
-    r"\bi (?:\w+ )*?(?:work|worked|study|studied|live|lived|play|played|grew|went)\b.* with zq"
+    r"\bi(?: have|'ve)(?: got)? zq|"
+    r"\bi (?:\w+ ){0,3}?(?:work|worked|study|studied|live|lived|play|played|grew|went)\b(?: \w+){0,4} with zq"
 )
 """Who says this of somebody knows the person."""
 _TALKS_OF = re.compile(
     r"^(?:please |and |so |then |yes )*(?:tell|describe|explain|remind|introduce|show|give)\b(?! you)|"
-    r"\btell me\b|(?<!\bwhat)(?<!\bhow) about zq|\b(?:sounds?|seems?|appears?)(?! familiar)\b|\bdoubt\b|"
+    r"\btell me\b|(?<!\bwhat)(?<!\bhow) about zq|\bdoubt\b|\b(?:thanks|thank you) for\b|"
+    r"(?:qz|\bhe|\bshe) (?:[\w']+ ){0,2}?(?:sounds?|seems?|appears?)\b(?! familiar| like \w+ i know)|"
     r"\b(?:love|like|want|wish|hope) to (?:\w+ )?meet\b|\b(?:talk|hear|learn|ask|think) (?:\w+ ){0,2}of\b"
 )
 """Asking for more of somebody, or judging by what was said."""
@@ -128,6 +130,7 @@ _CONTRACTED = re.compile(r" (?:an?|the|my|our|not|also|in|at|into|from|one|reall
 _QUOTES = "\"'\u2018\u2019\u201c\u201d"
 _QUOTED_MARK = re.compile(rf"[{_QUOTES}](\s*zq[a-j]+qz[.,!?]?\s*)[{_QUOTES}]")
 _MARK = re.compile(r"zq([a-j]+)qz")
+_WRITTEN_MARK = re.compile("zq", re.IGNORECASE)
 _LETTERS, _DIGITS = str.maketrans("0123456789", "abcdefghij"), str.maketrans("abcdefghij", "0123456789")
 _sentence = attrgetter("sentence")
 
@@ -229,6 +232,7 @@ def read_mentions(action_type: str, text: str, names: tuple[str, ...], players: 
             else:
                 someone = someone or not _SOMEONE.isdisjoint(clause.words)
         hows = {how for named in roles for _, how in named}
+        asks_again = asks and any(_of_the_person(clause, asks) == "asked" for clause in sentence)
         if negated and _NO.match(whole):
             refuses = True
             if echo:
@@ -240,8 +244,9 @@ def read_mentions(action_type: str, text: str, names: tuple[str, ...], players: 
                 not rest or _OF_THE_PERSON.search(rest) or (hows and hows.isdisjoint(("spoken", "denied", "unknown")))
             )
             agrees = agrees or bool(yes and fits)
-            joins = joins or _JOINS.match(whole) is not None
-        if "asked" in hows or (asks and ("known" in hows or ("vouched" in hows and roles[-1]))):
+        so_do_i = sentence[0].link == "so" and whole.startswith("do i")
+        joins = joins or (not negated and (so_do_i or (not asks and _JOINS.match(whole) is not None)))
+        if "asked" in hows or asks_again or (asks and ("known" in hows or ("vouched" in hows and roles[-1]))):
             invites = "yes"
         elif asks:
             invites = ""
@@ -281,11 +286,12 @@ def _roles(
         found.append(named)
         if clause.link in CONTRASTS:
             last = ""
+        tagged = asks and clause.link not in ("since", "because")
         for place, mark in _marks(clause):
             name = names[mark]
             if name in players and not _CUE_OF_NAME.search(clause.text):
                 continue
-            how = _role(clause, place, asks)
+            how = _role(clause, place, tagged)
             if how in ("claimed", "denied") and _BARE_NAME.fullmatch(clause.text):
                 if how == "denied" or clause.denied[place]:
                     how = last if last in ("unknown", "denied") else "denied"
@@ -369,6 +375,8 @@ def _role(clause: Clause, place: int, asks: bool) -> str:
     if know is not None:
         knower, first = _knower(words, know), know < place
         if knower in _FIRST:
+            if first and not _INDIRECT.isdisjoint(words[know + 1 : place]):
+                return "spoken"
             if denied if first else any(clause.denied[at : know + 1]):
                 return "unknown"
             if clause.supposed or (first and not _SUBJECTS.isdisjoint(words[know + 1 : place])):
@@ -465,7 +473,7 @@ def _told(sentence: Sequence[Clause], known: tuple[str, ...], count: int) -> lis
 
 def _marked(text: str, known: tuple[str, ...]) -> str:
     """The text with every known name or value replaced by a mark that is read as one word."""
-    folded = _folded(text)
+    folded = _WRITTEN_MARK.sub("z", _folded(text))
     for pattern, places in _patterns(known):
         if pattern.search(folded):
             folded = pattern.sub(partial(_mark, places), folded)
@@ -474,11 +482,14 @@ def _marked(text: str, known: tuple[str, ...]) -> str:
 
 
 def _marks(clause: Clause) -> list[tuple[int, int]]:
-    """The places of marks in a clause, each with which of the known it marks."""
+    """The marks in a clause, each once: its place, and which of the known it marks."""
     if "zq" not in clause.text:
         return []
-    matches = ((place, _MARK.fullmatch(word)) for place, word in enumerate(clause.words))
-    return [(place, int(match[1].translate(_DIGITS))) for place, match in matches if match is not None]
+    found: dict[int, int] = {}
+    for place, word in enumerate(clause.words):
+        if match := _MARK.fullmatch(word):
+            found.setdefault(int(match[1].translate(_DIGITS)), place)
+    return [(place, mark) for mark, place in found.items()]
 
 
 def _mark(places: dict[str, int], match: re.Match[str]) -> str:
