@@ -22,8 +22,9 @@ from sotopia_env.agents.scripted.reading import rapport, secret_is_out, sways
 from sotopia_env.agents.scripted.traits import Traits
 from sotopia_env.families.generated import Coupling, pick
 from sotopia_env.families.mutual_friends.catalogue import phrase
-from sotopia_env.families.mutual_friends.mentions import Mentions, read_mentions, read_tellings
+from sotopia_env.families.mutual_friends.mentions import Mentions, read_mentions
 from sotopia_env.families.mutual_friends.tables import Friend, read_table
+from sotopia_env.families.mutual_friends.tellings import read_tellings
 from sotopia_env.policies import Observation
 from sotopia_env.views import Entry, parse_transcript
 

@@ -1,7 +1,7 @@
-"""Reading one utterance for the friends it names, and the attributes it tells: plain text, any typing.
+"""Reading one utterance for the friends it names: plain text, any typing.
 
-Names and attributes are read over the same clauses as manners, facts and secrets
-(:mod:`sotopia_env.families.clauses`): who denies, asks, supposes or reports is told there. A name is
+Names are read over the same clauses as manners, facts and secrets (:mod:`sotopia_env.families.clauses`): what is
+denied, asked, supposed or reported is told there, and here who knows whom. A name is
 
 * **vouched** for where the speaker says to know the person, or calls it the common friend ("I know Alma", "It is
   Alma!"),
@@ -17,19 +17,17 @@ What stands in quotes is somebody else's, unless it is the bare name.
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 
 from sotopia_env.families.clauses import Clause, clauses
 from sotopia_env.families.consent import CONTRASTS
+from sotopia_env.families.mutual_friends.marks import marked, marks
 
-_KNOWING = frozenset(
-    "know knew known knows met recognize recognise recognized recognised remember recall heard".split()
-)
+KNOWING = frozenset("know knew known knows met remember recall heard".split())
 _BETWEEN = frozenset(
     "do does did have has had am also both really actually already indeed certainly definitely personally happen "
     "used happened to not never cannot can could don doesn didn haven hadn wouldn couldn even just still only "
@@ -39,22 +37,27 @@ _BETWEEN = frozenset(
 _FIRST = frozenset(("i", "we", ""))
 _OURS = frozenset("my mine our ours me mutual common".split())
 _HEARER = frozenset("you your yours".split())
+_HAVING = frozenset("have got had am friends".split())
 _INDIRECT = frozenset("whether how what when where why".split())
-_SUBJECTS = frozenset("you he she they who".split())
+_KNOWN = frozenset(
+    "a an any the this that someone somebody anyone anybody nobody no one person people man woman guy girl both either "
+    "neither nor or and also too well only other two my our named called is are indeed really actually".split()
+)
+"""What may stand between "know" and whom one knows."""
 _HER = frozenset("him her them".split())
 _PERSON = frozenset((noun,) for noun in ("person", "one", "friend"))
 _NOUNS = frozenset("friend friends pal buddy colleague cousin".split())
-_FRIENDLY = _NOUNS | frozenset("list named called mine".split())
-_FAMILIAR = frozenset("familiar unfamiliar bell ring rings".split())
+FRIENDLY = _NOUNS | frozenset("list named called mine".split())
+_FAMILIAR = frozenset("familiar unfamiliar bell ring rings recognize recognise recognized recognised".split())
 _NOT = frozenset("not no nor neither or and any".split())
-_SOMEONE = frozenset(
+SOMEONE = frozenset(
     "someone somebody anyone anybody brother sister neighbour neighbor uncle aunt boss mother father man woman guy "
     "girl boy".split()
 ) | (_NOUNS - {"friends"})
 
 _YES = re.compile(
     r"(?:oh |ah |well |why |ha |and )?(?:yes|yeah|yep|yup|indeed|exactly|correct|right|absolutely|of course|"
-    r"i (?:\w{4,10} )?do\b|bingo|that is right|that's right)\b"
+    r"i (?:sure |certainly |definitely |really |actually |indeed )?do\b|bingo|that is right|that's right)\b"
 )
 _NO = re.compile(r"(?:oh |ah |well )?(?:no|nope)\b")
 _NEGATED = re.compile(r"\b(?:not|no|never|none|nobody|neither|nor|without|cannot|unfamiliar|\w+n't|dont|doesnt|isnt)\b")
@@ -89,7 +92,7 @@ _IT_IS = re.compile(
     r"(?: (?:not|our|indeed|then|\w+ly))* zq|zq[a-j]+qz it is\b"
 )
 _MINE = re.compile(
-    r"\b(?:too|also|as well)\b|\b(?:is|was|are) (?:my|our)\b|"
+    r"\b(?:is|was) (?:my|our) (?:\w+ )?(?:brother|sister|neighbou?r|uncle|aunt|boss|mother|father|cousin|roommate)\b|"
     r"\bi(?: have|'ve)(?: got)? zq|"
     r"\bi (?:\w+ ){0,3}?(?:work|worked|study|studied|live|lived|play|played|grew|went)\b(?: \w+){0,4} with zq"
 )
@@ -98,7 +101,7 @@ _TALKS_OF = re.compile(
     r"^(?:please |and |so |then |yes )*(?:tell|describe|explain|remind|introduce|show|give)\b(?! you)|"
     r"\btell me\b|(?<!\bwhat)(?<!\bhow) about zq|\bdoubt\b|\b(?:thanks|thank you) for\b|"
     r"(?:qz|\bhe|\bshe) (?:[\w']+ ){0,2}?(?:sounds?|seems?|appears?)\b(?! familiar| like \w+ i know)|"
-    r"\b(?:love|like|want|wish|hope) to (?:\w+ )?meet\b|\b(?:talk|hear|learn|ask|think) (?:\w+ ){0,2}of\b"
+    r"\b(?:love|like|want|wish|hope) to\b|\b(?:talk|hear|learn|ask|think) (?:\w+ ){0,2}of\b"
 )
 """Asking for more of somebody, or judging by what was said."""
 _TELLS_YOU = re.compile(r"\bi (?:\w+ )?(?:tell|told) you\b")
@@ -108,31 +111,6 @@ _OPEN_QUESTION = re.compile(
 _CUE_OF_NAME = re.compile(r"\b(?:know|friends?|mutual|common|who|named|called|about)\b")
 _BARE_NAME = re.compile(r"(?:(?:or|nor|and|not|then) )*zq[a-j]+qz")
 _NOT_NAME = re.compile(r"(?:it(?:'s| is) )?not zq[a-j]+qz")
-
-_GREETING = re.compile(r"\bgood (?:morning|afternoon|evening)\b", re.IGNORECASE)
-_OWN = re.compile(
-    r"\b(?:friends? of mine|(?:of )?my (?:\w+ )?friends?|i(?: also| do)? know|i have|one of mine|none of mine|"
-    r"nobody i know|no one i know|(?:do not|don't) know|(?:do not|don't) have)\b"
-)
-_SOUGHT = re.compile(
-    r"\byour?\b|^(?:please |and |so |then )?(?:tell|describe)\b|\b(?:looking|searching) for\b|\bwonder(?:ing)?\b"
-)
-"""With these, attributes are sought, or spoken of as the other's friends'."""
-_NEW_TELLING = frozenset("i we my mine one another you your".split())
-_OF_FRIENDS = frozenset("have had got one mine who".split()) | _KNOWING | _FRIENDLY | _SOMEONE
-
-_WORDS_TOO = frozenset(
-    "will mark rose don grace august joy hope may june april jack frank bill art ray rich pat drew chance dawn faith "
-    "ivy olive violet ruby go major rob sue penny carol ginger heather miles read reading shopping".split()
-)
-"""Names and values that are ordinary words as well: they count only with a capital."""
-_CONTRACTED = re.compile(r" (?:an?|the|my|our|not|also|in|at|into|from|one|really|very|so|\w+ing)\b", re.IGNORECASE)
-_QUOTES = "\"'\u2018\u2019\u201c\u201d"
-_QUOTED_MARK = re.compile(rf"[{_QUOTES}](\s*zq[a-j]+qz[.,!?]?\s*)[{_QUOTES}]")
-_MARK = re.compile(r"zq([a-j]+)qz")
-_WRITTEN_MARK = re.compile("zq", re.IGNORECASE)
-_LETTERS, _DIGITS = str.maketrans("0123456789", "abcdefghij"), str.maketrans("abcdefghij", "0123456789")
-_sentence = attrgetter("sentence")
 
 
 @dataclass(frozen=True)
@@ -173,23 +151,6 @@ class Mentions:
 NOTHING = Mentions()
 
 
-@dataclass(frozen=True)
-class Telling:
-    """Attributes named together in one part of a sentence.
-
-    Args:
-        kind: ``"has"`` (a friend of the speaker), ``"lacks"`` (no friend of the speaker), or ``"asks"``.
-        values: the values, as they stand in the table.
-        own: whether the speaker says it of friends of its own in so many words.
-        names: friends named beside them.
-    """
-
-    kind: str
-    values: frozenset[str]
-    own: bool = False
-    names: frozenset[str] = frozenset()
-
-
 @lru_cache(maxsize=16384)
 def read_mentions(action_type: str, text: str, names: tuple[str, ...], players: frozenset[str]) -> Mentions:
     """The friends that one turn names.
@@ -203,8 +164,8 @@ def read_mentions(action_type: str, text: str, names: tuple[str, ...], players: 
     """
     if action_type not in ("speak", "action") or not text:
         return NOTHING
-    marked = _marked(text, names)
-    if action_type == "speak" and "zq" not in marked and not _ANSWERS.search(marked):
+    prepared = marked(text, names)
+    if action_type == "speak" and "zq" not in prepared and not _ANSWERS.search(prepared):
         return Mentions()
     found: dict[str, set[str]] = {
         how: set() for how in ("known", "vouched", "claimed", "asked", "spoken", "denied", "unknown")
@@ -212,7 +173,7 @@ def read_mentions(action_type: str, text: str, names: tuple[str, ...], players: 
     so_far: set[str] = set()
     agrees = refuses = same = joins = someone = False
     invites = echo = ""
-    for _, group in groupby(clauses(marked), _sentence):
+    for _, group in groupby(clauses(prepared), attrgetter("sentence")):
         sentence = tuple(group)
         whole = " ".join(clause.text for clause in sentence)
         asks, negated = sentence[-1].asked, _NEGATED.search(whole) is not None
@@ -230,22 +191,20 @@ def read_mentions(action_type: str, text: str, names: tuple[str, ...], players: 
                     found[how] |= so_far
                 same = same or (how != "unknown" and not so_far and not someone)
             else:
-                someone = someone or not _SOMEONE.isdisjoint(clause.words)
+                someone = someone or not SOMEONE.isdisjoint(clause.words)
         hows = {how for named in roles for _, how in named}
         asks_again = asks and any(_of_the_person(clause, asks) == "asked" for clause in sentence)
-        if negated and _NO.match(whole):
-            refuses = True
-            if echo:
+        if negated:
+            refused = _NO.match(whole) is not None
+            refuses = refuses or refused
+            # "Alma? No."
+            if echo and refused:
                 found["unknown"].add(echo)
-        elif not negated and not asks:
-            yes = _YES.match(whole)
-            rest = "" if yes is None else whole[yes.end() :].strip()
-            fits = (
-                not rest or _OF_THE_PERSON.search(rest) or (hows and hows.isdisjoint(("spoken", "denied", "unknown")))
-            )
-            agrees = agrees or bool(yes and fits)
-        so_do_i = sentence[0].link == "so" and whole.startswith("do i")
-        joins = joins or (not negated and (so_do_i or (not asks and _JOINS.match(whole) is not None)))
+        else:
+            fits = bool(hows) and hows.isdisjoint(("spoken", "denied", "unknown"))
+            agrees = agrees or (not asks and _answers(_YES, whole, fits))
+            so_do_i = sentence[0].link == "so" and whole.startswith("do i")
+            joins = joins or so_do_i or (not asks and _answers(_JOINS, whole, fits))
         if "asked" in hows or asks_again or (asks and ("known" in hows or ("vouched" in hows and roles[-1]))):
             invites = "yes"
         elif asks:
@@ -274,6 +233,13 @@ def read_mentions(action_type: str, text: str, names: tuple[str, ...], players: 
     )
 
 
+def _answers(opening: re.Pattern[str], whole: str, fits: bool) -> bool:
+    """Whether a sentence opens so and says nothing else, or only what fits."""
+    match = opening.match(whole)
+    rest = whole[match.end() :].strip() if match else ""
+    return match is not None and (not rest or fits or _OF_THE_PERSON.search(rest) is not None)
+
+
 def _roles(
     sentence: Sequence[Clause], asks: bool, affirms: bool, names: tuple[str, ...], players: frozenset[str]
 ) -> list[list[tuple[str, str]]]:
@@ -287,7 +253,7 @@ def _roles(
         if clause.link in CONTRASTS:
             last = ""
         tagged = asks and clause.link not in ("since", "because")
-        for place, mark in _marks(clause):
+        for place, mark in marks(clause):
             name = names[mark]
             if name in players and not _CUE_OF_NAME.search(clause.text):
                 continue
@@ -313,9 +279,8 @@ def _roles(
             for clause, named in zip(sentence, found, strict=True)
             if clause.words and not named
         )
-        _settle(waiting, next((how for how in others if how != "claimed"), "claimed"))
-    if affirms:
-        found = [[(name, "vouched" if how == "claimed" else how) for name, how in named] for named in found]
+        # "Alma, yes."
+        _settle(waiting, next((how for how in others if how != "claimed"), "vouched" if affirms else "claimed"))
     return found
 
 
@@ -328,15 +293,12 @@ def _settle(waiting: list[list[tuple[str, str]]], how: str) -> None:
 def _of_the_person(clause: Clause, asks: bool) -> str:
     """How a clause speaks of a person it does not name; empty where it speaks of none."""
     words = clause.words
-    for place in range(1, len(words)):
-        if words[place] in _HER and (words[place - 1] in _KNOWING or words[place - 2 : place] == ("heard", "of")):
-            return _role(clause, place, asks)
-        if (
-            words[place] in ("that", "this")
-            and words[place - 1] in _KNOWING
-            and words[place + 1 : place + 2] in _PERSON
-        ):
-            return _role(clause, place, asks)
+    for place, word in enumerate(words):
+        if word in KNOWING:
+            start = place + 1 + (words[place + 1 : place + 2] == ("of",))
+            after = words[start : start + 2]
+            if after and (after[0] in _HER or (after[0] in ("that", "this") and after[1:] in _PERSON)):
+                return _role(clause, start, asks)
     return _role(clause, len(words), asks) if _SAME.search(clause.text) else ""
 
 
@@ -350,7 +312,7 @@ def _role(clause: Clause, place: int, asks: bool) -> str:
     """
     words, text, at = clause.words, clause.text, min(place, len(clause.words) - 1)
     before, denied = words[:place], clause.denied[at]
-    know = next((i for i in range(at, -1, -1) if words[i] in _KNOWING), None)
+    know = next((i for i in range(at, -1, -1) if words[i] in KNOWING), None)
     if know is not None and words[know] == "heard" and denied and _knower(words, know) in _FIRST:
         return "unknown"
     if not clause.own[at]:
@@ -371,7 +333,7 @@ def _role(clause: Clause, place: int, asks: bool) -> str:
         return "asked"
     guessed = clause.supposed or _GUESSED.search(text) is not None
     if know is None:
-        know = next((i for i in range(at + 1, len(words)) if words[i] in _KNOWING), None)
+        know = next((i for i in range(at + 1, len(words)) if words[i] in KNOWING), None)
     if know is not None:
         knower, first = _knower(words, know), know < place
         if knower in _FIRST:
@@ -379,14 +341,19 @@ def _role(clause: Clause, place: int, asks: bool) -> str:
                 return "spoken"
             if denied if first else any(clause.denied[at : know + 1]):
                 return "unknown"
-            if clause.supposed or (first and not _SUBJECTS.isdisjoint(words[know + 1 : place])):
+            if clause.supposed:
                 return "spoken"
             # "I do not know that I know her."
-            if any(clause.denied[i] and words[i] in _KNOWING for i in range(know)):
+            if any(clause.denied[i] and words[i] in KNOWING for i in range(know)):
                 return "asked"
-            if first and place < len(words) and before[-1] in ("about", "of"):
+            if (
+                place == len(words)
+                or not first
+                or all(w in _KNOWN or w in FRIENDLY or w[:2] == "zq" for w in words[know + 1 : place])
+            ):
+                return "asked" if guessed else "known"
+            if before[-1] in ("about", "of", "like", "name"):
                 return "spoken"
-            return "asked" if guessed else "known"
         # "Did you know that Alma is my friend?"
         if knower != "you" or words[know + 1 : know + 2] != ("that",):
             if knower == "you":
@@ -394,8 +361,8 @@ def _role(clause: Clause, place: int, asks: bool) -> str:
             if first:
                 return "spoken"
     yours = not _HEARER.isdisjoint(words)
-    ours = not _OURS.isdisjoint(words) or (not yours and "i" in words)
-    friendly = next((i for i, word in enumerate(words) if word in _FRIENDLY or word in _FAMILIAR), None)
+    ours = not _OURS.isdisjoint(words) or (not yours and "i" in words and not _HAVING.isdisjoint(words))
+    friendly = next((i for i, word in enumerate(words) if word in FRIENDLY or word in _FAMILIAR), None)
     if friendly is not None:
         negative = denied or clause.denied[friendly]
         if words[friendly] in _FAMILIAR:
@@ -423,109 +390,3 @@ def _knower(words: tuple[str, ...], know: int) -> str:
     while know and words[know - 1] in _BETWEEN:
         know -= 1
     return words[know - 1] if know else ""
-
-
-@lru_cache(maxsize=16384)
-def read_tellings(text: str, values: tuple[str, ...], names: tuple[str, ...] = ()) -> tuple[Telling, ...]:
-    """The attributes that an utterance tells or asks for, group by group.
-
-    Args:
-        text: what was said.
-        values: all there are, or all the listener knows of.
-        names: of friends, to tell whom a statement is about.
-    """
-    known = (*values, *names)
-    marked = _marked(_GREETING.sub("", text), known)
-    if "zq" not in marked:
-        return ()
-    found: list[Telling] = []
-    for _, sentence in groupby(clauses(marked), _sentence):
-        found += _told(tuple(sentence), known, len(values))
-    return tuple(found)
-
-
-def _told(sentence: Sequence[Clause], known: tuple[str, ...], count: int) -> list[Telling]:
-    """The attributes of one sentence; what follows without a subject of its own goes on as it began."""
-    found: list[tuple[str, set[str], set[str], bool]] = []
-    kind, own, names = "", False, set[str]()
-    for clause in sentence:
-        sought = clause.asked or clause.supposed or _SOUGHT.search(clause.text) is not None
-        marks = [(place, mark) for place, mark in _marks(clause) if sought or clause.own[place]]
-        if clause.link in CONTRASTS or (marks and clause.words[0] in _NEW_TELLING):
-            kind, own, names = "", False, set()
-        own = own or _OWN.search(clause.text) is not None
-        if not kind and not sought and "i" in clause.words and _OF_FRIENDS.isdisjoint(clause.words):
-            continue  # of oneself
-        for place, mark in marks:
-            if mark >= count:
-                names.add(known[mark])
-                continue
-            denied = kind == "lacks" or any(clause.denied[: place + 1])
-            now = "asks" if sought or kind == "asks" else "lacks" if denied else "has"
-            if now != kind or not found or found[-1][2] is not names:
-                found.append((now, set(), names, own))
-            kind = now
-            found[-1][1].add(known[mark])
-        if not marks and (sought or any(clause.denied)):
-            kind = "asks" if sought else "lacks"
-    return [Telling(kind, frozenset(values), own, frozenset(names)) for kind, values, names, own in found]
-
-
-def _marked(text: str, known: tuple[str, ...]) -> str:
-    """The text with every known name or value replaced by a mark that is read as one word."""
-    folded = _WRITTEN_MARK.sub("z", _folded(text))
-    for pattern, places in _patterns(known):
-        if pattern.search(folded):
-            folded = pattern.sub(partial(_mark, places), folded)
-    # A bare name in quotes is a name, not a quotation.
-    return _QUOTED_MARK.sub(r"\1", folded) if "zq" in folded else folded
-
-
-def _marks(clause: Clause) -> list[tuple[int, int]]:
-    """The marks in a clause, each once: its place, and which of the known it marks."""
-    if "zq" not in clause.text:
-        return []
-    found: dict[int, int] = {}
-    for place, word in enumerate(clause.words):
-        if match := _MARK.fullmatch(word):
-            found.setdefault(int(match[1].translate(_DIGITS)), place)
-    return [(place, mark) for mark, place in found.items()]
-
-
-def _mark(places: dict[str, int], match: re.Match[str]) -> str:
-    mark = f"zq{str(places[_key(match[1])]).translate(_LETTERS)}qz"
-    if match[2] is None:
-        return mark
-    return f"{mark} is" if _CONTRACTED.match(match.string, match.end()) else f"{mark} qs"
-
-
-@lru_cache(maxsize=1024)
-def _patterns(known: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], dict[str, int]], ...]:
-    """Two patterns, for what counts in any case and for what needs its capital, with the place of each match."""
-    plain_ones = {i: _folded(text) for i, text in enumerate(known) if text.lower() not in _WORDS_TOO}
-    words_too = {i: _folded(text) for i, text in enumerate(known) if text.lower() in _WORDS_TOO}
-    made = []
-    for texts, flags in ((plain_ones, re.IGNORECASE), (words_too, 0)):
-        if texts:
-            ordered = sorted(texts.values(), key=len, reverse=True)
-            body = "|".join(re.escape(text).replace(r"\ ", r"\s+") for text in ordered)
-            # "don" is no part of "don't", but "Don's" names Don.
-            pattern = re.compile(rf"(?<![\w'])({body})(['\u2019]s)?(?![\w]|['\u2019]\w)", flags)
-            made.append((pattern, {_key(text): i for i, text in reversed(texts.items())}))
-    return tuple(made)
-
-
-def _key(text: str) -> str:
-    return " ".join(text.lower().split())
-
-
-def _folded(text: str) -> str:
-    """The text without accents: people type Tomas for Tomás."""
-    if text.isascii():
-        return text
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-
-
-def all_values(tables: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    """The values of several tables, each once, in a stable order."""
-    return tuple(sorted({value for table in tables for value in table}))

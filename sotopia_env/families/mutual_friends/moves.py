@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sotopia_env.episodes import Turn
 from sotopia_env.families.base import Move, MoveKind
-from sotopia_env.families.mutual_friends.mentions import Mentions, Telling, read_mentions, read_tellings
+from sotopia_env.families.mutual_friends.mentions import Mentions, read_mentions
 from sotopia_env.families.mutual_friends.scoring import opening, values_of
+from sotopia_env.families.mutual_friends.tellings import Telling, read_tellings
 from sotopia_env.tasks import Task
 
 

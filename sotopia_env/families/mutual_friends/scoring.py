@@ -12,9 +12,10 @@ from typing import Any
 from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families import conduct
 from sotopia_env.families.conduct import Finding
-from sotopia_env.families.mutual_friends.mentions import all_values, read_mentions, read_tellings
+from sotopia_env.families.mutual_friends.mentions import read_mentions
 from sotopia_env.families.mutual_friends.naming import Naming, find
 from sotopia_env.families.mutual_friends.tables import Friend
+from sotopia_env.families.mutual_friends.tellings import all_values, read_tellings
 from sotopia_env.tasks import Task
 from sotopia_env.turns import heard_turns
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sotopia_env.families.mutual_friends.mentions import NOTHING, read_mentions, read_tellings
+from sotopia_env.families.mutual_friends.mentions import NOTHING, read_mentions
+from sotopia_env.families.mutual_friends.tellings import read_tellings
 
 NAMES = ("Alma", "Zoë", "Don", "Mark", "Tomás", "Bruno")
 VALUES = ("chess", "Norvik Mills", "Go", "morning", "Sewanee, University of the South")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sotopia_env.families.mutual_friends.mentions import read_mentions, read_tellings
+from sotopia_env.families.mutual_friends.mentions import read_mentions
 from sotopia_env.families.mutual_friends.naming import Naming, update
+from sotopia_env.families.mutual_friends.tellings import read_tellings
 
 NAMES = ("Alma", "Bruno", "Celeste", "Dario", "Edda")
 VALUES = ("chess", "Norvik Mills", "cello", "Dingle")
@@ -287,6 +288,22 @@ NOT_FOUND = (
     ("Do you know Alma?", "I wish I could say yes."),
     ("Do you know Alma?", "If I say yes, will you tell me more?"),
     ("Do you know Alma?", "Right, let me see."),
+    ("I know Alma.", "Right, so Alma works at a bank."),
+    ("I know Alma.", "Yes, so Alma works at a bank."),
+    ("I know Alma.", "I see that Alma works at a bank too."),
+    ("I know Alma.", "My brother also plays chess with Alma."),
+    ("I know Alma.", "Alma is my favourite name."),
+    ("I know Alma.", "I know people like Alma."),
+    ("I know Alma.", "I recognize the name Alma."),
+    ("I know Alma.", "I know the name Alma."),
+    ("I know Alma.", "I think a girl named Alma is nice."),
+    ("I know Alma.", "I know where Alma works."),
+    ("I know Alma.", "I know everything about Alma from you."),
+    ("I know Alma.", "Do I know Alma?"),
+    ("I know Alma.", "You say you know Alma; me too, I know a lot of people."),
+    ("Do you know Alma?", "I could do that."),
+    ("Do you know Alma?", "I do like parties."),
+    ("Do you know Alma?", "Yes please, tell me about Alma."),
 )
 
 
