@@ -124,11 +124,8 @@ _BELIEF = frozenset(
     "think thought believe believed say said saying mean meant claim claimed suppose find call consider feel expect "
     "imagine certain sure true case like as admit pretend".split()
 )
-_AUXILIARIES = frozenset(
-    f"{verb}{ending}"
-    for verb in "do does did is are was were will would can could should have has had am may might must shall".split()
-    for ending in ("", "n't")
-)
+_VERBS = "do does did is are was were will would can could should shall have has had am may might must".split()
+_AUXILIARIES = frozenset(f"{verb}{ending}" for verb in _VERBS for ending in ("", "n't"))
 _NEW_SUBJECT = frozenset("i we you that because when how what who".split())
 _SUBJECTS = _NEW_SUBJECT | frozenset("he she they it this my your our the there his her their these those".split())
 _INVERTING = _NEGATORS | _AUXILIARIES
@@ -137,7 +134,7 @@ _NO_ANSWER = _SUBJECTS - {"that", "this", "these", "those", "the"} | {"thanks", 
 """What follows "no" where it is an answer of its own."""
 
 _OPENING = r"(?:(?:ok|okay|well|so|then|oh|and|but) )?"
-_AUXILIARY = r"(?:do|does|did|is|are|was|were|will|would|can|could|should|shall|have|has|had|am|may|might|must)(?:n't)?"
+_AUXILIARY = rf"(?:{'|'.join(_VERBS)})(?:n't)?"
 _QUESTION = re.compile(rf"{_OPENING}{_AUXILIARY} (?:you|we|i|it|that|this|he|she|they|your|my|the|anybody|anyone)\b")
 """A question even where the question mark is forgotten."""
 _ASKING = re.compile(rf"{_OPENING}(?:{_AUXILIARY}|what|why|who|when|where|which|how|whose)\b")
@@ -181,11 +178,12 @@ _OWN_REPORT = re.compile(r"\b(?:i|we|me|us|to|needless)(?:'\w{1,2})?(?: [\w']{1,
 _WISHED = re.compile(
     r"\bwish (?:that )?(?:you|i|it|he|she|they|we) (?:were|was|had|would|could|did|knew|might)\b|"
     r"(?:(?<!n't )(?<!not )\bpretend|\bif only) (?:that )?(?:you|i|it|he|she|they|we|my|your) |"
-    r"\b(?:would|could|might|should)(?: not|n't)? have (?!to\b)"
+    r"\b(?:would|could|might|should)(?: not|n't)? have "
+    r"(?=(?:\w{2,12}ly |not |never )?(?:\w{2,12}e[dn]|had|made|done|gone|said|told|sold|kept|lost|left)\b)"
 )
 _SAID_BEFORE = re.compile(
     r"(?:says?|said|claims|claimed|thinks) (?:my|the|he|she|they|his|her)\b|"
-    r"(?:he|she|they) (?:says?|said|claims|claimed|thinks?)$"
+    r"(?:he|she|they|you) (?:says?|said|claims|claimed|thinks?)$"
 )
 
 
@@ -214,8 +212,9 @@ def _clauses_of(sentence: Sentence, number: int) -> list[Clause]:
             found = [clause._replace(own=(False,) * len(clause.words)) for clause in found]
         carried = bool(denied) and denied[-1]
         # "You are not, I am afraid, kind."
-        verb, last = ("", "never", *tokens)[-2:]
-        pending = pending or (_negates(last) and (verb in _AUXILIARIES or verb == "never" or last.endswith("n't")))
+        verb, last = ("", "", *tokens)[-2:]
+        open_ended = last == "never" or last.endswith("n't") or (verb in _AUXILIARIES and last in _NEGATORS)
+        pending = pending or open_ended
         # "According to my sister, you are kind."
         leading = fragment if opening == "according" else fragment.rsplit(" ", 1)[-1]
         reported = bool(own) and not own[-1] and _REPORTING.search(leading) is not None
@@ -252,10 +251,6 @@ def _ends_list(fragments: list[str], links: list[str]) -> set[int]:
     return found
 
 
-def _negates(token: str) -> bool:
-    return token in _NEGATORS or token.endswith("n't")
-
-
 def _read(fragment: str, tokens: list[str], carried: bool) -> tuple[tuple[str, ...], tuple[bool, ...]]:
     """The words of a fragment, and which of them are denied."""
     words = tuple([token.partition("'")[0] for token in tokens] if "'" in fragment else tokens)
@@ -266,7 +261,7 @@ def _read(fragment: str, tokens: list[str], carried: bool) -> tuple[tuple[str, .
             if denied and not believed and token in _NEW_SUBJECT and place and tokens[place - 1] not in _INVERTING:
                 denied = False
             flags[place] = denied
-            if _negates(token):
+            if token in _NEGATORS or token.endswith("n't"):
                 answers = token == "no" and (place + 1 == len(tokens) or tokens[place + 1] in _NO_ANSWER)
                 if not answers:
                     denied = token == "nor" or not denied

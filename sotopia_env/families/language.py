@@ -213,16 +213,13 @@ def _is_courteous(clause: Clause, place: int) -> bool:
 
 
 def _only_talks_of(clause: Clause, place: int) -> bool:
-    """Whether an attitude is named and not taken: "to understand", "help me understand", "with respect to"."""
+    """Whether an attitude is named and not taken: "to understand", "some respect would be nice", "as I understand"."""
     before, last = ("", "", *clause.words[:place])[-2:]
-    if clause.words[place] == "respect" and (clause.words[place + 1 : place + 2] == ("to",) or before == "in"):
+    after = clause.words[place + 1 : place + 2]
+    if clause.words[place] == "respect" and (after == ("to",) or before == "in"):
         return True
-    return (
-        clause.words[place + 1 : place + 2] in (("nothing",), ("none",))
-        or last == "me"
-        or (last == "to" and before != "come")
-        or (last == "i" and before in ("as", "what"))
-    )
+    named = (last == "to" and before != "come") or (last == "i" and before in ("as", "what"))
+    return named or last in ("me", "some", "any", "more", "little") or after in (("nothing",), ("none",))
 
 
 def _praises_a_thing(clause: Clause, place: int) -> bool:
@@ -230,7 +227,7 @@ def _praises_a_thing(clause: Clause, place: int) -> bool:
     before, after = clause.words[:place], clause.words[place + 1 : place + 2]
     if not _HEARER.isdisjoint(before) or (before and before[0] in _GIVING):
         return False
-    if after and after[0] not in _NO_NOUNS:
+    if after and after[0] not in _NO_NOUNS and not after[0].endswith("ing"):
         return after[0] not in _SHARED
     return len(before) > 2 and before[0] in _NAMING and _SHARED.isdisjoint(before) and before[1] not in _COPULAS
 

@@ -56,7 +56,7 @@ SOMEONE = frozenset(
 ) | (_NOUNS - {"friends"})
 
 _YES = re.compile(
-    r"(?:oh |ah |well |why |ha |and )?(?:yes|yeah|yep|yup|indeed|exactly|correct|right|absolutely|of course|"
+    r"(?:oh |ah |well |why |ha |and )?(?:yes|yeah|yep|yup|indeed|exactly|correct|absolutely|of course|"
     r"i (?:sure |certainly |definitely |really |actually |indeed )?do\b|bingo|that is right|that's right)\b"
 )
 _NO = re.compile(r"(?:oh |ah |well )?(?:no|nope)\b")
@@ -91,6 +91,7 @@ _IT_IS = re.compile(
     r"\b(?:it|that|this|he|she|answer|person|one)(?:'s| is(?:n't)?| was(?:n't)?| must be| has to be| can only be)"
     r"(?: (?:not|our|indeed|then|\w+ly))* zq|zq[a-j]+qz it is\b"
 )
+_FRIENDS_WITH = re.compile(r"\b(?:i|we)(?:'m|'ve been|'re| am| are| have been) (?:\w+ ){0,3}friends with\b")
 _MINE = re.compile(
     r"\b(?:is|was) (?:my|our) (?:\w+ )?(?:brother|sister|neighbou?r|uncle|aunt|boss|mother|father|cousin|roommate)\b|"
     r"\bi(?: have|'ve)(?: got)? zq|"
@@ -372,7 +373,9 @@ def _role(clause: Clause, place: int, asks: bool) -> str:
         shared = "mutual" in words or "common" in words
         if negative:
             return "denied" if shared else "unknown"
-        if ours:
+        if " friends with" in text and not _FRIENDS_WITH.search(text):
+            return "spoken"
+        if ours and words[friendly] not in ("named", "called"):
             return "asked" if guessed or (asks and shared) else "vouched"
     if _IT_IS.search(text):
         return "denied" if denied else "asked" if guessed or asks else "vouched"

@@ -239,6 +239,18 @@ FOUND = (
     ("Could it be Alma?", "It is Alma!"),
     ("Could it be Alma?", "Yes, Alma! We found our mutual friend."),
     ("Do you know Alma?", "I sure do!"),
+    ("I know Alma.", "Oh wow, Alma? She's my friend too!"),
+    ("I know Alma.", "No way! I know Alma as well."),
+    ("I know Alma.", "Really? I know her too!"),
+    ("I know Alma.", "Alma and I are friends too!"),
+    ("I have a friend named Alma who works at Norvik Mills.", "I also know Alma, she is wonderful."),
+    ("Do you know Alma?", "Yes, I do know someone named Alma."),
+    ("Do you know Alma?", "Yes, Alma is my cousin."),
+    ("Do you know Alma?", "Alma is a good friend of mine, yes."),
+    ("Does Alma ring a bell?", "Yes, it does! Alma is our mutual friend."),
+    ("My friend is Alma.", "Then Alma is our mutual friend!"),
+    ("Is your friend called Alma?", "That's correct, I know Alma."),
+    ("Could Alma be our mutual friend?", "Yes, she could be! I know Alma from school."),
 )
 NOT_FOUND = (
     ("I know Alma.", "Who is Alma?"),
@@ -304,6 +316,42 @@ NOT_FOUND = (
     ("Do you know Alma?", "I could do that."),
     ("Do you know Alma?", "I do like parties."),
     ("Do you know Alma?", "Yes please, tell me about Alma."),
+    ("I know Alma.", "Oh, Alma? Never heard of her."),
+    ("I know Alma.", "I might know Alma."),
+    ("I know Alma.", "I believe you know Alma."),
+    ("I know Alma.", "I'm glad you know Alma."),
+    ("I know Alma.", "Unfortunately Alma is not someone I'm acquainted with."),
+    ("I know Alma.", "I used to have a dog called Alma."),
+    ("I know Alma.", "Is Alma the one who plays chess? I know a chess player."),
+    ("I know Alma.", "How do you know Alma?"),
+    ("I know Alma.", "I was hoping to know Alma."),
+    ("I know Alma.", "If only I knew Alma."),
+    ("I know Alma.", "I don't believe I know Alma, but I know many people."),
+    ("I know Alma.", "I know Bruno, who knows Alma."),
+    ("I know Alma.", "Bruno told me that Alma is his friend."),
+    ("I know Alma.", "My brother is friends with Alma."),
+    ("I know Alma.", "Does that mean Alma is our mutual friend?"),
+    ("I know Alma.", "Let's find out whether I know Alma."),
+    ("I know Alma.", "I wonder if I know Alma."),
+    ("I know Alma.", "You and Alma work together?"),
+    ("I know Alma.", "It would be funny if I knew Alma too."),
+    ("Do you know Alma?", "Yes? Who is asking?"),
+    ("Do you know Alma?", "Of course not."),
+    ("Do you know Alma?", "Yes, I heard you."),
+    ("Do you know Alma?", "Correct me if I am wrong, but she is not my friend."),
+    ("Do you know Alma?", "Yes, my friends are great."),
+    ("Do you know Alma?", "I said yes to the party."),
+    ("Do you know Alma?", "Right. Who else do you have?"),
+    ("I know Alma.", "I would say that Alma sounds like a friend of mine."),
+    ("I know Alma.", "I don't think our mutual friend is Alma."),
+    ("I know Alma.", "It can't be Alma."),
+    ("I know Alma.", "It must not be Alma."),
+    ("I know Alma.", "That's great, Alma is lucky to be your friend."),
+    ("I know Alma.", "Nobody I know is called Alma."),
+    ("I know Alma.", "Sorry, no Alma."),
+    ("I know Alma.", "There might be an Alma in my circle."),
+    ("I know Alma.", "Alma? That's a friend of yours, right?"),
+    ("I know Alma.", "I'd be happy to meet your friend Alma."),
 )
 
 
@@ -364,3 +412,26 @@ TELLINGS: tuple[tuple[str, list[tuple[str, str]]], ...] = (
 def test_what_is_told_of_friends(text: str, expected: list[tuple[str, str]]) -> None:
     found = [(telling.kind, " ".join(sorted(telling.values))) for telling in read_tellings(text, VALUES, NAMES)]
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It's not Alma.",
+        "I don't think it is Alma.",
+        "Alma does not play chess.",
+        "I haven't seen Alma in years.",
+        "I don't know where Alma lives.",
+        "You don't know Alma?",
+        "Isn't it Alma?",
+        "I can't tell you much about Alma.",
+        "I don't know if it is Alma.",
+        "Alma isn't here.",
+        "I do not know what Alma does.",
+        "Not Alma, she plays the cello.",
+        "I'm not sure about Alma.",
+        "I didn't say Alma.",
+    ],
+)
+def test_not_to_name_somebody_is_not_to_deny_knowing_the_person(text: str) -> None:
+    assert not read_mentions("speak", text, NAMES, frozenset()).unknown
