@@ -154,7 +154,7 @@ _PRAISE = frozenset("lovely wonderful".split())
 _SHARED = frozenset(
     "offer offers idea ideas day days time evening morning afternoon night weekend week talk chat conversation "
     "discussion meeting person people gesture thought suggestion proposal news help work job compromise deal solution "
-    "plan party name story question opportunity words pleasure experience surprise coincidence".split()
+    "plan party name story question opportunity words pleasure experience surprise coincidence price terms".split()
 )
 """What passes between two people: to praise it is courteous."""
 _NO_NOUNS = _COMMON | frozenset("thank thanks if though then when because here there really today too meeting".split())

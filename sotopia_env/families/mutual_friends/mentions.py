@@ -73,7 +73,7 @@ _SAME = re.compile(
 )
 _JOINS = re.compile(r"(?:oh |ah |well |and )?(?:me too|me as well|as do i|i do too|same here|likewise|mine too)\b")
 _ANSWERS = re.compile(
-    r"\b(?:yes|yeah|yep|yup|indeed|exactly|correct|right|absolutely|of course|i (?:\w+ )?do|bingo|me too|"
+    r"\b(?:yes|yeah|yep|yup|indeed|exactly|correct|absolutely|of course|i (?:\w+ )?do|bingo|me too|"
     r"me as well|do i|same here|likewise|mine (?:too|as well)|(?:common|mutual) friend|(?:he|she|they|that)"
     r"(?: is| are|['\u2019](?:s|re))|"
     r"(?:know|knew|known|met|remember|recall|of|recogni[sz]ed?) (?:him|her|them|that|this))\b",
@@ -190,7 +190,7 @@ def read_mentions(action_type: str, text: str, names: tuple[str, ...], players: 
             if how in ("known", "vouched", "unknown"):
                 if len(so_far) == 1:
                     found[how] |= so_far
-                same = same or (how != "unknown" and not so_far and not someone)
+                same = same or (how != "unknown" and len(so_far) < 2 and not someone)
             else:
                 someone = someone or not SOMEONE.isdisjoint(clause.words)
         hows = {how for named in roles for _, how in named}

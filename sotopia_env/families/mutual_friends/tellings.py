@@ -24,9 +24,10 @@ _OWN = re.compile(
     r"nobody i know|no one i know|(?:do not|don't) know|(?:do not|don't) have)\b"
 )
 _SOUGHT = re.compile(
-    r"\byour?\b|^(?:please |and |so |then )?(?:tell|describe)\b|\b(?:looking|searching) for\b|\bwonder(?:ing)?\b"
+    r"^(?:please |and |so |then )?(?:tell|describe)\b|\b(?:looking|searching) for\b|\bwonder(?:ing)?\b"
 )
-"""With these, attributes are sought, or spoken of as the other's friends'."""
+_OF_THE_OTHER = re.compile(r"\byour?\b")
+_OF_MINE = re.compile(r"\b(?:my (?:\w+ )?friends?|(?:friends?|one|none) of mine)\b")
 _NEW_TELLING = frozenset("i we my mine one another you your".split())
 _OF_FRIENDS = frozenset("have had got one mine who".split()) | KNOWING | FRIENDLY | SOMEONE
 
@@ -73,10 +74,12 @@ def _told(sentence: Sequence[Clause], known: tuple[str, ...], count: int) -> lis
     kind, own, names = "", False, set[str]()
     for clause in sentence:
         sought = clause.asked or clause.supposed or _SOUGHT.search(clause.text) is not None
-        told = [(place, mark) for place, mark in marks(clause) if sought or clause.own[place]]
-        if clause.link in CONTRASTS or (told and clause.words[0] in _NEW_TELLING):
+        of_the_other = _OF_THE_OTHER.search(clause.text) is not None and not _OF_MINE.search(clause.text)
+        told = [(place, mark) for place, mark in marks(clause) if sought or of_the_other or clause.own[place]]
+        owns = _OWN.search(clause.text) is not None
+        if clause.link in CONTRASTS or (told and (owns or clause.words[0] in _NEW_TELLING)):
             kind, own, names = "", False, set()
-        own = own or _OWN.search(clause.text) is not None
+        own = own or owns
         if not kind and not sought and "i" in clause.words and _OF_FRIENDS.isdisjoint(clause.words):
             continue  # of oneself
         for place, mark in told:
@@ -84,7 +87,7 @@ def _told(sentence: Sequence[Clause], known: tuple[str, ...], count: int) -> lis
                 names.add(known[mark])
                 continue
             denied = kind == "lacks" or any(clause.denied[: place + 1])
-            now = "asks" if sought or kind == "asks" else "lacks" if denied else "has"
+            now = "asks" if sought or of_the_other or kind == "asks" else "lacks" if denied else "has"
             if now != kind or not found or found[-1][2] is not names:
                 found.append((now, set(), names, own))
             kind = now

@@ -404,6 +404,13 @@ TELLINGS: tuple[tuple[str, list[tuple[str, str]]], ...] = (
     ("I'm looking for someone who works at Norvik Mills.", [("asks", "Norvik Mills")]),
     ("It is not true that my friend plays chess.", [("lacks", "chess")]),
     ("I don't think any of my friends lives in Dingle.", [("lacks", "Dingle")]),
+    ("Thank you, a friend of mine plays chess.", [("has", "chess")]),
+    ("You know, one of my friends lives in Dingle.", [("has", "Dingle")]),
+    ("I can tell you that one of my friends plays chess.", [("has", "chess")]),
+    ("I play chess.", []),
+    ("My sister says that somebody plays chess.", []),
+    ("I don't know anyone who plays the cello and lives in Dingle.", [("lacks", "Dingle cello")]),
+    ("None of my friends, I am afraid, works at Norvik Mills.", [("lacks", "Norvik Mills")]),
     ("I understand your friend plays chess. However, mine plays the cello.", [("asks", "chess"), ("has", "cello")]),
 )
 
