@@ -22,8 +22,9 @@ from sotopia_env.agents.scripted.reading import rapport, secret_is_out, sways
 from sotopia_env.agents.scripted.traits import Traits
 from sotopia_env.families.generated import Coupling, pick
 from sotopia_env.families.mutual_friends.catalogue import phrase
-from sotopia_env.families.mutual_friends.mentions import Mentions, read_mentions, read_tellings
+from sotopia_env.families.mutual_friends.mentions import Mentions, read_mentions
 from sotopia_env.families.mutual_friends.tables import Friend, read_table
+from sotopia_env.families.mutual_friends.tellings import read_tellings
 from sotopia_env.policies import Observation
 from sotopia_env.views import Entry, parse_transcript
 
@@ -237,7 +238,7 @@ def read_talk(transcript: str, agent: str, table: tuple[Friend, ...], players: f
                 for friend in table
                 if telling.values <= friend.values
             }
-            named |= mentions.claimed | mentions.asked
+            named |= mentions.named
             confirmed = confirmed or (put is not None and put in mentions.claimed)
             pending = (asks[-1] if asks else frozenset(), mentions.asked)
             continue
@@ -288,7 +289,7 @@ def _ruled_out(mentions: Mentions, guessed: frozenset[str], text: str) -> frozen
 
 
 def _put_forward(mentions: Mentions, put: str | None, out: frozenset[str]) -> str | None:
-    named = (mentions.claimed | mentions.asked) - out
+    named = mentions.named - out
     if named:
         return min(named)
     return None if put in out else put

@@ -2,6 +2,10 @@
 
 Words count clause by clause (:mod:`sotopia_env.families.clauses`): what is denied, asked, supposed or quoted is not
 told, courtesy that is denied or demanded is none, and neither is an insult of oneself or of somebody who is not there.
+
+Courtesy stays courtesy when a refusal follows ("I understand your position, but ..."). Praise counts where it is of the
+hearer, of what is the hearer's or passes between the two ("a lovely idea", "your offer is generous", "that sounds
+wonderful"); praise of anything else, above all of one's own goods ("my bike is lovely"), does not.
 """
 
 from __future__ import annotations
@@ -134,6 +138,8 @@ _HEARER = frozenset("you your yours yourself".split())
 _ABSENT = frozenset("he she they him her them his their theirs someone somebody people everybody everyone".split())
 _PRONOUNS = _FIRST | _HEARER | _ABSENT | frozenset("that it this what".split())
 
+_REACH = 40
+"""So many words before a word its subject is looked for."""
 _ATTITUDES = frozenset("understand respect appreciate".split())
 """Words of courtesy that are one's own to give: "I understand" is courteous, "you understand" is not."""
 _VIRTUES = frozenset("kind generous".split())
@@ -143,6 +149,20 @@ _IMPERATIVES = frozenset("be please understand show try learn have give respect"
 """Openings by which courtesy is asked of the hearer."""
 _SORT_OF = frozenset("what this that some any every which one same no all a of each other".split())
 """Before "kind" where it is a sort of thing."""
+_PRAISE = frozenset("lovely wonderful".split())
+"""Words of courtesy that are said of things as well."""
+_SHARED = frozenset(
+    "offer offers idea ideas day days time evening morning afternoon night weekend week talk chat conversation "
+    "discussion meeting person people gesture thought suggestion proposal news help work job compromise deal solution "
+    "plan party name story question opportunity words pleasure experience surprise coincidence price terms".split()
+)
+"""What passes between two people: to praise it is courteous."""
+_NO_NOUNS = _COMMON | frozenset("thank thanks if though then when because here there really today too meeting".split())
+"""After a word of praise that stands alone."""
+_GIVING = frozenset("what how thank thanks have wish such".split())
+"""Openings of praise that is the hearer's."""
+_COPULAS = frozenset("is was would will sounds seems looks has".split())
+_NAMING = frozenset("the my our this these those its".split())
 
 
 @lru_cache(maxsize=16_384)
@@ -159,10 +179,11 @@ def _said(clause: Clause, counted: frozenset[str]) -> list[int]:
 
 def _subject(clause: Clause, place: int) -> tuple[str, Sequence[str]]:
     """The nearest pronoun before a word, empty where there is none, and what stands between."""
-    for i in range(place - 1, -1, -1):
+    start = max(0, place - _REACH)
+    for i in range(place - 1, start - 1, -1):
         if clause.words[i] in _PRONOUNS:
             return clause.words[i], clause.words[i + 1 : place]
-    return "", clause.words[:place]
+    return "", clause.words[start:place]
 
 
 def _is_courteous(clause: Clause, place: int) -> bool:
@@ -174,16 +195,41 @@ def _is_courteous(clause: Clause, place: int) -> bool:
         if after != ("of", "you") and (after[:1] == ("of",) or before & _SORT_OF):
             return False
     subject, between = _subject(clause, place)
+    # "You should be kind", "I expect you to be kind", "please be kind".
     demanded = not _DEMANDING.isdisjoint(between) or (
-        not subject and len(clause.words) > 1 and clause.words[0] in _IMPERATIVES
+        tuple(between[:1]) == ("to",) if subject else len(clause.words) > 1 and clause.words[0] in _IMPERATIVES
     )
     if clause.asked or clause.denied[place] or subject in _ABSENT:
         return False
     if word in _ATTITUDES:
-        return subject in _FIRST or (not subject and not demanded)
+        return not _only_talks_of(clause, place) and (subject in _FIRST or (not subject and not demanded))
+    if word in _PRAISE:
+        return not _praises_a_thing(clause, place)
     if word == "grateful":
         return subject in _FIRST or (subject not in _HEARER and not demanded)
-    return not (word in _VIRTUES and (subject in ("i", "we") or demanded))
+    # "It would be generous if you paid more."
+    wanted = subject in ("it", "that") and "would" in between and after != ("of", "you")
+    return not (word in _VIRTUES and (subject in ("i", "we") or demanded or wanted))
+
+
+def _only_talks_of(clause: Clause, place: int) -> bool:
+    """Whether an attitude is named and not taken: "to understand", "some respect would be nice", "as I understand"."""
+    before, last = ("", "", *clause.words[:place])[-2:]
+    after = clause.words[place + 1 : place + 2]
+    if clause.words[place] == "respect" and (after == ("to",) or before == "in"):
+        return True
+    named = (last == "to" and before != "come") or (last == "i" and before in ("as", "what"))
+    return named or last in ("me", "some", "any", "more", "little") or after in (("nothing",), ("none",))
+
+
+def _praises_a_thing(clause: Clause, place: int) -> bool:
+    """Whether praise is of something that is not the hearer's."""
+    before, after = clause.words[:place], clause.words[place + 1 : place + 2]
+    if not _HEARER.isdisjoint(before) or (before and before[0] in _GIVING):
+        return False
+    if after and after[0] not in _NO_NOUNS and not after[0].endswith("ing"):
+        return after[0] not in _SHARED
+    return len(before) > 2 and before[0] in _NAMING and _SHARED.isdisjoint(before) and before[1] not in _COPULAS
 
 
 def _is_insulting(clause: Clause, place: int) -> bool:
@@ -192,6 +238,9 @@ def _is_insulting(clause: Clause, place: int) -> bool:
     # "I do not trust a crook like you": what is denied is something else.
     if after == ("like", "you"):
         return True
+    # "It would be stupid to refuse."
+    if subject == "it" and after[:1] == ("to",):
+        return False
     if clause.denied[place] or after in (("of", "me"), ("of", "us")) or subject in _ABSENT:
         return False
     if clause.words[max(place - 2, 0) : place] == ("such", "a"):

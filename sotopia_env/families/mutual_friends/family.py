@@ -12,6 +12,8 @@ how openly a side tells of its friends. The couplings act through what policies 
 * 1: initial version.
 * 2: manners, secrets and facts are read clause by clause; asking about a friend is no claim to know the person, and a
   name that is only repeated is put forward.
+* 3: names and attributes are read over the same clauses; the friend is found by who says to know the person, to repeat
+  a name is free and worth nothing, and whoever goes through the own table in whatever words has named it.
 """
 
 from __future__ import annotations
@@ -97,7 +99,7 @@ class MutualFriends(GeneratedFamily):
     """
 
     name = "mutual-friends"
-    version = "2"
+    version = "3"
     hidden_fields = MutualFriendsHidden
 
     def __init__(

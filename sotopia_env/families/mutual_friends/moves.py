@@ -7,9 +7,10 @@ from functools import partial
 from sotopia_env.episodes import Turn
 from sotopia_env.families.base import Move, MoveKind
 from sotopia_env.families.formal import acted
-from sotopia_env.families.mutual_friends.mentions import Mentions, Telling, read_mentions, read_tellings
+from sotopia_env.families.mutual_friends.mentions import Mentions, read_mentions
 from sotopia_env.families.mutual_friends.naming import read_name
 from sotopia_env.families.mutual_friends.scoring import opening, values_of
+from sotopia_env.families.mutual_friends.tellings import Telling, read_tellings
 from sotopia_env.tasks import Task
 
 
@@ -19,8 +20,8 @@ def read_move(task: Task, turn: Turn) -> Move:
     Returns:
         ``accept`` where the speaker confirms to know the friend who was named, ``offer`` where it puts a name forward,
         ``reject`` where it denies to know somebody, ``tell`` or ``ask`` where it speaks of attributes. Of several the
-        first counts; the content are all names and attributes. Where agreements are made by acts alone, an act gives
-        the name that is offered, and words tell or ask.
+        first counts; the content are all names and attributes. To speak of somebody without putting the name forward
+        is to ``ask``. Where agreements are made by acts alone, an act gives the name, and words tell or ask.
     """
     naming = opening(task)
     if naming.formal and turn.type == "action":
@@ -37,7 +38,7 @@ def read_move(task: Task, turn: Turn) -> Move:
 def _kind(mentions: Mentions, tellings: tuple[Telling, ...]) -> MoveKind:
     named = bool(mentions.claimed or mentions.asked)
     # "Yes, I know someone who plays chess" answers a question about attributes and confirms nobody.
-    if mentions.same or (mentions.agrees and (mentions.vouched or not (named or tellings))):
+    if mentions.same or (mentions.agrees and (mentions.vouched or not (named or mentions.spoken or tellings))):
         return "accept"
     if named:
         return "offer"
@@ -45,4 +46,4 @@ def _kind(mentions: Mentions, tellings: tuple[Telling, ...]) -> MoveKind:
         return "reject"
     if any(telling.kind != "asks" for telling in tellings):
         return "tell"
-    return "ask" if tellings else "none"
+    return "ask" if tellings or mentions.spoken else "none"

@@ -1,13 +1,14 @@
 """When two people have found their common friend: one function for the end of an episode and for its judge.
 
-The turns are folded one by one (:func:`update`). A seat **puts a name forward** by claiming or asking it; a question
-that only repeats what the other put forward does not count. The friend is **found** when a seat *claims* the name of
-the common friend that the other put forward before, or answers the other's last turn, if it put forward that one name
-alone, with a clear yes ("Yes, I know her too!"; a bare "yes" only where it was a question). So a question never ends
-the talk by itself, both have to commit, and the name of anybody else ends nothing, however loudly both claim it.
+The turns are folded one by one (:func:`update`). A seat **puts a name forward** by claiming to know the person, and by
+naming or guessing one of its own friends whom the other has not put forward: to repeat a name is free, and worth
+nothing. The friend is **found** when a seat says to know the common friend whom the other put forward before, or
+answers the other's last turn, if it put forward that one name alone, with a clear yes ("Yes, I know her too!"; a bare
+"yes" where it was a question or a guess, "me too" where it was "I know Alma"). So a question never ends the talk by
+itself, both have to commit, and the name of anybody else ends nothing, however loudly both claim it.
 
-Going through all the names finds the friend too: whoever does so has put forward every one of them, and is scored by
-that (:mod:`sotopia_env.families.mutual_friends.scoring`).
+Going through all the names finds the friend too: whoever does so has named every one of them, in whatever words, and is
+scored by that (:mod:`sotopia_env.families.mutual_friends.scoring`).
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ class Naming:
         common: the friend both know; empty where the listener does not know it, as a player.
         players: first names of those who talk.
         put: for each seat the names it put forward.
-        denied: for each seat the names it said not to know.
+        spoken: for each seat the names of own friends of which it only spoke, before the other put them forward.
         last: of the last turn that said anything (the last turns, where several were taken at the same time): the seat,
-            the names it put forward, and whether it only asked.
+            the names it put forward, and what would confirm them.
         found: the common friend, once both have named it.
         formal: whether acts alone find it (:mod:`sotopia_env.families.formal`); who is named in words counts all the
             same.
@@ -62,8 +63,8 @@ class Naming:
     common: str
     players: frozenset[str] = frozenset()
     put: tuple[frozenset[str], ...] = (frozenset(), frozenset())
-    denied: tuple[frozenset[str], ...] = (frozenset(), frozenset())
-    last: tuple[tuple[int, frozenset[str], bool], ...] = ()
+    spoken: tuple[frozenset[str], ...] = (frozenset(), frozenset())
+    last: tuple[tuple[int, frozenset[str], str], ...] = ()
     found: Found | None = None
     formal: bool = False
     offered: tuple[str | None, ...] = (None, None)
@@ -91,17 +92,16 @@ def update(naming: Naming, seat: int, turn: int, action_type: str, text: str) ->
         return naming
     others = frozenset().union(*(put for other, put in enumerate(naming.put) if other != seat))
     confirmed = _confirmed(naming, seat, mentions)
-    if not naming.formal and naming.common and naming.common in (mentions.claimed & others) | confirmed:
+    if not naming.formal and naming.common and naming.common in (mentions.vouched & others) | confirmed:
         return replace(naming, found=Found(naming.common, seat, turn))
-    # Talking of somebody the other has named is no claim to know the person; to say nothing but the name is one.
-    claimed = (mentions.claimed & naming.own[seat]) | mentions.vouched | confirmed | (mentions.bare & others)
-    asked = (mentions.asked & naming.own[seat]) - others
-    put = claimed | asked
+    # To name somebody whom the other has put forward is no claim to know the person.
+    fresh = naming.own[seat] - others
+    put = mentions.vouched | confirmed | ((mentions.claimed | mentions.asked) & fresh)
     return replace(
         naming,
         put=_with(naming.put, seat, put),
-        denied=_with(naming.denied, seat, mentions.denied),
-        last=((seat, put, not claimed),),
+        spoken=_with(naming.spoken, seat, mentions.spoken & fresh),
+        last=((seat, put, mentions.invites),),
     )
 
 
@@ -123,10 +123,7 @@ def _by_act(naming: Naming, seat: int, turn: int, act: FormalAct | None) -> Nami
         return naming
     other = naming.offered[1 - seat]
     if act.kind == "reject":
-        refused = frozenset() if other is None else frozenset((other,))
-        return replace(
-            naming, offered=_placed(naming.offered, 1 - seat, None), denied=_with(naming.denied, seat, refused)
-        )
+        return replace(naming, offered=_placed(naming.offered, 1 - seat, None))
     if act.kind == "accept" and (other is None or act.terms not in (None, other)):
         return naming
     name = str(act.terms if act.kind == "offer" else other)
@@ -143,14 +140,13 @@ def _placed(offered: tuple[str | None, ...], seat: int, name: str | None) -> tup
 
 def _confirmed(naming: Naming, seat: int, mentions: Mentions) -> frozenset[str]:
     """The one name that the other has just put forward, if this turn says yes to it."""
-    heard = [(put, only_asked) for other, put, only_asked in naming.last if other != seat]
+    heard = [(put, invites) for other, put, invites in naming.last if other != seat]
     if len(heard) != 1:
         return frozenset()
-    ((put, only_asked),) = heard
-    if len(put) != 1 or put & mentions.denied:
-        return frozenset()
-    named = mentions.claimed | mentions.asked
-    return put if (mentions.same or (mentions.agrees and only_asked)) and not named - put else frozenset()
+    ((put, invites),) = heard
+    answers = (mentions.agrees and invites == "yes") or (mentions.joins and invites == "me too")
+    confirms = len(put) == 1 and (mentions.same or answers) and not (put & mentions.denied or mentions.named - put)
+    return put if confirms else frozenset()
 
 
 def take(naming: Naming, cycle: Sequence[Turn]) -> Naming:
@@ -172,7 +168,7 @@ def find(naming: Naming, turns: Sequence[Turn], order: str = "round-robin") -> N
 
 
 def _together(before: Naming, after: Sequence[Naming]) -> Naming:
-    """What several seats made of the same state at once: each puts forward and denies names of its own."""
+    """What several seats made of the same state at once: each names friends of its own."""
     spoke = [one for one in after if one is not before]
     if found := next((one.found for one in spoke if one.found is not None), None):
         return replace(before, found=found)
@@ -181,7 +177,7 @@ def _together(before: Naming, after: Sequence[Naming]) -> Naming:
     return replace(
         before,
         put=tuple(frozenset().union(*sets) for sets in zip(*(one.put for one in spoke), strict=True)),
-        denied=tuple(frozenset().union(*sets) for sets in zip(*(one.denied for one in spoke), strict=True)),
+        spoken=tuple(frozenset().union(*sets) for sets in zip(*(one.spoken for one in spoke), strict=True)),
         last=tuple(said for one in spoke for said in one.last),
         offered=_together_offered(before, spoke),
     )

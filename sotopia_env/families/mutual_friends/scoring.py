@@ -13,9 +13,10 @@ from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families import conduct
 from sotopia_env.families.conduct import Finding
 from sotopia_env.families.formal import is_formal
-from sotopia_env.families.mutual_friends.mentions import all_values, read_mentions, read_tellings
+from sotopia_env.families.mutual_friends.mentions import read_mentions
 from sotopia_env.families.mutual_friends.naming import Naming, find
 from sotopia_env.families.mutual_friends.tables import Friend
+from sotopia_env.families.mutual_friends.tellings import all_values, read_tellings
 from sotopia_env.tasks import Task
 from sotopia_env.turns import heard_turns
 
@@ -74,8 +75,8 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
 
 
 def named(naming: Naming, seat: int) -> list[str]:
-    """The names a seat put forward besides that of the common friend, false ones included."""
-    return sorted(naming.put[seat] - {naming.common})
+    """The names a seat put forward or spoke of first besides that of the common friend, false ones included."""
+    return sorted((naming.put[seat] | naming.spoken[seat]) - {naming.common})
 
 
 def goal(naming: Naming, seat: int, *, finished: bool = True) -> Finding:
@@ -130,7 +131,7 @@ def false_claims(turns: Sequence[Turn], table: Sequence[Friend], naming: Naming,
         mentions = read_mentions(turn.type, turn.text, naming.names, naming.players)
         where = f"turn {turn.global_index}"
         found += [f"{where}: claims to know {name}" for name in sorted(mentions.vouched - own_names)]
-        found += [f"{where}: denies to know {name}" for name in sorted(mentions.denied & own_names)]
+        found += [f"{where}: denies to know {name}" for name in sorted(mentions.unknown & own_names)]
         for telling in read_tellings(turn.text, values, naming.names):
             if not telling.own or telling.kind == "asks":
                 continue

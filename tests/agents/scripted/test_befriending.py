@@ -18,9 +18,10 @@ from sotopia_env.agents.scripted.policy import ScriptedPolicy
 from sotopia_env.agents.scripted.traits import PRESETS
 from sotopia_env.episodes import Episode
 from sotopia_env.families.mutual_friends import MutualFriends
-from sotopia_env.families.mutual_friends.mentions import read_mentions, read_tellings
+from sotopia_env.families.mutual_friends.mentions import read_mentions
 from sotopia_env.families.mutual_friends.scoring import FREE_NAMES
 from sotopia_env.families.mutual_friends.tables import read_table
+from sotopia_env.families.mutual_friends.tellings import read_tellings
 
 NAMES = list(PRESETS)
 GOAL = (

@@ -127,6 +127,16 @@ def test_going_through_all_names_costs_most_of_the_goal() -> None:
         assert MutualFriends().score(env.episode).scores["goal"] == pytest.approx([2.0, 10.0])
 
 
+def test_going_through_the_table_costs_in_whatever_words() -> None:
+    task = draw(1, difficulties={"medium": 1.0})[0]
+    common = task.scenario.hidden[0]["common"]
+    names = [friend.name for friend in friends_of(task.scenario.hidden[0])]
+    for text in ("Who is {}?", "Tell me more about {}.", "My sister said {} is nice.", "You know {}."):
+        env = play(task, " ".join(text.format(name) for name in names), f"I know {common}.", "Me too!")
+        assert env.ending.detail == {"friend": common}
+        assert MutualFriends().score(env.episode).scores["goal"] == pytest.approx([2.0, 10.0]), text
+
+
 def test_two_wrong_guesses_are_free_and_the_third_costs() -> None:
     task = draw(1, difficulties={"medium": 1.0})[0]
     common = task.scenario.hidden[0]["common"]
@@ -150,6 +160,8 @@ def test_claiming_other_peoples_friends_and_hiding_ones_own_breaks_social_rules(
     for text, value in (
         (f"Yes, I know {theirs.name} too!", -2.5),
         (f"I do not know {mine.name}.", -2.5),
+        (f"It is not {mine.name}, I think.", 0.0),
+        (f"I don't know whether {mine.name} is here.", 0.0),
         (f"None of my friends {said}.", -2.5),
         (f"A friend of mine {said}.", 0.0),
         (f"Does your friend {theirs.name} like it here?", 0.0),

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sotopia_env.families.mutual_friends.mentions import NOTHING, read_mentions, read_tellings
+from sotopia_env.families.mutual_friends.mentions import NOTHING, read_mentions
+from sotopia_env.families.mutual_friends.tellings import read_tellings
 
 NAMES = ("Alma", "Zoë", "Don", "Mark", "Tomás", "Bruno")
 VALUES = ("chess", "Norvik Mills", "Go", "morning", "Sewanee, University of the South")
@@ -14,7 +15,7 @@ VALUES = ("chess", "Norvik Mills", "Go", "morning", "Sewanee, University of the 
 
 def read(text: str, kind: str = "speak", players: frozenset[str] = frozenset()) -> dict[str, set[str]]:
     mentions = read_mentions(kind, text, NAMES, players)
-    found = {name: set(getattr(mentions, name)) for name in ("claimed", "asked", "denied")}
+    found = {name: set(getattr(mentions, name)) for name in ("claimed", "asked", "spoken", "denied")}
     return {name: names for name, names in found.items() if names}
 
 
@@ -37,12 +38,12 @@ def read(text: str, kind: str = "speak", players: frozenset[str] = frozenset()) 
         ("Almaty is a town, and so is Brunoville", {}),
         ('She said "I met Alma at the market yesterday".', {}),
         ("Nothing of the kind.", {}),
-        ("Tell me more about Alma.", {"asked": {"Alma"}}),
-        ("Please describe Alma", {"asked": {"Alma"}}),
-        ("Let us talk about Alma.", {"asked": {"Alma"}}),
-        ("I want to hear more about Alma.", {"asked": {"Alma"}}),
-        ("You said Alma.", {"asked": {"Alma"}}),
-        ("Your friend Alma sounds nice.", {"asked": {"Alma"}}),
+        ("Tell me more about Alma.", {"spoken": {"Alma"}}),
+        ("Please describe Alma", {"spoken": {"Alma"}}),
+        ("Let us talk about Alma.", {"spoken": {"Alma"}}),
+        ("I want to hear more about Alma.", {"spoken": {"Alma"}}),
+        ("You said Alma.", {"spoken": {"Alma"}}),
+        ("Your friend Alma sounds nice.", {"spoken": {"Alma"}}),
         ("I can tell you more about Alma.", {"claimed": {"Alma"}}),
         ("You and I know Alma.", {"claimed": {"Alma"}}),
     ],
@@ -82,8 +83,9 @@ def test_vouching_is_more_than_speaking_of_somebody(text: str, vouched: set[str]
     ("text", "agrees", "same"),
     [
         ("Yes!", True, False),
+        ("Yes, I know somebody there.", False, False),
         ("Thanks, that is kind. Yes, I know her too!", True, True),
-        ("me too", False, True),
+        ("me too", False, False),
         ("That is a friend of mine as well!", False, True),
         ("Yes?", False, False),
         ("No. Yes, the weather is nice.", False, False),

@@ -66,17 +66,11 @@ def test_not_found(said: tuple[str, ...]) -> None:
 
 def test_what_counts_as_put_forward() -> None:
     naming = follow("Do you know Bruno or Celeste?", "I do not know Bruno. Dario sounds alike.")
-    assert naming.put == (frozenset({"Bruno", "Celeste"}), frozenset({"Dario"}))
-    assert naming.denied[1] == {"Bruno"}
+    assert naming.put == (frozenset({"Bruno", "Celeste"}), frozenset())
+    assert naming.spoken == (frozenset(), frozenset({"Dario"}))
     assert follow("Your friend Dario?", "Which one?").put == (frozenset(), frozenset())
 
 
 def test_nothing_changes_once_the_friend_is_found() -> None:
     naming = follow("Do you know Alma?", "Yes, I know Alma too!")
     assert update(naming, 0, 2, "speak", "I know Bruno.") is naming
-
-
-def test_a_name_that_is_only_repeated_counts_among_those_put_forward() -> None:
-    naming = follow("I know Bruno.", "Bruno.", "I know Celeste.", "Celeste!")
-    assert naming.put[1] == {"Bruno", "Celeste"}
-    assert follow("I know Bruno.", "Tell me more about Bruno.", "He is tall.", "Bruno?").put[1] == frozenset()
