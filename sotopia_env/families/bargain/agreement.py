@@ -28,6 +28,10 @@ from sotopia_env.families.base import follow, merge_offers
 from sotopia_env.turns import cycles_of
 
 
+BARE_RANGE = 4.0
+"""How many times more or less than the prices on the table a number without a sign may be to be read as one."""
+
+
 @dataclass(frozen=True)
 class Offer:
     """A price that one seat proposed in the turn with that ``global_index``."""
@@ -63,10 +67,17 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Standing:
-    """What is on the table: the live offer of every seat, and the agreement once there is one."""
+    """What is on the table.
+
+    Args:
+        offers: the live offer of every seat.
+        agreement: once there is one.
+        unread: ``global_index`` of the turns that seem to move the price, but not to which.
+    """
 
     offers: tuple[Offer | None, ...]
     agreement: Agreement | None = None
+    unread: tuple[int, ...] = ()
 
 
 def opening(num_seats: int) -> Standing:
@@ -111,6 +122,8 @@ def update(standing: Standing, seat: int, turn: int, action_type: str, text: str
         return standing
     move = read_move(action_type, text)
     own = standing.offers[seat]
+    if move.unread or (move.bare and not _plausible(standing, move.price)):
+        return replace(_with_offer(standing, seat, None), unread=(*standing.unread, turn))
     if move.kind == "none":
         return standing
     if move.kind == "reject":
@@ -162,7 +175,13 @@ def _same(one: float, other: float) -> bool:
 
 
 def _with_offer(standing: Standing, seat: int, offer: Offer | None) -> Standing:
-    return Standing((*standing.offers[:seat], offer, *standing.offers[seat + 1 :]))
+    return replace(standing, offers=(*standing.offers[:seat], offer, *standing.offers[seat + 1 :]))
+
+
+def _plausible(standing: Standing, price: float | None) -> bool:
+    """Whether a number without a sign can be a price beside those on the table: "3" after "$95" counts something."""
+    others = [offer.price for offer in standing.offers if offer is not None]
+    return price is None or not others or min(others) / BARE_RANGE <= price <= max(others) * BARE_RANGE
 
 
 def _rivals(standing: Standing, seat: int, taken: Offer) -> bool:

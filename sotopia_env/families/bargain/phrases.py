@@ -9,35 +9,23 @@ from __future__ import annotations
 import re
 
 from sotopia_env.families import consent
+from sotopia_env.families.bargain.figures import NUMBER
 from sotopia_env.families.consent import any_of
 
 # --- numbers ------------------------------------------------------------------------------------------------------
 
-NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,9})(?:\.[0-9]{1,2})?(?![0-9])"
-DOLLARS = re.compile(rf"\$ ?({NUMBER})(k\b)?")
-DOLLARS_IN_WORDS = re.compile(rf"(?<![\w.,])({NUMBER})(k)? ?(?:\$|dollars?\b|bucks?\b|usd\b)|\busd ?({NUMBER})")
 # What may follow a number without a dollar sign; "85 minutes" and "85 %" are no prices.
 _ALONE = (
     r"(?=\W*$| (?:for (?:it|the|this|that|both|all|me|you)|and|in cash|total|cash|firm|flat|now|today|then|max|tops|as|"
     r"or|if|is|it|instead|works?|would|sound|be)\b)"
 )
-_AMOUNT = rf"(?:(?:\$|usd) ?{NUMBER}|{NUMBER}(?: ?\$| ?dollars?\b| ?bucks?\b|{_ALONE}))"
-FRAMED_NUMBER = re.compile(
-    r"\b(?:(?:(?:how|what) about|make it|asking(?: for)?|offering(?: you)?|how does|best i can do is|"
-    r"(?:can|could|would|will|'?ll|'?d|can't|cannot|won't|wouldn't|couldn't)(?: you| we| i)? "
-    r"(?:do|take|pay|offer|accept|say|sell it for|give you|go|go for|settle)|"
-    r"(?:go|come)(?: back)? (?:up|down|as low|as high)|let(?:'?s| us) (?:say|do|go with|call it|agree on)|"
-    r"my (?:final |best |last |new )?(?:offer|price|limit) (?:is|would be)|"
-    r"accept|agreed|meet(?: \w{1,12}){0,3}|deal|settle|(?:take|have|do|sell) it|yours|would) "
-    rf"(?:(?:just|only|say|like|for|at|on|to|as) ){{0,2}}({NUMBER}){_ALONE}|"
-    rf"(?:^|^(?:ok|okay|fine|yes|alright|well|then|so) )({NUMBER})"
-    r"(?= (?:works?|it is|would work|sounds|is (?:fine|still|my|the|as low|ok|okay|too|not|a deal|acceptable))\b))"
-)
+_AMOUNT = rf"(?:\$ ?{NUMBER}|{NUMBER}{_ALONE})"
 
 # --- formal acts --------------------------------------------------------------------------------------------------
 
 _OFFER_NOUN = r"(?: [$\w'.,-]{1,24}){0,4} (?:offers?|price|deal|proposal|terms|counter-?offer|bid)\b"
 _ACT_OBJECT = rf"(?: (?:it|that|this))?(?:\W{{0,4}}$|:?(?: (?:at|for|on|to))? ?{_AMOUNT}|{_OFFER_NOUN})"
+ACT_DOLLARS = re.compile(rf"\$ ?({NUMBER})(k\b)?")
 ACT_NUMBER = re.compile(
     r"(?:accept|offer|propose|bid|counter|reject|refuse|decline|ask|demand|agree)(?:s|d|ed)?:? (?:(?:to|for|with|at) )?"
     rf"({NUMBER}){_ALONE}|\b(?:at|of|for) ({NUMBER}){_ALONE}"
@@ -56,7 +44,7 @@ ACT_SPOILT = re.compile(rf"\?|\b{any_of(*consent.SPOILING)}\b")
 
 # --- consent ------------------------------------------------------------------------------------------------------
 
-_THE_OFFER = rf"(?:your|the|that|this|his|her|their){_OFFER_NOUN}"
+_THE_OFFER = rf"(?:your|the|that(?! (?:we|you|i|it|the|this|he|she|they|there|your|my)\b)|this|his|her|their){_OFFER_NOUN}"
 _END = rf"(?=\W*$| (?:then|too|friend|my friend|man|buddy)\W*$| (?:at|for|of|on) (?:me\b|us\b|that\b|{_AMOUNT}))"
 _OWN_ASSENT = (
     "ok", "okay", "sure", "right", "hmm", "deal", "i believe", "i'd say", "it looks like", "looks like", "it seems",
@@ -130,7 +118,46 @@ REFUSED_AS_THAT = re.compile(
 )
 CONDITIONS = ("if", "unless", "provid", "assuming", "once", "until", "long as", "condition", "exchange", "return")
 CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'in (?:exchange|return) for')}\b")
-PROVISOS = ("only", "as long as", "so long as", "provided", "assuming", "on condition", "on the condition")
+# What amends consent that stands before it, or after it in the same fragment.
+PROVISO = re.compile(
+    r"(?:only|(?:as|so) long as|provid\w+|assuming|on (?:the )?condition|with (?!pleasure|thanks|joy|gratitude|me\b|us\b)|plus|"
+    r"including|includes|minus|without|for (?:\$? ?[0-9.,]+ )?(?:more|less)|once|until|pending|subject to|depending|"
+    r"contingent|in (?:return|exchange)|given that|when you(?!'re)|after you|in (?:theory|principle|general)|"
+    r"(?:free )?(?:delivery|shipping) included|delivered|"
+    r"(?:still|yet|that (?:being )?said|having said that|even so|nevertheless|nonetheless|on the other hand|"
+    r"at the same time|then again|unfortunately|regrettably|sadly)\b(?! [^.]*deal))\b"
+)
+# "Deal, you pay the shipping": a demand anywhere in an utterance makes its consent conditional.
+DEMAND = re.compile(
+    r"\b(?:you|you'll|you'd|you would|you will|you must)(?: (?:just|also|only|will|would|have to|need to|must|should|still|"
+    r"then)){0,3} (?:pay (?:for )?(?:the|all|any)|cover|deliver|ship|throw|toss|include|add|drop|fix|repair|handle|"
+    r"bring (?:it|them)|give me|take care)\b"
+)
+# Who says so after words of consent still bargains.
+HAGGLING = re.compile(
+    r"\b(?:hoping|hoped (?:for|to)|i (?:do )?wish (?:i|it|you|we)|was thinking|(?:wiggle|any|some|much|little) room|negotia\w+|haggl\w+|"
+    r"compromis\w+|middle ground|starting point|as a start|so far|for starters|"
+    r"(?:let'?s|we can|we could|we should|happy to|able to|like to) (?:\w+ )?(?:discuss|talk|negotiate|work (?:something|it|this) out|"
+    r"find|figure|see|explore|continue|keep)|discuss (?:the|this|it|further|terms)|"
+    r"lower|cheaper|(?:a (?:bit|little|tad|touch)|slightly|something|somewhat) (?:less|more|better|higher|closer|off)|"
+    r"spend (?:less|so much|that much)|(?:worth|for|get|need|want) (?:\w+ )?(?:more|less)|discount|closer to|"
+    r"budget (?:is|was|only|does|of|won't|will not|doesn't)|(?:tight|limited|over|above|beyond|exceeds?|outside|out of|stretch\w*|within|strict) "
+    r"(?:(?:my|our|the|a|what) )?(?:\w+ )?(?:budget|means|range|limit|i (?:can|could|planned|wanted|had))|"
+    r"too (?:much|high|low|expensive|steep|pricey|little)|can'?t afford|"
+    r"(?:consider|weigh|think (?:about|over)|explore|go over) (?:my|the|our|other|some|this|it|that)\b|consider it|"
+    r"need (?:a |some )?(?:moment|time|minute)|(?:best|final|lowest|last) (?:price|offer|you)|"
+    r"free (?:delivery|shipping)|(?:delivery|shipping|helmet|lock|charger|warranty) included|thrown in|"
+    r"test (?:ride|drive) (?:it )?first|inspect\w*|first,? (?:i|though)|in (?:theory|principle|general))\b"
+)
+COMPUTING = ("half", "middle", "split", "twice", "double", "triple", "third", "quarter", "same", "match", "beat", "cost", "between")
+# A price that must be computed from what was said before.
+COMPUTED = re.compile(
+    r"\b(?:split(?:ting)? (?:the|this|that|our|it)? ?(?:difference|in (?:the middle|half)|down the middle|fifty|50)|"
+    r"meet(?:ing)? (?:me |you |us |each other )?(?:somewhere )?(?:in (?:the|between|our) ?(?:middle)?|half ?-?way|between)|"
+    r"(?:half|twice|double|triple|(?:2|two) thirds|(?:a|one|1) (?:third|quarter)|(?:3|three) quarters) (?:of )?"
+    r"(?:that|price|the|what|your|my|of it)|half (?:off|now|today|up ?front|in advance)|(?:a|one) (?:third|quarter) off|(?:match|beat) (?:that|the|their|his|her|my|your)\b|"
+    r"(?:for|at) cost|(?:the )?same (?:price|amount) as)"
+)
 OPEN_ENDED = ("know", "even", "ask", "see", "as", "wonder", "wondering")  # "let me know if" sets no condition
 # What "and we have a deal" may follow: a statement or more consent. "Throw in a bulb and it's a deal" demands.
 STATEMENT = re.compile(
@@ -152,80 +179,3 @@ PRACTICAL = ("when ", "where ")  # questions that come after an agreement as wel
 QUESTION_WORDS = frozenset(
     "when where can could would do does is how what shall should will may who which are did".split()
 )
-
-# --- the surroundings of a price ----------------------------------------------------------------------------------
-
-NEGATORS = consent.NEGATIONS | frozenset(("unable", "refuse", "reject", "rejected", "reluctant"))
-NO_WAY = re.compile(
-    r"\bno (?:way|deal|chance)\b|\bnowhere\b|\binstead of $|\brather than $|\bthan (?:to )?(?:pay|sell|take|accept) "
-)
-RHETORICAL = re.compile(
-    r"\bwhy (?:not|don't|can't)|\b(?:can't|couldn't|won't|wouldn't|don't|isn't) (?:you|we)\b|(?:\bnot|n't) mind\b|"
-    r"\bnot only\b|^ ?(?:wouldn't|isn't|won't|couldn't)"
-)
-# "I can't throw in the stand would you take $70": a new question ends the reach of a negation.
-NEW_START = re.compile(r" (?=(?:how about|what about|would you|could you|can you)\b)")
-COMPARED = frozenset("than below under over above beyond past exceed exceeding".split())
-AT_LEAST = re.compile(
-    r"\b(?:no (?:more|less|lower|higher|further) than|at (?:most|least)|no(?:thing)? (?:under|below|over)) $"
-)
-REFUSED_AFTER = frozenset(
-    "too low lower high higher steep insulting insult unacceptable impossible crazy ridiculous lowball expensive loss "
-    "unreasonable unfair outrageous rejected than beyond above below over outside exceeds".split()
-)
-REFUSED_AFTER_PHRASE = re.compile(r"\bout of\b|\ba lot\b|\bno way\b")
-LIMIT_AFTER = re.compile(r"\bas (?:low|high|far|much) as\b|\b(?:cannot|can't|not) go\b")
-CHANGE_AFTER = frozenset(
-    "off more less discount extra per each deposit shipping delivery fee fees below above under over cheaper higher "
-    "lower difference refund tip upfront gift increase reduction towards toward increments worth new apart gap short "
-    "profit bill bills note rebate repair repairs value".split()
-)
-CHANGE_BEFORE = frozenset(
-    "from by down up extra another additional save saves saving every minus plus lose losing".split()
-)
-PERIODS = frozenset("week month day year piece hour night head".split())
-ELSEWHERE = frozenset(
-    "listed listing list advertised posted paid bought purchased cost costs originally retail retails msrp "
-    "spent elsewhere someone somebody other others similar store stores shop shops online ebay amazon craigslist "
-    "competitor valued appraised charged charges charge usually normally typically market saw found seen sells sold "
-    "else secondhand heard yesterday would've could've should've people".split()
-)
-THIRD_PARTY = re.compile(
-    r"\banother (?:buyer|seller|person|guy|store|shop|one|offer|listing|party|dealer)|"
-    r"\b(?:would|could|should|might) have\b|\bmy (?:friend|brother|sister|neighbou?r|cousin|mother|father|colleague)|"
-    r"\b(?:he|she|they)(?:'d| would| will|'ll|'re)? (?:offer|pay|ask|want|take|got|sell)|\bgoing rate|\bgoes for\b|"
-    r"\boriginal (?:price|cost|tag) (?:was|is)\b|\basking price (?:of|is|was) $|\bworth (?:about )?$|\bnew for $|"
-    r"\b(?:for|get|buy|be|cost) (?:a|an|the)? ?(?:brand )?new(?:er)?\b|"
-    r"\bwas (?:ready|willing|going|about|prepared) to\b"
-)
-PARTNERS_BEFORE = re.compile(
-    r"\byour (?:(?:[a-z-]{1,16} ){0,2}(?:offer|price|asking|ask|bid|proposal|quote|figure|number|counter-?offer|"
-    r"listing|target|budget|limit|maximum|minimum|counter) (?:price )?(?:(?:of|is|at|was|for) )?)?$|"
-    r"\byou(?:'re|'ve| are| have| were|'d| just)? (?:[a-z]{1,12}ly )?(?:said|asked|asking|offered|want|wanted|"
-    r"mentioned|proposed|quoted|suggested|listed|paid|say)(?: (?:me|for|it|at|about|that|us)){0,2} $|"
-    r"\bthe (?:offer|bid) of $|\bthank(?:s| you) (?:so much |very much )?for (?:the|offering|proposing|coming)\b"
-)
-PARTNERS_AFTER = re.compile(
-    r"(?: that)? you(?:'re|'ve| are| have)? (?:offered|asked|asking|mentioned|said|proposed?|want|quoted|suggested)\b|"
-    r" (?:is|was) your\b"
-)
-FRAMES = frozenset(
-    "about do offer offering pay paying take taking give giving accept sell selling buy say price asking ask go "
-    "going come coming make meet want need propose proposing suggest counter does would settle best lowest highest "
-    "firm final let call agree deal agreed it's yours i'd i'll down up halfway looking limit maximum minimum most "
-    "least purchase be stay staying stick sticking remain move moving hold finalize willing can could why if paid "
-    "gave".split()
-)
-FRAMED_AFTER = frozenset("works work it sounds would sound total cash firm flat final tops max even in".split())
-IS_MINE = re.compile(r" (?:is|was) (?:still |really )?(?:my|the|as|what|all|our)\b")
-HEDGES = frozenset("maybe perhaps might possibly probably hoping hoped wanted wished planned".split())
-# "So you can do $85" repeats the partner's words as often as it proposes.
-YOU_CAN = re.compile(r"\byou(?:'d|'ll| can| could| will| would) (?:do|take|pay|accept|go|offer|give|sell)\b")
-BOUGHT = frozenset(("paid", "bought"))
-RANGE = re.compile(r" ?(?:-|to|or) ?\$?(?:[0-9]|$)")
-ROUGHLY = frozenset("around approximately roughly near nearly between or almost".split())
-# Without any of these words around it, a price is an offer.
-TELLING = frozenset(
-    "you you're you've you'd your another have my he she they he'd she'd they'd they're they'll asking goes going "
-    "worth original is was sounds seems get newer thanks thank new no nowhere instead rather most least mind".split()
-).union(ELSEWHERE, NEGATORS, COMPARED, REFUSED_AFTER)

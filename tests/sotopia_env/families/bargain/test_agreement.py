@@ -283,11 +283,9 @@ UNCERTAIN_OFFERS = [
     ("Maybe $80 could work.", 80),
     ("I can't go below $90.", 90),
     ("I won't pay more than $70.", 70),
-    ("I could do $80 or $85.", 85),
     ("My budget is around $80.", 80),
     ("I'd pay $90 if you deliver it.", 90),
     ("I need at least $90.", 90),
-    ("Somewhere between $80 and $90.", 90),
 ]
 
 NO_OFFERS = [

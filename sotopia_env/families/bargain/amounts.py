@@ -1,0 +1,394 @@
+"""The amounts of money in a fragment of a sentence, and the role that each has in it.
+
+A lone total that somebody proposes is an offer. What is refused, quoted from the partner, a fact, a cost or somebody
+else's price does nothing. Whatever proposes something but no lone total of dollars (a change, a part, a rate, a total
+of several things, a range, another currency) is *unread*: it moves the price to what cannot be computed from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from sotopia_env.families import consent
+from sotopia_env.families.bargain import phrases
+from sotopia_env.families.bargain.figures import NUMBER, OTHER_MONEY
+
+Role = Literal["offer", "refused", "quoted", "aside", "unread"]
+
+
+class Fragment(NamedTuple):
+    """A part of a sentence, as the amounts in it are read.
+
+    ``place`` is (sentence, fragment); ``conditional`` holds where the sentence has a condition elsewhere, ``refusing``
+    where the fragment says "no deal", ``parted`` where the utterance speaks of payment in parts, ``bundled`` where
+    another thing is named with what is paid for ("$80 and the helmet"), ``between`` after "between $80 and"; where
+    the words of consent end stands in ``consented``, 0 without any.
+    """
+
+    text: str
+    place: tuple[int, int]
+    link: str
+    asked: bool
+    conditional: bool
+    refusing: bool
+    parted: bool
+    bundled: bool
+    between: bool
+    consented: int
+
+
+class Amount(NamedTuple):
+    """An amount with its role.
+
+    ``certain`` says whether an offer of it allows one reading alone, ``bare`` that it has no dollar sign; ``before``
+    and ``after`` are the words around it, up to the next amounts.
+    """
+
+    price: float
+    role: Role
+    certain: bool
+    bare: bool
+    before: str
+    after: str
+
+
+_AMOUNT = re.compile(
+    rf"([${OTHER_MONEY}]) ?({NUMBER})(k\b|m\b)?|"
+    rf"(?<![\w.,:#/${OTHER_MONEY}])({NUMBER})(k\b)?(?![\w:/]|,[0-9])( ?(?:%|percent\b))?"
+)
+_REACH = 160  # characters around an amount that can bear on it, so that a sentence without end stays cheap
+_TIMES = {"k": 1_000, "m": 1_000_000}
+
+
+def dollars(match: re.Match[str]) -> float:
+    """The value of a match of a number in its second or fourth group, with its k or m in the next."""
+    digits, times = (match[2], match[3]) if match[2] else (match[4], match[5])
+    return float(digits.replace(",", "")) * _TIMES.get(times, 1)
+
+
+def amounts(fragment: Fragment) -> Iterator[Amount]:
+    """The amounts of money in a fragment, from left to right; numbers that count something else are left out."""
+    text, consented = fragment.text, fragment.consented
+    matches = [match for match in _AMOUNT.finditer(text) if match[1] or match[5] or _is_money(match)]
+    last_end, joined = consented, fragment.between
+    for index, match in enumerate(matches):
+        start, end = match.span()
+        next_start = matches[index + 1].start() if index + 1 < len(matches) else len(text)
+        after = text[end : min(next_start, end + _REACH)]
+        bare = not (match[1] or match[5])
+        before = text[max(last_end, start - _REACH) : start]
+        clause = before if last_end == consented else text[max(consented, start - _REACH) : start]
+        last_end = end
+        words, following = before.split(), after.split(None, 7)[:7]
+        manner = "range" if joined else _manner(before, after, words, following, fragment)
+        joined = manner in ("range", "total") and JOINED.match(text, end) is not None
+        if joined or (manner == "total" and (match[1] == OTHER_MONEY or match[6])):
+            manner = "range"
+        role, certain = _role(manner, before, after, clause, words, following, fragment, bare)
+        yield Amount(dollars(match), role, certain, bare, before, after)
+
+
+def _is_money(match: re.Match[str]) -> bool:
+    """Whether a number without a dollar sign stands where a price stands: "85?", "make it 85", "10 off"."""
+    before = match.string[max(0, match.start() - _REACH) : match.start()]
+    after = match.string[match.end() : match.end() + _REACH]
+    if match[6] or CHANGE_OF_BARE.match(after):
+        return CHANGING.search(before) is not None or CHANGE_AFTER.match(after) is not None
+    return (ALONE.match(after) or SEPARATED.match(after)) is not None and LEADING.search(before) is not None
+
+
+# --- roles --------------------------------------------------------------------------------------------------------
+
+Manner = Literal["total", "change", "part", "rate", "several", "range", "fact"]
+
+
+def _manner(before: str, after: str, words: list[str], following: list[str], fragment: Fragment) -> Manner:
+    """What kind of amount it is, whoever names it: a price to pay, or what no price follows from."""
+    if words:
+        last = words[-1]
+        if last in BASES or BASE.search(before) or COST_OF.search(before):
+            return "fact"
+        if last == "from":
+            return "range" if MOVING.isdisjoint(words) else "fact"
+        if last in CHANGE_BEFORE or CHANGE_LEAD.search(before):
+            return "change"
+        if last == "between":
+            return "range"
+        if SEVERAL_BEFORE.search(before):
+            return "several"
+    if after:
+        if COMPARISON.match(after) or (following and following[0] in COST_AFTER):
+            return "fact"
+        if RATE.match(after):
+            return "rate"
+        if CHANGE_AFTER.match(after):
+            return "change"
+        if PART.match(after):
+            return "part"
+        if OPEN_ABOVE.match(after):
+            return "range"
+        if SEVERAL_AFTER.match(after):
+            return "several"
+    if fragment.parted:
+        return "part"
+    return "several" if fragment.bundled else "total"
+
+
+def _role(
+    manner: Manner,
+    before: str,
+    after: str,
+    clause: str,
+    words: list[str],
+    following: list[str],
+    fragment: Fragment,
+    bare: bool,
+) -> tuple[Role, bool]:
+    """What an amount is in its fragment, and whether an offer of it is certain.
+
+    Args:
+        manner: what kind of amount it is.
+        before: the words since the amount before it (or the consent).
+        after: the words up to the next amount.
+        clause: the words that may negate it.
+        words: of ``before``.
+        following: the first words of ``after``.
+        fragment: what it stands in.
+        bare: whether it has no dollar sign.
+    """
+    if manner == "fact":
+        return "aside", True
+    if fragment.refusing:
+        return ("refused" if manner == "total" else "aside"), True
+    # Most prices have none of the words around them that could make them anything but an offer.
+    if clause is not before or not (TELLING.isdisjoint(words) and TELLING.isdisjoint(following)):
+        exception = _exception(before, after, clause, words, following, fragment, manner == "total")
+        if exception is not None:
+            return exception
+    if manner == "total":
+        return "offer", _is_certain(before, after, words, following, fragment, bare)
+    past = not DONE.isdisjoint(words) or (manner == "rate" and not EARNING.isdisjoint(words))
+    return ("aside" if past else "unread"), True
+
+
+def _exception(
+    before: str, after: str, clause: str, words: list[str], following: list[str], fragment: Fragment, total: bool
+) -> tuple[Role, bool] | None:
+    link, asked = fragment.link, fragment.asked
+    if PARTNERS_BEFORE.search(before) or PARTNERS_AFTER.match(after) or (not asked and UNDERSTOOD.search(before)):
+        return "quoted", True
+    if phrases.PRAISE.match(after) and not asked:
+        return "quoted", True
+    if THIRD_PARTY.search(before) or THIRD_PARTY.search(after):
+        return "aside", True
+    hypothetical = link == "if" and not BOUGHT.isdisjoint(words)
+    if not hypothetical and not (ELSEWHERE.isdisjoint(words) and ELSEWHERE.isdisjoint(following)):
+        return "aside", True
+    clause = NEW_START.split(clause)[-1]
+    negated = not NEGATORS.isdisjoint(clause.split()) or NO_WAY.search(clause) is not None
+    at_least = AT_LEAST.search(before) is not None
+    if at_least or (words and words[-1] in COMPARED):
+        # "I can't go below $90" states a limit, which a partner may take for an offer.
+        if negated or at_least:
+            return ("offer", False) if total else ("unread", True)
+        return "aside", True
+    if negated and not RHETORICAL.search(clause):
+        return ("refused" if total else "aside"), True
+    spoilt = not (REFUSED_AFTER.isdisjoint(following) and NEGATORS.isdisjoint(following))
+    if total and (REFUSED_AFTER_PHRASE.search(after) or (spoilt and not LIMIT_AFTER.search(after))):
+        return "refused", True
+    return None
+
+
+def _is_certain(
+    before: str, after: str, words: list[str], following: list[str], fragment: Fragment, bare: bool
+) -> bool:
+    if fragment.conditional or ROUGH_AFTER.match(after):
+        return False
+    last = words[-1] if words else ""
+    if last in ROUGHLY or (last == "about" and words[-2:-1] not in (["how"], ["what"])):
+        return False
+    if not fragment.asked and fragment.link != "if" and YOU_CAN.search(before):
+        return False
+    if not fragment.asked and not (HEDGES.isdisjoint(words) and HEDGES.isdisjoint(following)):
+        return False
+    return (
+        bare
+        or not FRAMES.isdisjoint(words[-10:])
+        or (len(words) <= 1 and len(following) <= 1)
+        or (len(following) > 0 and following[0] in FRAMED_AFTER)
+        or IS_MINE.match(after) is not None
+        or phrases.PRICE_CONSENT.match(after) is not None
+    )
+
+
+# --- numbers without a sign ---------------------------------------------------------------------------------------
+
+ALONE = re.compile(
+    r"\W*$| (?:for (?:it|the|this|that|these|them|both|all|me|you|us|a|an|my|your)|and|in (?:cash|total|all)|total|cash|"
+    r"firm|flat|even|now|today|tonight|tomorrow|right|then|max|maximum|tops|as|or|if|is|it|instead|works?|would|will|"
+    r"sounds?|be|final|at (?:most|best|least)|please|takes|gets|all in|altogether|each|apiece|per|plus|with|so|max)\b|-ish\b"
+)
+"""What may follow a number that is a price; "85 minutes" and "85 gears" are none."""
+_FILLER = (
+    "ok|okay|fine|yes|yeah|yep|no|nope|alright|all right|well|then|so|hmm+|um+|uh|ah|oh|deal|sold|agreed|and|just|only|"
+    "maybe|perhaps|final|i say|say|you win|even|still|sorry|please|like|around|about|roughly|approximately|in that case|"
+    "for|not|or|either"
+)
+_OFFERING = (
+    r"(?:(?:how|what) about|make (?:it|that)|call it|ask(?:ing)?(?: for)?|offer(?:s|ed|ing)?|bid|pay(?:ing)?|propos\w+|"
+    r"suggest\w*|counter(?:ing)?(?: with| at)?|wants?|needs?|takes?|taking|took|accept\w*|do(?:es)?|doing|giv(?:e|ing)|"
+    r"selling|sell|let (?:it|them|this|that) go|have (?:it|them|this)|(?:best|lowest|highest|most|least|max|maximum|minimum)"
+    r"(?: (?:i|we)(?:'d|'ll| can| could| would| will)? (?:do|go|pay|offer|take|accept|give))?|"
+    r"(?:offer|price|limit|counter|counter-?offer|bid|max|maximum|minimum|budget|final|answer|number)(?: would be| was)?|"
+    r"settl(?:e|ing)|stay(?:ing)?|stick(?:ing)?|firm|hold(?:ing)?|say|let'?s|consider|yours|agreed?|deal|sold|would|could|"
+    r"think(?:ing)?(?: of)?(?: more)?|hop(?:e|ing) for|willing|ready|(?:i'?m|we'?re)(?: still)? at|shake on|close|leave (?:it|that)|"
+    r"(?:go|going|come|coming|drop|lower|reduce|move|stretch|budge|get|cut|bring|raise|came|went|up)"
+    r"(?: (?:it|that|this|my offer|the price|my price|back|up|down)){0,3}(?: (?:to|for|as (?:low|high|far) as))|"
+    r"go|(?:meet|half ?way|middle)(?: \w{1,12}){0,3} at|between|from|for|work(?:s|ed)? (?:for|with))"
+)
+LEADING = re.compile(
+    rf"(?:^ ?(?:(?:{_FILLER}) ){{0,5}}|\b{_OFFERING} (?:(?:it|you|me|him|her|them|this|that|us|go|be|just|only|say|like|"
+    r"for|at|on|to|as|with|is|about|around|up|out) ){0,3})$"
+)
+"""What stands before such a number."""
+
+# --- the surroundings of an amount ----------------------------------------------------------------------------------
+
+NEGATORS = consent.NEGATIONS | frozenset(("unable", "refuse", "reject", "rejected", "reluctant"))
+NO_WAY = re.compile(
+    r"\bno (?:way|deal|chance)\b|\bnowhere\b|\binstead of $|\brather than $|\bthan (?:to )?(?:pay|sell|take|accept) "
+)
+RHETORICAL = re.compile(
+    r"\bwhy (?:not|don't|can't)|\b(?:can't|couldn't|won't|wouldn't|don't|isn't) (?:you|we)\b|(?:\bnot|n't) mind\b|"
+    r"\bnot only\b|^ ?(?:wouldn't|isn't|won't|couldn't)"
+)
+# "I can't throw in the stand would you take $70": a new question ends the reach of a negation.
+NEW_START = re.compile(r" (?=(?:how about|what about|would you|could you|can you)\b)")
+COMPARED = frozenset("than below under over above beyond past exceed exceeding".split())
+AT_LEAST = re.compile(
+    r"\b(?:no (?:more|less|lower|higher|further) than|at (?:most|least)|no(?:thing)? (?:under|below|over)) $"
+)
+REFUSED_AFTER = frozenset(
+    "too low lower high higher steep insulting insult unacceptable impossible crazy ridiculous lowball expensive loss "
+    "unreasonable unfair outrageous rejected than beyond above below over outside exceeds".split()
+)
+REFUSED_AFTER_PHRASE = re.compile(r"\bout of\b|\ba lot\b|\bno way\b")
+LIMIT_AFTER = re.compile(r"\bas (?:low|high|far|much) as\b|\b(?:cannot|can't|not) go\b")
+CHANGE_BEFORE = frozenset("by down up extra another additional further minus plus".split())
+CHANGE_LEAD = re.compile(
+    r"\b(?:(?:throw|toss|chip|kick)(?:ing)? in|add(?:ing)?|sweeten(?:ing)?(?: \w{1,8})? (?:with|by)|bump(?:ing)?(?: it)?(?: up)?|"
+    r"knock(?:ing)?|shav(?:e|ing)|tak(?:e|ing) off|cut|trim|rais(?:e|ing)(?: (?:it|my offer))?|"
+    r"(?:discount|reduction|increase|rebate|markdown|change|raise) of)(?: (?:in|an?|just|only|about|around|maybe|you))? $"
+)
+CHANGE_AFTER = re.compile(
+    r" ?(?:off|more|less|extra|cheaper|higher|lower|better|discount|reduction|rebate|increase|increments|on top|"
+    r"price (?:cut|drop|reduction)|"
+    r"(?:up|down)(?=\W*$| from (?:there|that|here|your|my)))\b(?! or less)"
+)
+CHANGE_OF_BARE = re.compile(r" (?:off|extra|discount|(?:more|less|higher|lower|better)(?=\W*$| (?:and|for|on|or)\b))")
+CHANGING = re.compile(r"\b(?:off|discount|reduc\w+|lower\w*|drop\w*|knock|cut|increase\w*|rais\w+|add|another|extra|by) ")
+COMPARISON = re.compile(
+    r" (?:\w{2,12} )?(?:(?:more|less|higher|lower|cheaper|better|worse|short|shy|apart) (?:than|of)\b|"
+    r"(?:above|below|over|under|beyond|short|apart)\b)"
+)
+COST_AFTER = frozenset(
+    "shipping delivery fee fees difference refund tip gift worth new apart gap short profit bill bills note repair "
+    "repairs value salary wage rent".split()
+)
+COST_OF = re.compile(
+    r"\b(?:shipping|delivery|postage|repairs?|insurance|storage|gas|fuel|tax|taxes|rent|salary|fees?|transport|parts)"
+    r"(?: (?!and\b|so\b)[\w']{1,12}){0,4} $"
+)
+BASES = frozenset("save saves saved saving lose loses losing lost every spend spending".split())
+BASE = re.compile(r"\boff (?:of )?(?:the |your |my |that )?$")  # "knock $10 off the $95"
+MOVING = frozenset("come came coming go went going down drop dropped lower lowered reduce reduced move moved up price".split())
+DONE = frozenset("already i've we've you've came went dropped that's which difference uses".split())
+EARNING = frozenset("i make earn earns get gets paid salary wage runs it".split()) - {"i"}
+JOINED = re.compile(r" ?(?:(?:-|/|to|or) ?)?(?:up to )?(?=[$\u00a40-9])")
+SEPARATED = re.compile(r" ?(?:-|/|to|or) ?(?=[$\u00a40-9])")
+RATE = re.compile(
+    r" ?(?:/|(?:per|each|apiece|weekly|monthly|hourly|daily|every)\b|an? (?:piece|pop|unit|week|month|day|year|hour|night|head)\b)"
+)
+PART = re.compile(
+    r" (?:down(?! from| to)|deposit|up ?front|in advance|now and|today and|payments?|instal?lments?|first|at first)\b"
+)
+PARTS = re.compile(
+    r"\b(?:the (?:rest|remainder|balance|other half)|remaining|deposit|instal?lments?|down payment|up ?front|up front|in advance|"
+    r"(?:first|second|last|other) half|half (?:now|today|later|up)|payments of|monthly|part payment|advance payment|"
+    r"in (?:2|3|4|5|several) (?:payments|parts|rates))\b"
+)
+"""Where the payment is in parts, no amount is the whole of it."""
+OPEN_ABOVE = re.compile(r" ?(?:\+|s\b|plus\b|and up\b|or (?:more|best offer|higher)\b|\.[0-9]|,[0-9])")
+ROUGH_AFTER = re.compile(r" ?(?:-? ?ish\b|or so\b|or thereabouts|give or take|more or less|or less\b)")
+_THINGS = r"(?:both(?! of us| sides| parties)|all(?: of)?(?: the| these| those)? (?:[0-9]+|of them|them|these|those)|(?:the )?[0-9]+\b(?! ?(?:%|am|pm))|everything)"
+SEVERAL_BEFORE = re.compile(rf"(?:\b[0-9]+(?: of them| pieces| units)? (?:at|for|x|@|go for)|\b{_THINGS}(?: \w{{1,8}}){{0,2}} (?:for|at)) $")
+SEVERAL_AFTER = re.compile(
+    rf" (?:for|on) (?:{_THINGS}|the (?:pair of|2|first|second|other|whole set of)\b|every (?:other|one)|an? pair\b)"
+)
+BUNDLE = re.compile(
+    r"(?:(?:the|an?|your|my|that|those|these|some|free|both|an extra|2|3)(?: (?!is\b|are\b|was\b|will\b|can\b|deal\b|handshake\b)"
+    r"[a-z-]{2,14}){1,3}|.* together)$"
+)
+"""What "and" may add to what is paid for: "$80 for the bike and the helmet"."""
+ELSEWHERE = frozenset(
+    "listed listing list advertised posted paid bought purchased cost costs originally retail retails msrp "
+    "spent elsewhere someone somebody other others similar store stores shop shops online ebay amazon craigslist "
+    "competitor valued appraised charged charges charge usually normally typically market saw found seen sells sold "
+    "else secondhand heard yesterday would've could've should've people earn earns salary wage wages rent insurance "
+    "storage weigh weighs spend spent saved wallet ago once".split()
+)
+_OTHERS = (
+    "buyer|seller|person|guy|man|woman|lady|store|shop|listing|party|dealer|dealership|friend|brother|sister|"
+    "neighbou?r|cousin|mother|father|mom|dad|colleague|coworker|wife|husband|boss|roommate|uncle|aunt|son|daughter|"
+    "buddy|competitor|collector|mechanic"
+)
+THIRD_PARTY = re.compile(
+    rf"\b(?:another|the|an?|some|my|his|her|one|last|other|previous) (?:(?:last|other|previous|second|used|local|best|old) )?(?:{_OTHERS})\b|"
+    r"\banother (?:one|offer)\b|\b(?:the )?(?:last|other) ones?\b|\bthere(?:'s| is| are| was| were) (?:one|another|some|an? \w+)\b|"
+    r"\b(?:would|could|should|might) have\b|\bused to\b|\b(?:last|next) (?:year|month|summer|winter|spring|fall|week|time|season)\b|"
+    r"\b(?:he|she|they)(?:'d| would| will|'ll|'re)? (?:offer|pay|ask|want|take|got|sell)|\bgoing rate|\bgoes for\b|"
+    r"\bthey go for\b|\bi (?:once |just |recently )?(?:got|turned down|was offered|refused|rejected)\b|"
+    r"\boriginal (?:price|cost|tag) (?:was|is)\b|\basking price (?:of|is|was) $|\bworth (?:about |at least |over |around )?$|\bnew for $|"
+    r"\b(?:for|get|buy|be|cost) (?:a|an|the)? ?(?:brand )?new(?:er)?\b|"
+    r"\bwas (?:ready|willing|going|about|prepared) to\b|\bset (?:me|us|you) back\b|\bmade \b"
+)
+PARTNERS_BEFORE = re.compile(
+    r"\byour (?:(?:[a-z-]{1,16} ){0,2}(?:offer|price|asking|ask|bid|proposal|quote|figure|number|counter-?offer|"
+    r"listing|target|budget|limit|maximum|minimum|counter) (?:price )?(?:(?:of|is|at|was|for) )?)?$|"
+    r"\byou(?:'re|'ve| are| have| were|'d| just)? (?:[a-z]{1,12}ly )?(?:said|asked|asking|offered|want|wanted|"
+    r"mentioned|proposed|quoted|suggested|listed|paid|say)(?: (?:me|for|it|at|about|that|us)){0,2} $|"
+    r"\bthe (?:offer|bid) of $|\bthank(?:s| you) (?:so much |very much )?for (?:the|offering|proposing|coming)\b"
+)
+PARTNERS_AFTER = re.compile(
+    r"(?: that)? you(?:'re|'ve| are| have)? (?:offered|asked|asking|mentioned|said|proposed?|want|quoted|suggested)\b|"
+    r" (?:is|was) your\b"
+)
+FRAMES = frozenset(
+    "about do offer offering pay paying take taking give giving accept sell selling buy say price asking ask go "
+    "going come coming make meet want need propose proposing suggest counter does would settle best lowest highest "
+    "firm final let call agree deal agreed it's yours i'd i'll down up halfway looking limit maximum minimum most "
+    "least purchase be stay staying stick sticking remain move moving hold finalize willing can could why if paid "
+    "gave".split()
+)
+FRAMED_AFTER = frozenset("works work it sounds would sound total cash firm flat final tops max even in".split())
+UNDERSTOOD = re.compile(
+    r"\b(?:i|we) (?:do |can |fully |completely |totally |really |also |certainly )?(?:understand|see|know|hear|realize|realise|get|"
+    r"acknowledge|recogni[sz]e|appreciate|respect)\b(?! (?:it|this|one) for)|\bhear you on|\bi'?m aware|\bunderstood\b|\bnoted\b"
+)
+"""What follows is the partner's price, not one's own."""
+IS_MINE = re.compile(r" (?:is|was) (?:still |really )?(?:my|the|as|what|all|our)\b")
+HEDGES = frozenset("maybe perhaps might possibly probably hoping hoped wanted wished planned".split())
+# "So you can do $85" repeats the partner's words as often as it proposes.
+YOU_CAN = re.compile(r"\byou(?:'d|'ll| can| could| will| would) (?:do|take|pay|accept|go|offer|give|sell)\b")
+BOUGHT = frozenset(("paid", "bought"))
+ROUGHLY = frozenset("around approximately roughly near nearly between or almost".split())
+# Without any of these words around it, a price is an offer.
+TELLING = frozenset(
+    "you you're you've you'd your another have my he she they he'd she'd they'd they're they'll asking goes going "
+    "worth original is was sounds seems get newer thanks thank new no nowhere instead rather most "
+    "least mind understand understood see know hear aware realize realise acknowledge recognize recognise appreciate "
+    "respect noted there's they last one ones used set made once got turned refused next".split()
+).union(ELSEWHERE, NEGATORS, COMPARED, REFUSED_AFTER, _OTHERS.replace("neighbou?r", "neighbor|neighbour").split("|"))

@@ -1,0 +1,90 @@
+"""Amounts of money written alike: numbers in words become figures, dollars ``$85``, every other currency ``\u00a485``."""
+
+from __future__ import annotations
+
+import re
+
+NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,9})(?:\.[0-9]{1,2})?(?![0-9])"
+
+OTHER_MONEY = "\u00a4"
+"""Before an amount in another currency than dollars."""
+
+_SMALL: dict[str, int] = {
+    word: value
+    for values, words in (
+        (range(1, 20), "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+         "seventeen eighteen nineteen"),
+        (range(20, 100, 10), "twenty thirty forty fifty sixty seventy eighty ninety"),
+    )
+    for value, word in zip(values, words.split(), strict=True)
+}  # fmt: skip
+_SCALES = {"hundred": 100, "thousand": 1_000, "grand": 1_000, "million": 1_000_000}
+_DOLLARS = r"(?:dollars?|bucks?|usd)\b|\$(?! ?[0-9])"
+_NATIONS = "canadian|australian|singapore|hong kong|new zealand"
+_OTHER_SIGN = "[\u20ac\u00a3\u00a5\u20b9\u00a4]"
+_OTHER_CODE = "eur|gbp|jpy|chf|cad|aud|inr|cny|rmb|sek"
+_OTHER_NAME = (
+    rf"{_OTHER_SIGN}|(?:{_OTHER_CODE}|euros?|pounds?|quid|yen|francs?|pesos?|rupees?|yuan|(?:{_NATIONS}) dollars|"
+    rf"dollars (?:{_NATIONS})|crowns?|kronor)\b"
+)
+
+_IN_WORDS = re.compile(rf"\b(?:{'|'.join((*_SMALL, *_SCALES))})\b")
+_MONEY = re.compile(rf"[0-9]k? ?-?(?:(?:us |american )?{_DOLLARS}|{_OTHER_NAME})|{_OTHER_SIGN}|[a-z]\$|\b(?:{_OTHER_CODE}|usd?) ?[0-9$]")
+
+_WORD = rf"(?:{'|'.join((*_SMALL, *_SCALES))})"
+_RUN = re.compile(
+    rf"\b(?:(?P<figure>{NUMBER}) |(?P<one>a |a couple (?:of )?)(?=hundred|thousand|grand|million))?"
+    rf"(?P<words>{_WORD}(?:(?:[ -]|(?:(?<=hundred)|(?<=thousand)) and ){_WORD}){{0,8}})\b"
+)
+_US = re.compile(r"\b(?:us ?\$|usd ?\$?) ?(?=[0-9])")
+_OTHER_BEFORE = re.compile(rf"(?:{_OTHER_SIGN}|\b(?:c|ca|a|au|nz|hk|s|sg|r|mx)\$|\b(?:{_OTHER_CODE}) ) ?(?=[0-9])")
+_OTHER_AFTER = re.compile(rf"(?<![\w.,])\$? ?({NUMBER})(k?)(?: |-)?(?:{_OTHER_NAME})")
+_DOLLARS_AFTER = re.compile(rf"(?<![\w.,{OTHER_MONEY}])\$? ?({NUMBER})(k?)(?: |-)?(?:(?:us|american) )?(?:{_DOLLARS})")
+
+
+def in_figures(plain_text: str) -> str:
+    """The text with its amounts of money in figures.
+
+    "One fifty" is 150. What may be 12.50 as well as 1,250 ("twelve fifty") becomes the range "12-50", which is no price.
+
+    Args:
+        plain_text: as :func:`sotopia_env.families.plain_text.plain` returns it.
+    """
+    if _IN_WORDS.search(plain_text):
+        plain_text = _RUN.sub(_figures, plain_text)
+    if _MONEY.search(plain_text):
+        plain_text = _US.sub("$", plain_text)
+        plain_text = _OTHER_AFTER.sub(rf" {OTHER_MONEY}\1\2", plain_text)
+        plain_text = _OTHER_BEFORE.sub(OTHER_MONEY, plain_text)
+        plain_text = _DOLLARS_AFTER.sub(r" $\1\2", plain_text).replace("  ", " ")
+    return plain_text
+
+
+def _figures(match: re.Match[str]) -> str:
+    words = re.split(r"[ -](?:and )?", match["words"])
+    if words == ["one"] and not match.string.startswith((" dollar", " buck"), match.end()):
+        return match[0]  # "this one" is no number
+    total, current = 0.0, 0.0
+    if match["figure"]:
+        if words[0] not in _SCALES:
+            return match[0]
+        current = float(match["figure"].replace(",", ""))
+    elif match["one"]:
+        current = 1.0 if match["one"] == "a " else 2.0
+    for index, word in enumerate(words):
+        scale, value = _SCALES.get(word), _SMALL.get(word, 0)
+        if scale is not None:
+            current = (current or 1.0) * scale
+            if scale > 100:
+                total, current = total + current, 0.0
+        elif current % 100 == 0 or (value < 10 and current % 100 >= 20 and current % 10 == 0):
+            current += value
+        elif 0 < current < 10 and value >= 10:
+            current = 100 * current + value
+        elif current >= 10 and value >= 10 and index == 1:
+            return f"{current:g}-{value}"
+        else:
+            return match[0]
+    rough = "about " if (match["one"] or "a ") != "a " else ""
+    sign = "$" if "grand" in words and "$" not in match.string[max(0, match.start() - 2) : match.start()] else ""
+    return f"{rough}{sign}{total + current:.12g}"
