@@ -108,17 +108,17 @@ def _manner(before: str, after: str, words: list[str], following: list[str], fra
     """What kind of amount it is, whoever names it: a price to pay, or what no price follows from."""
     if words:
         last = words[-1]
-        if last in BASES or BASE.search(before) or COST_OF.search(before):
+        if last in BASES or (not COST_WORDS.isdisjoint(words) and COST_OF.search(before)):
             return "fact"
         if last == "from":
             return "range" if MOVING.isdisjoint(words) else "fact"
-        if last in CHANGE_BEFORE or CHANGE_LEAD.search(before):
+        if last in CHANGE_BEFORE or (not CHANGE_WORDS.isdisjoint(words) and CHANGE_LEAD.search(before)):
             return "change"
         if last == "between":
             return "range"
-        if SEVERAL_BEFORE.search(before):
+        if last in ("at", "for", "x", "@") and SEVERAL_BEFORE.search(before):
             return "several"
-    if after:
+    if after and (after[0] != " " or not (MANNERS_AFTER.isdisjoint(following[:2]))):
         if COMPARISON.match(after) or (following and following[0] in COST_AFTER):
             return "fact"
         if RATE.match(after):
@@ -278,6 +278,10 @@ REFUSED_AFTER = frozenset(
 REFUSED_AFTER_PHRASE = re.compile(r"\bout of\b|\ba lot\b|\bno way\b")
 LIMIT_AFTER = re.compile(r"\bas (?:low|high|far|much) as\b|\b(?:cannot|can't|not) go\b")
 CHANGE_BEFORE = frozenset("by down up extra another additional further minus plus".split())
+CHANGE_WORDS = frozenset(
+    "throw throwing toss tossing chip chipping kick kicking add adding sweeten sweetening bump bumping knock knocking shave "
+    "shaving take taking cut trim raise raising discount reduction increase rebate markdown change".split()
+)
 CHANGE_LEAD = re.compile(
     r"\b(?:(?:throw|toss|chip|kick)(?:ing)? in|add(?:ing)?|sweeten(?:ing)?(?: \w{1,8})? (?:with|by)|bump(?:ing)?(?: it)?(?: up)?|"
     r"knock(?:ing)?|shav(?:e|ing)|tak(?:e|ing) off|cut|trim|rais(?:e|ing)(?: (?:it|my offer))?|"
@@ -298,15 +302,25 @@ COST_AFTER = frozenset(
     "shipping delivery fee fees difference refund tip gift worth new apart gap short profit bill bills note repair "
     "repairs value salary wage rent".split()
 )
+COST_WORDS = frozenset(
+    "off shipping delivery postage repair repairs insurance storage gas fuel tax taxes rent salary fee fees transport parts".split()
+)
 COST_OF = re.compile(
+    r"\boff (?:of )?(?:the |your |my |that )?$|"  # "knock $10 off the $95"
     r"\b(?:shipping|delivery|postage|repairs?|insurance|storage|gas|fuel|tax|taxes|rent|salary|fees?|transport|parts)"
     r"(?: (?!and\b|so\b)[\w']{1,12}){0,4} $"
 )
 BASES = frozenset("save saves saved saving lose loses losing lost every spend spending".split())
-BASE = re.compile(r"\boff (?:of )?(?:the |your |my |that )?$")  # "knock $10 off the $95"
 MOVING = frozenset("come came coming go went going down drop dropped lower lowered reduce reduced move moved up price".split())
 DONE = frozenset("already i've we've you've came went dropped that's which difference uses".split())
 EARNING = frozenset("i make earn earns get gets paid salary wage runs it".split()) - {"i"}
+MANNERS_AFTER = COST_AFTER.union(
+    "more less higher lower cheaper better worse short shy apart above below over under beyond per each apiece weekly "
+    "monthly hourly daily every a an off extra discount reduction rebate increase increments on price up down deposit "
+    "upfront in advance now today payment payments instalment instalments installment installments first at plus and or "
+    "for".split()
+)
+"""One of these words follows an amount, next or next but one, where what follows says of what kind it is."""
 JOINED = re.compile(r" ?(?:(?:-|/|to|or) ?)?(?:up to )?(?=[$\u00a40-9])")
 SEPARATED = re.compile(r" ?(?:-|/|to|or) ?(?=[$\u00a40-9])")
 RATE = re.compile(
@@ -314,6 +328,10 @@ RATE = re.compile(
 )
 PART = re.compile(
     r" (?:down(?! from| to)|deposit|up ?front|in advance|now and|today and|payments?|instal?lments?|first|at first)\b"
+)
+PART_WORDS = frozenset(
+    "rest remainder remaining balance deposit instalment instalments installment installments payment payments upfront "
+    "front advance half monthly parts rates".split()
 )
 PARTS = re.compile(
     r"\b(?:the (?:rest|remainder|balance|other half)|remaining|deposit|instal?lments?|down payment|up ?front|up front|in advance|"

@@ -28,8 +28,12 @@ _OTHER_NAME = (
     rf"dollars (?:{_NATIONS})|crowns?|kronor)\b"
 )
 
-_IN_WORDS = re.compile(rf"\b(?:{'|'.join((*_SMALL, *_SCALES))})\b")
-_MONEY = re.compile(rf"[0-9]k? ?-?(?:(?:us |american )?{_DOLLARS}|{_OTHER_NAME})|{_OTHER_SIGN}|[a-z]\$|\b(?:{_OTHER_CODE}|usd?) ?[0-9$]")
+_WORDS = frozenset((*_SMALL, *_SCALES))
+_MONEY_WORDS = frozenset(
+    "dollar dollars buck bucks usd us american euro euros pound pounds quid yen franc francs peso pesos rupee rupees yuan "
+    "crown crowns kronor".split()
+).union(_OTHER_CODE.split("|"))
+_GLUED = re.compile(rf"\$(?! ?[0-9])|(?<=[a-z])\$|[0-9]k?(?:[a-z]{{3}}|{_OTHER_SIGN})")
 
 _WORD = rf"(?:{'|'.join((*_SMALL, *_SCALES))})"
 _RUN = re.compile(
@@ -42,17 +46,26 @@ _OTHER_AFTER = re.compile(rf"(?<![\w.,])\$? ?({NUMBER})(k?)(?: |-)?(?:{_OTHER_NA
 _DOLLARS_AFTER = re.compile(rf"(?<![\w.,{OTHER_MONEY}])\$? ?({NUMBER})(k?)(?: |-)?(?:(?:us|american) )?(?:{_DOLLARS})")
 
 
-def in_figures(plain_text: str) -> str:
+_GAPS = str.maketrans(dict.fromkeys(".,;:!?()/-\n\"", " "))
+
+
+def words_of(plain_text: str) -> set[str]:
+    """The words of a text, by which most rules are ruled out without a search."""
+    return set(plain_text.translate(_GAPS).split())
+
+
+def in_figures(plain_text: str, words: set[str]) -> str:
     """The text with its amounts of money in figures.
 
     "One fifty" is 150. What may be 12.50 as well as 1,250 ("twelve fifty") becomes the range "12-50", which is no price.
 
     Args:
         plain_text: as :func:`sotopia_env.families.plain_text.plain` returns it.
+        words: of the text.
     """
-    if _IN_WORDS.search(plain_text):
+    if not _WORDS.isdisjoint(words):
         plain_text = _RUN.sub(_figures, plain_text)
-    if _MONEY.search(plain_text):
+    if not (_MONEY_WORDS.isdisjoint(words) and plain_text.isascii()) or _GLUED.search(plain_text):
         plain_text = _US.sub("$", plain_text)
         plain_text = _OTHER_AFTER.sub(rf" {OTHER_MONEY}\1\2", plain_text)
         plain_text = _OTHER_BEFORE.sub(OTHER_MONEY, plain_text)

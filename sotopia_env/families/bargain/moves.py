@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from sotopia_env.families.bargain import phrases
-from sotopia_env.families.bargain.amounts import BUNDLE, NEGATORS, PARTS, Fragment, amounts
-from sotopia_env.families.bargain.figures import OTHER_MONEY, in_figures
+from sotopia_env.families.bargain.amounts import BUNDLE, NEGATORS, PART_WORDS, PARTS, Fragment, amounts
+from sotopia_env.families.bargain.figures import OTHER_MONEY, in_figures, words_of
 from sotopia_env.families.consent import CONTRASTS, QUOTING
 from sotopia_env.families.plain_text import Sentence, plain, sentences
 
@@ -60,9 +60,10 @@ def read_move(action_type: str, text: str) -> PriceMove:
         The move. The price of a refusal is what was refused, not what the speaker proposes.
     """
     if action_type == "speak":
-        return _read_speech(in_figures(plain(text.replace("~", " about ") if "~" in text else text)))
+        return _read_speech(plain(text.replace("~", " about ") if "~" in text else text))
     if action_type == "action":
-        return _read_act(in_figures(plain(text)))
+        plain_text = plain(text)
+        return _read_act(in_figures(plain_text, words_of(plain_text)))
     return NO_MOVE
 
 
@@ -202,14 +203,16 @@ class _Findings:
         return PriceMove("offer", last.price, last.certain and alone, last.asked, last.bare)
 
 
-def _read_speech(text: str) -> PriceMove:
+def _read_speech(plain_text: str) -> PriceMove:
+    words = words_of(plain_text)
+    text = in_figures(plain_text, words)
     counts = _DIGIT.search(text) is not None
-    computes = any(map(text.__contains__, phrases.COMPUTING)) and phrases.COMPUTED.search(text) is not None
-    if not (counts or computes or phrases.CONSENT_HINT.search(text)):
+    computes = not phrases.COMPUTING.isdisjoint(words) and phrases.COMPUTED.search(text) is not None
+    if not (counts or computes) and phrases.CONSENTING.isdisjoint(words):
         return NO_MOVE
     findings = _Findings()
-    has_condition = any(map(text.__contains__, phrases.CONDITIONS))
-    parted = counts and PARTS.search(text) is not None
+    has_condition = not phrases.CONDITIONS.isdisjoint(words)
+    parted = counts and not PART_WORDS.isdisjoint(words) and PARTS.search(text) is not None
     for number, sentence in enumerate(sentences(text)):
         _read_sentence(sentence, number, has_condition and _is_conditional(sentence), parted, computes, findings)
     if findings.consent is not None and phrases.DEMAND.search(text):
@@ -240,7 +243,8 @@ def _read_sentence(
         ):
             findings.undo_consent()
         can_consent = index < asked_from and not conditional
-        if phrases.CONSENT_HINT.search(text):
+        words = text.split()
+        if not phrases.CONSENTING.isdisjoint(words):
             refusing = not asked and not conditional and phrases.WITHDRAWAL.match(text) is not None
             consent = phrases.CONSENT.match(text)
             if consent is not None:
@@ -250,7 +254,7 @@ def _read_sentence(
                 can_consent = can_consent and not _is_amended(text[consented:])
                 if can_consent and (clear or not leads_on):
                     findings.hear_consent(None, clear, place)
-        if computes and phrases.COMPUTED.search(text) and NEGATORS.isdisjoint(text.split()):
+        if computes and phrases.COMPUTED.search(text) and NEGATORS.isdisjoint(words):
             findings.unread = len(findings.offers)
         if _DIGIT.search(text):
             fragment = Fragment(

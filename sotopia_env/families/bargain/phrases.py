@@ -91,10 +91,12 @@ _VAGUE = (
 CONSENT = re.compile(
     rf"(?P<clear>{_DEAL}{_END}|{_DEAL} {_AMOUNT}|{_FILLERS}(?:{'|'.join(_CLEAR)}))|{_FILLERS}(?:{'|'.join(_VAGUE)})"
 )
-CONSENT_HINT = re.compile(
-    r"deal|agree|accept|sold|take|buy|yours|work|sound|fine|okay|\bok\b|done|settled|forget it|never ?mind|"
-    r"not interested|offer|retract|rescind|with|do (?:it|that)|good by|you'?re on|clos|finaliz|seal|shake|doable"
+CONSENTING = frozenset(
+    "deal deal's deals agree agreed agrees agreeable accept accepted accepting accepts acceptable sold take takes taking "
+    "buy buying yours work works working sound sounds fine okay ok done settled forget never nevermind interested offer "
+    "retract withdraw withdrawn rescind with do good on close closing finalize seal shake doable yes".split()
 )
+"""Without any of these words nobody agrees or withdraws."""
 PRICE_CONSENT = re.compile(
     r"(?P<clear> ?(?:then )?(?:works?|will work|would work|it is|deal|"
     r"is (?:fine|ok|okay|acceptable|agreed|alright|a deal))\b)|"
@@ -116,7 +118,9 @@ REFUSED_AS_THAT = re.compile(
     r"(?:that|it|this)(?:'?s| is| seems| sounds)(?: \w{1,12}){0,2} (?:too|low|high|steep|insulting|ridiculous|crazy)\b|"
     r"(?:no way|i (?:can't|cannot|can not|won't|couldn't))\b"
 )
-CONDITIONS = ("if", "unless", "provid", "assuming", "once", "until", "long as", "condition", "exchange", "return")
+CONDITIONS = frozenset(
+    "if unless provided providing assuming once until long condition conditions exchange return".split()
+)
 CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'in (?:exchange|return) for')}\b")
 # What amends consent that stands before it, or after it in the same fragment.
 PROVISO = re.compile(
@@ -149,7 +153,7 @@ HAGGLING = re.compile(
     r"free (?:delivery|shipping)|(?:delivery|shipping|helmet|lock|charger|warranty) included|thrown in|"
     r"test (?:ride|drive) (?:it )?first|inspect\w*|first,? (?:i|though)|in (?:theory|principle|general))\b"
 )
-COMPUTING = ("half", "middle", "split", "twice", "double", "triple", "third", "quarter", "same", "match", "beat", "cost", "between")
+COMPUTING = frozenset("half halfway way middle split splitting twice double triple third thirds 2 quarter quarters same match beat cost between".split())
 # A price that must be computed from what was said before.
 COMPUTED = re.compile(
     r"\b(?:split(?:ting)? (?:the|this|that|our|it)? ?(?:difference|in (?:the middle|half)|down the middle|fifty|50)|"
