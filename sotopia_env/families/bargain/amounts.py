@@ -8,7 +8,7 @@ of several things, a range, another currency) is *unread*: it moves the price to
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from sotopia_env.families import consent
@@ -21,14 +21,13 @@ Role = Literal["offer", "refused", "quoted", "aside", "unread"]
 class Fragment(NamedTuple):
     """A part of a sentence, as the amounts in it are read.
 
-    ``place`` is (sentence, fragment); ``conditional`` holds where the sentence has a condition elsewhere, ``refusing``
+    ``conditional`` holds where the sentence has a condition elsewhere, ``refusing``
     where the fragment says "no deal", ``parted`` where the utterance speaks of payment in parts, ``bundled`` where
     another thing is named with what is paid for ("$80 and the helmet"), ``between`` after "between $80 and"; where
     the words of consent end stands in ``consented``, 0 without any.
     """
 
     text: str
-    place: tuple[int, int]
     link: str
     asked: bool
     conditional: bool
@@ -37,6 +36,12 @@ class Fragment(NamedTuple):
     bundled: bool
     between: bool
     consented: int
+
+
+    @property
+    def odd(self) -> bool:
+        """Whether the sentence around it may make of a price something else than an offer."""
+        return self.conditional or self.refusing or self.parted or self.bundled or self.between
 
 
 class Amount(NamedTuple):
@@ -68,26 +73,45 @@ def dollars(match: re.Match[str]) -> float:
     return float(digits.replace(",", "")) * _TIMES.get(times, 1)
 
 
-def amounts(fragment: Fragment) -> Iterator[Amount]:
+@lru_cache(maxsize=8_192)
+def amounts(fragment: Fragment) -> tuple[Amount, ...]:
     """The amounts of money in a fragment, from left to right; numbers that count something else are left out."""
+    found = []
     text, consented = fragment.text, fragment.consented
     matches = [match for match in _AMOUNT.finditer(text) if match[1] or match[5] or _is_money(match)]
     last_end, joined = consented, fragment.between
     for index, match in enumerate(matches):
         start, end = match.span()
         next_start = matches[index + 1].start() if index + 1 < len(matches) else len(text)
-        after = text[end : min(next_start, end + _REACH)]
+        after = text[end : next_start if next_start < end + _REACH else end + _REACH]
         bare = not (match[1] or match[5])
+        # "C$85" is not $85, "US$85" is.
+        foreign = match[1] == OTHER_MONEY or (start > 0 and text[start - 1].isalpha() and not text.endswith("us", 0, start))
         before = text[max(last_end, start - _REACH) : start]
         clause = before if last_end == consented else text[max(consented, start - _REACH) : start]
         last_end = end
         words, following = before.split(), after.split(None, 7)[:7]
-        manner = "range" if joined else _manner(before, after, words, following, fragment)
-        joined = manner in ("range", "total") and JOINED.match(text, end) is not None
-        if joined or (manner == "total" and (match[1] == OTHER_MONEY or match[6])):
-            manner = "range"
-        role, certain = _role(manner, before, after, clause, words, following, fragment, bare)
-        yield Amount(dollars(match), role, certain, bare, before, after)
+        if not (joined or foreign or bare) and clause is before and _is_simple(words, after, following, fragment):
+            # Most prices have none of the words around them that could make them anything but an offer.
+            certain = _is_framed(words, after, following)
+            joined = JOINED.match(text, end) is not None
+            role: Role = "unread" if joined else "offer"
+        else:
+            manner = "range" if joined else _manner(before, after, words, following, fragment)
+            joined = manner in ("range", "total") and JOINED.match(text, end) is not None
+            if joined or (manner == "total" and (foreign or match[6])):
+                manner = "range"
+            role, certain = _role(manner, before, after, clause, words, following, fragment, bare)
+        found.append(Amount(dollars(match), role, certain, bare, before, after))
+    return tuple(found)
+
+
+def _is_simple(words: list[str], after: str, following: list[str], fragment: Fragment) -> bool:
+    return (
+        not fragment.odd
+        and SPECIAL.isdisjoint(words)
+        and (not after or (after[0] == " " and SPECIAL_AFTER.isdisjoint(following)))
+    )
 
 
 def _is_money(match: re.Match[str]) -> bool:
@@ -162,11 +186,9 @@ def _role(
         return "aside", True
     if fragment.refusing:
         return ("refused" if manner == "total" else "aside"), True
-    # Most prices have none of the words around them that could make them anything but an offer.
-    if clause is not before or not (TELLING.isdisjoint(words) and TELLING.isdisjoint(following)):
-        exception = _exception(before, after, clause, words, following, fragment, manner == "total")
-        if exception is not None:
-            return exception
+    exception = _exception(before, after, clause, words, following, fragment, manner == "total")
+    if exception is not None:
+        return exception
     if manner == "total":
         return "offer", _is_certain(before, after, words, following, fragment, bare)
     past = not DONE.isdisjoint(words) or (manner == "rate" and not EARNING.isdisjoint(words))
@@ -214,9 +236,13 @@ def _is_certain(
         return False
     if not fragment.asked and not (HEDGES.isdisjoint(words) and HEDGES.isdisjoint(following)):
         return False
+    return bare or _is_framed(words, after, following)
+
+
+def _is_framed(words: list[str], after: str, following: list[str]) -> bool:
+    """Whether a price stands in words that propose it, or alone."""
     return (
-        bare
-        or not FRAMES.isdisjoint(words[-10:])
+        not FRAMES.isdisjoint(words[-10:])
         or (len(words) <= 1 and len(following) <= 1)
         or (len(following) > 0 and following[0] in FRAMED_AFTER)
         or IS_MINE.match(after) is not None
@@ -329,10 +355,9 @@ RATE = re.compile(
 PART = re.compile(
     r" (?:down(?! from| to)|deposit|up ?front|in advance|now and|today and|payments?|instal?lments?|first|at first)\b"
 )
-PART_WORDS = frozenset(
-    "rest remainder remaining balance deposit instalment instalments installment installments payment payments upfront "
-    "front advance half monthly parts rates".split()
-)
+PART_WORDS = (
+    "the rest", "remain", "balance", "deposit", "instal", "payment", "front", "advance", "half", "monthly", "parts", "rates",
+)  # fmt: skip
 PARTS = re.compile(
     r"\b(?:the (?:rest|remainder|balance|other half)|remaining|deposit|instal?lments?|down payment|up ?front|up front|in advance|"
     r"(?:first|second|last|other) half|half (?:now|today|later|up)|payments of|monthly|part payment|advance payment|"
@@ -404,9 +429,13 @@ YOU_CAN = re.compile(r"\byou(?:'d|'ll| can| could| will| would) (?:do|take|pay|a
 BOUGHT = frozenset(("paid", "bought"))
 ROUGHLY = frozenset("around approximately roughly near nearly between or almost".split())
 # Without any of these words around it, a price is an offer.
-TELLING = frozenset(
+SPECIAL = frozenset(
     "you you're you've you'd your another have my he she they he'd she'd they'd they're they'll asking goes going "
     "worth original is was sounds seems get newer thanks thank new no nowhere instead rather most "
     "least mind understand understood see know hear aware realize realise acknowledge recognize recognise appreciate "
     "respect noted there's they last one ones used set made once got turned refused next".split()
-).union(ELSEWHERE, NEGATORS, COMPARED, REFUSED_AFTER, _OTHERS.replace("neighbou?r", "neighbor|neighbour").split("|"))
+).union(
+    *(ELSEWHERE, NEGATORS, COMPARED, REFUSED_AFTER, _OTHERS.replace("neighbou?r", "neighbor|neighbour").split("|")),
+    *(BASES, COST_WORDS, CHANGE_WORDS, CHANGE_BEFORE, ROUGHLY, HEDGES, ("from", "about", "at", "for", "x", "@")),
+)
+SPECIAL_AFTER = SPECIAL.union(MANNERS_AFTER, ("give", "or"))

@@ -28,53 +28,50 @@ _OTHER_NAME = (
     rf"dollars (?:{_NATIONS})|crowns?|kronor)\b"
 )
 
-_WORDS = frozenset((*_SMALL, *_SCALES))
-_MONEY_WORDS = frozenset(
-    "dollar dollars buck bucks usd us american euro euros pound pounds quid yen franc francs peso pesos rupee rupees yuan "
-    "crown crowns kronor".split()
-).union(_OTHER_CODE.split("|"))
-_GLUED = re.compile(rf"\$(?! ?[0-9])|(?<=[a-z])\$|[0-9]k?(?:[a-z]{{3}}|{_OTHER_SIGN})")
+_SIGNS = (
+    "ty", "teen", " ten", "eleven", "twelve", "two", "three", "four", "five", "six", "seven", "eight", "nine", "hundred",
+    "thousand", "grand", "million", "usd ", "eur ", "gbp ", "chf ",
+)  # fmt: skip
+_MONEY = re.compile(rf"[0-9]k?[ -]?(?:(?:us |american )?(?:{_DOLLARS})|{_OTHER_NAME})")
 
 _WORD = rf"(?:{'|'.join((*_SMALL, *_SCALES))})"
 _RUN = re.compile(
     rf"\b(?:(?P<figure>{NUMBER}) |(?P<one>a |a couple (?:of )?)(?=hundred|thousand|grand|million))?"
     rf"(?P<words>{_WORD}(?:(?:[ -]|(?:(?<=hundred)|(?<=thousand)) and ){_WORD}){{0,8}})\b"
 )
-_US = re.compile(r"\b(?:us ?\$|usd ?\$?) ?(?=[0-9])")
-_OTHER_BEFORE = re.compile(rf"(?:{_OTHER_SIGN}|\b(?:c|ca|a|au|nz|hk|s|sg|r|mx)\$|\b(?:{_OTHER_CODE}) ) ?(?=[0-9])")
+_BETWEEN_WORDS = re.compile(r"[ -](?:and )?")
+_OTHER_BEFORE = re.compile(rf"(?:{_OTHER_SIGN}|\b(?:{_OTHER_CODE}) ) ?(?=[0-9])")
+_USD = re.compile(r"\busd ?\$? ?(?=[0-9])")
 _OTHER_AFTER = re.compile(rf"(?<![\w.,])\$? ?({NUMBER})(k?)(?: |-)?(?:{_OTHER_NAME})")
 _DOLLARS_AFTER = re.compile(rf"(?<![\w.,{OTHER_MONEY}])\$? ?({NUMBER})(k?)(?: |-)?(?:(?:us|american) )?(?:{_DOLLARS})")
 
 
-_GAPS = str.maketrans(dict.fromkeys(".,;:!?()/-\n\"", " "))
+def has_amounts_in_words(plain_text: str) -> bool:
+    """Whether :func:`in_figures` may change a text."""
+    return (
+        any(map(plain_text.__contains__, _SIGNS))
+        or not plain_text.isascii()
+        or _MONEY.search(plain_text) is not None
+    )
 
 
-def words_of(plain_text: str) -> set[str]:
-    """The words of a text, by which most rules are ruled out without a search."""
-    return set(plain_text.translate(_GAPS).split())
-
-
-def in_figures(plain_text: str, words: set[str]) -> str:
+def in_figures(plain_text: str) -> str:
     """The text with its amounts of money in figures.
 
     "One fifty" is 150. What may be 12.50 as well as 1,250 ("twelve fifty") becomes the range "12-50", which is no price.
 
     Args:
         plain_text: as :func:`sotopia_env.families.plain_text.plain` returns it.
-        words: of the text.
     """
-    if not _WORDS.isdisjoint(words):
-        plain_text = _RUN.sub(_figures, plain_text)
-    if not (_MONEY_WORDS.isdisjoint(words) and plain_text.isascii()) or _GLUED.search(plain_text):
-        plain_text = _US.sub("$", plain_text)
-        plain_text = _OTHER_AFTER.sub(rf" {OTHER_MONEY}\1\2", plain_text)
-        plain_text = _OTHER_BEFORE.sub(OTHER_MONEY, plain_text)
-        plain_text = _DOLLARS_AFTER.sub(r" $\1\2", plain_text).replace("  ", " ")
-    return plain_text
+    plain_text = _RUN.sub(_figures, plain_text)
+    plain_text = _USD.sub("$", plain_text)
+    plain_text = _OTHER_AFTER.sub(rf" {OTHER_MONEY}\1\2", plain_text)
+    plain_text = _OTHER_BEFORE.sub(OTHER_MONEY, plain_text)
+    return _DOLLARS_AFTER.sub(r" $\1\2", plain_text).replace("  ", " ")
 
 
 def _figures(match: re.Match[str]) -> str:
-    words = re.split(r"[ -](?:and )?", match["words"])
+    words = _BETWEEN_WORDS.split(match["words"])
     if words == ["one"] and not match.string.startswith((" dollar", " buck"), match.end()):
         return match[0]  # "this one" is no number
     total, current = 0.0, 0.0

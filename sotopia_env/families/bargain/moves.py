@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from sotopia_env.families.bargain import phrases
 from sotopia_env.families.bargain.amounts import BUNDLE, NEGATORS, PART_WORDS, PARTS, Fragment, amounts
-from sotopia_env.families.bargain.figures import OTHER_MONEY, in_figures, words_of
+from sotopia_env.families.bargain.figures import OTHER_MONEY, has_amounts_in_words, in_figures
 from sotopia_env.families.consent import CONTRASTS, QUOTING
 from sotopia_env.families.plain_text import Sentence, plain, sentences
 
@@ -62,8 +62,7 @@ def read_move(action_type: str, text: str) -> PriceMove:
     if action_type == "speak":
         return _read_speech(plain(text.replace("~", " about ") if "~" in text else text))
     if action_type == "action":
-        plain_text = plain(text)
-        return _read_act(in_figures(plain_text, words_of(plain_text)))
+        return _read_act(in_figures(plain(text)))
     return NO_MOVE
 
 
@@ -203,22 +202,23 @@ class _Findings:
         return PriceMove("offer", last.price, last.certain and alone, last.asked, last.bare)
 
 
-def _read_speech(plain_text: str) -> PriceMove:
-    words = words_of(plain_text)
-    text = in_figures(plain_text, words)
+def _read_speech(text: str) -> PriceMove:
+    if has_amounts_in_words(text):
+        text = in_figures(text)
+    contains = text.__contains__
     counts = _DIGIT.search(text) is not None
-    computes = not phrases.COMPUTING.isdisjoint(words) and phrases.COMPUTED.search(text) is not None
-    if not (counts or computes) and phrases.CONSENTING.isdisjoint(words):
+    computes = any(map(contains, phrases.COMPUTING)) and phrases.COMPUTED.search(text) is not None
+    if not (counts or computes or phrases.CONSENT_HINT.search(text)):
         return NO_MOVE
     findings = _Findings()
-    has_condition = not phrases.CONDITIONS.isdisjoint(words)
-    parted = counts and not PART_WORDS.isdisjoint(words) and PARTS.search(text) is not None
+    has_condition = any(map(contains, phrases.CONDITIONS))
+    parted = counts and any(map(contains, PART_WORDS)) and PARTS.search(text) is not None
     for number, sentence in enumerate(sentences(text)):
         _read_sentence(sentence, number, has_condition and _is_conditional(sentence), parted, computes, findings)
     if findings.consent is not None and phrases.DEMAND.search(text):
         findings.undo_consent()
     move = findings.move()
-    if move.kind in ("offer", "accept") and phrases.POSTPONED.search(text):
+    if move.kind in ("offer", "accept") and any(map(contains, phrases.POSTPONING)) and phrases.POSTPONED.search(text):
         return NO_MOVE if move.price is None else replace(move, kind="offer", certain=move.asked and move.certain)
     return move
 
@@ -236,30 +236,31 @@ def _read_sentence(
         findings.hear_question(texts[asked_from])
     leads_on = asked and not texts[asked_from].startswith(phrases.PRACTICAL)
     for index, text in enumerate(texts):
+        words = text.split()
+        consenting = not phrases.CONSENTING.isdisjoint(words) and phrases.CONSENT_HINT.search(text) is not None
+        counts = _DIGIT.search(text) is not None
+        if not (consenting or counts or computes or findings.consent is not None or findings.offers):
+            continue
         link, place = links[index], (number, index)
         consented, refusing = 0, False
         if findings.consent is not None and (
-            link in CONTRASTS or phrases.PROVISO.match(text) or _takes_back(text, findings.consent.certain)
+            link in CONTRASTS or phrases.PROVISO.match(text) or _takes_back(text, words, findings.consent.certain)
         ):
             findings.undo_consent()
         can_consent = index < asked_from and not conditional
-        words = text.split()
-        if not phrases.CONSENTING.isdisjoint(words):
-            refusing = not asked and not conditional and phrases.WITHDRAWAL.match(text) is not None
-            consent = phrases.CONSENT.match(text)
-            if consent is not None:
-                consented = consent.end()
-                clear = consent["clear"] is not None
+        if consenting:
+            consented, clear, withdraws = _consent_in(text)
+            refusing = withdraws and not asked and not conditional
+            if consented:
                 can_consent = can_consent and not _is_reported_or_demanded(sentence, index)
                 can_consent = can_consent and not _is_amended(text[consented:])
                 if can_consent and (clear or not leads_on):
                     findings.hear_consent(None, clear, place)
         if computes and phrases.COMPUTED.search(text) and NEGATORS.isdisjoint(words):
             findings.unread = len(findings.offers)
-        if _DIGIT.search(text):
+        if counts:
             fragment = Fragment(
                 text,
-                place,
                 link,
                 asked,
                 conditional and link not in ("if", "unless"),
@@ -269,18 +270,27 @@ def _read_sentence(
                 link == "and" and "between" in texts[index - 1],
                 consented,
             )
-            _read_prices(fragment, can_consent, findings)
+            _read_prices(fragment, place, can_consent, findings)
         elif refusing:
             findings.withdrawn, findings.consent = True, None
         elif findings.offers and findings.offers[-1].echo and phrases.REFUSED_AS_THAT.match(text):
             findings.refused.append(findings.offers.pop().price)
 
 
-def _takes_back(text: str, certain: bool) -> bool:
+@lru_cache(maxsize=4_096)
+def _consent_in(text: str) -> tuple[int, bool, bool]:
+    """Where the words of consent at the start of a fragment end (0 without any), whether they are clear, and whether it
+    withdraws."""
+    consent = phrases.CONSENT.match(text)
+    end, clear = (0, False) if consent is None else (consent.end(), consent["clear"] is not None)
+    return end, clear, phrases.WITHDRAWAL.match(text) is not None
+
+
+def _takes_back(text: str, words: list[str], certain: bool) -> bool:
     """Whether a fragment after words of consent shows that they were none."""
     if phrases.CONSENT.match(text):
         return False
-    return phrases.HAGGLING.search(text) is not None or (not certain and not NEGATORS.isdisjoint(text.split()))
+    return phrases.HAGGLING.search(text) is not None or (not certain and not NEGATORS.isdisjoint(words))
 
 
 def _is_amended(rest: str) -> bool:
@@ -288,20 +298,20 @@ def _is_amended(rest: str) -> bool:
     return len(rest) > 1 and (phrases.PROVISO.search(rest) is not None or phrases.HAGGLING.search(rest) is not None)
 
 
-def _read_prices(fragment: Fragment, can_consent: bool, findings: _Findings) -> None:
+def _read_prices(fragment: Fragment, place: tuple[int, int], can_consent: bool, findings: _Findings) -> None:
     for amount in amounts(fragment):
         price, role, certain, bare, before, after = amount
         if role == "offer" and can_consent and certain and len(before) < 24:
             consent = phrases.PRICE_CONSENT.match(after)
             if consent is not None:
                 if not _is_amended(after[consent.end() :]):
-                    findings.hear_consent(price, consent["clear"] is not None, fragment.place)
+                    findings.hear_consent(price, consent["clear"] is not None, place)
                 continue
         if role == "offer" and price > 0:
             echo = fragment.asked and len(fragment.text) < 16
-            findings.offers.append(_Named(price, certain, fragment.asked, fragment.place, echo, bare))
+            findings.offers.append(_Named(price, certain, fragment.asked, place, echo, bare))
         elif role == "quoted":
-            findings.quoted.append(_Named(price, certain, fragment.asked, fragment.place))
+            findings.quoted.append(_Named(price, certain, fragment.asked, place))
         elif role == "refused":
             findings.refused.append(price)
         elif role == "unread":

@@ -91,6 +91,10 @@ _VAGUE = (
 CONSENT = re.compile(
     rf"(?P<clear>{_DEAL}{_END}|{_DEAL} {_AMOUNT}|{_FILLERS}(?:{'|'.join(_CLEAR)}))|{_FILLERS}(?:{'|'.join(_VAGUE)})"
 )
+CONSENT_HINT = re.compile(
+    r"deal|agree|accept|sold|take|buy|yours|work|sound|fine|okay|\bok\b|done|settled|forget it|never ?mind|"
+    r"not interested|offer|retract|rescind|with|do (?:it|that)|good by|you'?re on|clos|finaliz|seal|shake|doable"
+)
 CONSENTING = frozenset(
     "deal deal's deals agree agreed agrees agreeable accept accepted accepting accepts acceptable sold take takes taking "
     "buy buying yours work works working sound sounds fine okay ok done settled forget never nevermind interested offer "
@@ -113,14 +117,13 @@ WITHDRAWAL = re.compile(
     r"(?:take (?:that|it|my offer|my words) back(?=\W*$)|take back my\b|(?:withdraw|retract|rescind)\b)|"
     rf"(?:{'|'.join(consent.FORGET_IT)}|(?:i'?m )?not interested(?: anymore)?)(?=\W*$)"
 )
+POSTPONING = ("let me", "think", "get back", "kidding", "joking", "time", "not ")
 POSTPONED = re.compile("|".join((*consent.POSTPONED, r"\bnot (?:quite )?(?:sure|yet|so fast)\b")))
 REFUSED_AS_THAT = re.compile(
     r"(?:that|it|this)(?:'?s| is| seems| sounds)(?: \w{1,12}){0,2} (?:too|low|high|steep|insulting|ridiculous|crazy)\b|"
     r"(?:no way|i (?:can't|cannot|can not|won't|couldn't))\b"
 )
-CONDITIONS = frozenset(
-    "if unless provided providing assuming once until long condition conditions exchange return".split()
-)
+CONDITIONS = ("if", "unless", "provid", "assuming", "once", "until", "long as", "condition", "exchange", "return")
 CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'in (?:exchange|return) for')}\b")
 # What amends consent that stands before it, or after it in the same fragment.
 PROVISO = re.compile(
@@ -153,14 +156,14 @@ HAGGLING = re.compile(
     r"free (?:delivery|shipping)|(?:delivery|shipping|helmet|lock|charger|warranty) included|thrown in|"
     r"test (?:ride|drive) (?:it )?first|inspect\w*|first,? (?:i|though)|in (?:theory|principle|general))\b"
 )
-COMPUTING = frozenset("half halfway way middle split splitting twice double triple third thirds 2 quarter quarters same match beat cost between".split())
+COMPUTING = ("half", "middle", "split", "between", "twice", "double", "third", "quarter", "same ", "match")
 # A price that must be computed from what was said before.
 COMPUTED = re.compile(
     r"\b(?:split(?:ting)? (?:the|this|that|our|it)? ?(?:difference|in (?:the middle|half)|down the middle|fifty|50)|"
     r"meet(?:ing)? (?:me |you |us |each other )?(?:somewhere )?(?:in (?:the|between|our) ?(?:middle)?|half ?-?way|between)|"
-    r"(?:half|twice|double|triple|(?:2|two) thirds|(?:a|one|1) (?:third|quarter)|(?:3|three) quarters) (?:of )?"
-    r"(?:that|price|the|what|your|my|of it)|half (?:off|now|today|up ?front|in advance)|(?:a|one) (?:third|quarter) off|(?:match|beat) (?:that|the|their|his|her|my|your)\b|"
-    r"(?:for|at) cost|(?:the )?same (?:price|amount) as)"
+    r"(?:half|twice|double|(?:2|two) thirds|(?:a|one|1) (?:third|quarter)|(?:3|three) quarters) (?:of )?"
+    r"(?:that|price|the|what|your|my|of it)|half (?:off|now|today|up ?front|in advance)|(?:a|one) (?:third|quarter) off|match (?:that|the|their|his|her|my|your)\b|"
+    r"(?:the )?same (?:price|amount) as)"
 )
 OPEN_ENDED = ("know", "even", "ask", "see", "as", "wonder", "wondering")  # "let me know if" sets no condition
 # What "and we have a deal" may follow: a statement or more consent. "Throw in a bulb and it's a deal" demands.
