@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sotopia_env.episodes import Turn
-from sotopia_env.families.bargain.moves import read_move
+from sotopia_env.families.bargain.moves import PriceMove, read_move
 from sotopia_env.families.base import follow, merge_offers
 from sotopia_env.turns import cycles_of
 
@@ -122,7 +122,7 @@ def update(standing: Standing, seat: int, turn: int, action_type: str, text: str
         return standing
     move = read_move(action_type, text)
     own = standing.offers[seat]
-    if move.unread or (move.bare and not _plausible(standing, move.price)):
+    if _cannot_be_read(standing, seat, move):
         return replace(_with_offer(standing, seat, None), unread=(*standing.unread, turn))
     if move.kind == "none":
         return standing
@@ -178,10 +178,21 @@ def _with_offer(standing: Standing, seat: int, offer: Offer | None) -> Standing:
     return replace(standing, offers=(*standing.offers[:seat], offer, *standing.offers[seat + 1 :]))
 
 
+def _cannot_be_read(standing: Standing, seat: int, move: PriceMove) -> bool:
+    if move.unread or (move.bare and not _plausible(standing, move.price)):
+        return True
+    own = standing.offers[seat]
+    moves_to_it = own is None or move.price is None or not _same(own.price, move.price)
+    # "$40?" after the other's $40 takes it or wonders at it.
+    return move.echo and moves_to_it and offer_to(standing, seat, move.price) is not None
+
+
 def _plausible(standing: Standing, price: float | None) -> bool:
     """Whether a number without a sign can be a price beside those on the table: "3" after "$95" counts something."""
     others = [offer.price for offer in standing.offers if offer is not None]
-    return price is None or not others or min(others) / BARE_RANGE <= price <= max(others) * BARE_RANGE
+    if price is None or not others:
+        return price is None or price >= 10
+    return min(others) / BARE_RANGE <= price <= max(others) * BARE_RANGE
 
 
 def _rivals(standing: Standing, seat: int, taken: Offer) -> bool:

@@ -120,6 +120,8 @@ def _is_money(match: re.Match[str]) -> bool:
     after = match.string[match.end() : match.end() + _REACH]
     if match[6] or CHANGE_OF_BARE.match(after):
         return CHANGING.search(before) is not None or CHANGE_AFTER.match(after) is not None
+    if before.endswith("+"):
+        return True
     return (ALONE.match(after) or SEPARATED.match(after)) is not None and LEADING.search(before) is not None
 
 
@@ -227,7 +229,7 @@ def _exception(
 def _is_certain(
     before: str, after: str, words: list[str], following: list[str], fragment: Fragment, bare: bool
 ) -> bool:
-    if fragment.conditional or ROUGH_AFTER.match(after):
+    if fragment.conditional or ROUGH_AFTER.match(after) or not SCOPING.isdisjoint(following):
         return False
     last = words[-1] if words else ""
     if last in ROUGHLY or (last == "about" and words[-2:-1] not in (["how"], ["what"])):
@@ -255,16 +257,16 @@ def _is_framed(words: list[str], after: str, following: list[str]) -> bool:
 ALONE = re.compile(
     r"\W*$| (?:for (?:it|the|this|that|these|them|both|all|me|you|us|a|an|my|your)|and|in (?:cash|total|all)|total|cash|"
     r"firm|flat|even|now|today|tonight|tomorrow|right|then|max|maximum|tops|as|or|if|is|it|instead|works?|would|will|"
-    r"sounds?|be|final|at (?:most|best|least)|please|takes|gets|all in|altogether|each|apiece|per|plus|with|so|max)\b|-ish\b"
+    r"sounds?|be|final|deal|ok|okay|done|sold|lowest|highest|next|(?:mon|tues|wednes|thurs|fri|satur|sun)day|at (?:most|best|least)|please|takes|gets|all in|altogether|each|apiece|per|plus|with|so|max)\b|-ish\b"
 )
 """What may follow a number that is a price; "85 minutes" and "85 gears" are none."""
 _FILLER = (
-    "ok|okay|fine|yes|yeah|yep|no|nope|alright|all right|well|then|so|hmm+|um+|uh|ah|oh|deal|sold|agreed|and|just|only|"
+    "ok|k|okay|fine|yes|yeah|yep|no|nope|alright|all right|well|then|so|hmm+|um+|uh|ah|oh|deal|sold|agreed|and|just|only|"
     "maybe|perhaps|final|i say|say|you win|even|still|sorry|please|like|around|about|roughly|approximately|in that case|"
     "for|not|or|either"
 )
 _OFFERING = (
-    r"(?:(?:how|what) about|make (?:it|that)|call it|ask(?:ing)?(?: for)?|offer(?:s|ed|ing)?|bid|pay(?:ing)?|propos\w+|"
+    r"(?:(?:how|what) (?:about|bout)|make (?:it|that)|call it|ask(?:ing)?(?: for)?|offer(?:s|ed|ing)?|bid|pay(?:ing)?|propos\w+|"
     r"suggest\w*|counter(?:ing)?(?: with| at)?|wants?|needs?|takes?|taking|took|accept\w*|do(?:es)?|doing|giv(?:e|ing)|"
     r"selling|sell|let (?:it|them|this|that) go|have (?:it|them|this)|(?:best|lowest|highest|most|least|max|maximum|minimum)"
     r"(?: (?:i|we)(?:'d|'ll| can| could| would| will)? (?:do|go|pay|offer|take|accept|give))?|"
@@ -276,7 +278,7 @@ _OFFERING = (
     r"go|(?:meet|half ?way|middle)(?: \w{1,12}){0,3} at|between|from|for|work(?:s|ed)? (?:for|with))"
 )
 LEADING = re.compile(
-    rf"(?:^ ?(?:(?:{_FILLER}) ){{0,5}}|\b{_OFFERING} (?:(?:it|you|me|him|her|them|this|that|us|go|be|just|only|say|like|"
+    rf"(?:^ ?(?:(?:{_FILLER}) ){{0,5}}|\b{_OFFERING} (?:(?:it|you|u|me|him|her|them|this|that|us|go|be|just|only|say|like|"
     r"for|at|on|to|as|with|is|about|around|up|out) ){0,3})$"
 )
 """What stands before such a number."""
@@ -303,7 +305,7 @@ REFUSED_AFTER = frozenset(
 )
 REFUSED_AFTER_PHRASE = re.compile(r"\bout of\b|\ba lot\b|\bno way\b")
 LIMIT_AFTER = re.compile(r"\bas (?:low|high|far|much) as\b|\b(?:cannot|can't|not) go\b")
-CHANGE_BEFORE = frozenset("by down up extra another additional further minus plus".split())
+CHANGE_BEFORE = frozenset("by down up extra another additional further minus plus +".split())
 CHANGE_WORDS = frozenset(
     "throw throwing toss tossing chip chipping kick kicking add adding sweeten sweetening bump bumping knock knocking shave "
     "shaving take taking cut trim raise raising discount reduction increase rebate markdown change".split()
@@ -321,8 +323,9 @@ CHANGE_AFTER = re.compile(
 CHANGE_OF_BARE = re.compile(r" (?:off|extra|discount|(?:more|less|higher|lower|better)(?=\W*$| (?:and|for|on|or)\b))")
 CHANGING = re.compile(r"\b(?:off|discount|reduc\w+|lower\w*|drop\w*|knock|cut|increase\w*|rais\w+|add|another|extra|by) ")
 COMPARISON = re.compile(
-    r" (?:\w{2,12} )?(?:(?:more|less|higher|lower|cheaper|better|worse|short|shy|apart) (?:than|of)\b|"
-    r"(?:above|below|over|under|beyond|short|apart)\b)"
+    r" (?:\w{2,12} )?(?:(?:more|less|higher|lower|cheaper|better|worse|short|shy|apart) (?:than(?! (?:before|my|the last))|of)\b|"
+    r"(?:above|below|over|under|beyond|short|apart)\b)| of (?:that|it|which|the price)\b|"
+    r" on (?:an?|the|some|new|repairs|parts)\b(?! spot)"
 )
 COST_AFTER = frozenset(
     "shipping delivery fee fees difference refund tip gift worth new apart gap short profit bill bills note repair "
@@ -336,19 +339,19 @@ COST_OF = re.compile(
     r"\b(?:shipping|delivery|postage|repairs?|insurance|storage|gas|fuel|tax|taxes|rent|salary|fees?|transport|parts)"
     r"(?: (?!and\b|so\b)[\w']{1,12}){0,4} $"
 )
-BASES = frozenset("save saves saved saving lose loses losing lost every spend spending".split())
+BASES = frozenset("save saves saved saving lose loses losing lost every".split())
 MOVING = frozenset("come came coming go went going down drop dropped lower lowered reduce reduced move moved up price".split())
 DONE = frozenset("already i've we've you've came went dropped that's which difference uses".split())
 EARNING = frozenset("i make earn earns get gets paid salary wage runs it".split()) - {"i"}
 MANNERS_AFTER = COST_AFTER.union(
     "more less higher lower cheaper better worse short shy apart above below over under beyond per each apiece weekly "
     "monthly hourly daily every a an off extra discount reduction rebate increase increments on price up down deposit "
-    "upfront in advance now today payment payments instalment instalments installment installments first at plus and or "
+    "upfront in advance of now today payment payments instalment instalments installment installments first at plus and or "
     "for".split()
 )
 """One of these words follows an amount, next or next but one, where what follows says of what kind it is."""
-JOINED = re.compile(r" ?(?:(?:-|/|to|or) ?)?(?:up to )?(?=[$\u00a40-9])")
-SEPARATED = re.compile(r" ?(?:-|/|to|or) ?(?=[$\u00a40-9])")
+JOINED = re.compile(r" ?(?:(?:-|/|to|or|x|\+) ?)?(?:up to )?(?=[$\u00a40-9])")
+SEPARATED = re.compile(r" ?(?:-|/|to|or|x|\+|plus) ?(?=[$\u00a40-9])")
 RATE = re.compile(
     r" ?(?:/|(?:per|each|apiece|weekly|monthly|hourly|daily|every)\b|an? (?:piece|pop|unit|week|month|day|year|hour|night|head)\b)"
 )
@@ -356,15 +359,17 @@ PART = re.compile(
     r" (?:down(?! from| to)|deposit|up ?front|in advance|now and|today and|payments?|instal?lments?|first|at first)\b"
 )
 PART_WORDS = (
-    "the rest", "remain", "balance", "deposit", "instal", "payment", "front", "advance", "half", "monthly", "parts", "rates",
+    "now", "the rest", "remain", "balance", "deposit", "instal", "payment", "front", "advance", "half", "monthly", "parts", "rates",
 )  # fmt: skip
 PARTS = re.compile(
     r"\b(?:the (?:rest|remainder|balance|other half)|remaining|deposit|instal?lments?|down payment|up ?front|up front|in advance|"
     r"(?:first|second|last|other) half|half (?:now|today|later|up)|payments of|monthly|part payment|advance payment|"
-    r"in (?:2|3|4|5|several) (?:payments|parts|rates))\b"
+    r"in (?:2|3|4|5|several) (?:payments|parts|rates))\b|"
+    r"[0-9] now,?(?: and)?(?: then)?(?: another| the other)? [$\u00a4]?[0-9]"
 )
 """Where the payment is in parts, no amount is the whole of it."""
 OPEN_ABOVE = re.compile(r" ?(?:\+|s\b|plus\b|and up\b|or (?:more|best offer|higher)\b|\.[0-9]|,[0-9])")
+SCOPING = frozenset("alone without excluding except minus".split())
 ROUGH_AFTER = re.compile(r" ?(?:-? ?ish\b|or so\b|or thereabouts|give or take|more or less|or less\b)")
 _THINGS = r"(?:both(?! of us| sides| parties)|all(?: of)?(?: the| these| those)? (?:[0-9]+|of them|them|these|those)|(?:the )?[0-9]+\b(?! ?(?:%|am|pm))|everything)"
 SEVERAL_BEFORE = re.compile(rf"(?:\b[0-9]+(?: of them| pieces| units)? (?:at|for|x|@|go for)|\b{_THINGS}(?: \w{{1,8}}){{0,2}} (?:for|at)) $")
@@ -381,7 +386,7 @@ ELSEWHERE = frozenset(
     "spent elsewhere someone somebody other others similar store stores shop shops online ebay amazon craigslist "
     "competitor valued appraised charged charges charge usually normally typically market saw found seen sells sold "
     "else secondhand heard yesterday would've could've should've people earn earns salary wage wages rent insurance "
-    "storage weigh weighs spend spent saved wallet ago once".split()
+    "storage weigh weighs spent saved wallet ago once".split()
 )
 _OTHERS = (
     "buyer|seller|person|guy|man|woman|lady|store|shop|listing|party|dealer|dealership|friend|brother|sister|"
@@ -389,14 +394,14 @@ _OTHERS = (
     "buddy|competitor|collector|mechanic"
 )
 THIRD_PARTY = re.compile(
-    rf"\b(?:another|the|an?|some|my|his|her|one|last|other|previous) (?:(?:last|other|previous|second|used|local|best|old) )?(?:{_OTHERS})\b|"
+    rf"(?<!be )\b(?:another|the|an?|some|my|his|her|one|last|other|previous) (?:(?:last|other|previous|second|used|local|best|old) )?(?:{_OTHERS})\b|"
     r"\banother (?:one|offer)\b|\b(?:the )?(?:last|other) ones?\b|\bthere(?:'s| is| are| was| were) (?:one|another|some|an? \w+)\b|"
     r"\b(?:would|could|should|might) have\b|\bused to\b|\b(?:last|next) (?:year|month|summer|winter|spring|fall|week|time|season)\b|"
     r"\b(?:he|she|they)(?:'d| would| will|'ll|'re)? (?:offer|pay|ask|want|take|got|sell)|\bgoing rate|\bgoes for\b|"
     r"\bthey go for\b|\bi (?:once |just |recently )?(?:got|turned down|was offered|refused|rejected)\b|"
     r"\boriginal (?:price|cost|tag) (?:was|is)\b|\basking price (?:of|is|was) $|\bworth (?:about |at least |over |around )?$|\bnew for $|"
     r"\b(?:for|get|buy|be|cost) (?:a|an|the)? ?(?:brand )?new(?:er)?\b|"
-    r"\bwas (?:ready|willing|going|about|prepared) to\b|\bset (?:me|us|you) back\b|\bmade \b"
+    r"\bwas (?:ready|willing|going|about|prepared) to\b|\bset (?:me|us|you) back\b|\bmade \b|\bgiv\w+ (?:it|this|them) away\b|\b(?:would|i'?d) be losing\b"
 )
 PARTNERS_BEFORE = re.compile(
     r"\byour (?:(?:[a-z-]{1,16} ){0,2}(?:offer|price|asking|ask|bid|proposal|quote|figure|number|counter-?offer|"
@@ -413,7 +418,7 @@ FRAMES = frozenset(
     "about do offer offering pay paying take taking give giving accept sell selling buy say price asking ask go "
     "going come coming make meet want need propose proposing suggest counter does would settle best lowest highest "
     "firm final let call agree deal agreed it's yours i'd i'll down up halfway looking limit maximum minimum most "
-    "least purchase be stay staying stick sticking remain move moving hold finalize willing can could why if paid "
+    "least purchase be stay staying stick sticking remain move moving hold spend finalize willing can could why if paid "
     "gave".split()
 )
 FRAMED_AFTER = frozenset("works work it sounds would sound total cash firm flat final tops max even in".split())
@@ -433,9 +438,9 @@ SPECIAL = frozenset(
     "you you're you've you'd your another have my he she they he'd she'd they'd they're they'll asking goes going "
     "worth original is was sounds seems get newer thanks thank new no nowhere instead rather most "
     "least mind understand understood see know hear aware realize realise acknowledge recognize recognise appreciate "
-    "respect noted there's they last one ones used set made once got turned refused next".split()
+    "respect noted there's they last one ones used set made once away losing got turned refused next".split()
 ).union(
     *(ELSEWHERE, NEGATORS, COMPARED, REFUSED_AFTER, _OTHERS.replace("neighbou?r", "neighbor|neighbour").split("|")),
     *(BASES, COST_WORDS, CHANGE_WORDS, CHANGE_BEFORE, ROUGHLY, HEDGES, ("from", "about", "at", "for", "x", "@")),
 )
-SPECIAL_AFTER = SPECIAL.union(MANNERS_AFTER, ("give", "or"))
+SPECIAL_AFTER = SPECIAL.union(MANNERS_AFTER, ("give", "or", *SCOPING))

@@ -31,6 +31,7 @@ class PriceMove:
         price: in dollars: the price offered, named in the acceptance, or refused; ``None`` where none is named.
         certain: whether only one reading is plausible.
         asked: whether an offer was put as a question.
+        echo: whether it is no more than a price with a question mark, which may be asked back ("$40?").
         bare: whether the price is a number without a sign, which may count something else.
         unread: whether the utterance seems to move the price to one that its words do not tell ("$10 off"); its kind is
             ``"none"`` then.
@@ -40,6 +41,7 @@ class PriceMove:
     price: float | None = None
     certain: bool = True
     asked: bool = False
+    echo: bool = False
     bare: bool = False
     unread: bool = False
 
@@ -199,7 +201,7 @@ class _Findings:
         best = [offer for offer in self.offers if offer.certain] or self.offers
         last = best[-1]
         alone = len(best) == 1 or all(offer.price == last.price for offer in best if offer.place == last.place)
-        return PriceMove("offer", last.price, last.certain and alone, last.asked, last.bare)
+        return PriceMove("offer", last.price, last.certain and alone, last.asked, last.echo, last.bare)
 
 
 def _read_speech(text: str) -> PriceMove:
@@ -300,8 +302,8 @@ def _is_amended(rest: str) -> bool:
 
 def _read_prices(fragment: Fragment, place: tuple[int, int], can_consent: bool, findings: _Findings) -> None:
     for amount in amounts(fragment):
-        price, role, certain, bare, before, after = amount
-        if role == "offer" and can_consent and certain and len(before) < 24:
+        price, role, certain, bare, lead, after = amount
+        if role == "offer" and can_consent and certain and len(lead) < 24:
             consent = phrases.PRICE_CONSENT.match(after)
             if consent is not None:
                 if not _is_amended(after[consent.end() :]):
@@ -309,7 +311,13 @@ def _read_prices(fragment: Fragment, place: tuple[int, int], can_consent: bool, 
                 continue
         if role == "offer" and price > 0:
             echo = fragment.asked and len(fragment.text) < 16
-            findings.offers.append(_Named(price, certain, fragment.asked, place, echo, bare))
+            before = findings.offers[-1] if findings.offers else None
+            asked = fragment.asked or fragment.link in ("if", "unless")
+            findings.offers.append(_Named(price, certain, asked, place, echo, bare))
+            if fragment.link == "and" and before is not None and before.place == (place[0], place[1] - 1):
+                # "$70 now and $10 next week"
+                if before.price != price:
+                    findings.unread = len(findings.offers)
         elif role == "quoted":
             findings.quoted.append(_Named(price, certain, fragment.asked, place))
         elif role == "refused":

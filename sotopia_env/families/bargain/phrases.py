@@ -51,7 +51,7 @@ _OWN_ASSENT = (
 )  # fmt: skip
 _FILLERS = rf"(?:{any_of(*consent.ASSENT, *_OWN_ASSENT)} ){{0,4}}"
 # "Good deal on that bike" is no consent: the bare word takes fewer fillers than the longer phrases.
-_DEAL = r"(?:(?:ok|okay|alright|all right|right|yes|yeah|yep|sure|fine|well|so|then|now|oh) ){0,3}deal(?: done| then)?"
+_DEAL = r"(?:(?:ok|okay|k|alright|all right|right|yes|yeah|yep|sure|fine|well|so|then|now|oh) ){0,3}deal(?: done| then)?"
 _SUBJECT = r"(?:i|we)(?:'?ll| will| shall| can| hereby|'?m| am| are|'?re|'?d be| would be)?"
 _GLADLY = r"(?:gladly |happily |(?:happy|glad|willing|ready|able|prepared) to )?"
 _CLEAR = (
@@ -112,6 +112,7 @@ PRAISE = re.compile(
     r"tempting|interesting|kind) (?:offer|price|bid|deal|start|starting|number|figure)\b"
 )
 WITHDRAWAL = re.compile(
+    r"(?:(?:then|so|sorry|i guess|i'?m afraid|it seems) ){0,2}we (?:don't|do not) have a deal\b|"
     rf"(?:{any_of(*consent.BEFORE_REFUSAL)} ){{0,2}}{'|'.join(consent.NO_DEAL)}|"
     r"(?:actually )?i(?:'?ll| have to| must|'?d like to)? "
     r"(?:take (?:that|it|my offer|my words) back(?=\W*$)|take back my\b|(?:withdraw|retract|rescind)\b)|"
@@ -129,7 +130,7 @@ CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'in (?:exchange|return)
 PROVISO = re.compile(
     r"(?:only|(?:as|so) long as|provid\w+|assuming|on (?:the )?condition|with (?!pleasure|thanks|joy|gratitude|me\b|us\b)|plus|"
     r"including|includes|minus|without|for (?:\$? ?[0-9.,]+ )?(?:more|less)|once|until|pending|subject to|depending|"
-    r"contingent|in (?:return|exchange)|given that|when you(?!'re)|after you|in (?:theory|principle|general)|"
+    r"contingent|alone\b|excluding|in (?:return|exchange)|given that|when you(?!'re)|after you|in (?:theory|principle|general)|"
     r"(?:free )?(?:delivery|shipping) included|delivered|"
     r"(?:still|yet|that (?:being )?said|having said that|even so|nevertheless|nonetheless|on the other hand|"
     r"at the same time|then again|unfortunately|regrettably|sadly)\b(?! [^.]*deal))\b"
@@ -156,14 +157,17 @@ HAGGLING = re.compile(
     r"free (?:delivery|shipping)|(?:delivery|shipping|helmet|lock|charger|warranty) included|thrown in|"
     r"test (?:ride|drive) (?:it )?first|inspect\w*|first,? (?:i|though)|in (?:theory|principle|general))\b"
 )
-COMPUTING = ("half", "middle", "split", "between", "twice", "double", "third", "quarter", "same ", "match")
+COMPUTING = ("half", "middle", "split", "between", "twice", "double", "third", "quarter", "same ", "match", "lower", "less", "discount", "come ", "raise", "increase", "better", "go ", "reduce", "drop", "more")
 # A price that must be computed from what was said before.
 COMPUTED = re.compile(
     r"\b(?:split(?:ting)? (?:the|this|that|our|it)? ?(?:difference|in (?:the middle|half)|down the middle|fifty|50)|"
-    r"meet(?:ing)? (?:me |you |us |each other )?(?:somewhere )?(?:in (?:the|between|our) ?(?:middle)?|half ?-?way|between)|"
+    r"meet(?:ing)? (?:me |you |u |us |each other )?(?:somewhere )?(?:in (?:the|between|our) ?(?:middle)?|half ?-?way|between)|"
     r"(?:half|twice|double|(?:2|two) thirds|(?:a|one|1) (?:third|quarter)|(?:3|three) quarters) (?:of )?"
     r"(?:that|price|the|what|your|my|of it)|half (?:off|now|today|up ?front|in advance)|(?:a|one) (?:third|quarter) off|match (?:that|the|their|his|her|my|your)\b|"
-    r"(?:the )?same (?:price|amount) as)"
+    r"(?:the )?same (?:price|amount) as)\b|"
+    r"\bi(?:'d| would| can| could| might| may|'ll| will|'m| am)(?: \w{2,12}){0,4} (?:(?:lower|drop|reduce|raise|increase|improve) "
+    r"(?:it|my|the|that)\b|come (?:down|up)\b|go (?:\w+ ){0,2}(?:up|down|lower|higher)\b|(?:a|some|small|little|slight) discount\b|"
+    r"(?:a )?better price)|(?:^|[.!?,;])\s?(?:maybe |ok |okay |well )?a (?:bit|little|tad) (?:less|more|lower|higher)"
 )
 OPEN_ENDED = ("know", "even", "ask", "see", "as", "wonder", "wondering")  # "let me know if" sets no condition
 # What "and we have a deal" may follow: a statement or more consent. "Throw in a bulb and it's a deal" demands.

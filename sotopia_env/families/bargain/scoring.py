@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sotopia_env.episodes import Episode, Judgement, Turn
-from sotopia_env.families.bargain.agreement import Agreement, find_agreement
+from sotopia_env.families.bargain.agreement import Agreement, Standing, find_agreement
 from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.families.conduct import Finding, judgement_of, knowledge, relationship, secret, social_rules
 from sotopia_env.turns import heard_turns
@@ -25,7 +25,8 @@ WALKED_AWAY = 10.0
 def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement:
     """Score both seats of a bargain."""
     hidden = episode.task.scenario.hidden
-    agreement = find_agreement(episode.turns, episode.task.num_seats, episode.action_order).agreement
+    standing = find_agreement(episode.turns, episode.task.num_seats, episode.action_order)
+    agreement = standing.agreement
     finished = episode.ending is not None
     turns = [heard_turns(episode, agent) for agent in episode.agents]
     findings: list[dict[str, Finding]] = [
@@ -40,7 +41,7 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
         }
         for seat, own, other in ((0, hidden[0], hidden[1]), (1, hidden[1], hidden[0]))
     ]
-    return judgement_of(findings, version, bank=bank, latent=_latent(episode, agreement))
+    return judgement_of(findings, version, bank=bank, latent=_latent(episode, standing))
 
 
 def share(price: float, own: Any, other: Any) -> float:
@@ -101,9 +102,10 @@ def believability(turns: Sequence[Turn], role: str) -> Finding:
     return max(0.0, 10 - 2.5 * len(found)), found
 
 
-def _latent(episode: Episode, agreement: Agreement | None) -> dict[str, Any]:
-    hidden = episode.task.scenario.hidden
+def _latent(episode: Episode, standing: Standing) -> dict[str, Any]:
+    hidden, agreement = episode.task.scenario.hidden, standing.agreement
     record: dict[str, Any] = {"zone": abs_zone(hidden[0], hidden[1]), "deal": agreement is not None}
+    record["unread"] = len(standing.unread)
     if agreement is not None:
         shares = [share(agreement.price, hidden[seat], hidden[1 - seat]) for seat in range(2)]
         record |= {"price": agreement.price, "certain": agreement.certain, "shares": shares}

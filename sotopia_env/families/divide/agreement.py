@@ -79,11 +79,12 @@ class DivisionAgreement:
 
 @dataclass(frozen=True)
 class DivisionTable:
-    """What is on the table: the items, the live offer of both seats, and the agreement once there is one."""
+    """What is on the table: the items, the live offer of both seats, the agreement once there is one, unread turns."""
 
     items: Items
     offers: tuple[DivisionOffer | None, DivisionOffer | None] = (None, None)
     agreement: DivisionAgreement | None = None
+    unread: tuple[int, ...] = ()
 
 
 def opening(items: Items) -> DivisionTable:
