@@ -193,7 +193,8 @@ def _role(
         return exception
     if manner == "total":
         return "offer", _is_certain(before, after, words, following, fragment, bare)
-    past = not DONE.isdisjoint(words) or (manner == "rate" and not EARNING.isdisjoint(words))
+    told = words[-1:] == ["is"] and words[-2:-1] in (["that"], ["this"], ["which"])
+    past = told or not DONE.isdisjoint(words) or (manner == "rate" and not EARNING.isdisjoint(words))
     return ("aside" if past else "unread"), True
 
 
@@ -275,7 +276,7 @@ _OFFERING = (
     r"think(?:ing)?(?: of)?(?: more)?|hop(?:e|ing) for|willing|ready|(?:i'?m|we'?re)(?: still)? at|shake on|close|leave (?:it|that)|"
     r"(?:go|going|come|coming|drop|lower|reduce|move|stretch|budge|get|cut|bring|raise|came|went|up)"
     r"(?: (?:it|that|this|my offer|the price|my price|back|up|down)){0,3}(?: (?:to|for|as (?:low|high|far) as))|"
-    r"go|(?:meet|half ?way|middle)(?: \w{1,12}){0,3} at|between|from|for|work(?:s|ed)? (?:for|with))"
+    r"go|(?:meet|half ?way|middle)(?: \w{1,12}){0,3} at|between|from|(?:it|this|that|them|these|1|one|both|all) for|work(?:s|ed)? (?:for|with))"
 )
 LEADING = re.compile(
     rf"(?:^ ?(?:(?:{_FILLER}) ){{0,5}}|\b{_OFFERING} (?:(?:it|you|u|me|him|her|them|this|that|us|go|be|just|only|say|like|"

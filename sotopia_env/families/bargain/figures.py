@@ -29,7 +29,7 @@ _OTHER_NAME = (
 )
 
 _SIGNS = (
-    "ty", "teen", " ten", "eleven", "twelve", "two", "three", "four", "five", "six", "seven", "eight", "nine", "hundred",
+    "twenty", "thirt", "forty", "fift", " ten", "eleven", "twelve", "two", "three", "four", "five", "six", "seven", "eight", "nine", "hundred",
     "thousand", "grand", "million", "usd ", "eur ", "gbp ", "chf ",
 )  # fmt: skip
 _MONEY = re.compile(rf"[0-9]k?[ -]?(?:(?:us |american )?(?:{_DOLLARS})|{_OTHER_NAME})")
@@ -46,12 +46,12 @@ _OTHER_AFTER = re.compile(rf"(?<![\w.,])\$? ?({NUMBER})(k?)(?: |-)?(?:{_OTHER_NA
 _DOLLARS_AFTER = re.compile(rf"(?<![\w.,{OTHER_MONEY}])\$? ?({NUMBER})(k?)(?: |-)?(?:(?:us|american) )?(?:{_DOLLARS})")
 
 
-def has_amounts_in_words(plain_text: str) -> bool:
+def has_amounts_in_words(plain_text: str, has_digits: bool, has_words: bool) -> bool:
     """Whether :func:`in_figures` may change a text."""
     return (
-        any(map(plain_text.__contains__, _SIGNS))
+        (has_words and any(map(plain_text.__contains__, _SIGNS)))
         or not plain_text.isascii()
-        or _MONEY.search(plain_text) is not None
+        or (has_digits and _MONEY.search(plain_text) is not None)
     )
 
 

@@ -204,17 +204,37 @@ class _Findings:
         return PriceMove("offer", last.price, last.certain and alone, last.asked, last.echo, last.bare)
 
 
+_UNUSUAL = frozenset(
+    f"{before}{word}{after}"
+    for word in (
+        "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
+        "nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand grand million usd eur gbp chf "
+        "half halfway middle split splitting between twice double third thirds quarter quarters same match "
+        "discount down up lower higher better reduce raise increase improve drop bit little tad "
+        "if unless provided providing provide assuming once until long condition conditions exchange return "
+        "now rest remainder remaining remain balance deposit instalment instalments installment installments payment "
+        "payments upfront front advance monthly parts rates"
+    ).split()
+    for before in ("", "(", "'")
+    for after in ("", *".,!?;:)'", "...", "'s")
+)
+"""Words of amounts in words, computed prices, conditions and payments in parts, with the marks that may stand at them."""
+
+
 def _read_speech(text: str) -> PriceMove:
-    if has_amounts_in_words(text):
-        text = in_figures(text)
-    contains = text.__contains__
     counts = _DIGIT.search(text) is not None
-    computes = any(map(contains, phrases.COMPUTING)) and phrases.COMPUTED.search(text) is not None
-    if not (counts or computes or phrases.CONSENT_HINT.search(text)):
+    # Most utterances have none of the words that make a price anything but a lone total.
+    unusual = "-" in text or not _UNUSUAL.isdisjoint(text.split())
+    if has_amounts_in_words(text, counts, unusual):
+        text = in_figures(text)
+        counts = _DIGIT.search(text) is not None
+    contains = text.__contains__
+    computes = unusual and _computes(text)
+    if not (counts or computes or any(map(contains, phrases.CONSENT_HINTS))):
         return NO_MOVE
     findings = _Findings()
-    has_condition = any(map(contains, phrases.CONDITIONS))
-    parted = counts and any(map(contains, PART_WORDS)) and PARTS.search(text) is not None
+    has_condition = unusual and any(map(contains, phrases.CONDITIONS))
+    parted = unusual and counts and any(map(contains, PART_WORDS)) and PARTS.search(text) is not None
     for number, sentence in enumerate(sentences(text)):
         _read_sentence(sentence, number, has_condition and _is_conditional(sentence), parted, computes, findings)
     if findings.consent is not None and phrases.DEMAND.search(text):
@@ -223,6 +243,14 @@ def _read_speech(text: str) -> PriceMove:
     if move.kind in ("offer", "accept") and any(map(contains, phrases.POSTPONING)) and phrases.POSTPONED.search(text):
         return NO_MOVE if move.price is None else replace(move, kind="offer", certain=move.asked and move.certain)
     return move
+
+
+def _computes(text: str) -> bool:
+    """Whether a price is named that does not stand in the text: half of another, somewhat less, in the middle."""
+    contains = text.__contains__
+    return (any(map(contains, phrases.COMPUTING)) and phrases.COMPUTED.search(text) is not None) or (
+        any(map(contains, phrases.MOVING)) and phrases.VAGUE_MOVE.search(text) is not None
+    )
 
 
 _LOOK_BACK = 8  # fragments before a consent that can make it a demand or a quotation
@@ -239,7 +267,7 @@ def _read_sentence(
     leads_on = asked and not texts[asked_from].startswith(phrases.PRACTICAL)
     for index, text in enumerate(texts):
         words = text.split()
-        consenting = not phrases.CONSENTING.isdisjoint(words) and phrases.CONSENT_HINT.search(text) is not None
+        consenting = not phrases.CONSENTING.isdisjoint(words) 
         counts = _DIGIT.search(text) is not None
         if not (consenting or counts or computes or findings.consent is not None or findings.offers):
             continue
@@ -258,7 +286,7 @@ def _read_sentence(
                 can_consent = can_consent and not _is_amended(text[consented:])
                 if can_consent and (clear or not leads_on):
                     findings.hear_consent(None, clear, place)
-        if computes and phrases.COMPUTED.search(text) and NEGATORS.isdisjoint(words):
+        if computes and _computes(text) and NEGATORS.isdisjoint(words):
             findings.unread = len(findings.offers)
         if counts:
             fragment = Fragment(

@@ -91,10 +91,11 @@ _VAGUE = (
 CONSENT = re.compile(
     rf"(?P<clear>{_DEAL}{_END}|{_DEAL} {_AMOUNT}|{_FILLERS}(?:{'|'.join(_CLEAR)}))|{_FILLERS}(?:{'|'.join(_VAGUE)})"
 )
-CONSENT_HINT = re.compile(
-    r"deal|agree|accept|sold|take|buy|yours|work|sound|fine|okay|\bok\b|done|settled|forget it|never ?mind|"
-    r"not interested|offer|retract|rescind|with|do (?:it|that)|good by|you'?re on|clos|finaliz|seal|shake|doable"
-)
+CONSENT_HINTS = (
+    "deal", "agree", "accept", "sold", "take", "buy", "yours", "work", "sound", "fine", " ok", "done", "settled", "forget it",
+    "never mind", "nevermind", "not interested", "offer", "retract", "rescind", "with", "do it", "do that", "good by",
+    "you're on", "youre on", "clos", "finaliz", "seal", "shake", "doable",
+)  # fmt: skip
 CONSENTING = frozenset(
     "deal deal's deals agree agreed agrees agreeable accept accepted accepting accepts acceptable sold take takes taking "
     "buy buying yours work works working sound sounds fine okay ok done settled forget never nevermind interested offer "
@@ -157,14 +158,21 @@ HAGGLING = re.compile(
     r"free (?:delivery|shipping)|(?:delivery|shipping|helmet|lock|charger|warranty) included|thrown in|"
     r"test (?:ride|drive) (?:it )?first|inspect\w*|first,? (?:i|though)|in (?:theory|principle|general))\b"
 )
-COMPUTING = ("half", "middle", "split", "between", "twice", "double", "third", "quarter", "same ", "match", "lower", "less", "discount", "come ", "raise", "increase", "better", "go ", "reduce", "drop", "more")
+COMPUTING = ("half", "middle", "split", "between", "twice", "double", "third", "quarter", "same ", "match")
+MOVING = (
+    "come down", "come up", "go up", "go down", "go lower", "go higher", "discount", "better price", "lower ", "reduce ",
+    "raise ", "increase ", "improve ", "drop ", "a bit ", "a little ", "a tad ",
+)  # fmt: skip
 # A price that must be computed from what was said before.
 COMPUTED = re.compile(
     r"\b(?:split(?:ting)? (?:the|this|that|our|it)? ?(?:difference|in (?:the middle|half)|down the middle|fifty|50)|"
     r"meet(?:ing)? (?:me |you |u |us |each other )?(?:somewhere )?(?:in (?:the|between|our) ?(?:middle)?|half ?-?way|between)|"
     r"(?:half|twice|double|(?:2|two) thirds|(?:a|one|1) (?:third|quarter)|(?:3|three) quarters) (?:of )?"
     r"(?:that|price|the|what|your|my|of it)|half (?:off|now|today|up ?front|in advance)|(?:a|one) (?:third|quarter) off|match (?:that|the|their|his|her|my|your)\b|"
-    r"(?:the )?same (?:price|amount) as)\b|"
+    r"(?:the )?same (?:price|amount) as)\b"
+)
+# "I could come down a bit" moves one's own price, nobody knows where to.
+VAGUE_MOVE = re.compile(
     r"\bi(?:'d| would| can| could| might| may|'ll| will|'m| am)(?: \w{2,12}){0,4} (?:(?:lower|drop|reduce|raise|increase|improve) "
     r"(?:it|my|the|that)\b|come (?:down|up)\b|go (?:\w+ ){0,2}(?:up|down|lower|higher)\b|(?:a|some|small|little|slight) discount\b|"
     r"(?:a )?better price)|(?:^|[.!?,;])\s?(?:maybe |ok |okay |well )?a (?:bit|little|tad) (?:less|more|lower|higher)"
