@@ -140,7 +140,7 @@ def update(standing: Standing, seat: int, turn: int, action_type: str, text: str
     if move.price is None:
         return standing
     moves_to_it = own is None or not _same(own.price, move.price)
-    stated = move.kind == "offer" and move.certain and not move.asked
+    stated = move.kind == "offer" and move.certain and move.stated and not move.asked
     if stated and moves_to_it and taken is not None and taken.certain:
         return _agree(standing, taken, seat, turn, formal=action_type == "action", certain=False)
     return _with_offer(standing, seat, Offer(seat, turn, move.price, move.certain))

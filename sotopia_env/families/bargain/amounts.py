@@ -222,6 +222,8 @@ def _exception(
     if negated and not RHETORICAL.search(clause):
         return ("refused" if total else "aside"), True
     spoilt = not (REFUSED_AFTER.isdisjoint(following) and NEGATORS.isdisjoint(following))
+    if total and asked and "too" in following:
+        return "offer", False
     if total and (REFUSED_AFTER_PHRASE.search(after) or (spoilt and not LIMIT_AFTER.search(after))):
         return "refused", True
     return None
@@ -302,7 +304,7 @@ AT_LEAST = re.compile(
 )
 REFUSED_AFTER = frozenset(
     "too low lower high higher steep insulting insult unacceptable impossible crazy ridiculous lowball expensive loss "
-    "unreasonable unfair outrageous rejected than beyond above below over outside exceeds".split()
+    "much stretch unreasonable unfair outrageous rejected than beyond above below over outside exceeds".split()
 )
 REFUSED_AFTER_PHRASE = re.compile(r"\bout of\b|\ba lot\b|\bno way\b")
 LIMIT_AFTER = re.compile(r"\bas (?:low|high|far|much) as\b|\b(?:cannot|can't|not) go\b")
@@ -341,7 +343,7 @@ COST_OF = re.compile(
     r"(?: (?!and\b|so\b)[\w']{1,12}){0,4} $"
 )
 BASES = frozenset("save saves saved saving lose loses losing lost every".split())
-MOVING = frozenset("come came coming go went going down drop dropped lower lowered reduce reduced move moved up price".split())
+MOVING = frozenset("come came coming go went going down drop dropped lower lowered reduce reduced move moved up price increase increased raise raised improve bump".split())
 DONE = frozenset("already i've we've you've came went dropped that's which difference uses".split())
 EARNING = frozenset("i make earn earns get gets paid salary wage runs it".split()) - {"i"}
 MANNERS_AFTER = COST_AFTER.union(
@@ -424,10 +426,25 @@ FRAMES = frozenset(
 )
 FRAMED_AFTER = frozenset("works work it sounds would sound total cash firm flat final tops max even in".split())
 UNDERSTOOD = re.compile(
-    r"\b(?:i|we) (?:do |can |fully |completely |totally |really |also |certainly )?(?:understand|see|know|hear|realize|realise|get|"
+    r"\b(?:i|we) (?:do |can |fully |completely |totally |really |also |certainly )?(?:understand|notice|noticed|read|heard|saw|see|know|hear|realize|realise|get|"
     r"acknowledge|recogni[sz]e|appreciate|respect)\b(?! (?:it|this|one) for)|\bhear you on|\bi'?m aware|\bunderstood\b|\bnoted\b"
 )
 """What follows is the partner's price, not one's own."""
+STATING = re.compile(
+    r"(?<!let's say )(?<!suppose )(?<!imagine )(?:"
+    rf"^ ?(?:(?:{_FILLER}) ){{0,5}}|"
+    r"\b(?:i|we)(?:'?ll|'?d|'m| can| could| will| would| am| shall)?(?: \w{2,12}ly)?"
+    r"(?: (?:still|just|also|be|(?:willing|happy|able|prepared|glad|ready) to)){0,3}"
+    r" (?:do|pay|give|take|offer|accept|go|come|agree|settle|sell|let|make|buy|drop|move|match|meet|lower|pick)"
+    r"(?: (?:it|you|this|that|them|the price|up|down|back|go|to|for|at|on|with|your|price|of|as low as|tomorrow|today)){0,5} |"
+    r"\blet(?:'?s| us) (?:do|say|call|go|make|agree|settle|shake|meet|finalize|close)(?: (?:it|with|on|at|that|for|to|the deal)){0,3} |"
+    r"\b(?:call|make) it |\byou(?:'ve| can| may)? (?:have|win|got)(?: it)?(?: for)? |\byours for |\bofficial: )$"
+)
+"""Before a price that its speaker says to give or take: who names the other's price so, takes it."""
+STATED = re.compile(
+    r"\W*$| (?:it is|then|deal|works?|ok|okay|for (?:it|me|you|the|that|this)|final|cash|in cash|today|now|right|tomorrow|and|"
+    r"so|total|flat|even|at most|max|is (?:my|the|fine|a deal)|as|just|please|since|because|but)\b"
+)
 IS_MINE = re.compile(r" (?:is|was) (?:still |really )?(?:my|the|as|what|all|our)\b")
 HEDGES = frozenset("maybe perhaps might possibly probably hoping hoped wanted wished planned".split())
 # "So you can do $85" repeats the partner's words as often as it proposes.
@@ -438,7 +455,7 @@ ROUGHLY = frozenset("around approximately roughly near nearly between or almost"
 SPECIAL = frozenset(
     "you you're you've you'd your another have my he she they he'd she'd they'd they're they'll asking goes going "
     "worth original is was sounds seems get newer thanks thank new no nowhere instead rather most "
-    "least mind understand understood see know hear aware realize realise acknowledge recognize recognise appreciate "
+    "least mind notice noticed read heard saw understand understood see know hear aware realize realise acknowledge recognize recognise appreciate "
     "respect noted there's they last one ones used set made once away losing got turned refused next".split()
 ).union(
     *(ELSEWHERE, NEGATORS, COMPARED, REFUSED_AFTER, _OTHERS.replace("neighbou?r", "neighbor|neighbour").split("|")),

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from sotopia_env.families.bargain import phrases
-from sotopia_env.families.bargain.amounts import BUNDLE, NEGATORS, PART_WORDS, PARTS, Fragment, amounts
+from sotopia_env.families.bargain.amounts import BUNDLE, NEGATORS, PART_WORDS, PARTS, STATED, STATING, Fragment, amounts
 from sotopia_env.families.bargain.figures import OTHER_MONEY, has_amounts_in_words, in_figures
 from sotopia_env.families.consent import CONTRASTS, QUOTING
 from sotopia_env.families.plain_text import Sentence, plain, sentences
@@ -31,6 +31,7 @@ class PriceMove:
         price: in dollars: the price offered, named in the acceptance, or refused; ``None`` where none is named.
         certain: whether only one reading is plausible.
         asked: whether an offer was put as a question.
+        stated: whether the speaker says to give or take the price, so that naming the other's price takes it.
         echo: whether it is no more than a price with a question mark, which may be asked back ("$40?").
         bare: whether the price is a number without a sign, which may count something else.
         unread: whether the utterance seems to move the price to one that its words do not tell ("$10 off"); its kind is
@@ -41,6 +42,7 @@ class PriceMove:
     price: float | None = None
     certain: bool = True
     asked: bool = False
+    stated: bool = False
     echo: bool = False
     bare: bool = False
     unread: bool = False
@@ -110,6 +112,7 @@ class _Named(NamedTuple):
     certain: bool
     asked: bool
     place: tuple[int, int]
+    stated: bool = False
     echo: bool = False
     bare: bool = False
 
@@ -201,7 +204,7 @@ class _Findings:
         best = [offer for offer in self.offers if offer.certain] or self.offers
         last = best[-1]
         alone = len(best) == 1 or all(offer.price == last.price for offer in best if offer.place == last.place)
-        return PriceMove("offer", last.price, last.certain and alone, last.asked, last.echo, last.bare)
+        return PriceMove("offer", last.price, last.certain and alone, last.asked, last.stated, last.echo, last.bare)
 
 
 _UNUSUAL = frozenset(
@@ -341,7 +344,8 @@ def _read_prices(fragment: Fragment, place: tuple[int, int], can_consent: bool, 
             echo = fragment.asked and len(fragment.text) < 16
             before = findings.offers[-1] if findings.offers else None
             asked = fragment.asked or fragment.link in ("if", "unless")
-            findings.offers.append(_Named(price, certain, asked, place, echo, bare))
+            stated = certain and not asked and STATED.match(after) is not None and STATING.search(lead) is not None
+            findings.offers.append(_Named(price, certain, asked, place, stated, echo, bare))
             if fragment.link == "and" and before is not None and before.place == (place[0], place[1] - 1):
                 # "$70 now and $10 next week"
                 if before.price != price:

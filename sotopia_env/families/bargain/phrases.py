@@ -58,10 +58,10 @@ _CLEAR = (
     rf"(?:you|we)(?:'?ve| have| do have)?(?: got)?(?: yourself| ourselves)? a deal{_END}",
     rf"(?:(?:it|that|this)(?:'?s| is)|consider it|call it|let'?s call it) (?:a deal|a done deal|done|settled){_END}",
     r"(?:consider it )?sold(?=\W*$| at\b| to you\b| for (?:\$|[0-9]))",
-    rf"(?:i|we)(?:'?ll| will)(?: \w{{2,12}}ly)? (?:take|buy) (?:it|that|this|them|the deal|{_THE_OFFER})"
+    rf"(?:i|we)(?:'?ll| will)(?: (?!proba|possi|like|hope)\w{{2,12}}ly)? (?:take|buy) (?:it|that|this|them|the deal|{_THE_OFFER})"
     r"(?=\W*$| (?:at|then|off|now|today|please|right now)\b| for (?!a\b))",
     rf"(?:i|we)(?:'?ll| will) take you up on (?:it|that|{_THE_OFFER})",
-    rf"{_SUBJECT} {_GLADLY}agree(?:d)? (?:to|on|with|at) (?:{_THE_OFFER}|{_AMOUNT}|that(?=\W*$))",
+    rf"{_SUBJECT} {_GLADLY}agree(?:d)? (?:to (?:pay|sell (?:it )?for|buy (?:it )?for)|to|on|with|at) (?:{_THE_OFFER}|{_AMOUNT}|that(?=\W*$))",
     rf"(?:it'?s )?agreed(?: (?:to|on|at))?(?: (?:{_THE_OFFER}|{_AMOUNT})|(?=\W*$| then\b))",
     rf"(?:we'?re|we are|i'?m|i am) agreed{_END}",
     rf"(?:i'?m |i am )?(?:glad|happy|pleased) we (?:could |can )?agreed? (?:on|at|to) {_AMOUNT}",
@@ -130,7 +130,7 @@ CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'in (?:exchange|return)
 # What amends consent that stands before it, or after it in the same fragment.
 PROVISO = re.compile(
     r"(?:only|(?:as|so) long as|provid\w+|assuming|on (?:the )?condition|with (?!pleasure|thanks|joy|gratitude|me\b|us\b)|plus|"
-    r"including|includes|minus|without|for (?:\$? ?[0-9.,]+ )?(?:more|less)|once|until|pending|subject to|depending|"
+    r"including|includes|minus|without|for (?:\$? ?[0-9.,]+ )?(?:more|less)|once|until|pending|(?:on|under|with) (?:one|1) condition|(?:right |only |just )?after (?:i|you|we)|tentatively|provisionally|conditionally|for now|with reservations|subject to|depending|"
     r"contingent|alone\b|excluding|in (?:return|exchange)|given that|when you(?!'re)|after you|in (?:theory|principle|general)|"
     r"(?:free )?(?:delivery|shipping) included|delivered|"
     r"(?:still|yet|that (?:being )?said|having said that|even so|nevertheless|nonetheless|on the other hand|"
@@ -173,7 +173,7 @@ COMPUTED = re.compile(
 )
 # "I could come down a bit" moves one's own price, nobody knows where to.
 VAGUE_MOVE = re.compile(
-    r"\bi(?:'d| would| can| could| might| may|'ll| will|'m| am)(?: \w{2,12}){0,4} (?:(?:lower|drop|reduce|raise|increase|improve) "
+    r"\bi(?:'d| would| can| could| might| may|'ll| will|'m| am)(?: \w{1,12}){0,4} (?:(?:lower|drop|reduce|raise|increase|improve) "
     r"(?:it|my|the|that)\b|come (?:down|up)\b|go (?:\w+ ){0,2}(?:up|down|lower|higher)\b|(?:a|some|small|little|slight) discount\b|"
     r"(?:a )?better price)|(?:^|[.!?,;])\s?(?:maybe |ok |okay |well )?a (?:bit|little|tad) (?:less|more|lower|higher)"
 )
