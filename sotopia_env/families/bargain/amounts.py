@@ -110,6 +110,7 @@ def _is_simple(words: list[str], after: str, following: list[str], fragment: Fra
     return (
         not fragment.odd
         and SPECIAL.isdisjoint(words)
+        and not (following and words and words[-1] in ARTICLES)
         and (not after or (after[0] == " " and SPECIAL_AFTER.isdisjoint(following)))
     )
 
@@ -157,6 +158,8 @@ def _manner(before: str, after: str, words: list[str], following: list[str], fra
             return "range"
         if SEVERAL_AFTER.match(after):
             return "several"
+    if following and words and words[-1] in ARTICLES and following[0] not in OFFER_NOUNS:
+        return "fact"  # "a $150 bike"
     if fragment.parted:
         return "part"
     return "several" if fragment.bundled else "total"
@@ -205,7 +208,7 @@ def _exception(
     if PARTNERS_BEFORE.search(before) or PARTNERS_AFTER.match(after) or (not asked and UNDERSTOOD.search(before)):
         return "quoted", True
     if phrases.PRAISE.match(after) and not asked:
-        return "quoted", True
+        return ("offer", False) if OPINION.search(before) else ("quoted", True)
     if THIRD_PARTY.search(before) or THIRD_PARTY.search(after):
         return "aside", True
     hypothetical = link == "if" and not BOUGHT.isdisjoint(words)
@@ -358,6 +361,8 @@ SEPARATED = re.compile(r" ?(?:-|/|to|or|x|\+|plus) ?(?=[$\u00a40-9])")
 RATE = re.compile(
     r" ?(?:/|(?:per|each|apiece|weekly|monthly|hourly|daily|every)\b|an? (?:piece|pop|unit|week|month|day|year|hour|night|head)\b)"
 )
+ARTICLES = ("a", "an")
+OFFER_NOUNS = frozenset("offer price bid deal limit maximum minimum budget counter counteroffer counter-offer".split())
 PART = re.compile(
     r" (?:down(?! from| to)|deposit|up ?front|in advance|now and|today and|payments?|instal?lments?|first|at first)\b"
 )
@@ -425,6 +430,7 @@ FRAMES = frozenset(
     "gave".split()
 )
 FRAMED_AFTER = frozenset("works work it sounds would sound total cash firm flat final tops max even in".split())
+OPINION = re.compile(r"\bi(?:'d)? (?:do |really |honestly )?(?:believe|think|feel|consider|say)\b")
 UNDERSTOOD = re.compile(
     r"\b(?:i|we) (?:do |can |fully |completely |totally |really |also |certainly )?(?:understand|notice|noticed|read|heard|saw|see|know|hear|realize|realise|get|"
     r"acknowledge|recogni[sz]e|appreciate|respect)\b(?! (?:it|this|one) for)|\bhear you on|\bi'?m aware|\bunderstood\b|\bnoted\b"
@@ -435,14 +441,14 @@ STATING = re.compile(
     rf"^ ?(?:(?:{_FILLER}) ){{0,5}}|"
     r"\b(?:i|we)(?:'?ll|'?d|'m| can| could| will| would| am| shall)?(?: \w{2,12}ly)?"
     r"(?: (?:still|just|also|be|(?:willing|happy|able|prepared|glad|ready) to)){0,3}"
-    r" (?:do|pay|give|take|offer|accept|go|come|agree|settle|sell|let|make|buy|drop|move|match|meet|lower|pick)"
-    r"(?: (?:it|you|this|that|them|the price|up|down|back|go|to|for|at|on|with|your|price|of|as low as|tomorrow|today)){0,5} |"
+    r" (?:do|pay|give|take|offer|accept|go|come|agree|settle|sell|let|make|buy|drop|move|match|meet|lower|pick|purchase)"
+    r"(?: (?:it|you|this|that|them|the \w{1,14}|up|down|back|go|to|for|at|on|with|your|price|of|as low as|tomorrow|today)){0,5} |"
     r"\blet(?:'?s| us) (?:do|say|call|go|make|agree|settle|shake|meet|finalize|close)(?: (?:it|with|on|at|that|for|to|the deal)){0,3} |"
     r"\b(?:call|make) it |\byou(?:'ve| can| may)? (?:have|win|got)(?: it)?(?: for)? |\byours for |\bofficial: )$"
 )
 """Before a price that its speaker says to give or take: who names the other's price so, takes it."""
 STATED = re.compile(
-    r"\W*$| (?:it is|then|deal|works?|ok|okay|for (?:it|me|you|the|that|this)|final|cash|in cash|today|now|right|tomorrow|and|"
+    r"\W*$| (?:it is|then|deal|works?(?! for (?!me|us|both))|ok|okay|for (?:it|me|you|the|that|this)|final|cash|in cash|today|now|right|tomorrow|and|"
     r"so|total|flat|even|at most|max|is (?:my|the|fine|a deal)|as|just|please|since|because|but)\b"
 )
 IS_MINE = re.compile(r" (?:is|was) (?:still |really )?(?:my|the|as|what|all|our)\b")

@@ -66,7 +66,7 @@ _CLEAR = (
     rf"(?:we'?re|we are|i'?m|i am) agreed{_END}",
     rf"(?:i'?m |i am )?(?:glad|happy|pleased) we (?:could |can )?agreed? (?:on|at|to) {_AMOUNT}",
     rf"(?:{_SUBJECT} {_GLADLY})?accept(?:ed)?"
-    rf"(?:\W*$| (?:it|that|this)(?=\W*$| then| at| for)| {_THE_OFFER}| (?:at |for )?{_AMOUNT})",
+    rf"(?:\W*$| (?:it|that|this)(?=\W*$| then| at| for)| {_THE_OFFER}| (?:at |for |the |your )?{_AMOUNT})",
     r"(?:the |your )?offer (?:is )?accepted",
     r"(?:it|she|he|they|this|the (?!rest|choice|decision|call|turn|pleasure)[a-z]{2,20}(?: [a-z]{2,20})?)"
     rf"(?:'?s| is|'?re| are) (?:all )?yours{_END}",
@@ -103,7 +103,7 @@ CONSENTING = frozenset(
 )
 """Without any of these words nobody agrees or withdraws."""
 PRICE_CONSENT = re.compile(
-    r"(?P<clear> ?(?:then )?(?:works?|will work|would work|it is|deal|"
+    r"(?P<clear> ?(?:then )?(?:(?:works?|will work|would work)(?! for (?!me|us|both))|it is|deal|"
     r"is (?:fine|ok|okay|acceptable|agreed|alright|a deal))\b)|"
     r" (?:sounds|is|seems) (?:good|great|fair|fine|perfect|reasonable|right)(?=\W*$| (?:to|for|with|by|then)\b)"
 )
