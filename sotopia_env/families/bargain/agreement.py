@@ -27,7 +27,6 @@ from sotopia_env.families.bargain.moves import PriceMove, read_move
 from sotopia_env.families.base import follow, merge_offers
 from sotopia_env.turns import cycles_of
 
-
 BARE_RANGE = 4.0
 """How many times more or less than the prices on the table a number without a sign may be to be read as one."""
 

@@ -1,4 +1,4 @@
-"""Amounts of money written alike: numbers in words become figures, dollars ``$85``, every other currency ``\u00a485``."""
+"""Amounts of money written alike: in figures, with ``$`` for dollars and :data:`OTHER_MONEY` for other currencies."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ OTHER_MONEY = "\u00a4"
 _SMALL: dict[str, int] = {
     word: value
     for values, words in (
-        (range(1, 20), "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-         "seventeen eighteen nineteen"),
+        (range(1, 20), "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+         "sixteen seventeen eighteen nineteen"),
         (range(20, 100, 10), "twenty thirty forty fifty sixty seventy eighty ninety"),
     )
     for value, word in zip(values, words.split(), strict=True)
 }  # fmt: skip
 _SCALES = {"hundred": 100, "thousand": 1_000, "grand": 1_000, "million": 1_000_000}
+WORDS_OF_NUMBERS = frozenset((*_SMALL, *_SCALES)) - {"one"}
+"""Without one of them no number is in words."""
+
 _DOLLARS = r"(?:dollars?|bucks?|usd)\b|\$(?! ?[0-9])"
 _NATIONS = "canadian|australian|singapore|hong kong|new zealand"
 _OTHER_SIGN = "[\u20ac\u00a3\u00a5\u20b9\u00a4]"
@@ -29,8 +32,8 @@ _OTHER_NAME = (
 )
 
 _SIGNS = (
-    "twenty", "thirt", "forty", "fift", " ten", "eleven", "twelve", "two", "three", "four", "five", "six", "seven", "eight", "nine", "hundred",
-    "thousand", "grand", "million", "usd ", "eur ", "gbp ", "chf ",
+    "twenty", "thirt", "forty", "fift", " ten", "eleven", "twelve", "two", "three", "four", "five", "six", "seven",
+    "eight", "nine", "hundred", "thousand", "grand", "million", "usd ", "eur ", "gbp ", "chf ", "cent",
 )  # fmt: skip
 _MONEY = re.compile(rf"[0-9]k?[ -]?(?:(?:us |american )?(?:{_DOLLARS})|{_OTHER_NAME})")
 
@@ -39,6 +42,7 @@ _RUN = re.compile(
     rf"\b(?:(?P<figure>{NUMBER}) |(?P<one>a |a couple (?:of )?)(?=hundred|thousand|grand|million))?"
     rf"(?P<words>{_WORD}(?:(?:[ -]|(?:(?<=hundred)|(?<=thousand)) and ){_WORD}){{0,8}})\b"
 )
+_CENTS = re.compile(r"(?<![.0-9])([0-9]{1,6})(?: and|,)? ([1-9][0-9]) cents?\b")
 _BETWEEN_WORDS = re.compile(r"[ -](?:and )?")
 _OTHER_BEFORE = re.compile(rf"(?:{_OTHER_SIGN}|\b(?:{_OTHER_CODE}) ) ?(?=[0-9])")
 _USD = re.compile(r"\busd ?\$? ?(?=[0-9])")
@@ -58,7 +62,7 @@ def has_amounts_in_words(plain_text: str, has_digits: bool, has_words: bool) -> 
 def in_figures(plain_text: str) -> str:
     """The text with its amounts of money in figures.
 
-    "One fifty" is 150. What may be 12.50 as well as 1,250 ("twelve fifty") becomes the range "12-50", which is no price.
+    "One fifty" is 150. What may be 12.50 as well as 1,250 ("twelve fifty") becomes the range "12-50", no price.
 
     Args:
         plain_text: as :func:`sotopia_env.families.plain_text.plain` returns it.
@@ -67,7 +71,8 @@ def in_figures(plain_text: str) -> str:
     plain_text = _USD.sub("$", plain_text)
     plain_text = _OTHER_AFTER.sub(rf" {OTHER_MONEY}\1\2", plain_text)
     plain_text = _OTHER_BEFORE.sub(OTHER_MONEY, plain_text)
-    return _DOLLARS_AFTER.sub(r" $\1\2", plain_text).replace("  ", " ")
+    plain_text = _DOLLARS_AFTER.sub(r" $\1\2", plain_text).replace("  ", " ")
+    return _CENTS.sub(r"\1.\2", plain_text)
 
 
 def _figures(match: re.Match[str]) -> str:

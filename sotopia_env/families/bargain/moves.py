@@ -14,8 +14,18 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from sotopia_env.families.bargain import phrases
-from sotopia_env.families.bargain.amounts import BUNDLE, NEGATORS, PART_WORDS, PARTS, STATED, STATING, Fragment, amounts
-from sotopia_env.families.bargain.figures import OTHER_MONEY, has_amounts_in_words, in_figures
+from sotopia_env.families.bargain.amounts import (
+    BUNDLE,
+    NEGATORS,
+    PART_WORDS,
+    PARTS,
+    REGRET,
+    STATED,
+    STATING,
+    Fragment,
+    amounts,
+)
+from sotopia_env.families.bargain.figures import OTHER_MONEY, WORDS_OF_NUMBERS, has_amounts_in_words, in_figures
 from sotopia_env.families.consent import CONTRASTS, QUOTING
 from sotopia_env.families.plain_text import Sentence, plain, sentences
 
@@ -210,18 +220,19 @@ class _Findings:
 _UNUSUAL = frozenset(
     f"{before}{word}{after}"
     for word in (
-        "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-        "nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand grand million usd eur gbp chf "
-        "half halfway middle split splitting between twice double third thirds quarter quarters same match "
-        "discount down up lower higher better reduce raise increase improve drop bit little tad "
-        "if unless provided providing provide assuming once until long condition conditions exchange return "
-        "now rest remainder remaining remain balance deposit instalment instalments installment installments payment "
-        "payments upfront front advance monthly parts rates"
-    ).split()
+        *WORDS_OF_NUMBERS,
+        *(
+            "usd eur gbp chf cent cents half halfway middle split splitting between twice double third thirds quarter "
+            "quarters same match discount down up lower higher better reduce raise increase improve drop bit little tad "
+            "if unless provided providing provide assuming once until long condition conditions exchange return now rest "
+            "remainder remaining remain balance deposit instalment instalments installment installments payment payments "
+            "upfront front advance monthly parts rates"
+        ).split(),
+    )
     for before in ("", "(", "'")
     for after in ("", *".,!?;:)'", "...", "'s")
 )
-"""Words of amounts in words, computed prices, conditions and payments in parts, with the marks that may stand at them."""
+"""Words of numbers, computed prices, conditions and payments in parts, with the marks that may stand at them."""
 
 
 def _read_speech(text: str) -> PriceMove:
@@ -270,7 +281,7 @@ def _read_sentence(
     leads_on = asked and not texts[asked_from].startswith(phrases.PRACTICAL)
     for index, text in enumerate(texts):
         words = text.split()
-        consenting = not phrases.CONSENTING.isdisjoint(words) 
+        consenting = not phrases.CONSENTING.isdisjoint(words)
         counts = _DIGIT.search(text) is not None
         if not (consenting or counts or computes or findings.consent is not None or findings.offers):
             continue
@@ -291,7 +302,7 @@ def _read_sentence(
                     findings.hear_consent(None, clear, place)
         if computes and _computes(text) and NEGATORS.isdisjoint(words):
             findings.unread = len(findings.offers)
-        if counts:
+        if counts and not (link == "if" and any(map(REGRET.search, texts))):
             fragment = Fragment(
                 text,
                 link,
@@ -312,8 +323,7 @@ def _read_sentence(
 
 @lru_cache(maxsize=4_096)
 def _consent_in(text: str) -> tuple[int, bool, bool]:
-    """Where the words of consent at the start of a fragment end (0 without any), whether they are clear, and whether it
-    withdraws."""
+    """Where words of consent at the start of a fragment end (0 without any), if they are clear, and if it withdraws."""
     consent = phrases.CONSENT.match(text)
     end, clear = (0, False) if consent is None else (consent.end(), consent["clear"] is not None)
     return end, clear, phrases.WITHDRAWAL.match(text) is not None
@@ -346,10 +356,9 @@ def _read_prices(fragment: Fragment, place: tuple[int, int], can_consent: bool, 
             asked = fragment.asked or fragment.link in ("if", "unless")
             stated = certain and not asked and STATED.match(after) is not None and STATING.search(lead) is not None
             findings.offers.append(_Named(price, certain, asked, place, stated, echo, bare))
-            if fragment.link == "and" and before is not None and before.place == (place[0], place[1] - 1):
-                # "$70 now and $10 next week"
-                if before.price != price:
-                    findings.unread = len(findings.offers)
+            follows = fragment.link == "and" and before is not None and before.place == (place[0], place[1] - 1)
+            if follows and before.price != price:  # "$70 now and $10 next week"
+                findings.unread = len(findings.offers)
         elif role == "quoted":
             findings.quoted.append(_Named(price, certain, fragment.asked, place))
         elif role == "refused":

@@ -44,24 +44,31 @@ ACT_SPOILT = re.compile(rf"\?|\b{any_of(*consent.SPOILING)}\b")
 
 # --- consent ------------------------------------------------------------------------------------------------------
 
-_THE_OFFER = rf"(?:your|the|that(?! (?:we|you|i|it|the|this|he|she|they|there|your|my)\b)|this|his|her|their){_OFFER_NOUN}"
+_THE_OFFER = (
+    rf"(?:your|the|that(?! (?:we|you|i|it|the|this|he|she|they|there|your|my)\b)|this|his|her|their){_OFFER_NOUN}"
+)
 _END = rf"(?=\W*$| (?:then|too|friend|my friend|man|buddy)\W*$| (?:at|for|of|on) (?:me\b|us\b|that\b|{_AMOUNT}))"
 _OWN_ASSENT = (
     "ok", "okay", "sure", "right", "hmm", "deal", "i believe", "i'd say", "it looks like", "looks like", "it seems",
 )  # fmt: skip
 _FILLERS = rf"(?:{any_of(*consent.ASSENT, *_OWN_ASSENT)} ){{0,4}}"
 # "Good deal on that bike" is no consent: the bare word takes fewer fillers than the longer phrases.
-_DEAL = r"(?:(?:ok|okay|k|alright|all right|right|yes|yeah|yep|sure|fine|well|so|then|now|oh) ){0,3}deal(?: done| then)?"
+_DEAL = (
+    r"(?:(?:ok|okay|k|alright|all right|right|yes|yeah|yep|sure|fine|well|so|then|now|oh) ){0,3}deal(?: done| "
+    r"then)?"
+)
 _SUBJECT = r"(?:i|we)(?:'?ll| will| shall| can| hereby|'?m| am| are|'?re|'?d be| would be)?"
 _GLADLY = r"(?:gladly |happily |(?:happy|glad|willing|ready|able|prepared) to )?"
 _CLEAR = (
     rf"(?:you|we)(?:'?ve| have| do have)?(?: got)?(?: yourself| ourselves)? a deal{_END}",
     rf"(?:(?:it|that|this)(?:'?s| is)|consider it|call it|let'?s call it) (?:a deal|a done deal|done|settled){_END}",
     r"(?:consider it )?sold(?=\W*$| at\b| to you\b| for (?:\$|[0-9]))",
-    rf"(?:i|we)(?:'?ll| will)(?: (?!proba|possi|like|hope)\w{{2,12}}ly)? (?:take|buy) (?:it|that|this|them|the deal|{_THE_OFFER})"
+    rf"(?:i|we)(?:'?ll| will)(?: (?!proba|possi|like|hope)\w{{2,12}}ly)? (?:take|buy) (?:it|that|this|them|the "
+    rf"deal|{_THE_OFFER})"
     r"(?=\W*$| (?:at|then|off|now|today|please|right now)\b| for (?!a\b))",
     rf"(?:i|we)(?:'?ll| will) take you up on (?:it|that|{_THE_OFFER})",
-    rf"{_SUBJECT} {_GLADLY}agree(?:d)? (?:to (?:pay|sell (?:it )?for|buy (?:it )?for)|to|on|with|at) (?:{_THE_OFFER}|{_AMOUNT}|that(?=\W*$))",
+    rf"{_SUBJECT} {_GLADLY}agree(?:d)? (?:to (?:pay|sell (?:it )?for|buy (?:it )?for)|to|on|with|at) "
+    rf"(?:{_THE_OFFER}|{_AMOUNT}|that(?=\W*$))",
     rf"(?:it'?s )?agreed(?: (?:to|on|at))?(?: (?:{_THE_OFFER}|{_AMOUNT})|(?=\W*$| then\b))",
     rf"(?:we'?re|we are|i'?m|i am) agreed{_END}",
     rf"(?:i'?m |i am )?(?:glad|happy|pleased) we (?:could |can )?agreed? (?:on|at|to) {_AMOUNT}",
@@ -92,13 +99,15 @@ CONSENT = re.compile(
     rf"(?P<clear>{_DEAL}{_END}|{_DEAL} {_AMOUNT}|{_FILLERS}(?:{'|'.join(_CLEAR)}))|{_FILLERS}(?:{'|'.join(_VAGUE)})"
 )
 CONSENT_HINTS = (
-    "deal", "agree", "accept", "sold", "take", "buy", "yours", "work", "sound", "fine", " ok", "done", "settled", "forget it",
-    "never mind", "nevermind", "not interested", "offer", "retract", "rescind", "with", "do it", "do that", "good by",
+    "deal", "agree", "accept", "sold", "take", "buy", "yours", "work", "sound", "fine", " ok", "done", "settled",
+    "forget it", "never mind", "nevermind", "not interested", "offer", "retract", "rescind", "with", "do it", "do that", "good by",
     "you're on", "youre on", "clos", "finaliz", "seal", "shake", "doable",
 )  # fmt: skip
 CONSENTING = frozenset(
-    "deal deal's deals agree agreed agrees agreeable accept accepted accepting accepts acceptable sold take takes taking "
-    "buy buying yours work works working sound sounds fine okay ok done settled forget never nevermind interested offer "
+    "deal deal's deals agree agreed agrees agreeable accept accepted accepting accepts acceptable sold take "
+    "takes taking "
+    "buy buying yours work works working sound sounds fine okay ok done settled forget never nevermind "
+    "interested offer "
     "retract withdraw withdrawn rescind with do good on close closing finalize seal shake doable yes".split()
 )
 """Without any of these words nobody agrees or withdraws."""
@@ -129,28 +138,36 @@ CONDITIONS = ("if", "unless", "provid", "assuming", "once", "until", "long as", 
 CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'in (?:exchange|return) for')}\b")
 # What amends consent that stands before it, or after it in the same fragment.
 PROVISO = re.compile(
-    r"(?:only|(?:as|so) long as|provid\w+|assuming|on (?:the )?condition|with (?!pleasure|thanks|joy|gratitude|me\b|us\b)|plus|"
-    r"including|includes|minus|without|for (?:\$? ?[0-9.,]+ )?(?:more|less)|once|until|pending|(?:on|under|with) (?:one|1) condition|(?:right |only |just )?after (?:i|you|we)|tentatively|provisionally|conditionally|for now|with reservations|subject to|depending|"
-    r"contingent|alone\b|excluding|in (?:return|exchange)|given that|when you(?!'re)|after you|in (?:theory|principle|general)|"
+    r"(?:only|far|(?:as|so) long as|provid\w+|assuming|on (?:the )?condition|with (?!pleasure|thanks|joy|"
+    r"gratitude|me\b|us\b)|plus|"
+    r"including|includes|minus|without|for (?:\$? ?[0-9.,]+ )?(?:more|less)|once|until|pending|(?:on|under|with) "
+    r"(?:one|1) condition|(?:right |only |just )?after (?:i|you|we)|tentatively|provisionally|conditionally|for "
+    r"now|with reservations|subject to|depending|"
+    r"contingent|alone\b|excluding|in (?:return|exchange)|given that|when you(?!'re)|after you|in (?:theory|"
+    r"principle|general)|"
     r"(?:free )?(?:delivery|shipping) included|delivered|"
     r"(?:still|yet|that (?:being )?said|having said that|even so|nevertheless|nonetheless|on the other hand|"
     r"at the same time|then again|unfortunately|regrettably|sadly)\b(?! [^.]*deal))\b"
 )
 # "Deal, you pay the shipping": a demand anywhere in an utterance makes its consent conditional.
 DEMAND = re.compile(
-    r"\b(?:you|you'll|you'd|you would|you will|you must)(?: (?:just|also|only|will|would|have to|need to|must|should|still|"
+    r"\b(?:you|you'll|you'd|you would|you will|you must)(?: (?:just|also|only|will|would|have to|need to|must|"
+    r"should|still|"
     r"then)){0,3} (?:pay (?:for )?(?:the|all|any)|cover|deliver|ship|throw|toss|include|add|drop|fix|repair|handle|"
     r"bring (?:it|them)|give me|take care)\b"
 )
 # Who says so after words of consent still bargains.
 HAGGLING = re.compile(
-    r"\b(?:hoping|hoped (?:for|to)|i (?:do )?wish (?:i|it|you|we)|was thinking|(?:wiggle|any|some|much|little) room|negotia\w+|haggl\w+|"
+    r"\b(?:hoping|hoped (?:for|to)|i (?:do )?wish (?:i|it|you|we)|was thinking|(?:wiggle|any|some|much|little) "
+    r"room|negotia\w+|haggl\w+|"
     r"compromis\w+|middle ground|starting point|as a start|so far|for starters|"
-    r"(?:let'?s|we can|we could|we should|happy to|able to|like to) (?:\w+ )?(?:discuss|talk|negotiate|work (?:something|it|this) out|"
+    r"(?:let'?s|we can|we could|we should|happy to|able to|like to) (?:\w+ )?(?:discuss|talk|negotiate|work "
+    r"(?:something|it|this) out|"
     r"find|figure|see|explore|continue|keep)|discuss (?:the|this|it|further|terms)|"
     r"lower|cheaper|(?:a (?:bit|little|tad|touch)|slightly|something|somewhat) (?:less|more|better|higher|closer|off)|"
     r"spend (?:less|so much|that much)|(?:worth|for|get|need|want) (?:\w+ )?(?:more|less)|discount|closer to|"
-    r"budget (?:is|was|only|does|of|won't|will not|doesn't)|(?:tight|limited|over|above|beyond|exceeds?|outside|out of|stretch\w*|within|strict) "
+    r"budget (?:is|was|only|does|of|won't|will not|doesn't)|(?:tight|limited|over|above|beyond|exceeds?|outside|"
+    r"out of|stretch\w*|within|strict) "
     r"(?:(?:my|our|the|a|what) )?(?:\w+ )?(?:budget|means|range|limit|i (?:can|could|planned|wanted|had))|"
     r"too (?:much|high|low|expensive|steep|pricey|little)|can'?t afford|"
     r"(?:consider|weigh|think (?:about|over)|explore|go over) (?:my|the|our|other|some|this|it|that)\b|consider it|"
@@ -160,21 +177,25 @@ HAGGLING = re.compile(
 )
 COMPUTING = ("half", "middle", "split", "between", "twice", "double", "third", "quarter", "same ", "match")
 MOVING = (
-    "come down", "come up", "go up", "go down", "go lower", "go higher", "discount", "better price", "lower ", "reduce ",
-    "raise ", "increase ", "improve ", "drop ", "a bit ", "a little ", "a tad ",
+    "come down", "come up", "go up", "go down", "go lower", "go higher", "discount", "better price", "lower ",
+    "reduce ", "raise ", "increase ", "improve ", "drop ", "a bit ", "a little ", "a tad ",
 )  # fmt: skip
 # A price that must be computed from what was said before.
 COMPUTED = re.compile(
     r"\b(?:split(?:ting)? (?:the|this|that|our|it)? ?(?:difference|in (?:the middle|half)|down the middle|fifty|50)|"
-    r"meet(?:ing)? (?:me |you |u |us |each other )?(?:somewhere )?(?:in (?:the|between|our) ?(?:middle)?|half ?-?way|between)|"
+    r"meet(?:ing)? (?:me |you |u |us |each other )?(?:somewhere )?(?:in (?:the|between|our) ?(?:middle)?|half "
+    r"?-?way|between)|"
     r"(?:half|twice|double|(?:2|two) thirds|(?:a|one|1) (?:third|quarter)|(?:3|three) quarters) (?:of )?"
-    r"(?:that|price|the|what|your|my|of it)|half (?:off|now|today|up ?front|in advance)|(?:a|one) (?:third|quarter) off|match (?:that|the|their|his|her|my|your)\b|"
+    r"(?:that|price|the|what|your|my|of it)|half (?:off|now|today|up ?front|in advance)|(?:a|one) (?:third|"
+    r"quarter) off|match (?:that|the|their|his|her|my|your)\b|"
     r"(?:the )?same (?:price|amount) as)\b"
 )
 # "I could come down a bit" moves one's own price, nobody knows where to.
 VAGUE_MOVE = re.compile(
-    r"\bi(?:'d| would| can| could| might| may|'ll| will|'m| am)(?: \w{1,12}){0,4} (?:(?:lower|drop|reduce|raise|increase|improve) "
-    r"(?:it|my|the|that)\b|come (?:down|up)\b|go (?:\w+ ){0,2}(?:up|down|lower|higher)\b|(?:a|some|small|little|slight) discount\b|"
+    r"\bi(?:'d| would| can| could| might| may|'ll| will|'m| am)(?: \w{1,12}){0,4} (?:(?:lower|drop|reduce|raise|"
+    r"increase|improve) "
+    r"(?:it|my|the|that)\b|come (?:down|up)\b|go (?:\w+ ){0,2}(?:up|down|lower|higher)\b|(?:a|some|small|little|"
+    r"slight) discount\b|"
     r"(?:a )?better price)|(?:^|[.!?,;])\s?(?:maybe |ok |okay |well )?a (?:bit|little|tad) (?:less|more|lower|higher)"
 )
 OPEN_ENDED = ("know", "even", "ask", "see", "as", "wonder", "wondering")  # "let me know if" sets no condition
