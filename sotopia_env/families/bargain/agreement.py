@@ -4,13 +4,19 @@ An utterance is read on its own (:func:`read_move`): an offer, an acceptance, a 
 folded, turn by turn (:func:`update`), into what stands on the table, so reading a list of turns at once
 (:func:`find_agreement`) gives the same as following the talk. The rules prefer a missed agreement to a false one:
 
-- An **offer** is a price in dollars (``$85``, ``85 bucks``, or a bare number in a frame such as "how about 85") that is
-  not refused, hypothetical, a price of the past or the list, a third party's, or quoted from the partner. Numbers
-  spelt as words are not read.
+- An **offer** is a lone total in dollars (``$85``, "eighty-five bucks", or a bare number where a price stands: "85?",
+  "make it 85") that is not refused, hypothetical, a fact, a cost, a price of the past or the list, a third party's, or
+  quoted from the partner.
+- An utterance is **unread** if it seems to move the price, but not to one that its words tell: a change ("$5 more"), a
+  part ("$20 now"), a rate, a total of several things, a range, another currency, "let's split the difference"; also a
+  bare number far from the prices on the table, and the other's price asked back ("$40?"). It takes back its speaker's
+  older offer, so that nothing older is ever booked in its place, and is counted (``Standing.unread``).
 - An **acceptance** takes the latest live offer of another seat, or the one whose price it names. If it names a price
-  that nobody else offers, it is itself an offer. Questions, conditions ("deal if ...") and a following "but" undo it.
-- The same clear price from both sides is an agreement, not a certain one, if the second *moves to it* in a statement:
-  "$85?" then "$85." is one, "$85." then "$85?" is not, and neither is repeating one's own price.
+  that nobody else offers, it is itself an offer. Questions, conditions and demands ("deal if ...", "deal, you pay the
+  shipping"), a following contrast ("However, I was hoping for less") and a number that is not the offer's undo it.
+- The same clear price from both sides is an agreement, not a certain one, if the second *moves to it* and says to give
+  or take it: "$85?" then "$85." is one, "$85." then "$85?" or "I see that it is $85." is not, and neither is repeating
+  one's own price.
 - Vague consent without a price ("sounds good") only answers an offer of the round just played.
 - "No deal", "I take that back" and a formal ``reject`` withdraw one's own offer; refusing a price ("$40 is too low")
   withdraws it only where it is one's own. Offers of others stay until they replace or withdraw them.

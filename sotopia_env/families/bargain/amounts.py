@@ -368,7 +368,7 @@ MOVING = frozenset(
     "increased raise raised improve bump".split()
 )
 DONE = frozenset("already i've we've you've came went dropped that's which difference uses".split())
-EARNING = frozenset("i make earn earns get gets paid salary wage runs it".split()) - {"i"}
+EARNING = frozenset("make earn earns get gets paid salary wage runs it".split())
 MANNERS_AFTER = COST_AFTER.union(
     "more less higher lower cheaper better worse short shy apart above below over under beyond per each apiece weekly "
     "monthly hourly daily every a an off extra discount reduction rebate increase increments on price up down deposit "
@@ -389,8 +389,8 @@ PART = re.compile(
     r" (?:down(?! from| to)|deposit|up ?front|in advance|now and|today and|payments?|instal?lments?|first|at first)\b"
 )
 PART_WORDS = (
-    "now", "the rest", "remain", "balance", "deposit", "instal", "payment", "front", "advance", "half", "monthly", "parts",
-    "rates",
+    "now", "the rest", "remain", "balance", "deposit", "instal", "payment", "front", "advance", "half", "monthly",
+    "parts", "rates",
 )  # fmt: skip
 PARTS = re.compile(
     r"\b(?:the (?:rest|remainder|balance|other half)|remaining|deposit|instal?lments?|down payment|up ?front|up "

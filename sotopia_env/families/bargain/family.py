@@ -87,7 +87,7 @@ class Bargaining(Family):
         return Ending("agreement", seat=agreement.accepter, detail=detail)
 
     def move(self, task: Task, turn: Turn) -> Move:
-        """An offer, an acceptance or a refusal, with the price named in it; an offer of no price is one that is unread."""
+        """An offer, an acceptance or a refusal, with the price named in it; an offer of none is one that is unread."""
         found = read_move(turn.type, turn.text)
         return Move("offer") if found.unread else Move(found.kind, found.price)
 

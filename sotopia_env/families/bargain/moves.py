@@ -222,11 +222,11 @@ _UNUSUAL = frozenset(
     for word in (
         *WORDS_OF_NUMBERS,
         *(
-            "usd eur gbp chf cent cents half halfway middle split splitting between twice double third thirds quarter "
-            "quarters same match discount down up lower higher better reduce raise increase improve drop bit little tad "
-            "if unless provided providing provide assuming once until long condition conditions exchange return now rest "
-            "remainder remaining remain balance deposit instalment instalments installment installments payment payments "
-            "upfront front advance monthly parts rates"
+            "usd eur gbp chf cent cents half halfway middle split splitting between twice double third thirds "
+            "quarter quarters same match discount down up lower higher better reduce raise increase improve drop "
+            "bit little tad if unless provided providing provide assuming once until long condition conditions "
+            "exchange return now rest remainder remaining remain balance deposit instalment instalments "
+            "installment installments payment payments upfront front advance monthly parts rates"
         ).split(),
     )
     for before in ("", "(", "'")
@@ -356,9 +356,8 @@ def _read_prices(fragment: Fragment, place: tuple[int, int], can_consent: bool, 
             asked = fragment.asked or fragment.link in ("if", "unless")
             stated = certain and not asked and STATED.match(after) is not None and STATING.search(lead) is not None
             findings.offers.append(_Named(price, certain, asked, place, stated, echo, bare))
-            follows = fragment.link == "and" and before is not None and before.place == (place[0], place[1] - 1)
-            if follows and before.price != price:  # "$70 now and $10 next week"
-                findings.unread = len(findings.offers)
+            if fragment.link == "and" and before and before.place == (place[0], place[1] - 1) and before.price != price:
+                findings.unread = len(findings.offers)  # "$70 now and $10 next week"
         elif role == "quoted":
             findings.quoted.append(_Named(price, certain, fragment.asked, place))
         elif role == "refused":

@@ -100,8 +100,8 @@ CONSENT = re.compile(
 )
 CONSENT_HINTS = (
     "deal", "agree", "accept", "sold", "take", "buy", "yours", "work", "sound", "fine", " ok", "done", "settled",
-    "forget it", "never mind", "nevermind", "not interested", "offer", "retract", "rescind", "with", "do it", "do that", "good by",
-    "you're on", "youre on", "clos", "finaliz", "seal", "shake", "doable",
+    "forget it", "never mind", "nevermind", "not interested", "offer", "retract", "rescind", "with", "do it",
+    "do that", "good by", "you're on", "youre on", "clos", "finaliz", "seal", "shake", "doable",
 )  # fmt: skip
 CONSENTING = frozenset(
     "deal deal's deals agree agreed agrees agreeable accept accepted accepting accepts acceptable sold take "

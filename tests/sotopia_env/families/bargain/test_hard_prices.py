@@ -771,7 +771,7 @@ DIALOGUES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("I could do $95.", "$60?", "115, final.", "Fine, deal."), "deal 115"),
     (("I could do $95.", "$60?", "\u20ac115.", "Deal."), "no deal"),
     (("I could do $95.", "$60?", "Let's split the difference.", "Deal."), "no deal"),
-    (("I am asking $95.", "How about $14?", "How about $80?", "$80 is a lot.", "Fantastic, $80 sounds fair."), "no deal"),
+    (("I am asking $95.", "How about $14?", "How about $80?", "No.", "Fantastic, $80 sounds fair."), "no deal"),
     (("I am asking $95.", "I'd pay $70.", "I'll knock $10 off.", "Deal."), "no deal"),
     (("I am asking $95.", "I'd pay $70.", "$90 for you.", "Deal, $90."), "deal 90"),
     (("How many do you have?", "3.", "I'd take one for $50.", "Deal."), "deal 50"),
