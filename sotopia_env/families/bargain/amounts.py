@@ -330,7 +330,7 @@ CHANGE_WORDS = frozenset(
 CHANGE_LEAD = re.compile(
     r"\b(?:(?:throw|toss|chip|kick)(?:ing)? in|add(?:ing)?|sweeten(?:ing)?(?: \w{1,8})? (?:with|by)|"
     r"bump(?:ing)?(?: it)?(?: up)?|"
-    r"knock(?:ing)?|shav(?:e|ing)|tak(?:e|ing) off|cut|trim|rais(?:e|ing)(?: (?:it|my offer))?|"
+    r"(?:knock(?:ing)?|shav(?:e|ing)|cut|trim)(?: off)?|tak(?:e|ing) off|rais(?:e|ing)(?: (?:it|my offer))?|"
     r"(?:discount|reduction|increase|rebate|markdown|change|raise) of)(?: (?:in|an?|just|only|about|around|maybe|"
     r"you))? $"
 )
@@ -358,8 +358,8 @@ COST_WORDS = frozenset(
     "transport parts".split()
 )
 COST_OF = re.compile(
-    r"\boff (?:of )?(?:the |your |my |that )?$|"  # "knock $10 off the $95"
-    r"\b(?:shipping|delivery|postage|repairs?|insurance|storage|gas|fuel|tax|taxes|rent|salary|fees?|transport|parts)"
+    r"^ ?off (?:of )?(?:the |your |my |that )?$|"  # "knock $10 off the $95"
+    r"\b(?:shipping|delivery|postage|repairs?|insurance|storage|gas|fuel|tax|taxes|rent(?! it)|salary|fees?|transport|parts)"
     r"(?: (?!and\b|so\b)[\w']{1,12}){0,4} $"
 )
 BASES = frozenset("save saves saved saving lose loses losing lost every".split())
@@ -413,17 +413,18 @@ SEVERAL_BEFORE = re.compile(
 SEVERAL_AFTER = re.compile(
     rf" (?:for|on) (?:{_THINGS}|the (?:pair of|2|first|second|other|whole set of)\b|every (?:other|one)|an? pair\b)"
 )
+BETWEEN = re.compile(r"\bbetween [$\u00a40-9]")
 BUNDLE = re.compile(
     r"(?:(?:the|an?|your|my|that|those|these|some|free|both|an extra|2|3)(?: (?!is\b|are\b|was\b|will\b|can\b|"
     r"deal\b|handshake\b)"
-    r"[a-z-]{2,14}){1,3}|.* together)$"
+    r"[a-z0-9-]{2,14}){1,3}|.* together)$"
 )
 """What "and" may add to what is paid for: "$80 for the bike and the helmet"."""
 ELSEWHERE = frozenset(
     "listed listing list advertised posted paid bought purchased cost costs originally retail retails msrp "
     "spent elsewhere someone somebody other others similar store stores shop shops online ebay amazon craigslist "
     "competitor valued appraised charged charges charge usually normally typically market saw found seen sells sold "
-    "else secondhand heard yesterday would've could've should've people earn earns salary wage wages rent insurance "
+    "else secondhand heard yesterday would've could've should've people earn earns salary wage wages insurance "
     "storage weigh weighs spent saved wallet ago once".split()
 )
 _OTHERS = (

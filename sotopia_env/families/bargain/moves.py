@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from sotopia_env.families.bargain import phrases
 from sotopia_env.families.bargain.amounts import (
+    BETWEEN,
     BUNDLE,
     NEGATORS,
     PART_WORDS,
@@ -311,7 +312,7 @@ def _read_sentence(
                 refusing,
                 parted,
                 index + 1 < len(texts) and links[index + 1] == "and" and BUNDLE.match(texts[index + 1]) is not None,
-                link == "and" and "between" in texts[index - 1],
+                link == "and" and BETWEEN.search(texts[index - 1]) is not None,
                 consented,
             )
             _read_prices(fragment, place, can_consent, findings)

@@ -182,7 +182,8 @@ MOVING = (
 )  # fmt: skip
 # A price that must be computed from what was said before.
 COMPUTED = re.compile(
-    r"\b(?:split(?:ting)? (?:the|this|that|our|it)? ?(?:difference|in (?:the middle|half)|down the middle|fifty|50)|"
+    r"\b(?:split it|"
+    r"split(?:ting)? (?:the|this|that|our|it)? ?(?:difference|in (?:the middle|half)|down the middle|fifty|50)|"
     r"meet(?:ing)? (?:me |you |u |us |each other )?(?:somewhere )?(?:in (?:the|between|our) ?(?:middle)?|half "
     r"?-?way|between)|"
     r"(?:half|twice|double|(?:2|two) thirds|(?:a|one|1) (?:third|quarter)|(?:3|three) quarters) (?:of )?"
