@@ -359,7 +359,8 @@ COST_WORDS = frozenset(
 )
 COST_OF = re.compile(
     r"^ ?off (?:of )?(?:the |your |my |that )?$|"  # "knock $10 off the $95"
-    r"\b(?:shipping|delivery|postage|repairs?|insurance|storage|gas|fuel|tax|taxes|rent(?! it)|salary|fees?|transport|parts)"
+    r"\b(?:shipping|delivery|postage|repairs?|insurance|storage|gas|fuel|tax|taxes|rent(?! it)|salary|fees?|"
+    r"transport|parts)"
     r"(?: (?!and\b|so\b)[\w']{1,12}){0,4} $"
 )
 BASES = frozenset("save saves saved saving lose loses losing lost every".split())
@@ -368,7 +369,7 @@ MOVING = frozenset(
     "increased raise raised improve bump".split()
 )
 DONE = frozenset("already i've we've you've came went dropped that's which difference uses".split())
-EARNING = frozenset("make earn earns get gets paid salary wage runs it".split())
+EARNING = frozenset("make earn earns get gets paid salary wage runs".split())
 MANNERS_AFTER = COST_AFTER.union(
     "more less higher lower cheaper better worse short shy apart above below over under beyond per each apiece weekly "
     "monthly hourly daily every a an off extra discount reduction rebate increase increments on price up down deposit "

@@ -282,7 +282,9 @@ def _read_sentence(
     leads_on = asked and not texts[asked_from].startswith(phrases.PRACTICAL)
     for index, text in enumerate(texts):
         words = text.split()
-        consenting = not phrases.CONSENTING.isdisjoint(words)
+        consenting = not phrases.CONSENTING.isdisjoint(words) or any(
+            map(text.__contains__, phrases.CONSENTING_TOGETHER)
+        )
         counts = _DIGIT.search(text) is not None
         if not (consenting or counts or computes or findings.consent is not None or findings.offers):
             continue

@@ -104,13 +104,13 @@ CONSENT_HINTS = (
     "do that", "good by", "you're on", "youre on", "clos", "finaliz", "seal", "shake", "doable",
 )  # fmt: skip
 CONSENTING = frozenset(
-    "deal deal's deals agree agreed agrees agreeable accept accepted accepting accepts acceptable sold take "
-    "takes taking "
-    "buy buying yours work works working sound sounds fine okay ok done settled forget never nevermind "
-    "interested offer "
-    "retract withdraw withdrawn rescind with do good on close closing finalize seal shake doable yes".split()
+    "deal deal's agree agreed accept accepted acceptable agreeable sold take buy yours work works sound sounds "
+    "fine okay "
+    "ok done settled forget nevermind interested offer retract withdraw rescind live happy comfortable finalize close "
+    "seal shake doable".split()
 )
-"""Without any of these words nobody agrees or withdraws."""
+CONSENTING_TOGETHER = ("do it", "do that", "good ", "you're on", "youre on", "never mind", "go with")
+"""Without any of these in a fragment nobody agrees or withdraws in it."""
 PRICE_CONSENT = re.compile(
     r"(?P<clear> ?(?:then )?(?:(?:works?|will work|would work)(?! for (?!me|us|both))|it is|deal|"
     r"is (?:fine|ok|okay|acceptable|agreed|alright|a deal))\b)|"
@@ -138,7 +138,8 @@ CONDITIONS = ("if", "unless", "provid", "assuming", "once", "until", "long as", 
 CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'in (?:exchange|return) for')}\b")
 # What amends consent that stands before it, or after it in the same fragment.
 PROVISO = re.compile(
-    r"(?:only|far|(?:as|so) long as|provid\w+|assuming|on (?:the )?condition|with (?!pleasure|thanks|joy|"
+    r"(?:only|far|no (?!problem|worries|doubt|hard|need|rush|more|questions?|hurry|regrets)[a-z]+|(?:as|so) long "
+    r"as|provid\w+|assuming|on (?:the )?condition|with (?!pleasure|thanks|joy|"
     r"gratitude|me\b|us\b)|plus|"
     r"including|includes|minus|without|for (?:\$? ?[0-9.,]+ )?(?:more|less)|once|until|pending|(?:on|under|with) "
     r"(?:one|1) condition|(?:right |only |just )?after (?:i|you|we)|tentatively|provisionally|conditionally|for "

@@ -965,7 +965,7 @@ DIALOGUES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("I'm asking $95.", "I'd trade my guitar plus $40.", "Deal."), "no deal"),
     (("I'm asking $95.", "80?", "85?", "82?", "ok deal"), "deal 82"),
     (("I'm asking $95.", "80", "no way", "85 then", "hmm ok. deal"), "deal 85"),
-    (("I'm asking $95.", "I could do $80.", "I'd take $90.", "$85 and you deliver it?", "Deal, but no delivery."), "no deal"),
+    (("I am asking $95.", "I could do $80.", "$90?", "$85 and you deliver?", "Deal, no delivery, though."), "no deal"),
     (("I'm asking $95.", "I could do $80.", "Twenty dollars off for cash.", "Deal!"), "no deal"),
     (("I'm asking $95.", "I could do $80.", "It was $120 last year.", "Deal at $95 then."), "deal 95"),
     (("I'm asking $95.", "I could do $80.", "$90.", "I said $80.", "OK, $80 it is."), "deal 80"),
