@@ -31,9 +31,10 @@ _OTHER_NAME = (
     rf"dollars (?:{_NATIONS})|crowns?|kronor)\b"
 )
 
+_CODES = ("usd ", "eur ", "gbp ", "chf ", "cent")
 _SIGNS = (
     "twenty", "thirt", "forty", "fift", " ten", "eleven", "twelve", "two", "three", "four", "five", "six", "seven",
-    "eight", "nine", "hundred", "thousand", "grand", "million", "usd ", "eur ", "gbp ", "chf ", "cent",
+    "eight", "nine", "hundred", "thousand", "grand", "million", *_CODES,
 )  # fmt: skip
 _MONEY = re.compile(rf"[0-9]k?[ -]?(?:(?:us |american )?(?:{_DOLLARS})|{_OTHER_NAME})")
 
@@ -68,6 +69,8 @@ def in_figures(plain_text: str) -> str:
         plain_text: as :func:`sotopia_env.families.plain_text.plain` returns it.
     """
     plain_text = _RUN.sub(_figures, plain_text)
+    if plain_text.isascii() and not (_MONEY.search(plain_text) or any(map(plain_text.__contains__, _CODES))):
+        return plain_text
     plain_text = _USD.sub("$", plain_text)
     plain_text = _OTHER_AFTER.sub(rf" {OTHER_MONEY}\1\2", plain_text)
     plain_text = _OTHER_BEFORE.sub(OTHER_MONEY, plain_text)

@@ -250,14 +250,23 @@ def _read_speech(text: str) -> PriceMove:
     findings = _Findings()
     has_condition = unusual and any(map(contains, phrases.CONDITIONS))
     parted = unusual and counts and any(map(contains, PART_WORDS)) and PARTS.search(text) is not None
+    signs = _Signs(parted, computes, any(map(contains, phrases.CONSENTING_TOGETHER)))
     for number, sentence in enumerate(sentences(text)):
-        _read_sentence(sentence, number, has_condition and _is_conditional(sentence), parted, computes, findings)
+        _read_sentence(sentence, number, has_condition and _is_conditional(sentence), signs, findings)
     if findings.consent is not None and phrases.DEMAND.search(text):
         findings.undo_consent()
     move = findings.move()
     if move.kind in ("offer", "accept") and any(map(contains, phrases.POSTPONING)) and phrases.POSTPONED.search(text):
         return NO_MOVE if move.price is None else replace(move, kind="offer", certain=move.asked and move.certain)
     return move
+
+
+class _Signs(NamedTuple):
+    """What an utterance has anywhere: payment in parts, a price to be computed, one of ``CONSENTING_TOGETHER``."""
+
+    parted: bool
+    computes: bool
+    together: bool
 
 
 def _computes(text: str) -> bool:
@@ -271,9 +280,7 @@ def _computes(text: str) -> bool:
 _LOOK_BACK = 8  # fragments before a consent that can make it a demand or a quotation
 
 
-def _read_sentence(
-    sentence: Sentence, number: int, conditional: bool, parted: bool, computes: bool, findings: _Findings
-) -> None:
+def _read_sentence(sentence: Sentence, number: int, conditional: bool, signs: _Signs, findings: _Findings) -> None:
     texts, links, asked = sentence
     asked = asked or phrases.QUESTION.match(texts[0]) is not None
     asked_from = _question_start(texts) if asked else len(texts)
@@ -282,11 +289,11 @@ def _read_sentence(
     leads_on = asked and not texts[asked_from].startswith(phrases.PRACTICAL)
     for index, text in enumerate(texts):
         words = text.split()
-        consenting = not phrases.CONSENTING.isdisjoint(words) or any(
-            map(text.__contains__, phrases.CONSENTING_TOGETHER)
-        )
+        consenting = not phrases.CONSENTING.isdisjoint(words)
+        if not consenting and signs.together:
+            consenting = any(map(text.__contains__, phrases.CONSENTING_TOGETHER))
         counts = _DIGIT.search(text) is not None
-        if not (consenting or counts or computes or findings.consent is not None or findings.offers):
+        if not (consenting or counts or signs.computes or findings.consent is not None or findings.offers):
             continue
         link, place = links[index], (number, index)
         consented, refusing = 0, False
@@ -303,7 +310,7 @@ def _read_sentence(
                 can_consent = can_consent and not _is_amended(text[consented:])
                 if can_consent and (clear or not leads_on):
                     findings.hear_consent(None, clear, place)
-        if computes and _computes(text) and NEGATORS.isdisjoint(words):
+        if signs.computes and _computes(text) and NEGATORS.isdisjoint(words):
             findings.unread = len(findings.offers)
         if counts and not (link == "if" and any(map(REGRET.search, texts))):
             fragment = Fragment(
@@ -312,7 +319,7 @@ def _read_sentence(
                 asked,
                 conditional and link not in ("if", "unless"),
                 refusing,
-                parted,
+                signs.parted,
                 index + 1 < len(texts) and links[index + 1] == "and" and BUNDLE.match(texts[index + 1]) is not None,
                 link == "and" and BETWEEN.search(texts[index - 1]) is not None,
                 consented,
