@@ -21,10 +21,10 @@ Role = Literal["offer", "refused", "quoted", "aside", "unread"]
 class Fragment(NamedTuple):
     """A part of a sentence, as the amounts in it are read.
 
-    ``conditional`` holds where the sentence has a condition elsewhere, ``refusing``
-    where the fragment says "no deal", ``parted`` where the utterance speaks of payment in parts, ``bundled`` where
-    another thing is named with what is paid for ("$80 and the helmet"), ``between`` after "between $80 and"; where
-    the words of consent end stands in ``consented``, 0 without any.
+    ``conditional`` holds where the sentence has a condition elsewhere, ``refusing`` where the fragment says "no deal",
+    ``parted`` where the utterance speaks of payment in parts, ``bundled`` where another thing is named with what is
+    paid for ("$80 and the helmet"), ``between`` after "between $80 and"; ``consented`` is where the words of consent
+    end, 0 without any.
     """
 
     text: str
@@ -260,37 +260,29 @@ def _is_framed(words: list[str], after: str, following: list[str]) -> bool:
 # --- numbers without a sign ---------------------------------------------------------------------------------------
 
 ALONE = re.compile(
-    r"\W*$| (?:for (?:it|the|this|that|these|them|both|all|me|you|us|a|an|my|your)|and|in (?:cash|total|all)|"
-    r"total|cash|"
-    r"firm|flat|even|now|today|tonight|tomorrow|right|then|max|maximum|tops|as|or|if|is|it|instead|works?|would|will|"
-    r"sounds?|be|final|deal|ok|okay|done|sold|lowest|highest|next|(?:mon|tues|wednes|thurs|fri|satur|sun)day|at "
-    r"(?:most|best|least)|please|takes|gets|all in|altogether|each|apiece|per|plus|with|so|max)\b|-ish\b"
+    r"\W*$| (?:for (?:it|the|this|that|these|them|both|all|me|you|us|a|an|my|your)|and|in (?:cash|total|all)|total|"
+    r"cash|firm|flat|even|now|today|tonight|tomorrow|right|then|max|maximum|tops|as|or|if|is|it|instead|works?|would|"
+    r"will|sounds?|be|final|deal|ok|okay|done|sold|lowest|highest|next|(?:mon|tues|wednes|thurs|fri|satur|sun)day|"
+    r"at (?:most|best|least)|please|takes|gets|all in|altogether|each|apiece|per|plus|with|so|max)\b|-ish\b"
 )
 """What may follow a number that is a price; "85 minutes" and "85 gears" are none."""
 _FILLER = (
-    "ok|k|okay|fine|yes|yeah|yep|no|nope|alright|all right|well|then|so|hmm+|um+|uh|ah|oh|deal|sold|agreed|and|"
-    "just|only|"
-    "maybe|perhaps|final|i say|say|you win|even|still|sorry|please|like|around|about|roughly|approximately|in "
-    "that case|"
-    "for|not|or|either"
+    "ok|k|okay|fine|yes|yeah|yep|no|nope|alright|all right|well|then|so|hmm+|um+|uh|ah|oh|deal|sold|agreed|and|just|"
+    "only|maybe|perhaps|final|i say|say|you win|even|still|sorry|please|like|around|about|roughly|approximately|"
+    "in that case|for|not|or|either"
 )
 _OFFERING = (
-    r"(?:(?:how|what) (?:about|bout)|make (?:it|that)|call it|ask(?:ing)?(?: for)?|offer(?:s|ed|ing)?|bid|"
-    r"pay(?:ing)?|propos\w+|"
-    r"suggest\w*|counter(?:ing)?(?: with| at)?|wants?|needs?|takes?|taking|took|accept\w*|do(?:es)?|doing|giv(?:e|ing)|"
-    r"selling|sell|let (?:it|them|this|that) go|have (?:it|them|this)|(?:best|lowest|highest|most|least|max|"
-    r"maximum|minimum)"
-    r"(?: (?:i|we)(?:'d|'ll| can| could| would| will)? (?:do|go|pay|offer|take|accept|give))?|"
-    r"(?:offer|price|limit|counter|counter-?offer|bid|max|maximum|minimum|budget|final|answer|number)(?: would "
-    r"be| was)?|"
-    r"settl(?:e|ing)|stay(?:ing)?|stick(?:ing)?|firm|hold(?:ing)?|say|let'?s|consider|yours|agreed?|deal|sold|"
-    r"would|could|"
-    r"think(?:ing)?(?: of)?(?: more)?|hop(?:e|ing) for|willing|ready|(?:i'?m|we'?re)(?: still)? at|shake on|"
-    r"close|leave (?:it|that)|"
-    r"(?:go|going|come|coming|drop|lower|reduce|move|stretch|budge|get|cut|bring|raise|came|went|up)"
-    r"(?: (?:it|that|this|my offer|the price|my price|back|up|down)){0,3}(?: (?:to|for|as (?:low|high|far) as))|"
-    r"go|(?:meet|half ?way|middle)(?: \w{1,12}){0,3} at|between|from|(?:it|this|that|them|these|1|one|both|all) "
-    r"for|work(?:s|ed)? (?:for|with))"
+    r"(?:(?:how|what) (?:about|bout)|make (?:it|that)|call it|ask(?:ing)?(?: for)?|offer(?:s|ed|ing)?|bid|pay(?:ing)?|"
+    r"propos\w+|suggest\w*|counter(?:ing)?(?: with| at)?|wants?|needs?|takes?|taking|took|accept\w*|do(?:es)?|doing|"
+    r"giv(?:e|ing)|selling|sell|let (?:it|them|this|that) go|have (?:it|them|this)|(?:best|lowest|highest|most|least|"
+    r"max|maximum|minimum)(?: (?:i|we)(?:'d|'ll| can| could| would| will)? (?:do|go|pay|offer|take|accept|give))?|"
+    r"(?:offer|price|limit|counter|counter-?offer|bid|max|maximum|minimum|budget|final|answer|number)(?: would be|"
+    r" was)?|settl(?:e|ing)|stay(?:ing)?|stick(?:ing)?|firm|hold(?:ing)?|say|let'?s|consider|yours|agreed?|deal|sold|"
+    r"would|could|think(?:ing)?(?: of)?(?: more)?|hop(?:e|ing) for|willing|ready|(?:i'?m|we'?re)(?: still)? at|"
+    r"shake on|close|leave (?:it|that)|(?:go|going|come|coming|drop|lower|reduce|move|stretch|budge|get|cut|bring|"
+    r"raise|came|went|up)(?: (?:it|that|this|my offer|the price|my price|back|up|down)){0,3}(?: (?:to|for|as (?:low|"
+    r"high|far) as))|go|(?:meet|half ?way|middle)(?: \w{1,12}){0,3} at|between|from|(?:it|this|that|them|these|1|one|"
+    r"both|all) for|work(?:s|ed)? (?:for|with))"
 )
 LEADING = re.compile(
     rf"(?:^ ?(?:(?:{_FILLER}) ){{0,5}}|\b{_OFFERING} (?:(?:it|you|u|me|him|her|them|this|that|us|go|be|just|only|"
@@ -323,21 +315,18 @@ REFUSED_AFTER_PHRASE = re.compile(r"\bout of\b|\ba lot\b|\bno way\b")
 LIMIT_AFTER = re.compile(r"\bas (?:low|high|far|much) as\b|\b(?:cannot|can't|not) go\b")
 CHANGE_BEFORE = frozenset("by down up extra another additional further minus plus +".split())
 CHANGE_WORDS = frozenset(
-    "throw throwing toss tossing chip chipping kick kicking add adding sweeten sweetening bump bumping knock "
-    "knocking shave "
-    "shaving take taking cut trim raise raising discount reduction increase rebate markdown change".split()
+    "throw throwing toss tossing chip chipping kick kicking add adding sweeten sweetening bump bumping knock knocking "
+    "shave shaving take taking cut trim raise raising discount reduction increase rebate markdown change".split()
 )
 CHANGE_LEAD = re.compile(
     r"\b(?:(?:throw|toss|chip|kick)(?:ing)? in|add(?:ing)?|sweeten(?:ing)?(?: \w{1,8})? (?:with|by)|"
-    r"bump(?:ing)?(?: it)?(?: up)?|"
-    r"(?:knock(?:ing)?|shav(?:e|ing)|cut|trim)(?: off)?|tak(?:e|ing) off|rais(?:e|ing)(?: (?:it|my offer))?|"
-    r"(?:discount|reduction|increase|rebate|markdown|change|raise) of)(?: (?:in|an?|just|only|about|around|maybe|"
-    r"you))? $"
+    r"bump(?:ing)?(?: it)?(?: up)?|(?:knock(?:ing)?|shav(?:e|ing)|cut|trim)(?: off)?|tak(?:e|ing) off|rais(?:e|"
+    r"ing)(?: (?:it|my offer))?|(?:discount|reduction|increase|rebate|markdown|change|raise) of)(?: (?:in|an?|just|"
+    r"only|about|around|maybe|you))? $"
 )
 CHANGE_AFTER = re.compile(
     r" ?(?:off|more|less|extra|cheaper|higher|lower|better|discount|reduction|rebate|increase|increments|on top|"
-    r"price (?:cut|drop|reduction)|"
-    r"(?:up|down)(?=\W*$| from (?:there|that|here|your|my)))\b(?! or less)"
+    r"price (?:cut|drop|reduction)|(?:up|down)(?=\W*$| from (?:there|that|here|your|my)))\b(?! or less)"
 )
 CHANGE_OF_BARE = re.compile(r" (?:off|extra|discount|(?:more|less|higher|lower|better)(?=\W*$| (?:and|for|on|or)\b))")
 CHANGING = re.compile(
@@ -345,9 +334,8 @@ CHANGING = re.compile(
 )
 COMPARISON = re.compile(
     r" (?:\w{2,12} )?(?:(?:more|less|higher|lower|cheaper|better|worse|short|shy|apart) (?:than(?! (?:before|my|"
-    r"the last))|of)\b|"
-    r"(?:above|below|over|under|beyond|short|apart)\b)| of (?:that|it|which|the price)\b|"
-    r" on (?:an?|the|some|new|repairs|parts)\b(?! spot)"
+    r"the last))|of)\b|(?:above|below|over|under|beyond|short|apart)\b)| of (?:that|it|which|the price)\b| on (?:an?|"
+    r"the|some|new|repairs|parts)\b(?! spot)"
 )
 COST_AFTER = frozenset(
     "shipping delivery fee fees difference refund tip gift worth new apart gap short profit bill bills note repair "
@@ -359,9 +347,8 @@ COST_WORDS = frozenset(
 )
 COST_OF = re.compile(
     r"^ ?off (?:of )?(?:the |your |my |that )?$|"  # "knock $10 off the $95"
-    r"\b(?:shipping|delivery|postage|repairs?|insurance|storage|gas|fuel|tax|taxes|rent(?! it)|salary|fees?|"
-    r"transport|parts)"
-    r"(?: (?!and\b|so\b)[\w']{1,12}){0,4} $"
+    r"\b(?:shipping|delivery|postage|repairs?|insurance|storage|gas|fuel|tax|taxes|rent(?! it)|salary|fees?|transport|"
+    r"parts)(?: (?!and\b|so\b)[\w']{1,12}){0,4} $"
 )
 BASES = frozenset("save saves saved saving lose loses losing lost every".split())
 MOVING = frozenset(
@@ -373,9 +360,8 @@ EARNING = frozenset("make earn earns get gets paid salary wage runs".split())
 MANNERS_AFTER = COST_AFTER.union(
     "more less higher lower cheaper better worse short shy apart above below over under beyond per each apiece weekly "
     "monthly hourly daily every a an off extra discount reduction rebate increase increments on price up down deposit "
-    "upfront in advance of now today payment payments instalment instalments installment installments first at "
-    "plus and or "
-    "for".split()
+    "upfront in advance of now today payment payments instalment instalments installment installments first at plus "
+    "and or for".split()
 )
 """One of these words follows an amount, next or next but one, where what follows says of what kind it is."""
 JOINED = re.compile(r" ?(?:(?:-|/|to|or|x|\+) ?)?(?:up to )?(?=[$\u00a40-9])")
@@ -394,11 +380,10 @@ PART_WORDS = (
     "parts", "rates",
 )  # fmt: skip
 PARTS = re.compile(
-    r"\b(?:the (?:rest|remainder|balance|other half)|remaining|deposit|instal?lments?|down payment|up ?front|up "
-    r"front|in advance|"
-    r"(?:first|second|last|other) half|half (?:now|today|later|up)|payments of|monthly|part payment|advance payment|"
-    r"in (?:2|3|4|5|several) (?:payments|parts|rates))\b|"
-    r"[0-9] now,?(?: and)?(?: then)?(?: another| the other)? [$\u00a4]?[0-9]"
+    r"\b(?:the (?:rest|remainder|balance|other half)|remaining|deposit|instal?lments?|down payment|up ?front|up front|"
+    r"in advance|(?:first|second|last|other) half|half (?:now|today|later|up)|payments of|monthly|part payment|"
+    r"advance payment|in (?:2|3|4|5|several) (?:payments|parts|rates))\b|[0-9] now,?(?: and)?(?: then)?(?: another|"
+    r" the other)? [$\u00a4]?[0-9]"
 )
 """Where the payment is in parts, no amount is the whole of it."""
 OPEN_ABOVE = re.compile(r" ?(?:\+|s\b|plus\b|and up\b|or (?:more|best offer|higher)\b|\.[0-9]|,[0-9])")
@@ -416,9 +401,8 @@ SEVERAL_AFTER = re.compile(
 )
 BETWEEN = re.compile(r"\bbetween [$\u00a40-9]")
 BUNDLE = re.compile(
-    r"(?:(?:the|an?|your|my|that|those|these|some|free|both|an extra|2|3)(?: (?!is\b|are\b|was\b|will\b|can\b|"
-    r"deal\b|handshake\b)"
-    r"[a-z0-9-]{2,14}){1,3}|.* together)$"
+    r"(?:(?:the|an?|your|my|that|those|these|some|free|both|an extra|2|3)(?: (?!is\b|are\b|was\b|will\b|can\b|deal\b|"
+    r"handshake\b)[a-z0-9-]{2,14}){1,3}|.* together)$"
 )
 """What "and" may add to what is paid for: "$80 for the bike and the helmet"."""
 ELSEWHERE = frozenset(
@@ -436,25 +420,21 @@ _OTHERS = (
 THIRD_PARTY = re.compile(
     rf"(?<!be )\b(?:another|the|an?|some|my|his|her|one|last|other|previous) (?:(?:last|other|previous|second|"
     rf"used|local|best|old) )?(?:{_OTHERS})\b|"
-    r"\banother (?:one|offer)\b|\b(?:the )?(?:last|other) ones?\b|\bthere(?:'s| is| are| was| were) (?:one|"
-    r"another|some|an? \w+)\b|"
-    r"\b(?:would|could|should|might) have\b|\bused to\b|\b(?:last|next) (?:year|month|summer|winter|spring|fall|"
-    r"week|time|season)\b|"
-    r"\b(?:he|she|they)(?:'d| would| will|'ll|'re)? (?:offer|pay|ask|want|take|got|sell)|\bgoing rate|\bgoes for\b|"
-    r"\bthey go for\b|\bi (?:once |just |recently )?(?:got|turned down|was offered|refused|rejected)\b|"
-    r"\boriginal (?:price|cost|tag) (?:was|is)\b|\basking price (?:of|is|was) $|\bworth (?:about |at least |over "
-    r"|around )?$|\bnew for $|"
-    r"\b(?:for|get|buy|be|cost) (?:a|an|the)? ?(?:brand )?new(?:er)?\b|"
+    r"\banother (?:one|offer)\b|\b(?:the )?(?:last|other) ones?\b|\bthere(?:'s| is| are| was| were) (?:one|another|"
+    r"some|an? \w+)\b|\b(?:would|could|should|might) have\b|\bused to\b|\b(?:last|next) (?:year|month|summer|winter|"
+    r"spring|fall|week|time|season)\b|\b(?:he|she|they)(?:'d| would| will|'ll|'re)? (?:offer|pay|ask|want|take|got|"
+    r"sell)|\bgoing rate|\bgoes for\b|\bthey go for\b|\bi (?:once |just |recently )?(?:got|turned down|was offered|"
+    r"refused|rejected)\b|\boriginal (?:price|cost|tag) (?:was|is)\b|\basking price (?:of|is|was) $|\bworth (?:about |"
+    r"at least |over |around )?$|\bnew for $|\b(?:for|get|buy|be|cost) (?:a|an|the)? ?(?:brand )?new(?:er)?\b|"
     r"\bwas (?:ready|willing|going|about|prepared) to\b|\bset (?:me|us|you) back\b|\bmade \b|\bgiv\w+ (?:it|this|"
     r"them) away\b|\b(?:would|i'?d) be losing\b"
 )
 PARTNERS_BEFORE = re.compile(
     r"\byour (?:(?:[a-z-]{1,16} ){0,2}(?:offer|price|asking|ask|bid|proposal|quote|figure|number|counter-?offer|"
-    r"listing|target|budget|limit|maximum|minimum|counter) (?:price )?(?:(?:of|is|at|was|for) )?)?$|"
-    r"\byou(?:'re|'ve| are| have| were|'d| just)? (?:[a-z]{1,12}ly )?(?:said|asked|asking|offered|want|wanted|"
-    r"mentioned|proposed|quoted|suggested|listed|paid|say|offering|paying|selling|started|opened|began)"
-    r"(?: (?:me|for|it|at|about|that|us)){0,2} $|\byou(?:'ve| have)? (?:started|came|went|dropped)(?: (?:up|down|"
-    r"with|to|from)){1,2} $|"
+    r"listing|target|budget|limit|maximum|minimum|counter) (?:price )?(?:(?:of|is|at|was|for) )?)?$|\byou(?:'re|'ve|"
+    r" are| have| were|'d| just)? (?:[a-z]{1,12}ly )?(?:said|asked|asking|offered|want|wanted|mentioned|proposed|"
+    r"quoted|suggested|listed|paid|say|offering|paying|selling|started|opened|began)(?: (?:me|for|it|at|about|that|"
+    r"us)){0,2} $|\byou(?:'ve| have)? (?:started|came|went|dropped)(?: (?:up|down|with|to|from)){1,2} $|"
     r"\bthe (?:offer|bid) of $|\bthank(?:s| you) (?:so much |very much )?for (?:the|offering|proposing|coming)\b"
 )
 PARTNERS_AFTER = re.compile(
@@ -462,35 +442,30 @@ PARTNERS_AFTER = re.compile(
     r" (?:is|was) your\b"
 )
 FRAMES = frozenset(
-    "about do offer offering pay paying take taking give giving accept sell selling buy say price asking ask go "
-    "going come coming make meet want need propose proposing suggest counter does would settle best lowest highest "
-    "firm final let call agree deal agreed it's yours i'd i'll down up halfway looking limit maximum minimum most "
-    "least purchase be stay staying stick sticking remain move moving hold spend finalize willing can could why "
-    "if paid "
-    "gave".split()
+    "about do offer offering pay paying take taking give giving accept sell selling buy say price asking ask go going "
+    "come coming make meet want need propose proposing suggest counter does would settle best lowest highest firm "
+    "final let call agree deal agreed it's yours i'd i'll down up halfway looking limit maximum minimum most least "
+    "purchase be stay staying stick sticking remain move moving hold spend finalize willing can could why if "
+    "paid gave".split()
 )
 FRAMED_AFTER = frozenset("works work it sounds would sound total cash firm flat final tops max even in".split())
 REGRET = re.compile(r"\b(?:kill|los(?:e|ing)|crazy|mad|nuts|insane|fool\w*|regret|robb\w+|giving it away)\b")
 OPINION = re.compile(r"\bi(?:'d)? (?:do |really |honestly )?(?:believe|think|feel|consider|say)\b")
 UNDERSTOOD = re.compile(
-    r"\b(?:i|we) (?:do |can |fully |completely |totally |really |also |certainly )?(?:understand|notice|noticed|"
-    r"read|heard|saw|see|know|hear|realize|realise|get|"
-    r"acknowledge|recogni[sz]e|appreciate|respect)\b(?! (?:it|this|one) for)|\bhear you on|\bi'?m aware|"
-    r"\bunderstood\b|\bnoted\b"
+    r"\b(?:i|we) (?:do |can |fully |completely |totally |really |also |certainly )?(?:understand|notice|noticed|read|"
+    r"heard|saw|see|know|hear|realize|realise|get|acknowledge|recogni[sz]e|appreciate|respect)\b(?! (?:it|this|"
+    r"one) for)|\bhear you on|\bi'?m aware|\bunderstood\b|\bnoted\b"
 )
 """What follows is the partner's price, not one's own."""
 STATING = re.compile(
     r"(?<!let's say )(?<!suppose )(?<!imagine )(?:"
     rf"^ ?(?:(?:{_FILLER}) ){{0,5}}|"
-    r"\b(?:i|we)(?:'?ll|'?d|'m| can| could| will| would| am| shall)?(?: \w{2,12}ly)?"
-    r"(?: (?:still|just|also|be|(?:willing|happy|able|prepared|glad|ready) to)){0,3}"
-    r" (?:do|pay|give|take|offer|accept|go|come|agree|settle|sell|let|make|buy|drop|move|match|meet|lower|pick|"
-    r"purchase)"
-    r"(?: (?:it|you|this|that|them|the \w{1,14}|up|down|back|go|to|for|at|on|with|your|price|of|as low as|"
-    r"tomorrow|today)){0,5} |"
-    r"\blet(?:'?s| us) (?:do|say|call|go|make|agree|settle|shake|meet|finalize|close)(?: (?:it|with|on|at|that|"
-    r"for|to|the deal)){0,3} |"
-    r"\b(?:call|make) it |\byou(?:'ve| can| may)? (?:have|win|got)(?: it)?(?: for)? |\byours for |\bofficial: )$"
+    r"\b(?:i|we)(?:'?ll|'?d|'m| can| could| will| would| am| shall)?(?: \w{2,12}ly)?(?: (?:still|just|also|be|"
+    r"(?:willing|happy|able|prepared|glad|ready) to)){0,3} (?:do|pay|give|take|offer|accept|go|come|agree|settle|sell|"
+    r"let|make|buy|drop|move|match|meet|lower|pick|purchase)(?: (?:it|you|this|that|them|the \w{1,14}|up|down|back|go|"
+    r"to|for|at|on|with|your|price|of|as low as|tomorrow|today)){0,5} |\blet(?:'?s| us) (?:do|say|call|go|make|agree|"
+    r"settle|shake|meet|finalize|close)(?: (?:it|with|on|at|that|for|to|the deal)){0,3} |\b(?:call|make) it |"
+    r"\byou(?:'ve| can| may)? (?:have|win|got)(?: it)?(?: for)? |\byours for |\bofficial: )$"
 )
 """Before a price that its speaker says to give or take: who names the other's price so, takes it."""
 STATED = re.compile(
@@ -507,10 +482,9 @@ ROUGHLY = frozenset("around approximately roughly near nearly between or almost"
 # Without any of these words around it, a price is an offer.
 SPECIAL = frozenset(
     "you you're you've you'd your another have my he she they he'd she'd they'd they're they'll asking goes going "
-    "worth original is was sounds seems get newer thanks thank new no nowhere instead rather most "
-    "least mind notice noticed read heard saw understand understood see know hear aware realize realise "
-    "acknowledge recognize recognise appreciate "
-    "respect noted there's they last one ones used set made once away losing got turned refused next".split()
+    "worth original is was sounds seems get newer thanks thank new no nowhere instead rather most least mind notice "
+    "noticed read heard saw understand understood see know hear aware realize realise acknowledge recognize recognise "
+    "appreciate respect noted there's they last one ones used set made once away losing got turned refused next".split()
 ).union(
     *(ELSEWHERE, NEGATORS, COMPARED, REFUSED_AFTER, _OTHERS.replace("neighbou?r", "neighbor|neighbour").split("|")),
     *(BASES, COST_WORDS, CHANGE_WORDS, CHANGE_BEFORE, ROUGHLY, HEDGES, ("from", "about", "at", "for", "x", "@")),

@@ -54,8 +54,7 @@ _OWN_ASSENT = (
 _FILLERS = rf"(?:{any_of(*consent.ASSENT, *_OWN_ASSENT)} ){{0,4}}"
 # "Good deal on that bike" is no consent: the bare word takes fewer fillers than the longer phrases.
 _DEAL = (
-    r"(?:(?:ok|okay|k|alright|all right|right|yes|yeah|yep|sure|fine|well|so|then|now|oh) ){0,3}deal(?: done| "
-    r"then)?"
+    r"(?:(?:ok|okay|k|alright|all right|right|yes|yeah|yep|sure|fine|well|so|then|now|oh) ){0,3}deal(?: done| then)?"
 )
 _SUBJECT = r"(?:i|we)(?:'?ll| will| shall| can| hereby|'?m| am| are|'?re|'?d be| would be)?"
 _GLADLY = r"(?:gladly |happily |(?:happy|glad|willing|ready|able|prepared) to )?"
@@ -104,10 +103,9 @@ CONSENT_HINTS = (
     "do that", "good by", "you're on", "youre on", "clos", "finaliz", "seal", "shake", "doable",
 )  # fmt: skip
 CONSENTING = frozenset(
-    "deal deal's agree agreed accept accepted acceptable agreeable sold take buy yours work works sound sounds "
-    "fine okay "
-    "ok done settled forget nevermind interested offer retract withdraw rescind live happy comfortable finalize close "
-    "seal shake doable".split()
+    "deal deal's agree agreed accept accepted acceptable agreeable sold take buy yours work works sound sounds fine "
+    "okay ok done settled forget nevermind interested offer retract withdraw rescind live happy comfortable finalize "
+    "close seal shake doable".split()
 )
 CONSENTING_TOGETHER = ("do it", "do that", "good ", "you're on", "youre on", "never mind", "go with")
 """Without any of these in a fragment nobody agrees or withdraws in it."""
@@ -138,43 +136,36 @@ CONDITIONS = ("if", "unless", "provid", "assuming", "once", "until", "long as", 
 CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'in (?:exchange|return) for')}\b")
 # What amends consent that stands before it, or after it in the same fragment.
 PROVISO = re.compile(
-    r"(?:only|far|no (?!problem|worries|doubt|hard|need|rush|more|questions?|hurry|regrets)[a-z]+|(?:as|so) long "
-    r"as|provid\w+|assuming|on (?:the )?condition|with (?!pleasure|thanks|joy|"
-    r"gratitude|me\b|us\b)|plus|"
-    r"including|includes|minus|without|for (?:\$? ?[0-9.,]+ )?(?:more|less)|once|until|pending|(?:on|under|with) "
-    r"(?:one|1) condition|(?:right |only |just )?after (?:i|you|we)|tentatively|provisionally|conditionally|for "
-    r"now|with reservations|subject to|depending|"
-    r"contingent|alone\b|excluding|in (?:return|exchange)|given that|when you(?!'re)|after you|in (?:theory|"
-    r"principle|general)|"
-    r"(?:free )?(?:delivery|shipping) included|delivered|"
+    r"(?:only|far|no (?!problem|worries|doubt|hard|need|rush|more|questions?|hurry|regrets)[a-z]+|(?:as|so) long as|"
+    r"provid\w+|assuming|on (?:the )?condition|with (?!pleasure|thanks|joy|gratitude|me\b|us\b)|plus|including|"
+    r"includes|minus|without|for (?:\$? ?[0-9.,]+ )?(?:more|less)|once|until|pending|(?:on|under|with) (?:one|"
+    r"1) condition|(?:right |only |just )?after (?:i|you|we)|tentatively|provisionally|conditionally|for now|"
+    r"with reservations|subject to|depending|contingent|alone\b|excluding|in (?:return|exchange)|given that|"
+    r"when you(?!'re)|after you|in (?:theory|principle|general)|(?:free )?(?:delivery|shipping) included|delivered|"
     r"(?:still|yet|that (?:being )?said|having said that|even so|nevertheless|nonetheless|on the other hand|"
     r"at the same time|then again|unfortunately|regrettably|sadly)\b(?! [^.]*deal))\b"
 )
 # "Deal, you pay the shipping": a demand anywhere in an utterance makes its consent conditional.
 DEMAND = re.compile(
-    r"\b(?:you|you'll|you'd|you would|you will|you must)(?: (?:just|also|only|will|would|have to|need to|must|"
-    r"should|still|"
-    r"then)){0,3} (?:pay (?:for )?(?:the|all|any)|cover|deliver|ship|throw|toss|include|add|drop|fix|repair|handle|"
-    r"bring (?:it|them)|give me|take care)\b"
+    r"\b(?:you|you'll|you'd|you would|you will|you must)(?: (?:just|also|only|will|would|have to|need to|must|should|"
+    r"still|then)){0,3} (?:pay (?:for )?(?:the|all|any)|cover|deliver|ship|throw|toss|include|add|drop|fix|repair|"
+    r"handle|bring (?:it|them)|give me|take care)\b"
 )
 # Who says so after words of consent still bargains.
 HAGGLING = re.compile(
-    r"\b(?:hoping|hoped (?:for|to)|i (?:do )?wish (?:i|it|you|we)|was thinking|(?:wiggle|any|some|much|little) "
-    r"room|negotia\w+|haggl\w+|"
-    r"compromis\w+|middle ground|starting point|as a start|so far|for starters|"
-    r"(?:let'?s|we can|we could|we should|happy to|able to|like to) (?:\w+ )?(?:discuss|talk|negotiate|work "
-    r"(?:something|it|this) out|"
-    r"find|figure|see|explore|continue|keep)|discuss (?:the|this|it|further|terms)|"
-    r"lower|cheaper|(?:a (?:bit|little|tad|touch)|slightly|something|somewhat) (?:less|more|better|higher|closer|off)|"
-    r"spend (?:less|so much|that much)|(?:worth|for|get|need|want) (?:\w+ )?(?:more|less)|discount|closer to|"
-    r"budget (?:is|was|only|does|of|won't|will not|doesn't)|(?:tight|limited|over|above|beyond|exceeds?|outside|"
-    r"out of|stretch\w*|within|strict) "
-    r"(?:(?:my|our|the|a|what) )?(?:\w+ )?(?:budget|means|range|limit|i (?:can|could|planned|wanted|had))|"
-    r"too (?:much|high|low|expensive|steep|pricey|little)|can'?t afford|"
-    r"(?:consider|weigh|think (?:about|over)|explore|go over) (?:my|the|our|other|some|this|it|that)\b|consider it|"
-    r"need (?:a |some )?(?:moment|time|minute)|(?:best|final|lowest|last) (?:price|offer|you)|"
-    r"free (?:delivery|shipping)|(?:delivery|shipping|helmet|lock|charger|warranty) included|thrown in|"
-    r"test (?:ride|drive) (?:it )?first|inspect\w*|first,? (?:i|though)|in (?:theory|principle|general))\b"
+    r"\b(?:hoping|hoped (?:for|to)|i (?:do )?wish (?:i|it|you|we)|was thinking|(?:wiggle|any|some|much|little) room|"
+    r"negotia\w+|haggl\w+|compromis\w+|middle ground|starting point|as a start|so far|for starters|(?:let'?s|we can|"
+    r"we could|we should|happy to|able to|like to) (?:\w+ )?(?:discuss|talk|negotiate|work (?:something|it|this) out|"
+    r"find|figure|see|explore|continue|keep)|discuss (?:the|this|it|further|terms)|lower|cheaper|(?:a (?:bit|little|"
+    r"tad|touch)|slightly|something|somewhat) (?:less|more|better|higher|closer|off)|spend (?:less|so much|that much)|"
+    r"(?:worth|for|get|need|want) (?:\w+ )?(?:more|less)|discount|closer to|budget (?:is|was|only|does|of|won't|"
+    r"will not|doesn't)|(?:tight|limited|over|above|beyond|exceeds?|outside|out of|stretch\w*|within|strict) (?:(?:my|"
+    r"our|the|a|what) )?(?:\w+ )?(?:budget|means|range|limit|i (?:can|could|planned|wanted|had))|too (?:much|high|low|"
+    r"expensive|steep|pricey|little)|can'?t afford|(?:consider|weigh|think (?:about|over)|explore|go over) (?:my|the|"
+    r"our|other|some|this|it|that)\b|consider it|need (?:a |some )?(?:moment|time|minute)|(?:best|final|lowest|"
+    r"last) (?:price|offer|you)|free (?:delivery|shipping)|(?:delivery|shipping|helmet|lock|charger|"
+    r"warranty) included|thrown in|test (?:ride|drive) (?:it )?first|inspect\w*|first,? (?:i|though)|in (?:theory|"
+    r"principle|general))\b"
 )
 COMPUTING = ("half", "middle", "split", "between", "twice", "double", "third", "quarter", "same ", "match")
 MOVING = (
@@ -183,30 +174,25 @@ MOVING = (
 )  # fmt: skip
 # A price that must be computed from what was said before.
 COMPUTED = re.compile(
-    r"\b(?:split it|"
-    r"split(?:ting)? (?:the|this|that|our|it)? ?(?:difference|in (?:the middle|half)|down the middle|fifty|50)|"
-    r"meet(?:ing)? (?:me |you |u |us |each other )?(?:somewhere )?(?:in (?:the|between|our) ?(?:middle)?|half "
-    r"?-?way|between)|"
-    r"(?:half|twice|double|(?:2|two) thirds|(?:a|one|1) (?:third|quarter)|(?:3|three) quarters) (?:of )?"
-    r"(?:that|price|the|what|your|my|of it)|half (?:off|now|today|up ?front|in advance)|(?:a|one) (?:third|"
-    r"quarter) off|match (?:that|the|their|his|her|my|your)\b|"
-    r"(?:the )?same (?:price|amount) as)\b"
+    r"\b(?:split it|split(?:ting)? (?:the|this|that|our|it)? ?(?:difference|in (?:the middle|half)|down the middle|"
+    r"fifty|50)|meet(?:ing)? (?:me |you |u |us |each other )?(?:somewhere )?(?:in (?:the|between|our) ?(?:middle)?|"
+    r"half ?-?way|between)|(?:half|twice|double|(?:2|two) thirds|(?:a|one|1) (?:third|quarter)|(?:3|"
+    r"three) quarters) (?:of )?(?:that|price|the|what|your|my|of it)|half (?:off|now|today|up ?front|in advance)|(?:a|"
+    r"one) (?:third|quarter) off|match (?:that|the|their|his|her|my|your)\b|(?:the )?same (?:price|amount) as)\b"
 )
 # "I could come down a bit" moves one's own price, nobody knows where to.
 VAGUE_MOVE = re.compile(
     r"\bi(?:'d| would| can| could| might| may|'ll| will|'m| am)(?: \w{1,12}){0,4} (?:(?:lower|drop|reduce|raise|"
-    r"increase|improve) "
-    r"(?:it|my|the|that)\b|come (?:down|up)\b|go (?:\w+ ){0,2}(?:up|down|lower|higher)\b|(?:a|some|small|little|"
-    r"slight) discount\b|"
-    r"(?:a )?better price)|(?:^|[.!?,;])\s?(?:maybe |ok |okay |well )?a (?:bit|little|tad) (?:less|more|lower|higher)"
+    r"increase|improve) (?:it|my|the|that)\b|come (?:down|up)\b|go (?:\w+ ){0,2}(?:up|down|lower|higher)\b|(?:a|some|"
+    r"small|little|slight) discount\b|(?:a )?better price)|(?:^|[.!?,;])\s?(?:maybe |ok |okay |well )?a (?:bit|little|"
+    r"tad) (?:less|more|lower|higher)"
 )
 OPEN_ENDED = ("know", "even", "ask", "see", "as", "wonder", "wondering")  # "let me know if" sets no condition
 # What "and we have a deal" may follow: a statement or more consent. "Throw in a bulb and it's a deal" demands.
 STATEMENT = re.compile(
-    r"(?!i(?:'?d|'?ll| would| will| just| still)? (?:need|want|expect|require)|i(?:'?d| would) like|we (?:need|want))"
-    r"(?:(?:i|i'm|i've|i'll|i'd|it|it's|that|that's|this|we|we're|he|she|they|you've|ok|okay|yes|yeah|sure|fine|great|"
-    r"deal)\b|"
-    r"(?:the|your) (?:\w{1,16} ){1,3}(?:is|are|looks?|seems?|sounds?|works?|was)\b)"
+    r"(?!i(?:'?d|'?ll| would| will| just| still)? (?:need|want|expect|require)|i(?:'?d| would) like|we (?:need|"
+    r"want))(?:(?:i|i'm|i've|i'll|i'd|it|it's|that|that's|this|we|we're|he|she|they|you've|ok|okay|yes|yeah|sure|fine|"
+    r"great|deal)\b|(?:the|your) (?:\w{1,16} ){1,3}(?:is|are|looks?|seems?|sounds?|works?|was)\b)"
 )
 QUESTION = re.compile(
     r"(?:(?:ok|okay|well|so|then) )?(?:(?:how|what) about|(?:would|could|can|will|do|does|are|is|shall) "
