@@ -458,7 +458,7 @@ UNDERSTOOD = re.compile(
 )
 """What follows is the partner's price, not one's own."""
 STATING = re.compile(
-    r"(?<!let's say )(?<!suppose )(?<!imagine )(?:"
+    r"(?<!let's say )(?<!suppose )(?<!imagine )(?<!wish )(?:"
     rf"^ ?(?:(?:{_FILLER}) ){{0,5}}|"
     r"\b(?:i|we)(?:'?ll|'?d|'m| can| could| will| would| am| shall)?(?: \w{2,12}ly)?(?: (?:still|just|also|be|"
     r"(?:willing|happy|able|prepared|glad|ready) to)){0,3} (?:do|pay|give|take|offer|accept|go|come|agree|settle|sell|"

@@ -301,6 +301,12 @@ def _read_sentence(sentence: Sentence, number: int, conditional: bool, signs: _S
             link in CONTRASTS or phrases.PROVISO.match(text) or _takes_back(text, words, findings.consent.certain)
         ):
             findings.undo_consent()
+        if (
+            findings.offers
+            and findings.offers[-1].stated
+            and (link in CONTRASTS or phrases.PROVISO.match(text) or phrases.HAGGLING.search(text))
+        ):
+            findings.offers[-1] = findings.offers[-1]._replace(stated=False)
         can_consent = index < asked_from and not conditional
         if consenting:
             consented, clear, withdraws = _consent_in(text)

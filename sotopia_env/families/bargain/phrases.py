@@ -139,9 +139,12 @@ PROVISO = re.compile(
     r"(?:only|far|no (?!problem|worries|doubt|hard|need|rush|more|questions?|hurry|regrets)[a-z]+|(?:as|so) long as|"
     r"provid\w+|assuming|on (?:the )?condition|with (?!pleasure|thanks|joy|gratitude|me\b|us\b)|plus|including|"
     r"includes|minus|without|for (?:\$? ?[0-9.,]+ )?(?:more|less)|once|until|pending|(?:on|under|with) (?:one|"
-    r"1) condition|(?:right |only |just )?after (?:i|you|we)|tentatively|provisionally|conditionally|for now|"
+    r"1) condition|(?:right |only |just )?after (?:i|you|we|a|an|the|my|your)|tentatively|provisionally|"
+    r"conditionally|for now|"
     r"with reservations|subject to|depending|contingent|alone\b|excluding|in (?:return|exchange)|given that|"
-    r"when you(?!'re)|after you|in (?:theory|principle|general)|(?:free )?(?:delivery|shipping) included|delivered|"
+    r"when (?:you|i|we|it|my|the)(?!'re)|under the (?:assumption|condition)|were (?:it|you|they)|should (?:you|"
+    r"it)|wait|hold on|almost|(?:about|as for|regarding) the price|in (?:theory|principle|general)|(?:free "
+    r")?(?:delivery|shipping) included|delivered|"
     r"(?:still|yet|that (?:being )?said|having said that|even so|nevertheless|nonetheless|on the other hand|"
     r"at the same time|then again|unfortunately|regrettably|sadly)\b(?! [^.]*deal))\b"
 )
@@ -153,7 +156,8 @@ DEMAND = re.compile(
 )
 # Who says so after words of consent still bargains.
 HAGGLING = re.compile(
-    r"\b(?:hoping|hoped (?:for|to)|i (?:do )?wish (?:i|it|you|we)|was thinking|(?:wiggle|any|some|much|little) room|"
+    r"\b(?:(?:is|are|costs?|comes?) extra|hoping|hoped (?:for|to)|i (?:do )?wish (?:i|it|you|we)|was thinking|"
+    r"(?:wiggle|any|some|much|little) room|"
     r"negotia\w+|haggl\w+|compromis\w+|middle ground|starting point|as a start|so far|for starters|(?:let'?s|we can|"
     r"we could|we should|happy to|able to|like to) (?:\w+ )?(?:discuss|talk|negotiate|work (?:something|it|this) out|"
     r"find|figure|see|explore|continue|keep)|discuss (?:the|this|it|further|terms)|lower|cheaper|(?:a (?:bit|little|"
