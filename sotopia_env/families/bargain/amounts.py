@@ -122,7 +122,8 @@ def _is_money(match: re.Match[str]) -> bool:
         return CHANGING.search(before) is not None or CHANGE_AFTER.match(after) is not None
     if before.endswith("+"):
         return True
-    return (ALONE.match(after) or SEPARATED.match(after)) is not None and LEADING.search(before) is not None
+    stands = ALONE.match(after) or SEPARATED.match(after) or RATE.match(after) or PART.match(after)
+    return stands is not None and LEADING.search(before) is not None
 
 
 # --- roles --------------------------------------------------------------------------------------------------------
@@ -281,7 +282,8 @@ _OFFERING = (
     r"would|could|think(?:ing)?(?: of)?(?: more)?|hop(?:e|ing) for|willing|ready|(?:i'?m|we'?re)(?: still)? at|"
     r"shake on|close|leave (?:it|that)|(?:go|going|come|coming|drop|lower|reduce|move|stretch|budge|get|cut|bring|"
     r"raise|came|went|up)(?: (?:it|that|this|my offer|the price|my price|back|up|down)){0,3}(?: (?:to|for|as (?:low|"
-    r"high|far) as))|go|(?:meet|half ?way|middle)(?: \w{1,12}){0,3} at|between|from|(?:it|this|that|them|these|1|one|"
+    r"high|far) as))|go|(?:meet|half ?way|middle)(?: \w{1,12}){0,3} at|between|from|(?:it|this|that|them|these|"
+    r"[0-9]+|one|"
     r"both|all) for|work(?:s|ed)? (?:for|with))"
 )
 LEADING = re.compile(
