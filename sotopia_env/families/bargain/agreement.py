@@ -36,6 +36,9 @@ from sotopia_env.turns import cycles_of
 BARE_RANGE = 4.0
 """How many times more or less than the prices on the table a number without a sign may be to be read as one."""
 
+LEAST_BARE = 10.0
+"""The least number without a sign that is read as a price, in dollars, where there is none on the table."""
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -186,17 +189,21 @@ def _with_offer(standing: Standing, seat: int, offer: Offer | None) -> Standing:
 def _cannot_be_read(standing: Standing, seat: int, move: PriceMove) -> bool:
     if move.unread or (move.bare and not _plausible(standing, move.price)):
         return True
-    own = standing.offers[seat]
-    moves_to_it = own is None or move.price is None or not _same(own.price, move.price)
+    if not move.echo or move.price is None:
+        return False
     # "$40?" after the other's $40 takes it or wonders at it.
-    return move.echo and moves_to_it and offer_to(standing, seat, move.price) is not None
+    own = standing.offers[seat]
+    moves_to_it = own is None or not _same(own.price, move.price)
+    return moves_to_it and offer_to(standing, seat, move.price) is not None
 
 
 def _plausible(standing: Standing, price: float | None) -> bool:
     """Whether a number without a sign can be a price beside those on the table: "3" after "$95" counts something."""
     others = [offer.price for offer in standing.offers if offer is not None]
-    if price is None or not others:
-        return price is None or price >= 10
+    if price is None:
+        return True
+    if not others:
+        return price >= LEAST_BARE
     return min(others) / BARE_RANGE <= price <= max(others) * BARE_RANGE
 
 

@@ -316,7 +316,7 @@ def _read_sentence(sentence: Sentence, number: int, conditional: bool, signs: _S
                 can_consent = can_consent and not _is_amended(text[consented:])
                 if can_consent and (clear or not leads_on):
                     findings.hear_consent(None, clear, place)
-        if signs.computes and _computes(text) and NEGATORS.isdisjoint(words):
+        if signs.computes and _computes(text) and phrases.NOT_MOVING.isdisjoint(words):
             findings.unread = len(findings.offers)
         if counts and not (link == "if" and any(map(REGRET.search, texts))):
             fragment = Fragment(

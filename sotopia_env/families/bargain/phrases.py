@@ -176,6 +176,8 @@ MOVING = (
     "come down", "come up", "go up", "go down", "go lower", "go higher", "discount", "better price", "lower ",
     "reduce ", "raise ", "increase ", "improve ", "drop ", "a bit ", "a little ", "a tad ",
 )  # fmt: skip
+NOT_MOVING = consent.NEGATIONS | frozenset("unable refuse reluctant appreciate thank thanks willingness".split())
+"""With one of these words a fragment moves no price to where it must be computed."""
 # A price that must be computed from what was said before.
 COMPUTED = re.compile(
     r"\b(?:split it|split(?:ting)? (?:the|this|that|our|it)? ?(?:difference|in (?:the middle|half)|down the middle|"
