@@ -164,6 +164,7 @@ BEHAVIOUR: tuple[tuple[str, str, str], ...] = (
     ("partner_goal", "partner's goal", ".2f"),
     ("deal_rate", "deal rate", ".1%"),
     ("uncertain_deals", "uncertain deals", ".1%"),
+    ("unread", "unread turns", ".2f"),
     ("share_given_deal", "share given a deal", ".2f"),
     ("own_outside_limit", "outside own limit", ".1%"),
     ("partner_outside_limit", "outside partner's limit", ".1%"),

@@ -36,6 +36,8 @@ class Result:
         words: it spoke, over all own turns.
         ending: reason of the episode's end.
         certain: given a deal, whether only one reading of its words is plausible; ``None`` where nobody says.
+        unread: turns of the dialogue, of whichever seat, that seem to change what is offered to something that their
+            words do not tell; ``None`` where nobody counts them.
     """
 
     task: str
@@ -54,6 +56,7 @@ class Result:
     words: int
     ending: str
     certain: bool | None = None
+    unread: int | None = None
 
     def score(self, dimension: str) -> float | None:
         """The score in a dimension. The goal is ``None`` where no deal was possible, which is not a failure."""
@@ -136,6 +139,7 @@ def result_of(episode: Episode, seat: int, judgement: Judgement) -> Result:
         words=sum(len(turn.text.split()) for turn in turns if turn.type == "speak"),
         ending=episode.ending.reason if episode.ending else "",
         certain=latent.get("certain"),
+        unread=latent.get("unread"),
     )
 
 
@@ -155,9 +159,8 @@ def summarise(results: Sequence[Result]) -> dict[str, Any]:
         "goal_strict": _mean(possible, lambda r: r.goal_strict),
         "partner_goal": _mean(possible, lambda r: r.partner_goal),
         "deal_rate": _mean(possible, lambda r: r.deal),
-        "uncertain_deals": _mean(
-            [r for r in results if r.deal], lambda r: None if r.certain is None else not r.certain
-        ),
+        "uncertain_deals": _mean([r for r in results if r.deal], _uncertain),
+        "unread": _mean(results, lambda r: r.unread),
         "share_given_deal": _mean(deals, lambda r: r.share),
         "own_outside_limit": _mean(deals, lambda r: r.own_outside_limit),
         "partner_outside_limit": _mean(deals, lambda r: r.partner_outside_limit),

@@ -203,19 +203,21 @@ def merge_offers(before: Any, after: Sequence[Any], same: Callable[[Any, Any], b
     Two who take each other's offer have not agreed on one.
 
     Args:
-        before: a frozen dataclass with ``offers``, the live one of every seat, and ``agreement``.
+        before: a frozen dataclass with ``offers``, the live one of every seat, ``agreement``, and ``unread``, the
+            turns that could not be read.
         after: what each made of it.
         same: whether two agreements are on the same terms.
     """
+    unread = tuple(sorted({turn for table in after for turn in table.unread}.union(before.unread)))
     reached = [table.agreement for table in after if table.agreement is not None]
     if reached and all(same(agreement, reached[0]) for agreement in reached):
-        return replace(before, agreement=reached[0])
+        return replace(before, agreement=reached[0], unread=unread)
     # Each seat changes its own offer alone.
     changed = {
         seat: offer for one in after for seat, offer in enumerate(one.offers) if offer is not before.offers[seat]
     }
     offers = tuple(changed.get(seat, offer) for seat, offer in enumerate(before.offers))
-    return replace(before, offers=offers, agreement=None)
+    return replace(before, offers=offers, agreement=None, unread=unread)
 
 
 def hidden_of(task: Task, seat: int) -> Mapping[str, Any]:

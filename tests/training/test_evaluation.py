@@ -306,6 +306,17 @@ def test_the_share_of_deals_that_are_not_certain_is_told():
     assert summarise([none])["uncertain_deals"]["mean"] is None
 
 
+def test_turns_that_cannot_be_read_are_told():
+    (result,) = evaluate(
+        lambda observation, rng: speak("I'd pay 80 euros."), Offers(80), [a_task(60, 100)], seats=[1]
+    ).results
+    assert result.unread == result.turns > 0
+    row = summarise([replace(result, unread=1), replace(result, unread=3), replace(result, unread=None)])
+    assert (row["unread"]["mean"], row["unread"]["known"], row["unread"]["of"]) == (2.0, 2, 3)
+    shown = table([row])
+    assert shown.cells[0][shown.columns.index("unread turns")].value == 2.0
+
+
 def test_an_unknown_score_is_counted_and_never_zero():
     row = summarise([a_result("a", goal=None), a_result("b", goal=8.0)])
     assert row["goal"]["mean"] == 8.0

@@ -26,6 +26,7 @@ SHOWN: tuple[tuple[str, str, str], ...] = (
     ("goal_strict", "strict", ".2f"),
     ("deal_rate", "deals", ".0%"),
     ("uncertain_deals", "uncertain deals", ".0%"),
+    ("unread", "unread turns", ".2f"),
     ("relationship", "relationship", ".2f"),
     ("knowledge", "knowledge", ".2f"),
     ("words_per_turn", "words", ".1f"),

@@ -4,13 +4,19 @@ An utterance is read on its own (:func:`read_move`): an offer, an acceptance, a 
 folded, turn by turn (:func:`update`), into what stands on the table, so reading a list of turns at once
 (:func:`find_agreement`) gives the same as following the talk. The rules prefer a missed agreement to a false one:
 
-- An **offer** is a price in dollars (``$85``, ``85 bucks``, or a bare number in a frame such as "how about 85") that is
-  not refused, hypothetical, a price of the past or the list, a third party's, or quoted from the partner. Numbers
-  spelt as words are not read.
+- An **offer** is a lone total in dollars (``$85``, "eighty-five bucks", or a bare number where a price stands: "85?",
+  "make it 85") that is not refused, hypothetical, a fact, a cost, a price of the past or the list, a third party's, or
+  quoted from the partner.
+- An utterance is **unread** if it seems to move the price, but not to one that its words tell: a change ("$5 more"), a
+  part ("$20 now"), a rate, a total of several things, a range, another currency, "let's split the difference"; also a
+  bare number far from the prices on the table, and the other's price asked back ("$40?"). It takes back its speaker's
+  older offer, so that nothing older is ever booked in its place, and is counted (``Standing.unread``).
 - An **acceptance** takes the latest live offer of another seat, or the one whose price it names. If it names a price
-  that nobody else offers, it is itself an offer. Questions, conditions ("deal if ...") and a following "but" undo it.
-- The same clear price from both sides is an agreement, not a certain one, if the second *moves to it* in a statement:
-  "$85?" then "$85." is one, "$85." then "$85?" is not, and neither is repeating one's own price.
+  that nobody else offers, it is itself an offer. Questions, conditions and demands ("deal if ...", "deal, you pay the
+  shipping"), a following contrast ("However, I was hoping for less") and a number that is not the offer's undo it.
+- The same clear price from both sides is an agreement, not a certain one, if the second *moves to it* and says to give
+  or take it: "$85?" then "$85." is one, "$85." then "$85?" or "I see that it is $85." is not, and neither is repeating
+  one's own price.
 - Vague consent without a price ("sounds good") only answers an offer of the round just played.
 - "No deal", "I take that back" and a formal ``reject`` withdraw one's own offer; refusing a price ("$40 is too low")
   withdraws it only where it is one's own. Offers of others stay until they replace or withdraw them.
@@ -24,10 +30,16 @@ from dataclasses import dataclass, replace
 
 from sotopia_env.episodes import Turn
 from sotopia_env.families.bargain.formal_price import read_price
-from sotopia_env.families.bargain.moves import read_move
+from sotopia_env.families.bargain.moves import PriceMove, read_move
 from sotopia_env.families.base import follow, merge_offers
 from sotopia_env.families.formal import FormalAct, acted
 from sotopia_env.turns import cycles_of
+
+BARE_RANGE = 4.0
+"""How many times more or less than the prices on the table a number without a sign may be to be read as one."""
+
+LEAST_BARE = 10.0
+"""The least number without a sign that is read as a price, in dollars, where there is none on the table."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +77,19 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Standing:
-    """What is on the table: the live offer of every seat, and the agreement once there is one.
+    """What is on the table.
 
     Args:
-        offers: one per seat.
-        agreement: that was reached.
+        offers: the live offer of every seat.
+        agreement: once there is one.
         formal: whether acts alone are read (:mod:`sotopia_env.families.formal`).
+        unread: ``global_index`` of the turns that seem to move the price, but not to which.
     """
 
     offers: tuple[Offer | None, ...]
     agreement: Agreement | None = None
     formal: bool = False
+    unread: tuple[int, ...] = ()
 
 
 def opening(num_seats: int, *, formal: bool = False) -> Standing:
@@ -122,6 +136,8 @@ def update(standing: Standing, seat: int, turn: int, action_type: str, text: str
         return _by_act(standing, seat, turn, acted(action_type, text, read_price))
     move = read_move(action_type, text)
     own = standing.offers[seat]
+    if _cannot_be_read(standing, seat, move):
+        return replace(_with_offer(standing, seat, None), unread=(*standing.unread, turn))
     if move.kind == "none":
         return standing
     if move.kind == "reject":
@@ -138,7 +154,7 @@ def update(standing: Standing, seat: int, turn: int, action_type: str, text: str
     if move.price is None:
         return standing
     moves_to_it = own is None or not _same(own.price, move.price)
-    stated = move.kind == "offer" and move.certain and not move.asked
+    stated = move.kind == "offer" and move.certain and move.stated and not move.asked
     if stated and moves_to_it and taken is not None and taken.certain:
         return _agree(standing, taken, seat, turn, formal=action_type == "action", certain=False)
     return _with_offer(standing, seat, Offer(seat, turn, move.price, move.certain))
@@ -190,6 +206,27 @@ def _same(one: float, other: float) -> bool:
 
 def _with_offer(standing: Standing, seat: int, offer: Offer | None) -> Standing:
     return replace(standing, offers=(*standing.offers[:seat], offer, *standing.offers[seat + 1 :]))
+
+
+def _cannot_be_read(standing: Standing, seat: int, move: PriceMove) -> bool:
+    if move.unread or (move.bare and not _plausible(standing, move.price)):
+        return True
+    if not move.echo or move.price is None:
+        return False
+    # "$40?" after the other's $40 takes it or wonders at it.
+    own = standing.offers[seat]
+    moves_to_it = own is None or not _same(own.price, move.price)
+    return moves_to_it and offer_to(standing, seat, move.price) is not None
+
+
+def _plausible(standing: Standing, price: float | None) -> bool:
+    """Whether a number without a sign can be a price beside those on the table: "3" after "$95" counts something."""
+    others = [offer.price for offer in standing.offers if offer is not None]
+    if price is None:
+        return True
+    if not others:
+        return price >= LEAST_BARE
+    return min(others) / BARE_RANGE <= price <= max(others) * BARE_RANGE
 
 
 def _rivals(standing: Standing, seat: int, taken: Offer) -> bool:

@@ -7,6 +7,7 @@ scenarios the buyer's lies below the seller's, so that no price could suit both.
 ## Version history
 * 1: initial version.
 * 2: manners, secrets and facts are read clause by clause.
+* 3: prices are read by the role of each amount, and turns that cannot be read are counted.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Craigslist(Bargaining):
 
     name = "craigslist"
     unknowable = frozenset({"knowledge", "financial_and_material_benefits"})
-    version = "2"
+    version = "3"
     hidden_fields = CraigslistHidden
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
@@ -71,8 +72,8 @@ class Craigslist(Bargaining):
         """
         hidden = episode.task.scenario.hidden
         formal = is_formal(episode.task)
-        table = find_agreement(episode.turns, episode.task.num_seats, episode.action_order, formal=formal)
-        agreement = table.agreement
+        standing = find_agreement(episode.turns, episode.task.num_seats, episode.action_order, formal=formal)
+        agreement = standing.agreement
         unknown: conduct.Finding = (None, ["not in the scenario's text"])
         findings: list[dict[str, conduct.Finding]] = [
             {
@@ -88,7 +89,7 @@ class Craigslist(Bargaining):
                 hidden, episode.task.characters, map(partial(heard_turns, episode), episode.agents), strict=True
             )
         ]
-        latent: dict[str, Any] = {"deal": agreement is not None}
+        latent: dict[str, Any] = {"deal": agreement is not None, "unread": len(standing.unread)}
         if agreement is not None:
             latent |= {"price": agreement.price, "certain": agreement.certain}
         return conduct.judgement_of(findings, self.version, latent=latent)

@@ -19,6 +19,7 @@ there no deal is right.
   feel manners and questions more.
 * 3: empty zones are drawn by option alone, and no deal in one is scored; manners, secrets and facts are read clause by
   clause; the split ``transfer``.
+* 4: prices are read by the role of each amount, and turns that cannot be read are counted.
 """
 
 from __future__ import annotations
@@ -88,12 +89,12 @@ class Bargaining(Family):
         return Ending("agreement", seat=agreement.accepter, detail=detail)
 
     def move(self, task: Task, turn: Turn) -> Move:
-        """An offer, an acceptance or a refusal, with the price that is named in it."""
+        """An offer, an acceptance or a refusal, with the price named in it; an offer of none is one that is unread."""
         if is_formal(task):
             act = acted(turn.type, turn.text, read_price)
             return Move("none") if act is None else Move(act.kind, act.terms)
         found = read_move(turn.type, turn.text)
-        return Move(found.kind, found.price)
+        return Move("offer") if found.unread else Move(found.kind, found.price)
 
     def offer_form(self, task: Task) -> str:
         """A price."""
@@ -128,7 +129,7 @@ class Bargain(GeneratedFamily, Bargaining):
     """
 
     name = "bargain"
-    version = "3"
+    version = "4"
     splits = (*SPLITS, "transfer")
     hidden_fields = BargainHidden
 

@@ -1,8 +1,9 @@
 """What one utterance does to the price: an offer, an acceptance, a refusal or nothing, read without any context.
 
-The text is made plain, cut into sentences, and those into fragments at commas, brackets and conjunctions, so that a
-negation or a quoted price reaches no further than its own fragment. The fragments give prices and signs of consent;
-:meth:`_Findings.move` weighs them. The words themselves stand in :mod:`sotopia_env.families.bargain.phrases`.
+The text is made plain, with its amounts in figures, and cut into sentences, and those into fragments at commas,
+brackets and conjunctions, so that a negation or a quoted price reaches no further than its own fragment. The fragments
+give amounts with their roles (:mod:`sotopia_env.families.bargain.amounts`) and signs of consent, whose words stand in
+:mod:`sotopia_env.families.bargain.phrases`; :meth:`_Findings.move` weighs them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,19 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from sotopia_env.families.bargain import phrases
+from sotopia_env.families.bargain.amounts import (
+    BETWEEN,
+    BUNDLE,
+    NEGATORS,
+    PART_WORDS,
+    PARTS,
+    REGRET,
+    STATED,
+    STATING,
+    Fragment,
+    amounts,
+)
+from sotopia_env.families.bargain.figures import OTHER_MONEY, WORDS_OF_NUMBERS, has_amounts_in_words, in_figures
 from sotopia_env.families.consent import CONTRASTS, QUOTING
 from sotopia_env.families.plain_text import Sentence, plain, sentences
 
@@ -28,15 +42,25 @@ class PriceMove:
         price: in dollars: the price offered, named in the acceptance, or refused; ``None`` where none is named.
         certain: whether only one reading is plausible.
         asked: whether an offer was put as a question.
+        stated: whether the speaker says to give or take the price, so that naming the other's price takes it.
+        echo: whether it is no more than a price with a question mark, which may be asked back ("$40?").
+        bare: whether the price is a number without a sign, which may count something else.
+        unread: whether the utterance seems to move the price to one that its words do not tell ("$10 off"); its kind is
+            ``"none"`` then.
     """
 
     kind: Kind
     price: float | None = None
     certain: bool = True
     asked: bool = False
+    stated: bool = False
+    echo: bool = False
+    bare: bool = False
+    unread: bool = False
 
 
 NO_MOVE = PriceMove("none")
+UNREAD = PriceMove("none", unread=True)
 
 
 @lru_cache(maxsize=4_096)
@@ -51,9 +75,9 @@ def read_move(action_type: str, text: str) -> PriceMove:
         The move. The price of a refusal is what was refused, not what the speaker proposes.
     """
     if action_type == "speak":
-        return _read_speech(plain(text))
+        return _read_speech(plain(text.replace("~", " about ") if "~" in text else text))
     if action_type == "action":
-        return _read_act(plain(text))
+        return _read_act(in_figures(plain(text)))
     return NO_MOVE
 
 
@@ -62,20 +86,17 @@ def read_move(action_type: str, text: str) -> PriceMove:
 
 def _read_act(plain_text: str) -> PriceMove:
     act = plain_text[:400]
-    if phrases.ACT_SPOILT.search(act):
-        return NO_MOVE
-    for pattern in (phrases.DOLLARS, phrases.DOLLARS_IN_WORDS, phrases.ACT_NUMBER):
-        prices = {_value(match) for match in pattern.finditer(act)}
-        if prices:
-            break
-    if len(prices) > 1:
-        return NO_MOVE
+    offers = phrases.ACT_OFFER.match(act) is not None
+    prices = {_value(match) for match in phrases.ACT_DOLLARS.finditer(act)}
+    prices = prices or {_value(match) for match in phrases.ACT_NUMBER.finditer(act)}
+    if phrases.ACT_SPOILT.search(act) or len(prices) > 1 or OTHER_MONEY in act:
+        return UNREAD if offers and _DIGIT.search(act) else NO_MOVE
     price = next(iter(prices), None)
     if phrases.ACT_ACCEPT.match(act):
         return PriceMove("accept", price)
     if phrases.ACT_REJECT.match(act):
         return PriceMove("reject", price)
-    if price is not None and phrases.ACT_OFFER.match(act):
+    if price is not None and offers:
         return PriceMove("offer", price)
     return NO_MOVE
 
@@ -88,18 +109,23 @@ def _value(match: re.Match[str]) -> float:
 
 # --- speech -------------------------------------------------------------------------------------------------------
 
+_DIGIT = re.compile(r"[0-9]")
+
 
 class _Named(NamedTuple):
     """A price that was named.
 
-    ``place`` is (sentence, fragment); ``echo`` marks a price asked back on its own ("$40?").
+    ``place`` is (sentence, fragment); ``echo`` marks a price asked back on its own ("$40?"), ``bare`` a number without
+    a sign.
     """
 
     price: float
     certain: bool
     asked: bool
     place: tuple[int, int]
+    stated: bool = False
     echo: bool = False
+    bare: bool = False
 
 
 class _Consent(NamedTuple):
@@ -112,38 +138,51 @@ class _Consent(NamedTuple):
 
 @dataclass
 class _Findings:
-    """What the fragments of an utterance hold, gathered from left to right."""
+    """What the fragments of an utterance hold, gathered from left to right.
+
+    ``unread`` is the number of offers before the last amount that no price follows from.
+    """
 
     offers: list[_Named] = field(default_factory=list)
     quoted: list[_Named] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     consent: _Consent | None = None
     withdrawn: bool = False
+    unread: int | None = None
+
+    def hear_consent(self, price: float | None, certain: bool, place: tuple[int, int]) -> None:
+        """Words of consent: "$85 it is then. Deal!" consents to $85."""
+        if price is None and self.consent is not None:
+            price = self.consent.price
+        self.consent = _Consent(price, certain, place)
 
     def undo_consent(self) -> None:
-        """What was agreed to under a condition or with a "but" is at most an offer."""
+        """What was agreed to under a condition or with a "but" is at most an offer; praise is nothing."""
         if self.consent is None:
             return
-        price, _, place = self.consent
+        price, certain, place = self.consent
         self.consent = None
         for index in range(len(self.offers) - 1, -1, -1):
             offer = self.offers[index]
             if offer.place[0] != place[0] or not offer.certain:
                 break
             self.offers[index] = offer._replace(certain=False)
-        if price is not None:
+        if price is not None and certain:
             self.offers.append(_Named(price, False, False, place))
 
     def hear_question(self, text: str) -> None:
-        """A question after an offer asks about it; after vague consent, it shows consent to something else."""
+        """A question after an offer asks about it; after consent, it may show consent to something else."""
         if self.offers and phrases.SEEKS_CONSENT.match(text):
             self.offers[-1] = self.offers[-1]._replace(asked=True)
-        vague = self.consent is not None and self.consent.price is None and not self.consent.certain
-        if vague and not text.startswith(phrases.PRACTICAL):
+        if self.consent is None or text.startswith(phrases.PRACTICAL):
+            return
+        if phrases.HAGGLING.search(text) or not self.consent.certain:
             self.consent = None
 
     def move(self) -> PriceMove:
         """Weigh the findings: consent before offers, offers before refusals, later ones before earlier ones."""
+        if self.unread is not None and (self.consent is not None or self.unread == len(self.offers)):
+            return UNREAD
         if self.consent is not None:
             return self._accepting(self.consent)
         if self.offers:
@@ -155,60 +194,93 @@ class _Findings:
         return NO_MOVE
 
     def _accepting(self, consent: _Consent) -> PriceMove:
+        others = [o for o in self.offers if o.place > consent.place and consent.price not in (None, o.price)]
         counters = [o for o in self.offers if o.asked and o.place > consent.place and o.price != consent.price]
-        if counters:
-            return PriceMove("offer", counters[-1].price, counters[-1].certain, asked=True)
+        if counters or others:
+            last = (counters or others)[-1]
+            return PriceMove("offer", last.price, last.certain and not others, asked=True, bare=last.bare)
         if consent.price is not None:
             # "$80 is too low but $95 works" answers an offer of $80: it proposes.
             kind: Kind = "offer" if self.refused else "accept"
             return PriceMove(kind, consent.price, consent.certain)
         # A wish before the consent ("I was hoping for $80, but deal") is not what is agreed on.
-        named = [o.price for o in self.offers if o.certain or o.place >= consent.place]
-        named = named or [q.price for q in self.quoted if q.place[0] == consent.place[0]]
-        certain = consent.certain and len({*named, *(o.price for o in self.offers)}) <= 1
-        return PriceMove("accept", named[-1] if named else None, certain)
+        named = [o for o in self.offers if o.certain or o.place >= consent.place]
+        named = named or [q for q in self.quoted if q.place[0] == consent.place[0]]
+        certain = consent.certain and len({o.price for o in (*named, *self.offers)}) <= 1
+        if not named:
+            return PriceMove("accept", None, certain)
+        return PriceMove("accept", named[-1].price, certain, bare=named[-1].bare)
 
     def _offering(self) -> PriceMove:
         best = [offer for offer in self.offers if offer.certain] or self.offers
         last = best[-1]
         alone = len(best) == 1 or all(offer.price == last.price for offer in best if offer.place == last.place)
-        return PriceMove("offer", last.price, last.certain and alone, last.asked)
+        return PriceMove("offer", last.price, last.certain and alone, last.asked, last.stated, last.echo, last.bare)
 
 
-def _read_speech(plain_text: str) -> PriceMove:
-    if not (_DIGIT.search(plain_text) or phrases.CONSENT_HINT.search(plain_text)):
+_UNUSUAL = frozenset(
+    f"{before}{word}{after}"
+    for word in (
+        *WORDS_OF_NUMBERS,
+        *(
+            "usd eur gbp chf cent cents half halfway middle split splitting between twice double third thirds "
+            "quarter quarters same match discount down up lower higher better reduce raise increase improve drop "
+            "bit little tad if unless provided providing provide assuming once until long condition conditions "
+            "exchange return now rest remainder remaining remain balance deposit instalment instalments "
+            "installment installments payment payments upfront front advance monthly parts rates"
+        ).split(),
+    )
+    for before in ("", "(", "'")
+    for after in ("", *".,!?;:)'", "...", "'s")
+)
+"""Words of numbers, computed prices, conditions and payments in parts, with the marks that may stand at them."""
+
+
+def _read_speech(text: str) -> PriceMove:
+    counts = _DIGIT.search(text) is not None
+    # Most utterances have none of the words that make a price anything but a lone total.
+    unusual = "-" in text or not _UNUSUAL.isdisjoint(text.split())
+    if has_amounts_in_words(text, counts, unusual):
+        text = in_figures(text)
+        counts = _DIGIT.search(text) is not None
+    contains = text.__contains__
+    computes = unusual and _computes(text)
+    if not (counts or computes or any(map(contains, phrases.CONSENT_HINTS))):
         return NO_MOVE
     findings = _Findings()
-    has_condition = any(map(plain_text.__contains__, phrases.CONDITIONS))
-    for number, sentence in enumerate(sentences(plain_text)):
-        _read_sentence(sentence, number, has_condition and _is_conditional(sentence), findings)
+    has_condition = unusual and any(map(contains, phrases.CONDITIONS))
+    parted = unusual and counts and any(map(contains, PART_WORDS)) and PARTS.search(text) is not None
+    signs = _Signs(parted, computes, any(map(contains, phrases.CONSENTING_TOGETHER)))
+    for number, sentence in enumerate(sentences(text)):
+        _read_sentence(sentence, number, has_condition and _is_conditional(sentence), signs, findings)
+    if findings.consent is not None and phrases.DEMAND.search(text):
+        findings.undo_consent()
     move = findings.move()
-    if move.kind in ("offer", "accept") and phrases.POSTPONED.search(plain_text):
+    if move.kind in ("offer", "accept") and any(map(contains, phrases.POSTPONING)) and phrases.POSTPONED.search(text):
         return NO_MOVE if move.price is None else replace(move, kind="offer", certain=move.asked and move.certain)
     return move
+
+
+class _Signs(NamedTuple):
+    """What an utterance has anywhere: payment in parts, a price to be computed, one of ``CONSENTING_TOGETHER``."""
+
+    parted: bool
+    computes: bool
+    together: bool
+
+
+def _computes(text: str) -> bool:
+    """Whether a price is named that does not stand in the text: half of another, somewhat less, in the middle."""
+    contains = text.__contains__
+    return (any(map(contains, phrases.COMPUTING)) and phrases.COMPUTED.search(text) is not None) or (
+        any(map(contains, phrases.MOVING)) and phrases.VAGUE_MOVE.search(text) is not None
+    )
 
 
 _LOOK_BACK = 8  # fragments before a consent that can make it a demand or a quotation
 
 
-class _Fragment(NamedTuple):
-    """A part of a sentence, as the prices in it are read.
-
-    ``conditional`` holds where the sentence has a condition elsewhere, ``refusing`` where it says "no deal";
-    ``consented`` is where the words of consent end, 0 without any.
-    """
-
-    text: str
-    place: tuple[int, int]
-    link: str
-    asked: bool
-    conditional: bool
-    can_consent: bool
-    refusing: bool
-    consented: int
-
-
-def _read_sentence(sentence: Sentence, number: int, conditional: bool, findings: _Findings) -> None:
+def _read_sentence(sentence: Sentence, number: int, conditional: bool, signs: _Signs, findings: _Findings) -> None:
     texts, links, asked = sentence
     asked = asked or phrases.QUESTION.match(texts[0]) is not None
     asked_from = _question_start(texts) if asked else len(texts)
@@ -216,28 +288,98 @@ def _read_sentence(sentence: Sentence, number: int, conditional: bool, findings:
         findings.hear_question(texts[asked_from])
     leads_on = asked and not texts[asked_from].startswith(phrases.PRACTICAL)
     for index, text in enumerate(texts):
-        link = links[index]
-        if link in CONTRASTS or text.startswith(phrases.PROVISOS):
-            findings.undo_consent()
-        can_consent = index < asked_from and not conditional
+        words = text.split()
+        consenting = not phrases.CONSENTING.isdisjoint(words)
+        if not consenting and signs.together:
+            consenting = any(map(text.__contains__, phrases.CONSENTING_TOGETHER))
+        counts = _DIGIT.search(text) is not None
+        if not (consenting or counts or signs.computes or findings.consent is not None or findings.offers):
+            continue
+        link, place = links[index], (number, index)
         consented, refusing = 0, False
-        if phrases.CONSENT_HINT.search(text):
-            refusing = not asked and not conditional and phrases.WITHDRAWAL.match(text) is not None
-            consent = phrases.CONSENT.match(text)
-            if consent is not None:
-                consented = consent.end()
-                clear = consent["clear"] is not None
+        if findings.consent is not None and (
+            link in CONTRASTS or phrases.PROVISO.match(text) or _takes_back(text, words, findings.consent.certain)
+        ):
+            findings.undo_consent()
+        if (
+            findings.offers
+            and findings.offers[-1].stated
+            and (link in CONTRASTS or phrases.PROVISO.match(text) or phrases.HAGGLING.search(text))
+        ):
+            findings.offers[-1] = findings.offers[-1]._replace(stated=False)
+        can_consent = index < asked_from and not conditional
+        if consenting:
+            consented, clear, withdraws = _consent_in(text)
+            refusing = withdraws and not asked and not conditional
+            if consented:
                 can_consent = can_consent and not _is_reported_or_demanded(sentence, index)
+                can_consent = can_consent and not _is_amended(text[consented:])
                 if can_consent and (clear or not leads_on):
-                    findings.consent = _Consent(None, clear, (number, index))
-        if _DIGIT.search(text):
-            elsewhere = conditional and link not in ("if", "unless")
-            place = (number, index)
-            _read_prices(_Fragment(text, place, link, asked, elsewhere, can_consent, refusing, consented), findings)
+                    findings.hear_consent(None, clear, place)
+        if signs.computes and _computes(text) and phrases.NOT_MOVING.isdisjoint(words):
+            findings.unread = len(findings.offers)
+        if counts and not (link == "if" and any(map(REGRET.search, texts))):
+            fragment = Fragment(
+                text,
+                link,
+                asked,
+                conditional and link not in ("if", "unless"),
+                refusing,
+                signs.parted,
+                index + 1 < len(texts) and links[index + 1] == "and" and BUNDLE.match(texts[index + 1]) is not None,
+                link == "and" and BETWEEN.search(texts[index - 1]) is not None,
+                consented,
+            )
+            _read_prices(fragment, place, can_consent, findings)
         elif refusing:
             findings.withdrawn, findings.consent = True, None
         elif findings.offers and findings.offers[-1].echo and phrases.REFUSED_AS_THAT.match(text):
             findings.refused.append(findings.offers.pop().price)
+
+
+@lru_cache(maxsize=4_096)
+def _consent_in(text: str) -> tuple[int, bool, bool]:
+    """Where words of consent at the start of a fragment end (0 without any), if they are clear, and if it withdraws."""
+    consent = phrases.CONSENT.match(text)
+    end, clear = (0, False) if consent is None else (consent.end(), consent["clear"] is not None)
+    return end, clear, phrases.WITHDRAWAL.match(text) is not None
+
+
+def _takes_back(text: str, words: list[str], certain: bool) -> bool:
+    """Whether a fragment after words of consent shows that they were none."""
+    if phrases.CONSENT.match(text):
+        return False
+    return phrases.HAGGLING.search(text) is not None or (not certain and not NEGATORS.isdisjoint(words))
+
+
+def _is_amended(rest: str) -> bool:
+    """Whether words of consent go on with a condition in their own fragment: "I'll take it with the helmet"."""
+    return len(rest) > 1 and (phrases.PROVISO.search(rest) is not None or phrases.HAGGLING.search(rest) is not None)
+
+
+def _read_prices(fragment: Fragment, place: tuple[int, int], can_consent: bool, findings: _Findings) -> None:
+    for amount in amounts(fragment):
+        price, role, certain, bare, lead, after = amount
+        if role == "offer" and can_consent and certain and len(lead) < 24:
+            consent = phrases.PRICE_CONSENT.match(after)
+            if consent is not None:
+                if not _is_amended(after[consent.end() :]):
+                    findings.hear_consent(price, consent["clear"] is not None, place)
+                continue
+        if role == "offer" and price > 0:
+            echo = fragment.asked and len(fragment.text) < 16
+            before = findings.offers[-1] if findings.offers else None
+            asked = fragment.asked or fragment.link in ("if", "unless")
+            stated = certain and not asked and STATED.match(after) is not None and STATING.search(lead) is not None
+            findings.offers.append(_Named(price, certain, asked, place, stated, echo, bare))
+            if fragment.link == "and" and before and before.place == (place[0], place[1] - 1) and before.price != price:
+                findings.unread = len(findings.offers)  # "$70 now and $10 next week"
+        elif role == "quoted":
+            findings.quoted.append(_Named(price, certain, fragment.asked, place))
+        elif role == "refused":
+            findings.refused.append(price)
+        elif role == "unread":
+            findings.unread = len(findings.offers)
 
 
 def _is_conditional(sentence: Sentence) -> bool:
@@ -266,134 +408,3 @@ def _is_reported_or_demanded(sentence: Sentence, index: int) -> bool:
         return True
     follows = sentence.links[index] == "and" or sentence.fragments[index].startswith("then ")
     return follows and not all(map(phrases.STATEMENT.match, earlier))
-
-
-# --- prices in speech ---------------------------------------------------------------------------------------------
-
-_DIGIT = re.compile(r"[0-9]")
-_REACH = 160  # characters around a price that can bear on it, so that a sentence without end stays cheap
-
-
-def _read_prices(fragment: _Fragment, findings: _Findings) -> None:
-    text = fragment.text
-    matches = list(phrases.DOLLARS.finditer(text)) or list(phrases.DOLLARS_IN_WORDS.finditer(text))
-    framed = not matches
-    if framed:
-        number = phrases.FRAMED_NUMBER.search(text)
-        if number is None:
-            return
-        matches = [number]
-    last_end = fragment.consented
-    for index, match in enumerate(matches):
-        start, end = match.span(match.lastindex or 0) if framed else match.span()
-        price = _value(match)
-        next_start = matches[index + 1].start() if index + 1 < len(matches) else len(text)
-        before = text[max(last_end, start - _REACH) : start]
-        after = text[end : min(next_start, end + _REACH)]
-        clause = before if last_end == fragment.consented else text[max(fragment.consented, start - _REACH) : start]
-        role, certain = _role(before, after, clause, fragment, framed)
-        last_end = end
-        if role == "offer" and fragment.can_consent and certain and len(before) < 24:
-            consent = phrases.PRICE_CONSENT.match(after)
-            if consent is not None:
-                findings.consent = _Consent(price, consent["clear"] is not None, fragment.place)
-                continue
-        if role == "offer" and price > 0:
-            certain = certain and not (fragment.link == "and" and _follows_uncertain(findings, fragment.place))
-            echo = fragment.asked and len(text) < 16
-            findings.offers.append(_Named(price, certain, fragment.asked, fragment.place, echo))
-        elif role == "quoted":
-            findings.quoted.append(_Named(price, certain, fragment.asked, fragment.place))
-        elif role == "refused":
-            findings.refused.append(price)
-
-
-def _follows_uncertain(findings: _Findings, place: tuple[int, int]) -> bool:
-    """Whether the fragment before named an uncertain price: "between $80" before "and $90"."""
-    last = findings.offers[-1] if findings.offers else None
-    return last is not None and not last.certain and last.place == (place[0], place[1] - 1)
-
-
-Role = Literal["offer", "refused", "quoted", "aside"]
-
-
-def _role(before: str, after: str, clause: str, fragment: _Fragment, framed: bool) -> tuple[Role, bool]:
-    """What a price is in its fragment, and whether an offer of it is certain.
-
-    Args:
-        before: the words since the price before it (or the consent).
-        after: the words up to the next price.
-        clause: the words that may negate it.
-        fragment: what it stands in.
-        framed: whether the number was found by its frame, without a dollar sign.
-    """
-    if fragment.refusing:
-        return "refused", True
-    words, following = before.split(), after.split(None, 7)[:7]
-    if _is_change(words, following, after):
-        return "aside", True
-    # Most prices have none of the words around them that could make them anything but an offer.
-    if clause is not before or not (phrases.TELLING.isdisjoint(words) and phrases.TELLING.isdisjoint(following)):
-        exception = _exception(before, after, clause, words, following, fragment.link, fragment.asked)
-        if exception is not None:
-            return exception
-    return "offer", _is_certain(before, after, words, following, fragment, framed)
-
-
-def _exception(
-    before: str, after: str, clause: str, words: list[str], following: list[str], link: str, asked: bool
-) -> tuple[Role, bool] | None:
-    if phrases.PARTNERS_BEFORE.search(before) or phrases.PARTNERS_AFTER.match(after):
-        return "quoted", True
-    if phrases.PRAISE.match(after) and not asked:
-        return "quoted", True
-    if phrases.THIRD_PARTY.search(before) or phrases.THIRD_PARTY.search(after):
-        return "aside", True
-    hypothetical = link == "if" and not phrases.BOUGHT.isdisjoint(words)
-    if not hypothetical and not (phrases.ELSEWHERE.isdisjoint(words) and phrases.ELSEWHERE.isdisjoint(following)):
-        return "aside", True
-    clause = phrases.NEW_START.split(clause)[-1]
-    negated = not phrases.NEGATORS.isdisjoint(clause.split()) or phrases.NO_WAY.search(clause) is not None
-    at_least = phrases.AT_LEAST.search(before) is not None
-    if at_least or (words and words[-1] in phrases.COMPARED):
-        # "I can't go below $90" states a limit, which a partner may take for an offer.
-        return ("offer", False) if negated or at_least else ("aside", True)
-    if negated and not phrases.RHETORICAL.search(clause):
-        return "refused", True
-    spoilt = not (phrases.REFUSED_AFTER.isdisjoint(following) and phrases.NEGATORS.isdisjoint(following))
-    if phrases.REFUSED_AFTER_PHRASE.search(after) or (spoilt and not phrases.LIMIT_AFTER.search(after)):
-        return "refused", True
-    return None
-
-
-def _is_change(words: list[str], following: list[str], after: str) -> bool:
-    """Whether it is a difference, a fee or a rate: "$20 off", "by $10", "$5 a week"."""
-    if words and words[-1] in phrases.CHANGE_BEFORE:
-        return True
-    if not following:
-        return False
-    if following[0] == "a" and len(following) > 1:
-        return following[1] in phrases.PERIODS
-    return following[0] in phrases.CHANGE_AFTER or after[0] == "/"
-
-
-def _is_certain(
-    before: str, after: str, words: list[str], following: list[str], fragment: _Fragment, framed: bool
-) -> bool:
-    if fragment.conditional or phrases.RANGE.match(after):
-        return False
-    last = words[-1] if words else ""
-    if last in phrases.ROUGHLY or (last == "about" and words[-2:-1] not in (["how"], ["what"])):
-        return False
-    if not fragment.asked and fragment.link != "if" and phrases.YOU_CAN.search(before):
-        return False
-    if not fragment.asked and not (phrases.HEDGES.isdisjoint(words) and phrases.HEDGES.isdisjoint(following)):
-        return False
-    return (
-        framed
-        or not phrases.FRAMES.isdisjoint(words[-10:])
-        or (len(words) <= 1 and len(following) <= 1)
-        or (len(following) > 0 and following[0] in phrases.FRAMED_AFTER)
-        or phrases.IS_MINE.match(after) is not None
-        or phrases.PRICE_CONSENT.match(after) is not None
-    )

@@ -9,35 +9,23 @@ from __future__ import annotations
 import re
 
 from sotopia_env.families import consent
+from sotopia_env.families.bargain.figures import NUMBER
 from sotopia_env.families.consent import any_of
 
 # --- numbers ------------------------------------------------------------------------------------------------------
 
-NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,9})(?:\.[0-9]{1,2})?(?![0-9])"
-DOLLARS = re.compile(rf"\$ ?({NUMBER})(k\b)?")
-DOLLARS_IN_WORDS = re.compile(rf"(?<![\w.,])({NUMBER})(k)? ?(?:\$|dollars?\b|bucks?\b|usd\b)|\busd ?({NUMBER})")
 # What may follow a number without a dollar sign; "85 minutes" and "85 %" are no prices.
 _ALONE = (
     r"(?=\W*$| (?:for (?:it|the|this|that|both|all|me|you)|and|in cash|total|cash|firm|flat|now|today|then|max|tops|as|"
     r"or|if|is|it|instead|works?|would|sound|be)\b)"
 )
-_AMOUNT = rf"(?:(?:\$|usd) ?{NUMBER}|{NUMBER}(?: ?\$| ?dollars?\b| ?bucks?\b|{_ALONE}))"
-FRAMED_NUMBER = re.compile(
-    r"\b(?:(?:(?:how|what) about|make it|asking(?: for)?|offering(?: you)?|how does|best i can do is|"
-    r"(?:can|could|would|will|'?ll|'?d|can't|cannot|won't|wouldn't|couldn't)(?: you| we| i)? "
-    r"(?:do|take|pay|offer|accept|say|sell it for|give you|go|go for|settle)|"
-    r"(?:go|come)(?: back)? (?:up|down|as low|as high)|let(?:'?s| us) (?:say|do|go with|call it|agree on)|"
-    r"my (?:final |best |last |new )?(?:offer|price|limit) (?:is|would be)|"
-    r"accept|agreed|meet(?: \w{1,12}){0,3}|deal|settle|(?:take|have|do|sell) it|yours|would) "
-    rf"(?:(?:just|only|say|like|for|at|on|to|as) ){{0,2}}({NUMBER}){_ALONE}|"
-    rf"(?:^|^(?:ok|okay|fine|yes|alright|well|then|so) )({NUMBER})"
-    r"(?= (?:works?|it is|would work|sounds|is (?:fine|still|my|the|as low|ok|okay|too|not|a deal|acceptable))\b))"
-)
+_AMOUNT = rf"(?:\$ ?{NUMBER}|{NUMBER}{_ALONE})"
 
 # --- formal acts --------------------------------------------------------------------------------------------------
 
 _OFFER_NOUN = r"(?: [$\w'.,-]{1,24}){0,4} (?:offers?|price|deal|proposal|terms|counter-?offer|bid)\b"
 _ACT_OBJECT = rf"(?: (?:it|that|this))?(?:\W{{0,4}}$|:?(?: (?:at|for|on|to))? ?{_AMOUNT}|{_OFFER_NOUN})"
+ACT_DOLLARS = re.compile(rf"\$ ?({NUMBER})(k\b)?")
 ACT_NUMBER = re.compile(
     r"(?:accept|offer|propose|bid|counter|reject|refuse|decline|ask|demand|agree)(?:s|d|ed)?:? (?:(?:to|for|with|at) )?"
     rf"({NUMBER}){_ALONE}|\b(?:at|of|for) ({NUMBER}){_ALONE}"
@@ -56,29 +44,35 @@ ACT_SPOILT = re.compile(rf"\?|\b{any_of(*consent.SPOILING)}\b")
 
 # --- consent ------------------------------------------------------------------------------------------------------
 
-_THE_OFFER = rf"(?:your|the|that|this|his|her|their){_OFFER_NOUN}"
+_THE_OFFER = (
+    rf"(?:your|the|that(?! (?:we|you|i|it|the|this|he|she|they|there|your|my)\b)|this|his|her|their){_OFFER_NOUN}"
+)
 _END = rf"(?=\W*$| (?:then|too|friend|my friend|man|buddy)\W*$| (?:at|for|of|on) (?:me\b|us\b|that\b|{_AMOUNT}))"
 _OWN_ASSENT = (
     "ok", "okay", "sure", "right", "hmm", "deal", "i believe", "i'd say", "it looks like", "looks like", "it seems",
 )  # fmt: skip
 _FILLERS = rf"(?:{any_of(*consent.ASSENT, *_OWN_ASSENT)} ){{0,4}}"
 # "Good deal on that bike" is no consent: the bare word takes fewer fillers than the longer phrases.
-_DEAL = r"(?:(?:ok|okay|alright|all right|right|yes|yeah|yep|sure|fine|well|so|then|now|oh) ){0,3}deal(?: done| then)?"
+_DEAL = (
+    r"(?:(?:ok|okay|k|alright|all right|right|yes|yeah|yep|sure|fine|well|so|then|now|oh) ){0,3}deal(?: done| then)?"
+)
 _SUBJECT = r"(?:i|we)(?:'?ll| will| shall| can| hereby|'?m| am| are|'?re|'?d be| would be)?"
 _GLADLY = r"(?:gladly |happily |(?:happy|glad|willing|ready|able|prepared) to )?"
 _CLEAR = (
     rf"(?:you|we)(?:'?ve| have| do have)?(?: got)?(?: yourself| ourselves)? a deal{_END}",
     rf"(?:(?:it|that|this)(?:'?s| is)|consider it|call it|let'?s call it) (?:a deal|a done deal|done|settled){_END}",
     r"(?:consider it )?sold(?=\W*$| at\b| to you\b| for (?:\$|[0-9]))",
-    rf"(?:i|we)(?:'?ll| will)(?: \w{{2,12}}ly)? (?:take|buy) (?:it|that|this|them|the deal|{_THE_OFFER})"
+    rf"(?:i|we)(?:'?ll| will)(?: (?!proba|possi|like|hope)\w{{2,12}}ly)? (?:take|buy) (?:it|that|this|them|the "
+    rf"deal|{_THE_OFFER})"
     r"(?=\W*$| (?:at|then|off|now|today|please|right now)\b| for (?!a\b))",
     rf"(?:i|we)(?:'?ll| will) take you up on (?:it|that|{_THE_OFFER})",
-    rf"{_SUBJECT} {_GLADLY}agree(?:d)? (?:to|on|with|at) (?:{_THE_OFFER}|{_AMOUNT}|that(?=\W*$))",
+    rf"{_SUBJECT} {_GLADLY}agree(?:d)? (?:to (?:pay|sell (?:it )?for|buy (?:it )?for)|to|on|with|at) "
+    rf"(?:{_THE_OFFER}|{_AMOUNT}|that(?=\W*$))",
     rf"(?:it'?s )?agreed(?: (?:to|on|at))?(?: (?:{_THE_OFFER}|{_AMOUNT})|(?=\W*$| then\b))",
     rf"(?:we'?re|we are|i'?m|i am) agreed{_END}",
     rf"(?:i'?m |i am )?(?:glad|happy|pleased) we (?:could |can )?agreed? (?:on|at|to) {_AMOUNT}",
     rf"(?:{_SUBJECT} {_GLADLY})?accept(?:ed)?"
-    rf"(?:\W*$| (?:it|that|this)(?=\W*$| then| at| for)| {_THE_OFFER}| (?:at |for )?{_AMOUNT})",
+    rf"(?:\W*$| (?:it|that|this)(?=\W*$| then| at| for)| {_THE_OFFER}| (?:at |for |the |your )?{_AMOUNT})",
     r"(?:the |your )?offer (?:is )?accepted",
     r"(?:it|she|he|they|this|the (?!rest|choice|decision|call|turn|pleasure)[a-z]{2,20}(?: [a-z]{2,20})?)"
     rf"(?:'?s| is|'?re| are) (?:all )?yours{_END}",
@@ -103,12 +97,20 @@ _VAGUE = (
 CONSENT = re.compile(
     rf"(?P<clear>{_DEAL}{_END}|{_DEAL} {_AMOUNT}|{_FILLERS}(?:{'|'.join(_CLEAR)}))|{_FILLERS}(?:{'|'.join(_VAGUE)})"
 )
-CONSENT_HINT = re.compile(
-    r"deal|agree|accept|sold|take|buy|yours|work|sound|fine|okay|\bok\b|done|settled|forget it|never ?mind|"
-    r"not interested|offer|retract|rescind|with|do (?:it|that)|good by|you'?re on|clos|finaliz|seal|shake|doable"
+CONSENT_HINTS = (
+    "deal", "agree", "accept", "sold", "take", "buy", "yours", "work", "sound", "fine", " ok", "done", "settled",
+    "forget it", "never mind", "nevermind", "not interested", "offer", "retract", "rescind", "with", "do it",
+    "do that", "good by", "you're on", "youre on", "clos", "finaliz", "seal", "shake", "doable",
+)  # fmt: skip
+CONSENTING = frozenset(
+    "deal deal's agree agreed accept accepted acceptable agreeable sold take buy yours work works sound sounds fine "
+    "okay ok done settled forget nevermind interested offer retract withdraw rescind live happy comfortable finalize "
+    "close seal shake doable".split()
 )
+CONSENTING_TOGETHER = ("do it", "do that", "good ", "you're on", "youre on", "never mind", "go with")
+"""Without any of these in a fragment nobody agrees or withdraws in it."""
 PRICE_CONSENT = re.compile(
-    r"(?P<clear> ?(?:then )?(?:works?|will work|would work|it is|deal|"
+    r"(?P<clear> ?(?:then )?(?:(?:works?|will work|would work)(?! for (?!me|us|both))|it is|deal|"
     r"is (?:fine|ok|okay|acceptable|agreed|alright|a deal))\b)|"
     r" (?:sounds|is|seems) (?:good|great|fair|fine|perfect|reasonable|right)(?=\W*$| (?:to|for|with|by|then)\b)"
 )
@@ -118,11 +120,13 @@ PRAISE = re.compile(
     r"tempting|interesting|kind) (?:offer|price|bid|deal|start|starting|number|figure)\b"
 )
 WITHDRAWAL = re.compile(
+    r"(?:(?:then|so|sorry|i guess|i'?m afraid|it seems) ){0,2}we (?:don't|do not) have a deal\b|"
     rf"(?:{any_of(*consent.BEFORE_REFUSAL)} ){{0,2}}{'|'.join(consent.NO_DEAL)}|"
     r"(?:actually )?i(?:'?ll| have to| must|'?d like to)? "
     r"(?:take (?:that|it|my offer|my words) back(?=\W*$)|take back my\b|(?:withdraw|retract|rescind)\b)|"
     rf"(?:{'|'.join(consent.FORGET_IT)}|(?:i'?m )?not interested(?: anymore)?)(?=\W*$)"
 )
+POSTPONING = ("let me", "think", "get back", "kidding", "joking", "time", "not ")
 POSTPONED = re.compile("|".join((*consent.POSTPONED, r"\bnot (?:quite )?(?:sure|yet|so fast)\b")))
 REFUSED_AS_THAT = re.compile(
     r"(?:that|it|this)(?:'?s| is| seems| sounds)(?: \w{1,12}){0,2} (?:too|low|high|steep|insulting|ridiculous|crazy)\b|"
@@ -130,14 +134,71 @@ REFUSED_AS_THAT = re.compile(
 )
 CONDITIONS = ("if", "unless", "provid", "assuming", "once", "until", "long as", "condition", "exchange", "return")
 CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'in (?:exchange|return) for')}\b")
-PROVISOS = ("only", "as long as", "so long as", "provided", "assuming", "on condition", "on the condition")
+# What amends consent that stands before it, or after it in the same fragment.
+PROVISO = re.compile(
+    r"(?:only|far|no (?!problem|worries|doubt|hard|need|rush|more|questions?|hurry|regrets)[a-z]+|(?:as|so) long as|"
+    r"provid\w+|assuming|on (?:the )?condition|with (?!pleasure|thanks|joy|gratitude|me\b|us\b)|plus|including|"
+    r"includes|minus|without|for (?:\$? ?[0-9.,]+ )?(?:more|less)|once|until|pending|(?:on|under|with) (?:one|"
+    r"1) condition|(?:right |only |just )?after (?:i|you|we|a|an|the|my|your)|tentatively|provisionally|"
+    r"conditionally|for now|"
+    r"with reservations|subject to|depending|contingent|alone\b|excluding|in (?:return|exchange)|given that|"
+    r"when (?:you|i|we|it|my|the)(?!'re)|under the (?:assumption|condition)|were (?:it|you|they)|should (?:you|"
+    r"it)|wait|hold on|almost|(?:about|as for|regarding) the price|in (?:theory|principle|general)|(?:free "
+    r")?(?:delivery|shipping) included|delivered|"
+    r"(?:still|yet|that (?:being )?said|having said that|even so|nevertheless|nonetheless|on the other hand|"
+    r"at the same time|then again|unfortunately|regrettably|sadly)\b(?! [^.]*deal))\b"
+)
+# "Deal, you pay the shipping": a demand anywhere in an utterance makes its consent conditional.
+DEMAND = re.compile(
+    r"\b(?:you|you'll|you'd|you would|you will|you must)(?: (?:just|also|only|will|would|have to|need to|must|should|"
+    r"still|then)){0,3} (?:pay (?:for )?(?:the|all|any)|cover|deliver|ship|throw|toss|include|add|drop|fix|repair|"
+    r"handle|bring (?:it|them)|give me|take care)\b"
+)
+# Who says so after words of consent still bargains.
+HAGGLING = re.compile(
+    r"\b(?:(?:is|are|costs?|comes?) extra|hoping|hoped (?:for|to)|i (?:do )?wish (?:i|it|you|we)|was thinking|"
+    r"(?:wiggle|any|some|much|little) room|"
+    r"negotia\w+|haggl\w+|compromis\w+|middle ground|starting point|as a start|so far|for starters|(?:let'?s|we can|"
+    r"we could|we should|happy to|able to|like to) (?:\w+ )?(?:discuss|talk|negotiate|work (?:something|it|this) out|"
+    r"find|figure|see|explore|continue|keep)|discuss (?:the|this|it|further|terms)|lower|cheaper|(?:a (?:bit|little|"
+    r"tad|touch)|slightly|something|somewhat) (?:less|more|better|higher|closer|off)|spend (?:less|so much|that much)|"
+    r"(?:worth|for|get|need|want) (?:\w+ )?(?:more|less)|discount|closer to|budget (?:is|was|only|does|of|won't|"
+    r"will not|doesn't)|(?:tight|limited|over|above|beyond|exceeds?|outside|out of|stretch\w*|within|strict) (?:(?:my|"
+    r"our|the|a|what) )?(?:\w+ )?(?:budget|means|range|limit|i (?:can|could|planned|wanted|had))|too (?:much|high|low|"
+    r"expensive|steep|pricey|little)|can'?t afford|(?:consider|weigh|think (?:about|over)|explore|go over) (?:my|the|"
+    r"our|other|some|this|it|that)\b|consider it|need (?:a |some )?(?:moment|time|minute)|(?:best|final|lowest|"
+    r"last) (?:price|offer|you)|free (?:delivery|shipping)|(?:delivery|shipping|helmet|lock|charger|"
+    r"warranty) included|thrown in|test (?:ride|drive) (?:it )?first|inspect\w*|first,? (?:i|though)|in (?:theory|"
+    r"principle|general))\b"
+)
+COMPUTING = ("half", "middle", "split", "between", "twice", "double", "third", "quarter", "same ", "match")
+MOVING = (
+    "come down", "come up", "go up", "go down", "go lower", "go higher", "discount", "better price", "lower ",
+    "reduce ", "raise ", "increase ", "improve ", "drop ", "a bit ", "a little ", "a tad ",
+)  # fmt: skip
+NOT_MOVING = consent.NEGATIONS | frozenset("unable refuse reluctant appreciate thank thanks willingness".split())
+"""With one of these words a fragment moves no price to where it must be computed."""
+# A price that must be computed from what was said before.
+COMPUTED = re.compile(
+    r"\b(?:split it|split(?:ting)? (?:the|this|that|our|it)? ?(?:difference|in (?:the middle|half)|down the middle|"
+    r"fifty|50)|meet(?:ing)? (?:me |you |u |us |each other )?(?:somewhere )?(?:in (?:the|between|our) ?(?:middle)?|"
+    r"half ?-?way|between)|(?:half|twice|double|(?:2|two) thirds|(?:a|one|1) (?:third|quarter)|(?:3|"
+    r"three) quarters) (?:of )?(?:that|price|the|what|your|my|of it)|half (?:off|now|today|up ?front|in advance)|(?:a|"
+    r"one) (?:third|quarter) off|match (?:that|the|their|his|her|my|your)\b|(?:the )?same (?:price|amount) as)\b"
+)
+# "I could come down a bit" moves one's own price, nobody knows where to.
+VAGUE_MOVE = re.compile(
+    r"\bi(?:'d| would| can| could| might| may|'ll| will|'m| am)(?: \w{1,12}){0,4} (?:(?:lower|drop|reduce|raise|"
+    r"increase|improve) (?:it|my|the|that)\b|come (?:down|up)\b|go (?:\w+ ){0,2}(?:up|down|lower|higher)\b|(?:a|some|"
+    r"small|little|slight) discount\b|(?:a )?better price)|(?:^|[.!?,;])\s?(?:maybe |ok |okay |well )?a (?:bit|little|"
+    r"tad) (?:less|more|lower|higher)"
+)
 OPEN_ENDED = ("know", "even", "ask", "see", "as", "wonder", "wondering")  # "let me know if" sets no condition
 # What "and we have a deal" may follow: a statement or more consent. "Throw in a bulb and it's a deal" demands.
 STATEMENT = re.compile(
-    r"(?!i(?:'?d|'?ll| would| will| just| still)? (?:need|want|expect|require)|i(?:'?d| would) like|we (?:need|want))"
-    r"(?:(?:i|i'm|i've|i'll|i'd|it|it's|that|that's|this|we|we're|he|she|they|you've|ok|okay|yes|yeah|sure|fine|great|"
-    r"deal)\b|"
-    r"(?:the|your) (?:\w{1,16} ){1,3}(?:is|are|looks?|seems?|sounds?|works?|was)\b)"
+    r"(?!i(?:'?d|'?ll| would| will| just| still)? (?:need|want|expect|require)|i(?:'?d| would) like|we (?:need|"
+    r"want))(?:(?:i|i'm|i've|i'll|i'd|it|it's|that|that's|this|we|we're|he|she|they|you've|ok|okay|yes|yeah|sure|fine|"
+    r"great|deal)\b|(?:the|your) (?:\w{1,16} ){1,3}(?:is|are|looks?|seems?|sounds?|works?|was)\b)"
 )
 QUESTION = re.compile(
     r"(?:(?:ok|okay|well|so|then) )?(?:(?:how|what) about|(?:would|could|can|will|do|does|are|is|shall) "
@@ -152,80 +213,3 @@ PRACTICAL = ("when ", "where ")  # questions that come after an agreement as wel
 QUESTION_WORDS = frozenset(
     "when where can could would do does is how what shall should will may who which are did".split()
 )
-
-# --- the surroundings of a price ----------------------------------------------------------------------------------
-
-NEGATORS = consent.NEGATIONS | frozenset(("unable", "refuse", "reject", "rejected", "reluctant"))
-NO_WAY = re.compile(
-    r"\bno (?:way|deal|chance)\b|\bnowhere\b|\binstead of $|\brather than $|\bthan (?:to )?(?:pay|sell|take|accept) "
-)
-RHETORICAL = re.compile(
-    r"\bwhy (?:not|don't|can't)|\b(?:can't|couldn't|won't|wouldn't|don't|isn't) (?:you|we)\b|(?:\bnot|n't) mind\b|"
-    r"\bnot only\b|^ ?(?:wouldn't|isn't|won't|couldn't)"
-)
-# "I can't throw in the stand would you take $70": a new question ends the reach of a negation.
-NEW_START = re.compile(r" (?=(?:how about|what about|would you|could you|can you)\b)")
-COMPARED = frozenset("than below under over above beyond past exceed exceeding".split())
-AT_LEAST = re.compile(
-    r"\b(?:no (?:more|less|lower|higher|further) than|at (?:most|least)|no(?:thing)? (?:under|below|over)) $"
-)
-REFUSED_AFTER = frozenset(
-    "too low lower high higher steep insulting insult unacceptable impossible crazy ridiculous lowball expensive loss "
-    "unreasonable unfair outrageous rejected than beyond above below over outside exceeds".split()
-)
-REFUSED_AFTER_PHRASE = re.compile(r"\bout of\b|\ba lot\b|\bno way\b")
-LIMIT_AFTER = re.compile(r"\bas (?:low|high|far|much) as\b|\b(?:cannot|can't|not) go\b")
-CHANGE_AFTER = frozenset(
-    "off more less discount extra per each deposit shipping delivery fee fees below above under over cheaper higher "
-    "lower difference refund tip upfront gift increase reduction towards toward increments worth new apart gap short "
-    "profit bill bills note rebate repair repairs value".split()
-)
-CHANGE_BEFORE = frozenset(
-    "from by down up extra another additional save saves saving every minus plus lose losing".split()
-)
-PERIODS = frozenset("week month day year piece hour night head".split())
-ELSEWHERE = frozenset(
-    "listed listing list advertised posted paid bought purchased cost costs originally retail retails msrp "
-    "spent elsewhere someone somebody other others similar store stores shop shops online ebay amazon craigslist "
-    "competitor valued appraised charged charges charge usually normally typically market saw found seen sells sold "
-    "else secondhand heard yesterday would've could've should've people".split()
-)
-THIRD_PARTY = re.compile(
-    r"\banother (?:buyer|seller|person|guy|store|shop|one|offer|listing|party|dealer)|"
-    r"\b(?:would|could|should|might) have\b|\bmy (?:friend|brother|sister|neighbou?r|cousin|mother|father|colleague)|"
-    r"\b(?:he|she|they)(?:'d| would| will|'ll|'re)? (?:offer|pay|ask|want|take|got|sell)|\bgoing rate|\bgoes for\b|"
-    r"\boriginal (?:price|cost|tag) (?:was|is)\b|\basking price (?:of|is|was) $|\bworth (?:about )?$|\bnew for $|"
-    r"\b(?:for|get|buy|be|cost) (?:a|an|the)? ?(?:brand )?new(?:er)?\b|"
-    r"\bwas (?:ready|willing|going|about|prepared) to\b"
-)
-PARTNERS_BEFORE = re.compile(
-    r"\byour (?:(?:[a-z-]{1,16} ){0,2}(?:offer|price|asking|ask|bid|proposal|quote|figure|number|counter-?offer|"
-    r"listing|target|budget|limit|maximum|minimum|counter) (?:price )?(?:(?:of|is|at|was|for) )?)?$|"
-    r"\byou(?:'re|'ve| are| have| were|'d| just)? (?:[a-z]{1,12}ly )?(?:said|asked|asking|offered|want|wanted|"
-    r"mentioned|proposed|quoted|suggested|listed|paid|say)(?: (?:me|for|it|at|about|that|us)){0,2} $|"
-    r"\bthe (?:offer|bid) of $|\bthank(?:s| you) (?:so much |very much )?for (?:the|offering|proposing|coming)\b"
-)
-PARTNERS_AFTER = re.compile(
-    r"(?: that)? you(?:'re|'ve| are| have)? (?:offered|asked|asking|mentioned|said|proposed?|want|quoted|suggested)\b|"
-    r" (?:is|was) your\b"
-)
-FRAMES = frozenset(
-    "about do offer offering pay paying take taking give giving accept sell selling buy say price asking ask go "
-    "going come coming make meet want need propose proposing suggest counter does would settle best lowest highest "
-    "firm final let call agree deal agreed it's yours i'd i'll down up halfway looking limit maximum minimum most "
-    "least purchase be stay staying stick sticking remain move moving hold finalize willing can could why if paid "
-    "gave".split()
-)
-FRAMED_AFTER = frozenset("works work it sounds would sound total cash firm flat final tops max even in".split())
-IS_MINE = re.compile(r" (?:is|was) (?:still |really )?(?:my|the|as|what|all|our)\b")
-HEDGES = frozenset("maybe perhaps might possibly probably hoping hoped wanted wished planned".split())
-# "So you can do $85" repeats the partner's words as often as it proposes.
-YOU_CAN = re.compile(r"\byou(?:'d|'ll| can| could| will| would) (?:do|take|pay|accept|go|offer|give|sell)\b")
-BOUGHT = frozenset(("paid", "bought"))
-RANGE = re.compile(r" ?(?:-|to|or) ?\$?(?:[0-9]|$)")
-ROUGHLY = frozenset("around approximately roughly near nearly between or almost".split())
-# Without any of these words around it, a price is an offer.
-TELLING = frozenset(
-    "you you're you've you'd your another have my he she they he'd she'd they'd they're they'll asking goes going "
-    "worth original is was sounds seems get newer thanks thank new no nowhere instead rather most least mind".split()
-).union(ELSEWHERE, NEGATORS, COMPARED, REFUSED_AFTER)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sotopia_env.episodes import Episode, Judgement, Turn
-from sotopia_env.families.bargain.agreement import Agreement, find_agreement
+from sotopia_env.families.bargain.agreement import Agreement, Standing, find_agreement
 from sotopia_env.families.bargain.formal_price import read_price
 from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.families.conduct import Finding, judgement_of, knowledge, relationship, secret, social_rules
@@ -28,8 +28,8 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
     """Score both seats of a bargain."""
     hidden = episode.task.scenario.hidden
     formal = is_formal(episode.task)
-    table = find_agreement(episode.turns, episode.task.num_seats, episode.action_order, formal=formal)
-    agreement = table.agreement
+    standing = find_agreement(episode.turns, episode.task.num_seats, episode.action_order, formal=formal)
+    agreement = standing.agreement
     finished = episode.ending is not None
     turns = [heard_turns(episode, agent) for agent in episode.agents]
     findings: list[dict[str, Finding]] = [
@@ -44,7 +44,7 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
         }
         for seat, own, other in ((0, hidden[0], hidden[1]), (1, hidden[1], hidden[0]))
     ]
-    return judgement_of(findings, version, bank=bank, latent=_latent(episode, agreement))
+    return judgement_of(findings, version, bank=bank, latent=_latent(episode, standing))
 
 
 def share(price: float, own: Any, other: Any) -> float:
@@ -114,9 +114,10 @@ def offered(turn: Turn, *, formal: bool) -> float | None:
     return move.price if move.kind == "offer" else None
 
 
-def _latent(episode: Episode, agreement: Agreement | None) -> dict[str, Any]:
-    hidden = episode.task.scenario.hidden
+def _latent(episode: Episode, standing: Standing) -> dict[str, Any]:
+    hidden, agreement = episode.task.scenario.hidden, standing.agreement
     record: dict[str, Any] = {"zone": abs_zone(hidden[0], hidden[1]), "deal": agreement is not None}
+    record["unread"] = len(standing.unread)
     if agreement is not None:
         shares = [share(agreement.price, hidden[seat], hidden[1 - seat]) for seat in range(2)]
         record |= {"price": agreement.price, "certain": agreement.certain, "shares": shares}

@@ -95,6 +95,7 @@ class DivisionTable:
     offers: tuple[DivisionOffer | None, DivisionOffer | None] = (None, None)
     agreement: DivisionAgreement | None = None
     formal: bool = False
+    unread: tuple[int, ...] = ()
 
 
 def opening(items: Items, *, formal: bool = False) -> DivisionTable:

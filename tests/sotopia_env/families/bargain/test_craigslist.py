@@ -68,7 +68,7 @@ def test_both_seats_are_scored_by_their_own_target() -> None:
     episode = Episode("k", task(), {}, turns(*DEAL), Ending("agreement", seat=1, detail={"price": 85.0}))
     judgement = Craigslist().score(episode)
     assert judgement.scores["goal"] == pytest.approx([6.5, 6.5])
-    assert judgement.latent == {"deal": True, "price": 85.0, "certain": True}
+    assert judgement.latent == {"deal": True, "unread": 0, "price": 85.0, "certain": True}
     assert judgement.evidence["goal"][0] == ["turn 1: $85 for a target of $80"]
 
 

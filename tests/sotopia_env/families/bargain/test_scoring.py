@@ -79,7 +79,7 @@ def test_no_deal_where_one_was_possible_is_zero(judged: Judge) -> None:
     _, judgement = judged("I am asking $90 for it.", leave())
     assert judgement.scores["goal"] == [0.0, 0.0]
     assert judgement.scores["financial_and_material_benefits"] == [0.0, 0.0]
-    assert judgement.latent == {"zone": 40.0, "deal": False}
+    assert judgement.latent == {"zone": 40.0, "deal": False, "unread": 0}
 
 
 def test_in_an_empty_zone_no_deal_is_right_whoever_leaves(judged: Judge) -> None:
@@ -87,7 +87,7 @@ def test_in_an_empty_zone_no_deal_is_right_whoever_leaves(judged: Judge) -> None
         _, judgement = judged(*texts, seller=90, buyer=80)
         assert judgement.scores["goal"] == [10.0, 10.0]
         assert "zone is empty" in judgement.evidence["goal"][0][0]
-        assert judgement.latent == {"zone": -10.0, "deal": False, "walked_away": True}
+        assert judgement.latent == {"zone": -10.0, "deal": False, "unread": 0, "walked_away": True}
 
 
 @pytest.mark.parametrize(
