@@ -35,6 +35,10 @@ Division = tuple[Counts, Counts]
 """What each seat gets."""
 
 
+Shares = tuple[int | None, ...]
+"""What the first seat gets of each kind; ``None`` where that is open."""
+
+
 @dataclass(frozen=True)
 class DivisionOffer:
     """What one seat proposed in the turn with that ``global_index``.
@@ -42,6 +46,7 @@ class DivisionOffer:
     Args:
         seat: who proposed it.
         turn: when.
+        shares: by its words, and by what stood before where they complete it.
         division: what each seat would get; ``None`` where the offer leaves something open.
         certain: whether the words disposed of every item and only one reading is plausible.
         proposal: the words behind it.
@@ -49,6 +54,7 @@ class DivisionOffer:
 
     seat: int
     turn: int
+    shares: Shares
     division: Division | None
     certain: bool
     proposal: Proposal
@@ -79,16 +85,26 @@ class DivisionAgreement:
 
 @dataclass(frozen=True)
 class DivisionTable:
-    """What is on the table: the items, the live offer of both seats, and the agreement once there is one."""
+    """What is on the table.
+
+    Args:
+        items: that are divided.
+        offers: the live offer of both seats.
+        agreement: once there is one.
+        settled: what both have consented to, kind by kind.
+        unread: ``global_index`` of every turn that seemed to move the division and could not be read.
+    """
 
     items: Items
     offers: tuple[DivisionOffer | None, DivisionOffer | None] = (None, None)
     agreement: DivisionAgreement | None = None
+    settled: Shares = ()
+    unread: tuple[int, ...] = ()
 
 
 def opening(items: Items) -> DivisionTable:
     """A table without offers."""
-    return DivisionTable(items)
+    return DivisionTable(items, settled=(None,) * len(items))
 
 
 def offer_to(table: DivisionTable, seat: int) -> DivisionOffer | None:
@@ -115,24 +131,36 @@ def update(table: DivisionTable, seat: int, turn: int, action_type: str, text: s
     move = read_division(action_type, text, table.items)
     if move.kind == "none":
         return table
+    if move.kind == "unread":
+        return replace(_with_offer(table, seat, None), unread=(*table.unread, turn))
     if move.kind == "reject":
         return table if table.offers[seat] is None else _with_offer(table, seat, None)
-    taken, formal = offer_to(table, seat), action_type == "action"
+    answered, formal = table.offers[1 - seat], action_type == "action"
+    if answered is not None and move.consent != "clear" and (
+        turn - answered.turn >= 2 or (move.consent == "bare" and answered.proposal.wished)
+    ):
+        answered = None  # too long ago, or a mere wish: "I want the ball." "Okay."
     if move.proposal is None:
-        if taken is None or (move.consent != "clear" and turn - taken.turn >= 2):
+        if answered is None:
             return table
-        if move.consent == "bare" and not (taken.certain or taken.proposal.firm):
-            return table  # "I want the ball." "Okay."
-        certain = taken.certain and move.consent != "bare"
-        return _agree(table, taken, seat, turn, formal, certain)
+        return _accept(table, answered, seat, turn, formal, move.consent == "clear")
     proposal = _in_context(move.proposal, table.offers[1 - seat])
-    share = _share(move, proposal, table, seat)
-    division = None if share is None else _seated(share, complement(share, table.items), seat)
+    consents = answered is not None and (move.consent is not None or move.kind == "accept")
+    base = _base(table, seat, answered if consents or move.amends else None)
+    shares = _shares(proposal, table, seat, base)
+    if shares is None:
+        return table
+    division = _division(shares, table.items)
+    taken = offer_to(table, seat)
     if taken is not None and taken.division == division and _takes(move, proposal, table.offers[seat], taken):
         certain = move.kind == "accept" and move.consent == "clear" and taken.certain
         return _agree(table, taken, seat, turn, formal, certain)
-    sure = proposal.sure and proposal.is_complete(table.items)
-    return _with_offer(table, seat, DivisionOffer(seat, turn, division, sure, proposal))
+    sure = proposal.sure and None not in proposal.share(table.items)
+    table = _with_offer(table, seat, DivisionOffer(seat, turn, shares, division, sure, proposal))
+    settled = table.settled
+    if consents and not move.asked:
+        settled = _over(answered.shares, settled)
+    return replace(table, settled=tuple(s if s == now or now is None else None for s, now in zip(settled, shares, strict=True)))
 
 
 def take(table: DivisionTable, cycle: Sequence[Turn]) -> DivisionTable:
@@ -182,41 +210,56 @@ def _in_context(proposal: Proposal, answered: DivisionOffer | None) -> Proposal:
     return replace(proposal, mine=proposal.theirs, theirs=proposal.mine)
 
 
-def _share(move: DivisionMove, proposal: Proposal, table: DivisionTable, seat: int) -> Counts | None:
-    """What the speaker would get: from its words alone or laid over what was proposed before."""
-    theirs, own = offer_to(table, seat), table.offers[seat]
-    base = None if theirs is None or theirs.division is None else theirs.division[seat]
-    if base is not None and (move.amends or move.kind == "accept" or move.consent is not None):
-        laid = _laid_over(proposal, base, table.items)
-        if move.amends or laid == base:
-            return laid
-    if not proposal.names_items:
+def _accept(
+    table: DivisionTable, taken: DivisionOffer, seat: int, turn: int, formal: bool, clear: bool
+) -> DivisionTable:
+    """Consent to an offer: an agreement if it says all, or if what it says settles the last kinds."""
+    own = table.offers[seat]
+    settled = _over(taken.shares, table.settled)
+    claimed = settled if own is None else _over(settled, own.shares)
+    division = _division(claimed, table.items)
+    if division is None or (taken.proposal.wished and not clear):
+        return replace(table, settled=settled)
+    certain = taken.certain and clear
+    return _agree(table, replace(taken, division=division), seat, turn, formal, certain)
+
+
+def _base(table: DivisionTable, seat: int, answered: DivisionOffer | None) -> Shares:
+    """What holds of the kinds that an utterance does not name."""
+    if answered is not None:
+        return _over(answered.shares, table.settled)
+    own = table.offers[seat]
+    return table.settled if own is None else _over(own.shares, table.settled)
+
+
+def _shares(proposal: Proposal, table: DivisionTable, seat: int, base: Shares) -> Shares | None:
+    """What is proposed, laid over what stood before; ``None`` where it means nothing."""
+    if not proposal.names_items and proposal.rest is not None:
         # "I get the rest" of what the other asked for; with nothing asked for, it means nothing.
-        if base is None or proposal.rest is None:
+        asked = table.offers[1 - seat]
+        if asked is None or not any(c is not None for c in asked.shares):
             return None
-        return base if proposal.rest == ME and any(base) else None
+        left = 0 if (proposal.rest == ME) == (seat == 1) else None
+        return tuple(
+            (item.count if left is None else 0) if share is None else share
+            for item, share in zip(table.items, asked.shares, strict=True)
+        )
     share = proposal.share(table.items)
-    if share is None and own is not None and own.division is not None:
-        return _laid_over(proposal, own.division[seat], table.items)
-    return share
+    own = [count if seat == 0 or count is None else item.count - count for item, count in zip(table.items, share, strict=True)]
+    return _over(own, base)
 
 
-def _laid_over(proposal: Proposal, base: Counts, items: Items) -> Counts:
-    """A share changed only where the proposal names something."""
-    shares = zip(items, proposal.mine, proposal.theirs, base, strict=True)
-    return tuple(
-        mine if mine is not None else item.count - theirs if theirs is not None else before
-        for item, mine, theirs, before in shares
-    )
+def _over(shares: Sequence[int | None], base: Shares) -> Shares:
+    return tuple(before if share is None else share for share, before in zip(shares, base, strict=True))
 
 
-def _seated(own: Counts, other: Counts, seat: int) -> Division:
-    return (own, other) if seat == 0 else (other, own)
+def _division(shares: Shares, items: Items) -> Division | None:
+    first = tuple(share for share in shares if share is not None)
+    return (first, complement(first, items)) if len(first) == len(items) else None
 
 
 def _with_offer(table: DivisionTable, seat: int, offer: DivisionOffer | None) -> DivisionTable:
-    offers = (offer, table.offers[1]) if seat == 0 else (table.offers[0], offer)
-    return DivisionTable(table.items, offers)
+    return replace(table, offers=(offer, table.offers[1]) if seat == 0 else (table.offers[0], offer))
 
 
 def _agree(

@@ -17,7 +17,7 @@ from sotopia_env.families.divide.proposals import Proposal
 from sotopia_env.families.divide.scan import scan
 from sotopia_env.families.plain_text import Sentence, plain, sentences
 
-Kind = Literal["offer", "accept", "reject", "none"]
+Kind = Literal["offer", "accept", "reject", "unread", "none"]
 Consent = Literal["clear", "vague", "bare"]
 
 
@@ -66,6 +66,8 @@ def _read_act(act: str, items: Items) -> DivisionMove:
     if phrases.ACT_REJECT.match(act):
         return DivisionMove("reject")
     proposal = scan(act, items) if phrases.ACT_OFFER.match(act) else None
+    if proposal is not None and not proposal.clear:
+        return DivisionMove("unread")
     if phrases.ACT_ACCEPT.match(act):
         return DivisionMove("accept", proposal, "clear")
     return NO_MOVE if proposal is None else DivisionMove("offer", proposal)
@@ -114,6 +116,8 @@ def _read_speech(text: str, items: Items) -> DivisionMove:
     if phrases.POSTPONED.search(text):
         findings.consent = findings.opening = None
     consent = findings.consent or findings.opening
+    if proposal is not None and not proposal.clear:
+        return DivisionMove("unread")
     if proposal is not None:
         if findings.consent is not None and not findings.asked and not findings.undone:
             return DivisionMove("accept", proposal, findings.consent)

@@ -11,94 +11,134 @@ from functools import lru_cache
 from sotopia_env.families import consent
 from sotopia_env.families.consent import any_of
 from sotopia_env.families.divide.items import NUMBERS, Items
+from sotopia_env.families.divide.proposals import OTHERS, VAGUE
 
 _NUMBER = rf"\d{{1,2}}|{'|'.join(NUMBERS)}"
+_UNIT = (
+    r"(?:package|pack|packet|unit|bundle|case|jug|box|boxe|piece|item|thing|load|stack|portion|serving|bag|can|cord|"
+    r"share|part|gallon)s?"
+)
+_OF = r"of (?:the |those |these |them |my |your |our )?"
 
-COUNTED = {**NUMBERS, "a": 1, "an": 1, "another": 1, "single": 1, "couple": 2, "pair": 2, "zero": 0}
+COUNTED = {**NUMBERS, "a": 1, "an": 1, "single": 1, "couple": 2, "pair": 2, "zero": 0, "no": 0}
+_NO_NUMBER = re.compile(r"^(?:at|up|about|around|maybe|over|more|roughly|approximately|another|some|most|any|enough|much|"
+    r"many|more|less|fewer|little|few|bit|lots?|plenty|several|majority|extra|additional|a )|\b(?:or|to)\b|more$|-")
+"""What begins, or stands in, an amount that says no number."""
 
+_MARKS = 0xE000
+_MARK_RANGE = f"{chr(_MARKS)}-{chr(_MARKS + 63)}"
+_STRAY_MARK = re.compile(f"[{_MARK_RANGE}]")
+ITEM_MARK = f"[{_MARK_RANGE}]"
+
+_AFTER_FOR = r"(?! (?:be|make|do|see|get|keep|have|take|go|read|play|give|work|split|agree|settle))"
 # What a word does to the division, tried in this order at every place of a text.
 _CUES = (
     ("stop", r"[.!?;\n][.!?;\s]*"),
-    ("comma", r",|\(|\)|--?|\u2013|\u2014|:"),
+    # "water: 2", "food - 2"
+    ("joins", rf"(?<={ITEM_MARK}) ?(?:[:=x]|--?) ?(?=(?:{_NUMBER})\b)"),
+    ("comma", r",|\(|\)|--?|\u2013|\u2014|:|/(?! ?\d)"),
+    ("to_me", rf"(?<={ITEM_MARK}) me\b|\bmine\b"),
+    ("to_you", rf"(?<={ITEM_MARK}) (?:you|u)(?= ?(?:[,.;:)!?\n]|$)| (?:and )?\d)|\byours\b"),
     # "That works for me" and "nothing for you to lose" give nobody anything.
     (
         "skip",
         r"(?:works?|good|fine|okay|ok|fair|great|well|better|best|enough|deal|important|up|reasonable|perfect|happy|"
-        r"agree|talk(?:ing)?|listen(?:ing)?|thanks?|cool) (?:for|to|with|by) (?:me|you|us|it|that|this|all)\b|"
-        r"(?:from|between|(?<!how )(?<!what )about|than|of|as|with|like) (?:me|you|us|both of us)\b|"
+        r"agree|talk(?:ing)?|listen(?:ing)?|thanks?|cool) (?:for|to|with|by) (?:me|us|it|that|this|all|"
+        r"you(?! \w{2,4}ing\b))\b|"
+        r"(?:from|between|(?<!how )(?<!what )about|than|of|as|with|like) (?:me|you|us|both of us)\b(?! \w{2,4}ing\b)|"
         r"(?:thank|see|tell|believe|trust|hear) (?:you|ya|me)\b|\bhow about you\b(?= ?\?)|\bi see\b|"
-        r"\bfor (?:it|that|this|now|sure|a while|some|my|your|his|her|the (?:weekend|trip|party))\b|"
+        r"\bfor (?:it|that|this|now|sure|a while|some|your|his|her|the (?:weekend|trip|party|night))\b|"
         r"\byou(?:'ve| have)? got it\b|\byou have (?:yourself )?a deal\b|\b(?:have|get|make|got|take) (?:a|the|this|"
-        r"that|"
-        r"your|my) (?:deal|offer|agreement|trade)\b|\bin the end\b|\bat all\b|\bafter all\b|\ball (?:right|set|good)\b|"
+        r"that|your|my) (?:deal|offer|agreement|trade)\b|\bin the end\b|\bat all\b|\bafter all\b|"
+        r"\ball (?:right|set|good)\b|"
         r"\b(?:my|your|the|this|that|our|final|last|new|an|first|best|initial|original) (?:counter ?-?)?offers?\b|"
         r"\bto each (?:his|their) own\b|\bsecond (?:place|thought)\b|\bhave to\b|\bhave (?:no|any|room|been)\b"
     ),
-    ("each_kind", r"\b(?:one|1|a) (?:of )?(?:each|every)(?: (?:kind|item|one|thing))?\b"),
+    (
+        "each_kind",
+        rf"\b(?:at least )?(?:(?:{_NUMBER}|an?) (?:{_UNIT} )?(?:of (?:each|every(?:thing)?|all (?:three|3|the items|"
+        rf"items))|(?:each|every) (?:kind|item|one|thing))|(?:{_NUMBER}|an?) each of everything)"
+        rf"(?: (?:kind|item|one|thing|category))?\b"
+    ),
+    ("other", rf"\b(?:the |my |your )?other (?:(?:{_NUMBER})\b(?: (?:{_UNIT}) of)?(?! (?:items|things))|one\b|"
+              rf"(?={ITEM_MARK}))"),
     (
         "rest",
         r"(?:\b(?:every|any|all)(?: ?thing)? else\b|\b(?:all )?(?:of )?(?:the )?(?:rest|remainder|remaining|"
-        r"left ?overs?|others?(?= ?(?:\W|$|to|for|are|is))|other (?:items?|things?|ones?|stuff|(?:two|2)(?= ?(?:\W|"
-        r"$|to|"
-        r"for|items?|things?))|objects?))(?: (?:items?|ones?|things?|of (?:it|them|the (?:items|stuff))))?\b|"
+        r"left ?overs?|others?(?= ?(?:[,.;:!?)\n]|$)| (?:to|for|are|is)\b)|other (?:items?|things?|ones?|stuff|"
+        r"(?:two|2)(?= (?:items|things))|objects?))(?: (?:items?|ones?|things?|of (?:it|them|the (?:items|stuff))))?\b|"
         r"\bwhat(?:ever)?(?:'?s| is)? (?:left|remains)\b|\belse(?= (?:to|for)\b)|\ball other (?:items?|things?)\b)"
     ),
-    (
-        "every",
-        r"\b(?:everything|all of (?:it|them)|it all|them all|"
-        r"all (?:the |of the )?(?:items|things|stuff|objects))\b"
-    ),
+    ("every", r"\b(?:everything|all (?:the |of the )?(?:items|things|stuff|objects))\b"),
+    # what was just spoken of: "you can have them all"
+    ("them", r"\b(?:(?:all|both|most|some) of (?:it|them|those)|it all|(?:them|those)(?: all| both)?)\b"),
     ("except", r"\b(?:except(?:ing)?(?: for)?|apart from|aside from|besides|excluding|other than|minus)\b"),
     ("split", r"\b(?:split(?:ting)?|shar(?:e|ing)|divid(?:e|ing)|halve|even(?:ly)? split)\b"),
     ("evenly", r"\b(?:evenly|equally|50 ?[/-] ?50|fifty[ -]fifty|down the middle|in half|half and half)\b"),
     ("each", r"\b(?:each|apiece)\b"),
     (
         "value",
-        r"\b(?:worth(?:less)?|points?|pts?|values?|valued|valuable|important|useless|score|zero points|mean(?:s|t)?|"
-        r"no (?:use|good|interest)|favou?rites?|great condition|already|plenty|lots|too many|"
+        r"\b(?:worth(?:less)?|points?|pts?|values?|valued|valuable|important|useless|score|zero points|means?|"
+        r"no (?:use|good|interest)|favou?rites?|great condition|already|too many|priorit(?:y|ies)|"
         r"at home|used to|collect(?:s|ed|ing)?|reminds?|belong(?:s|ed)?)\b"
     ),
     ("exchange", r"\bin (?:exchange|return|trade)(?: for)?\b"),
     ("instead", r"\b(?:instead of|rather than|than)\b"),
     (
+        "number",
+        rf"\b(?:(?:{_NUMBER}|an?|single|couple|pair|zero)\b(?:(?: (?:out )?of (?:the |those |them |my |your )?|"
+        rf" ?/ ?)(?:(?:{_NUMBER})\b)?)?(?: more\b| ?(?:-|or|to) ?(?:{_NUMBER})\b)?|both|all|every|half|"
+        rf"no(?= (?:extra )?{ITEM_MARK}))\b"
+    ),
+    (
+        "vague",
+        rf"\b(?:(?:at (?:least|most)|up to|about|around|maybe|over|more than|less than|roughly) (?:{_NUMBER}|an?)\b|"
+        rf"another|some|most|any|enough|(?:(?:as|so|too|that) )?(?:much|many)|more|less|fewer|(?:a )?(?:little|few)|"
+        rf"(?:a )?bit|lots?|plenty|several|(?:the |a )?majority|larger|bigger|double|bulk)\b(?: of)?"
+    ),
+    (
         "negation",
         r"\b(?:not|never|cannot|can't|cant|don't|dont|won't|wont|isn't|isnt|doesn't|doesnt|couldn't|couldnt|wouldn't|"
         r"wouldnt|nor|neither|unable|refuse|ain't|without|no|none|didn't|aren't|haven't|hardly|can ?not)\b"
     ),
+    # what is told of others, of the past, of reasons and purposes, gives nothing
+    (
+        "told",
+        r"\b(?:said|says?|saying|told|mentioned|had|brought|packed|bought|forgot|g(?:o|a)ve|given|took|offered|wanted|"
+        r"needed|because|cause|cuz|due to|in case|so that|as i|as we|since|when|while|"
+        r"(?:i|we)(?:'ve)? (?:have|got)(?! to\b)|there (?:are|is|'s)|"
+        r"how (?:to|much|many)|to (?!be\b|have|take|get|keep|give|offer|let|split|share|me\b|you\b|u\b|us\b|my\b|the\b|"
+        rf"an?\b|each|both|trade|do\b|go\b|make|see|accept|receive|spare|\d|only|just|part\b|leave|divide)[a-z]+)\b"
+    ),
     (
         "want",
-        r"\b(?:want(?:s|ed|ing)?|wanna|need(?:s|ed|ing)?|like|love|prefer|wish|care|interested|hop(?:e|ing) for|"
-        r"looking (?:for|at)|could use|go(?:ing)? for|after|must|gotta|require|ask(?:ing)?|demand|hold (?:on|onto))\b"
+        r"\b(?:want(?:s|ing)?|wanna|need(?:s|ing)?|like|love|prefer|wish|care|interested|hop(?:e|ing)(?: for)?|"
+        r"look(?:ing)? (?:for|at)|could (?:really )?use|go(?:ing)? for|after|must|gotta|require|ask(?:ing)?|demand|"
+        r"hold (?:on|onto)|short (?:on|of)|lack(?:ing)?)\b"
     ),
     ("gimme", r"\b(?:gimme|give me|hand me|let me(?! know| see| think| ask| check| tell| say| explain))\b"),
     (
         "give",
         r"\b(?:giv(?:e|ing|es)(?: up| away)?|offer(?:ing)?|let(?:ting)?(?! (?:me|us)\b)(?: go(?: of)?)?|"
         r"leav(?:e|ing|es)|cede|ceding|concede|trad(?:e|ing)|swap|exchang(?:e|ing)|part(?:ing)? with|forgo|forfeit|"
-        r"sacrifice|spare|surrender|hand(?: over)?|budg(?:e|ing)(?: on)?)\b"
+        r"sacrifice|spare|surrender|hand(?: over)?|budg(?:e|ing)(?: on)?|provid(?:e|ing)|distribute)\b"
     ),
     (
         "take",
-        r"(?:\b(?:will|would|can|could|must|gonna) )?\b(?:tak(?:e|ing|es)|get(?:s|ting)?|got|keep(?:s|ing)?|ha(?:ve|"
-        r"s|ving)|receiv(?:e|ing)|claim|grab|gets|"
-        r"settle for|end up with|stick with|be left with|hang on to|throw(?:ing)? in|add(?:ing)?|do(?= (?:just |"
-        r"only |the |all |both |"
-        rf"an? |{_NUMBER})))\b"
+        r"(?:\b(?:will|would|can|could|must|gonna) )?\b(?:tak(?:e|ing|es)|get(?:s|ting)?|keep(?:s|ing)?|ha(?:ve|"
+        r"s|ving)|receiv(?:e|ing)|claim|grab|"
+        r"settle for|end up with|stick with|be left with|hang on to|throw(?:ing)? in|add(?:ing)?|"
+        r"(?:live|make do|manage|get by|(?:fine|ok|okay|happy|content) with|do with)(?: with)?(?= (?:just |only |the |"
+        rf"all |both |(?:{_NUMBER}) ))|"
+        rf"do(?= (?:just |only |the |all |both |an? |{_NUMBER})))\b"
     ),
-    ("mine", r"\bmine\b"),
-    ("yours", r"\byours\b"),
-    ("for", r"\b(?:for|to)\b(?! (?:be|make|do|see|get|keep|have|take|go|read|play|give|work|split|agree|settle))"),
+    ("for", rf"\b(?:for|to)\b{_AFTER_FOR}"),
     ("me", r"\b(?:i|me|my|myself|i'?m|i'?d|i'?ll|i'?ve)(?=\W|$)"),
     ("you", r"\b(?:you|u|ya|your|yourself|you'?re|you'd|you'll|youll|you've)(?=\W|$)"),
-    ("both_of_us", r"\b(?:we|us|let's|lets)(?=\W|$)"),
+    ("us", r"\b(?:we|us|let's|lets)(?=\W|$)"),
     ("or", r"\bor\b"),
     ("but", r"\b(?:but|however|though)\b"),
-    ("link", r"\b(?:and|plus|then|so|if|while|with|because|since|when|provided|as long as)\b"),
-    (
-        "number",
-        rf"\b(?:(?:{_NUMBER}|an?|another|single|couple|pair|zero)\b(?: (?:out )?of (?:the |those |them |my |your )?"
-        rf"(?:(?:{_NUMBER})\b)?)?|both|all|every|half)\b"
-    ),
+    ("link", r"\b(?:and|plus|then|so|if|with|provided|as long as)\b|[&+]"),
 )  # fmt: skip
 
 
@@ -113,10 +153,27 @@ LIST_WORDS = re.compile(
 """Words that a mere list of items may hold besides: "how about just the ball and two hats please?"."""
 
 
-_MARKS = 0xE000
-_MARK_RANGE = f"{chr(_MARKS)}-{chr(_MARKS + 63)}"
-_STRAY_MARK = re.compile(f"[{_MARK_RANGE}]")
-ITEM_MARK = f"[{_MARK_RANGE}]"
+_UNITS = re.compile(rf"(?: |extra|additional|{_UNIT}|of|the|those|these|my|your|whole|precious|available|spare)+")
+"""What may stand between a number and what it counts."""
+
+
+def amount(text: str) -> int | None:
+    """How many a number, as :data:`CUES` finds it, says: ``None`` for all, :data:`VAGUE` where it says no number."""
+    word = text.partition(" ")[0].partition("/")[0]
+    if not word or word in ("all", "every", "half"):
+        return None
+    if "other " in text:
+        return OTHERS
+    if _NO_NUMBER.search(text):
+        return VAGUE
+    return int(word) if word.isdigit() else 2 if word == "both" else COUNTED.get(word, VAGUE)
+
+
+def counts_on(text: str) -> bool:
+    """Whether a number before this text counts what comes after it: "2 extra packages of ..."."""
+    return _UNITS.fullmatch(text) is not None
+
+
 CUES = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in (("item", ITEM_MARK), *_CUES)))
 """Finds items (marked by :func:`mark_items`) and cues; the name of the group that matched says which."""
 

@@ -1,7 +1,7 @@
 """Who gets what by the words of an utterance: a scan from cue to cue.
 
 The scan remembers who takes what is named next. "I take" and "you get" decide it, "give" turns it round, "for me" after
-some items decides it for these, and what is refused, compared or merely valued goes to nobody.
+some items decides it for these, and what is refused, compared, told or merely valued goes to nobody.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sotopia_env.families.divide import phrases
 from sotopia_env.families.divide.items import Items
-from sotopia_env.families.divide.proposals import EVERYTHING, ME, REST, YOU, Named, Proposal, proposal_of
+from sotopia_env.families.divide.proposals import EVERYTHING, ME, OTHERS, REST, VAGUE, YOU, Named, Proposal, proposal_of
 
 _NOBODY = -1
 
@@ -34,8 +34,8 @@ def scan(text: str, items: Items) -> Proposal | None:
         state.read(str(match.lastgroup), match[0])
         end = match.end()
     state.between(text[end:])
-    state.stop("")
-    return proposal_of(state.named, state.excepted, items, bare=state.bare)
+    state.read("stop", "")
+    return proposal_of(state.named, state.excepted, items, bare=state.bare, unclear=state.unclear)
 
 
 @dataclass
@@ -52,14 +52,19 @@ class _Scan:
         negated: whether the next verb or item is denied.
         excepting: whether items are named as exceptions.
         halving: whether items are named as to be split.
+        eaching: whether both sides are to get as many of what is named.
         choice: whether the items are alternatives.
         bare: whether no word has said so far who gets anything.
         refusing: whether the last verb was a denied "give".
+        told: whether the clause tells of others, of the past, or gives a reason.
         inherited: whether the holder stems from before a comma.
         valued: whether the items of this segment are being valued.
         talking: whether the sentence holds words that no list of items holds.
+        unclear: whether something was disposed of that cannot be read.
         direct: whom an item right after the pronoun would go to ("I the hats, you the books").
-        number: the number word that stands right before.
+        number: the amount that waits for its item.
+        behind: whether this amount stands right behind an item.
+        topic: the kinds that were named last.
         previous: the cue before.
         segment: where in ``named`` the items begin that "for me" would decide.
         sentence: where in ``named`` this sentence begins.
@@ -75,14 +80,19 @@ class _Scan:
     negated: bool = False
     excepting: bool = False
     halving: bool = False
+    eaching: bool = False
     choice: bool = False
     bare: bool = True
     refusing: bool = False
+    told: bool = False
     inherited: bool = False
     valued: bool = False
     talking: bool = False
+    unclear: bool = False
     direct: int | None = None
     number: str = ""
+    behind: bool = False
+    topic: tuple[int, ...] = ()
     previous: str = "stop"
     segment: int = 0
     sentence: int = 0
@@ -92,20 +102,32 @@ class _Scan:
 
     def between(self, text: str) -> None:
         """Words that are no cue: with them, a sentence is no mere list of items, and "I" has a verb."""
-        if len(text) > 1 and phrases.LIST_WORDS.fullmatch(text) is None:
+        if len(text) < 2:
+            return
+        if phrases.LIST_WORDS.fullmatch(text) is None:
+            if self.number and not phrases.counts_on(text):
+                self.number = ""  # "two children"
             self.talking, self.direct = True, None
+            self.behind = False
 
     def read(self, cue: str, text: str) -> None:
         """Take in one cue."""
+        if cue == "joins":
+            return
         if cue == "item":
             self.item(*phrases.marked_item(text))
-        elif cue in ("rest", "every"):
-            self.turn_round()
-            self.add(REST if cue == "rest" else EVERYTHING, None)
+        elif cue in ("number", "vague", "other"):
+            self.counted(text)
         else:
-            _STEPS[cue](self, text)
-        if cue != "number":
-            self.number = ""
+            if self.number:
+                self.elided(cue)
+            if cue in ("rest", "every"):
+                self.turn_round()
+                if self.halving:
+                    self.unclear = True  # "both of us share the rest"
+                self.add(REST if cue == "rest" else EVERYTHING, None)
+            else:
+                _STEPS[cue](self, text)
             self.direct = self.direct if cue in ("me", "you", "skip") else None
         self.previous = cue
 
@@ -120,13 +142,13 @@ class _Scan:
             if named.holder is None:
                 named.holder = ME
         self.holder = self.doer = self.pronoun = None
-        self.firm = self.doubtful = self.negated = self.excepting = self.halving = self.choice = False
-        self.refusing = self.inherited = self.valued = self.talking = False
+        self.firm = self.doubtful = self.negated = self.excepting = self.halving = self.choice = self.eaching = False
+        self.refusing = self.inherited = self.valued = self.talking = self.told = False
         self.segment = self.sentence = self.clause = len(self.named)
 
     def comma(self, text: str) -> None:
         """A pause: a denial reaches no further."""
-        self.negated = self.halving = self.refusing = self.valued = False
+        self.negated = self.halving = self.refusing = self.valued = self.told = self.eaching = False
         self.inherited = True
         self.segment = len(self.named)
         if self.holder == _NOBODY:
@@ -134,16 +156,13 @@ class _Scan:
 
     def link(self, text: str) -> None:
         """A conjunction; "and", "plus" and "with" go on as before."""
-        if text not in ("and", "plus", "with"):
+        if text not in ("and", "plus", "with", "&", "+"):
             self.comma(text)
             self.excepting = False
 
     def but(self, text: str) -> None:
         """After "everything" the start of exceptions, otherwise of a new clause."""
         if self.previous in ("every", "rest"):
-            self.excepting = True
-        elif self.number == "all":
-            self.add(EVERYTHING, None)
             self.excepting = True
         else:
             self.comma(text)
@@ -154,19 +173,21 @@ class _Scan:
         """A pronoun: the subject of what follows, or whom something is for."""
         if self.previous == "for":
             self.decide(who)
-        elif self.previous == "give":
+        elif self.previous == "give" and text not in ("my", "your"):
             if self.holder != _NOBODY and not self.refusing:
                 self.holder, self.firm = who, True
         else:
             self.doer = who
             self.direct = None if text in ("my", "your") else who
             self.negated = self.halving = self.excepting = self.choice = self.refusing = self.valued = False
+            self.eaching = False
             self.segment = len(self.named)
         self.pronoun = who
 
     def us(self, text: str) -> None:
-        """The words "we" and "us" decide nothing."""
-        self.doer = self.pronoun = None
+        """The word "we" is the speaker's side, "us" decides nothing."""
+        self.doer = ME if text == "we" else None
+        self.pronoun = None
         self.negated = False
 
     def decide(self, who: int) -> None:
@@ -235,8 +256,8 @@ class _Scan:
         self.pronoun = ME
 
     def hold(self, who: int, *, firm: bool, doubtful: bool = False) -> None:
-        """A verb said who gets what is named next; if it was denied, nobody does."""
-        self.holder = _NOBODY if self.negated else who
+        """A verb said who gets what is named next; if it was denied, or the clause only tells, nobody does."""
+        self.holder = _NOBODY if self.negated or self.told else who
         self.firm = firm and not self.negated
         self.doubtful, self.negated, self.inherited, self.refusing = doubtful, False, False, False
 
@@ -252,21 +273,81 @@ class _Scan:
             self.holder = YOU if self.holder == ME else ME
             self.segment = len(self.named)
 
+    def tell(self, text: str) -> None:
+        """What is told of others or of the past, reasons and purposes dispose of nothing."""
+        self.holder, self.told, self.negated = _NOBODY, True, False
+
     # --- what
 
-    def item(self, kind: int, plural: bool) -> None:
-        """A kind of item, with the number before it."""
+    def counted(self, text: str) -> None:
+        """An amount, for the item that follows."""
         self.turn_round()
-        word, total = self.number.partition(" ")[0], self.items[kind].count
-        count: int | None = int(word) if word.isdigit() else phrases.COUNTED.get(word)
-        sure = count is None or count <= total
-        if count is None and not word and not plural and total > 1:
-            sure = False  # "the ball" of two
-        if count is not None and count >= total:
-            count = None
-        self.add(kind, count, sure=sure, halved=self.halving or word == "half")
+        if not (self.number and text.isdigit()):  # "all 3"
+            self.number = text
+        self.behind = self.previous == "item"
 
-    def add(self, kind: int, count: int | None, sure: bool = True, halved: bool = False) -> None:
+    def item(self, kind: int, plural: bool) -> None:
+        """A kind of item, with the amount before it."""
+        self.turn_round()
+        if self.previous == "item" and not self.number and self.topic[-1:] == (kind,):
+            return  # "bottles of water"
+        self.topic = (*self.topic, kind) if self.previous in ("link", "comma", "number", "vague", "item") else (kind,)
+        total, text = self.items[kind].count, self.number
+        self.number = ""
+        if text == "no" and self.holder not in (ME, YOU):
+            return
+        self.name(kind, text, sure=bool(text) or plural or total == 1)
+
+    def name(self, kind: int, text: str, *, sure: bool = True) -> None:
+        """Note so much of a kind."""
+        total = self.items[kind].count
+        count = phrases.amount(text)
+        if not text and not sure and not self.firm and self.holder is not None:
+            count = VAGUE  # "I need wood"
+        if count is not None and count > total:
+            self.unclear = self.unclear or (self.holder != _NOBODY and not self.negated)
+            return
+        if self.refusing and text:
+            return  # "I cannot give you three hats"
+        halved = self.halving or text.startswith("half")
+        if self.halving and count is not None and 0 <= count < total and self.doer is not None:
+            self.hold(1 - self.doer, firm=True)
+            halved = False  # "I share two of the hats"
+        self.add(kind, None if count == total else count, sure=sure, halved=halved, numbered=bool(text))
+
+    def elided(self, cue: str) -> None:
+        """An amount that no item follows: "vases 2", "hats 2 books 1", "2 for me and 1 for you"."""
+        text, self.number = self.number, ""
+        if cue not in _CLOSING or text in ("a", "an", "every"):
+            return
+        if self.behind and self.shift(phrases.amount(text)):
+            return
+        if not self.topic or self.holder == _NOBODY:
+            self.unclear = self.unclear or (self.holder in (ME, YOU) and self.firm)
+            return
+        kind, before = self.topic[-1], self.named[-1] if self.named else None
+        if before is not None and before.kind == kind and before.holder is None and not before.numbered:
+            self.named.pop()  # "hats: 2 for me, 1 for you"
+        self.name(kind, text)
+        if self.holder is None and cue in ("me", "you") and self.named:
+            self.named[-1].holder, self.named[-1].firm = ME if cue == "me" else YOU, True
+
+    def shift(self, count: int | None) -> bool:
+        """Give amounts that stand behind their items to these; whether there is an item without one."""
+        run = self.named[self.sentence :]
+        first = next((i for i in range(len(run) - 1, -1, -1) if not run[i].numbered), None)
+        if first is None or any(one.kind < 0 for one in run[first:]):
+            return False
+        counts = [*(one.count for one in run[first + 1 :]), count]
+        for one, behind in zip(run[first:], counts, strict=True):
+            total = self.items[one.kind].count
+            self.unclear = self.unclear or (behind is not None and behind > total)
+            one.count, one.numbered = behind, True
+        return True
+
+    def add(
+        self, kind: int, count: int | None, *, sure: bool = True, halved: bool = False, numbered: bool = True
+    ) -> None:
         """Note what was named."""
         if self.excepting:
             self.excepted.append(Named(kind, count, None, self.firm, sure))
@@ -274,28 +355,34 @@ class _Scan:
         if self.direct is not None:
             self.hold(self.direct, firm=True)
         if not self.negated and self.holder != _NOBODY:
-            sure = sure and not self.doubtful and not self.choice
-            self.named.append(Named(kind, count, self.holder, self.firm or halved, sure, self.inherited, halved))
+            sure = sure and not self.doubtful
+            count = VAGUE if self.choice else count
+            firm = self.firm or halved
+            self.named.append(
+                Named(kind, count, self.holder, firm, sure, self.inherited, halved, self.eaching, numbered)
+            )
+
+    def them(self, text: str) -> None:
+        """What was named last: "I do not need the hats, you can have them"."""
+        if self.holder in (ME, YOU) and self.firm and self.topic and self.previous in ("take", "give", "gimme", "you"):
+            for kind in self.topic:
+                self.add(kind, VAGUE if text.startswith(("some", "most")) else None, sure=False)
 
     def each_kind(self, text: str) -> None:
-        """One of each kind."""
+        """So many of each kind."""
         for kind in range(len(self.items)):
-            self.add(kind, 1)
-
-    def counted(self, text: str) -> None:
-        """A number, for the item that follows."""
-        self.turn_round()
-        self.number = text
+            self.name(kind, text.partition(" ")[0] if not text.startswith("at least") else text)
 
     def each(self, text: str) -> None:
         """After "each", both sides get as many."""
+        self.eaching = len(self.named) == self.segment
         for named in self.named[self.segment :]:
             named.each = True
 
     def split(self, text: str) -> None:
         """Items that follow are halved."""
         self.halving = True
-        self.holder = None if self.holder == _NOBODY else self.holder
+        self.holder = None if self.holder == _NOBODY and not self.told else self.holder
 
     def evenly(self, text: str) -> None:
         """Items that came before are halved."""
@@ -323,7 +410,7 @@ class _Scan:
         """Items before and after "or" are a choice."""
         self.choice = self.previous in ("item", "rest")
         if self.choice and self.named:
-            self.named[-1].sure = False
+            self.named[-1].count = VAGUE
 
     def skip(self, text: str) -> None:
         """Words that only look like a cue."""
@@ -333,11 +420,17 @@ class _Scan:
         self.holder = _NOBODY
 
 
+_CLOSING = frozenset(
+    ("stop", "comma", "link", "but", "or", "for", "to_me", "to_you", "me", "you", "each", "evenly", "exchange")
+)
+"""Cues before which an amount has no item of its own."""
+
 _STEPS: dict[str, Callable[[_Scan, str], None]] = {
     "stop": _Scan.stop,
     "comma": _Scan.comma,
     "skip": _Scan.skip,
     "each_kind": _Scan.each_kind,
+    "them": _Scan.them,
     "except": _Scan.exception,
     "split": _Scan.split,
     "evenly": _Scan.evenly,
@@ -346,18 +439,18 @@ _STEPS: dict[str, Callable[[_Scan, str], None]] = {
     "exchange": _Scan.exchange,
     "instead": _Scan.compare,
     "negation": _Scan.deny,
+    "told": _Scan.tell,
     "want": _Scan.want,
     "gimme": _Scan.gimme,
     "give": _Scan.give,
     "take": _Scan.take,
-    "mine": lambda state, text: state.decide(ME),
-    "yours": lambda state, text: state.decide(YOU),
+    "to_me": lambda state, text: state.decide(ME),
+    "to_you": lambda state, text: state.decide(YOU),
     "for": _Scan.skip,
     "me": lambda state, text: state.person(ME, text),
     "you": lambda state, text: state.person(YOU, text),
-    "both_of_us": _Scan.us,
+    "us": _Scan.us,
     "or": _Scan.alternative,
     "but": _Scan.but,
     "link": _Scan.link,
-    "number": _Scan.counted,
 }

@@ -103,6 +103,7 @@ def believability(turns: Sequence[Turn], items: Items) -> Finding:
     for turn in turns:
         move = read_division(turn.type, turn.text, items)
         share = move.proposal.share(items) if move.kind == "offer" and move.proposal is not None else None
+        share = None if share is None or None in share else share
         if share is None or move.amends or move.consent is not None:
             continue
         if any(share != before and all(s >= b for s, b in zip(share, before, strict=True)) for before in earlier):
