@@ -135,26 +135,24 @@ def update(table: DivisionTable, seat: int, turn: int, action_type: str, text: s
         return replace(_with_offer(table, seat, None), unread=(*table.unread, turn))
     if move.kind == "reject":
         return table if table.offers[seat] is None else _with_offer(table, seat, None)
-    answered, formal = table.offers[1 - seat], action_type == "action"
-    if answered is not None and move.consent != "clear" and (
-        turn - answered.turn >= 2 or (move.consent == "bare" and answered.proposal.wished)
-    ):
-        answered = None  # too long ago, or a mere wish: "I want the ball." "Okay."
+    formal = action_type == "action"
+    answered = table.offers[1 - seat] if formal else _answered(table, seat, turn, move)
     if move.proposal is None:
         if answered is None:
             return table
         return _accept(table, answered, seat, turn, formal, move.consent == "clear")
     proposal = _in_context(move.proposal, table.offers[1 - seat])
     consents = answered is not None and (move.consent is not None or move.kind == "accept")
-    base = _base(table, seat, answered if consents or move.amends else None)
+    base = table.settled
+    if answered is not None and (consents or move.amends):
+        base = _over(answered.shares, base)
     shares = _shares(proposal, table, seat, base)
     if shares is None:
         return table
     division = _division(shares, table.items)
-    taken = offer_to(table, seat)
-    if taken is not None and taken.division == division and _takes(move, proposal, table.offers[seat], taken):
-        certain = move.kind == "accept" and move.consent == "clear" and taken.certain
-        return _agree(table, taken, seat, turn, formal, certain)
+    if answered is not None and division is not None and answered.division == division and _takes(move, proposal, table.offers[seat], answered):
+        certain = move.kind == "accept" and move.consent == "clear" and answered.certain
+        return _agree(table, answered, seat, turn, formal, certain)
     sure = proposal.sure and None not in proposal.share(table.items)
     table = _with_offer(table, seat, DivisionOffer(seat, turn, shares, division, sure, proposal))
     settled = table.settled
@@ -187,6 +185,22 @@ def _together(before: DivisionTable, after: Sequence[DivisionTable]) -> Division
     return made
 
 
+_REACH = {"clear": 3, "vague": 1, "bare": 1}
+"""How many turns back the offer may lie that a consent answers."""
+
+
+def _answered(table: DivisionTable, seat: int, turn: int, move: DivisionMove) -> DivisionOffer | None:
+    """The offer that words of consent answer: a late one, to which nobody has replied by another."""
+    offer, own = table.offers[1 - seat], table.offers[seat]
+    if offer is None or turn - offer.turn > _REACH[move.consent or "clear"]:
+        return None
+    if (own is not None and own.turn > offer.turn) or (table.unread and table.unread[-1] > offer.turn):
+        return None
+    if move.consent == "bare" and offer.proposal.wished:
+        return None  # "I want the ball." "Okay."
+    return offer
+
+
 def _takes(move: DivisionMove, proposal: Proposal, own: DivisionOffer | None, taken: DivisionOffer) -> bool:
     """Whether naming what the other proposed is to agree to it."""
     if move.amends or move.kind == "accept":
@@ -214,22 +228,12 @@ def _accept(
     table: DivisionTable, taken: DivisionOffer, seat: int, turn: int, formal: bool, clear: bool
 ) -> DivisionTable:
     """Consent to an offer: an agreement if it says all, or if what it says settles the last kinds."""
-    own = table.offers[seat]
     settled = _over(taken.shares, table.settled)
-    claimed = settled if own is None else _over(settled, own.shares)
-    division = _division(claimed, table.items)
+    division = _division(settled, table.items)
     if division is None or (taken.proposal.wished and not clear):
         return replace(table, settled=settled)
     certain = taken.certain and clear
     return _agree(table, replace(taken, division=division), seat, turn, formal, certain)
-
-
-def _base(table: DivisionTable, seat: int, answered: DivisionOffer | None) -> Shares:
-    """What holds of the kinds that an utterance does not name."""
-    if answered is not None:
-        return _over(answered.shares, table.settled)
-    own = table.offers[seat]
-    return table.settled if own is None else _over(own.shares, table.settled)
 
 
 def _shares(proposal: Proposal, table: DivisionTable, seat: int, base: Shares) -> Shares | None:

@@ -123,7 +123,8 @@ def _read_speech(text: str, items: Items) -> DivisionMove:
             return DivisionMove("accept", proposal, findings.consent)
         amends = findings.undone and consent is not None
         spoken = None if findings.undone or findings.contrasted else consent
-        return DivisionMove("offer", proposal, spoken, findings.asked or findings.contrasted, amends)
+        asked = findings.asked or findings.contrasted or findings.wishes_asked
+        return DivisionMove("offer", proposal, spoken, asked, amends)
     if findings.withdrawn:
         return DivisionMove("reject")
     heard = findings.consent == "bare" and findings.talking

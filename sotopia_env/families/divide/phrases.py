@@ -30,6 +30,10 @@ _MARK_RANGE = f"{chr(_MARKS)}-{chr(_MARKS + 63)}"
 _STRAY_MARK = re.compile(f"[{_MARK_RANGE}]")
 ITEM_MARK = f"[{_MARK_RANGE}]"
 
+_NO_MODAL = "".join(
+    f"(?<!{word} )" for word in ("can", "could", "may", "might", "should", "shall", "if", "about", "so", "then",
+                                "would", "that", "do", "cani", "let")
+)
 _AFTER_FOR = r"(?! (?:be|make|do|see|get|keep|have|take|go|read|play|give|work|split|agree|settle))"
 # What a word does to the division, tried in this order at every place of a text.
 _CUES = (
@@ -44,10 +48,11 @@ _CUES = (
         "skip",
         r"(?:works?|good|fine|okay|ok|fair|great|well|better|best|enough|deal|important|up|reasonable|perfect|happy|"
         r"agree|talk(?:ing)?|listen(?:ing)?|thanks?|cool) (?:for|to|with|by) (?:me|us|it|that|this|all|"
-        r"you(?! \w{2,4}ing\b))\b|"
-        r"(?:from|between|(?<!how )(?<!what )about|than|of|as|with|like) (?:me|you|us|both of us)\b(?! \w{2,4}ing\b)|"
+        r"you(?! \w{2,7}ing\b))\b|"
+        r"(?:from|between|(?<!how )(?<!what )about|than|of|as|with|like) (?:me|you|us|both of us)\b(?! \w{2,7}ing\b)|"
         r"(?:thank|see|tell|believe|trust|hear) (?:you|ya|me)\b|\bhow about you\b(?= ?\?)|\bi see\b|"
-        r"\bfor (?:it|that|this|now|sure|a while|some|your|his|her|the (?:weekend|trip|party|night))\b|"
+        r"\bfor (?:it|that|this|now|sure|a while|some|my|our|your|his|her|the (?:weekend|trip|party|night))\b|"
+        r"\bdo everything\b|"
         r"\byou(?:'ve| have)? got it\b|\byou have (?:yourself )?a deal\b|\b(?:have|get|make|got|take) (?:a|the|this|"
         r"that|your|my) (?:deal|offer|agreement|trade)\b|\bin the end\b|\bat all\b|\bafter all\b|"
         r"\ball (?:right|set|good)\b|"
@@ -69,7 +74,7 @@ _CUES = (
         r"(?:two|2)(?= (?:items|things))|objects?))(?: (?:items?|ones?|things?|of (?:it|them|the (?:items|stuff))))?\b|"
         r"\bwhat(?:ever)?(?:'?s| is)? (?:left|remains)\b|\belse(?= (?:to|for)\b)|\ball other (?:items?|things?)\b)"
     ),
-    ("every", r"\b(?:everything|all (?:the |of the )?(?:items|things|stuff|objects))\b"),
+    ("every", r"\b(?:everything(?! (?:you|that|i|we|is|sounds?|looks?|seems?|about|meaning|works?|will|would)\b)|all (?:the |of the )?(?:items|things|stuff|objects))\b"),
     # what was just spoken of: "you can have them all"
     ("them", r"\b(?:(?:all|both|most|some) of (?:it|them|those)|it all|(?:them|those)(?: all| both)?)\b"),
     ("except", r"\b(?:except(?:ing)?(?: for)?|apart from|aside from|besides|excluding|other than|minus)\b"),
@@ -82,7 +87,7 @@ _CUES = (
         r"no (?:use|good|interest)|favou?rites?|great condition|already|too many|priorit(?:y|ies)|"
         r"at home|used to|collect(?:s|ed|ing)?|reminds?|belong(?:s|ed)?)\b"
     ),
-    ("exchange", r"\bin (?:exchange|return|trade)(?: for)?\b"),
+    ("exchange", r"\bin (?:exchange|return|trade)(?: (?:for|of))?\b"),
     ("instead", r"\b(?:instead of|rather than|than)\b"),
     (
         "number",
@@ -104,9 +109,10 @@ _CUES = (
     # what is told of others, of the past, of reasons and purposes, gives nothing
     (
         "told",
-        r"\b(?:said|says?|saying|told|mentioned|had|brought|packed|bought|forgot|g(?:o|a)ve|given|took|offered|wanted|"
-        r"needed|because|cause|cuz|due to|in case|so that|as i|as we|since|when|while|"
-        r"(?:i|we)(?:'ve)? (?:have|got)(?! to\b)|there (?:are|is|'s)|"
+        r"\b(?:said|says?|saying|told|mentioned|had|brought|packed|bought|forgot|given|offered|wanted|"
+        r"needed|because|cause|cuz|due to|in case|so that|as i|as we|since|when|they|he|she|"
+        rf"{_NO_MODAL}(?:i|we)(?:'ve)? (?:have|got)(?! to\b)|"
+        rf"{_NO_MODAL}you have(?! (?:the|all|both|everything|rest|to|an?|{_NUMBER})\b)|there (?:are|is|'s)|"
         r"how (?:to|much|many)|to (?!be\b|have|take|get|keep|give|offer|let|split|share|me\b|you\b|u\b|us\b|my\b|the\b|"
         rf"an?\b|each|both|trade|do\b|go\b|make|see|accept|receive|spare|\d|only|just|part\b|leave|divide)[a-z]+)\b"
     ),
@@ -119,13 +125,13 @@ _CUES = (
     ("gimme", r"\b(?:gimme|give me|hand me|let me(?! know| see| think| ask| check| tell| say| explain))\b"),
     (
         "give",
-        r"\b(?:giv(?:e|ing|es)(?: up| away)?|offer(?:ing)?|let(?:ting)?(?! (?:me|us)\b)(?: go(?: of)?)?|"
+        r"\b(?:g(?:iv(?:e|ing|es)|ave)(?: up| away)?|offer(?:ing)?|let(?:ting)?(?! (?:me|us)\b)(?: go(?: of)?)?|"
         r"leav(?:e|ing|es)|cede|ceding|concede|trad(?:e|ing)|swap|exchang(?:e|ing)|part(?:ing)? with|forgo|forfeit|"
         r"sacrifice|spare|surrender|hand(?: over)?|budg(?:e|ing)(?: on)?|provid(?:e|ing)|distribute)\b"
     ),
     (
         "take",
-        r"(?:\b(?:will|would|can|could|must|gonna) )?\b(?:tak(?:e|ing|es)|get(?:s|ting)?|keep(?:s|ing)?|ha(?:ve|"
+        r"(?:\b(?:will|would|can|could|must|gonna) )?\b(?:tak(?:e|ing|es)|took|get(?:s|ting)?|keep(?:s|ing)?|ha(?:ve|"
         r"s|ving)|receiv(?:e|ing)|claim|grab|"
         r"settle for|end up with|stick with|be left with|hang on to|throw(?:ing)? in|add(?:ing)?|"
         r"(?:live|make do|manage|get by|(?:fine|ok|okay|happy|content) with|do with)(?: with)?(?= (?:just |only |the |"
@@ -138,7 +144,7 @@ _CUES = (
     ("us", r"\b(?:we|us|let's|lets)(?=\W|$)"),
     ("or", r"\bor\b"),
     ("but", r"\b(?:but|however|though)\b"),
-    ("link", r"\b(?:and|plus|then|so|if|with|provided|as long as)\b|[&+]"),
+    ("link", r"\b(?:and|plus|then|so|if|with|while|provided|as long as)\b|[&+]"),
 )  # fmt: skip
 
 
@@ -153,6 +159,7 @@ LIST_WORDS = re.compile(
 """Words that a mere list of items may hold besides: "how about just the ball and two hats please?"."""
 
 
+WILL = re.compile(r"\b(?:will|would|can|could)\b")
 _UNITS = re.compile(rf"(?: |extra|additional|{_UNIT}|of|the|those|these|my|your|whole|precious|available|spare)+")
 """What may stand between a number and what it counts."""
 
@@ -177,8 +184,12 @@ def counts_on(text: str) -> bool:
 CUES = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in (("item", ITEM_MARK), *_CUES)))
 """Finds items (marked by :func:`mark_items`) and cues; the name of the group that matched says which."""
 
+_ELIDED = (
+    rf"\b(?:{_NUMBER}) (?:for|to) (?:me|you)\b|"
+    rf"\b(?:take|get|have|keep|(?:give|leave) (?:me|you)) (?:just |only )?(?:{_NUMBER})(?= ?(?:[,.;!?)\n]|$)| and\b)"
+)
 NAMES_ITEMS = re.compile(
-    "|".join((ITEM_MARK, *(pattern for name, pattern in _CUES if name in ("rest", "every", "each_kind"))))
+    "|".join((ITEM_MARK, _ELIDED, *(pattern for name, pattern in _CUES if name in ("rest", "every", "each_kind"))))
 )
 """Whether anything to be divided is named."""
 

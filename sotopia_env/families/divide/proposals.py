@@ -56,14 +56,16 @@ class Proposal:
         unless somebody gets the rest.
         """
         counts: list[int | None] = []
+        # "You get the rest: one hat and two balls": with every kind named, there is no other rest.
+        named = all(pair != (None, None) for pair in zip(self.mine, self.theirs, strict=True))
         for item, mine, theirs in zip(items, self.mine, self.theirs, strict=True):
             if mine is not None and theirs is not None:
                 spare = item.count - mine - theirs
                 counts.append(mine if not spare else None if self.rest is None else mine + spare * (self.rest == ME))
             elif mine is not None:
-                counts.append(item.count if self.rest == ME else mine)
+                counts.append(item.count if self.rest == ME and not named else mine)
             elif theirs is not None:
-                counts.append(0 if self.rest == YOU else item.count - theirs)
+                counts.append(0 if self.rest == YOU and not named else item.count - theirs)
             else:
                 counts.append(None if self.rest is None else item.count * (self.rest == ME))
         return tuple(counts)
@@ -83,6 +85,7 @@ class Named:
         halved: whether each side is to get half.
         each: whether each side is to get so many.
         numbered: whether its amount was said.
+        supposed: whether it is the condition of something.
     """
 
     kind: int
@@ -94,6 +97,7 @@ class Named:
     halved: bool = False
     each: bool = False
     numbered: bool = True
+    supposed: bool = False
 
 
 def proposal_of(
@@ -116,11 +120,15 @@ def proposal_of(
         if (one.firm or (one.kind not in disposed and one.count != VAGUE)) and not (one.halved and one.kind in shared)
     ]
     shares: list[list[int | None]] = [[None] * len(items), [None] * len(items)]
-    rest, sure, clear = None, True, not unclear
+    rest, sure = None, True
+    clear = not unclear and not (named and all(one.supposed for one in named))
+    numbered = any(one.numbered for one in named if one.kind >= 0)
     for one in named:
         holder = ME if one.holder is None else one.holder
         sure = sure and one.sure
         if one.kind >= 0:
+            if numbered and not one.numbered and not one.sure and one.count is None:
+                clear = False  # "two hats and book" where there are three books
             clear = _dispose(one, holder, items[one.kind].count, shares) and clear
             continue
         rest, clear = holder, clear and not (one.halved or one.each or one.count == VAGUE)

@@ -56,6 +56,8 @@ class _Scan:
         choice: whether the items are alternatives.
         bare: whether no word has said so far who gets anything.
         refusing: whether the last verb was a denied "give".
+        toward: whether the last preposition was "to".
+        supposing: whether the clause is a condition.
         told: whether the clause tells of others, of the past, or gives a reason.
         inherited: whether the holder stems from before a comma.
         valued: whether the items of this segment are being valued.
@@ -84,6 +86,8 @@ class _Scan:
     choice: bool = False
     bare: bool = True
     refusing: bool = False
+    toward: bool = False
+    supposing: bool = False
     told: bool = False
     inherited: bool = False
     valued: bool = False
@@ -104,6 +108,8 @@ class _Scan:
         """Words that are no cue: with them, a sentence is no mere list of items, and "I" has a verb."""
         if len(text) < 2:
             return
+        if self.told and self.previous in ("me", "you") and phrases.WILL.search(text):
+            self.told = False  # "since you are cold i will give you the hats"
         if phrases.LIST_WORDS.fullmatch(text) is None:
             if self.number and not phrases.counts_on(text):
                 self.number = ""  # "two children"
@@ -135,21 +141,29 @@ class _Scan:
 
     def stop(self, text: str) -> None:
         """The end of a sentence: what nobody was said to take is what the speaker asks for."""
+        sentence = self.named[self.sentence :]
+        held = [named.kind >= 0 for named in sentence if named.holder is not None]
+        loose = [named for named in sentence if named.holder is None and not (named.halved or named.each)]
+        if loose and (any(held) or (self.talking and any(named.numbered for named in loose))):
+            self.unclear = True  # "2 hats for me and the balls", "2 hats and 1 ball would be fair"
         if self.talking:
-            self.named[self.sentence :] = [named for named in self.named[self.sentence :] if named.holder is not None]
+            self.named[self.sentence :] = [named for named in sentence if named.holder is not None]
         for named in self.named[self.sentence :]:
             self.bare = self.bare and named.holder is None and not named.halved and not named.each
             if named.holder is None:
                 named.holder = ME
         self.holder = self.doer = self.pronoun = None
         self.firm = self.doubtful = self.negated = self.excepting = self.halving = self.choice = self.eaching = False
-        self.refusing = self.inherited = self.valued = self.talking = self.told = False
+        self.refusing = self.inherited = self.valued = self.talking = self.told = self.supposing = False
         self.segment = self.sentence = self.clause = len(self.named)
 
     def comma(self, text: str) -> None:
         """A pause: a denial reaches no further."""
         self.negated = self.halving = self.refusing = self.valued = self.told = self.eaching = False
+        if text == ":" and self.previous in ("me", "you") and self.pronoun is not None:
+            self.hold(self.pronoun, firm=True)  # "me: two hats"
         self.inherited = True
+        self.supposing = self.supposing and len(self.named) == self.segment
         self.segment = len(self.named)
         if self.holder == _NOBODY:
             self.holder = None
@@ -159,6 +173,7 @@ class _Scan:
         if text not in ("and", "plus", "with", "&", "+"):
             self.comma(text)
             self.excepting = False
+            self.supposing = self.supposing or text == "if"
 
     def but(self, text: str) -> None:
         """After "everything" the start of exceptions, otherwise of a new clause."""
@@ -181,6 +196,7 @@ class _Scan:
             self.direct = None if text in ("my", "your") else who
             self.negated = self.halving = self.excepting = self.choice = self.refusing = self.valued = False
             self.eaching = False
+            self.supposing = self.supposing and len(self.named) == self.segment
             self.segment = len(self.named)
         self.pronoun = who
 
@@ -193,7 +209,7 @@ class _Scan:
     def decide(self, who: int) -> None:
         """After "for me" or "yours", what was just named goes to ``who``, or what is named next."""
         clause = self.named[self.clause :]
-        if self.valued or (self.talking and clause and all(one.holder is None for one in clause)):
+        if self.valued or (self.toward and self.talking and clause and all(one.holder is None for one in clause)):
             return  # "the ball looks old to me"
         start = self.segment
         while start > self.clause and self.named[start - 1].holder is None:
@@ -205,6 +221,10 @@ class _Scan:
             one.holder, one.firm = who, True
         self.holder, self.firm = (None, False) if named else (who, True)
         self.segment = self.clause = len(self.named)
+
+    def preposition(self, text: str) -> None:
+        """The words "for" and "to"."""
+        self.toward = text == "to"
 
     def subject(self) -> int | None:
         """Who does what the verb says."""
@@ -227,6 +247,7 @@ class _Scan:
             self.hold(ME if " " in text else YOU, firm=True, doubtful=True)
         else:
             self.hold(who, firm=self.previous != "want")
+            self.choice = text == "do" and who == YOU  # "can you do two hats": to take, or to give
 
     def want(self, text: str) -> None:
         """A wish. That the other wants something is a guess."""
@@ -263,7 +284,7 @@ class _Scan:
 
     def exchange(self, text: str) -> None:
         """After "in exchange for", what follows goes the other way."""
-        if text.endswith("for") and self.holder in (ME, YOU):
+        if text.endswith((" for", " of")) and self.holder in (ME, YOU):
             self.holder, self.firm = YOU if self.holder == ME else ME, True
         self.segment = len(self.named)
 
@@ -272,6 +293,8 @@ class _Scan:
         if self.previous == "for" and self.holder in (ME, YOU) and len(self.named) > self.sentence:
             self.holder = YOU if self.holder == ME else ME
             self.segment = len(self.named)
+        elif self.previous == "for" and self.holder is None and len(self.named) > self.sentence:
+            self.unclear = True  # "two hats for a ball"
 
     def tell(self, text: str) -> None:
         """What is told of others or of the past, reasons and purposes dispose of nothing."""
@@ -282,8 +305,7 @@ class _Scan:
     def counted(self, text: str) -> None:
         """An amount, for the item that follows."""
         self.turn_round()
-        if not (self.number and text.isdigit()):  # "all 3"
-            self.number = text
+        self.number = text
         self.behind = self.previous == "item"
 
     def item(self, kind: int, plural: bool) -> None:
@@ -318,7 +340,7 @@ class _Scan:
     def elided(self, cue: str) -> None:
         """An amount that no item follows: "vases 2", "hats 2 books 1", "2 for me and 1 for you"."""
         text, self.number = self.number, ""
-        if cue not in _CLOSING or text in ("a", "an", "every"):
+        if cue not in _CLOSING or text in ("a", "an", "every") or phrases.amount(text) == VAGUE:
             return
         if self.behind and self.shift(phrases.amount(text)):
             return
@@ -359,7 +381,9 @@ class _Scan:
             count = VAGUE if self.choice else count
             firm = self.firm or halved
             self.named.append(
-                Named(kind, count, self.holder, firm, sure, self.inherited, halved, self.eaching, numbered)
+                Named(
+                    kind, count, self.holder, firm, sure, self.inherited, halved, self.eaching, numbered, self.supposing
+                )
             )
 
     def them(self, text: str) -> None:
@@ -446,7 +470,7 @@ _STEPS: dict[str, Callable[[_Scan, str], None]] = {
     "take": _Scan.take,
     "to_me": lambda state, text: state.decide(ME),
     "to_you": lambda state, text: state.decide(YOU),
-    "for": _Scan.skip,
+    "for": _Scan.preposition,
     "me": lambda state, text: state.person(ME, text),
     "you": lambda state, text: state.person(YOU, text),
     "us": _Scan.us,
