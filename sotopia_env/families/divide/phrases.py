@@ -70,7 +70,7 @@ _CUES = (
     (
         "rest",
         r"(?:\b(?:every|any|all)(?: ?thing)? else\b|\b(?:all )?(?:of )?(?:the )?(?:rest|remainder|remaining|"
-        r"left ?overs?|others?(?= ?(?:[,.;:!?)\n]|$)| (?:to|for|are|is)\b)|other (?:items?|things?|ones?|stuff|"
+        r"left ?overs?|(?:the other|others)(?= ?(?:[,.;:!?)\n]|$)| (?:to|for|are|is)\b)|other (?:items?|things?|ones?|stuff|"
         r"(?:two|2)(?= (?:items|things))|objects?))(?: (?:items?|ones?|things?|of (?:it|them|the (?:items|stuff))))?\b|"
         r"\bwhat(?:ever)?(?:'?s| is)? (?:left|remains)\b|\belse(?= (?:to|for)\b)|\ball other (?:items?|things?)\b)"
     ),
@@ -97,7 +97,7 @@ _CUES = (
     ),
     (
         "vague",
-        rf"\b(?:(?:at (?:least|most)|up to|about|around|maybe|over|more than|less than|roughly) (?:{_NUMBER}|an?)\b|"
+        rf"\b(?:(?:at (?:least|most)|up to|(?<!how )(?<!what )about|around|maybe|over|more than|less than|roughly) (?:{_NUMBER}|an?)\b|"
         rf"another|some|most|any|enough|(?:(?:as|so|too|that) )?(?:much|many)|more|less|fewer|(?:a )?(?:little|few)|"
         rf"(?:a )?bit|lots?|plenty|several|(?:the |a )?majority|larger|bigger|double|bulk)\b(?: of)?"
     ),
@@ -112,7 +112,7 @@ _CUES = (
         r"\b(?:said|says?|saying|told|mentioned|had|brought|packed|bought|forgot|given|offered|wanted|"
         r"needed|because|cause|cuz|due to|in case|so that|as i|as we|since|when|they|he|she|"
         rf"{_NO_MODAL}(?:i|we)(?:'ve)? (?:have|got)(?! to\b)|"
-        rf"{_NO_MODAL}you have(?! (?:the|all|both|everything|rest|to|an?|{_NUMBER})\b)|there (?:are|is|'s)|"
+        rf"{_NO_MODAL}you have(?! (?:have|the|all|both|everything|rest|to|an?|{_NUMBER})\b)|there (?:are|is|'s)|"
         r"how (?:to|much|many)|to (?!be\b|have|take|get|keep|give|offer|let|split|share|me\b|you\b|u\b|us\b|my\b|the\b|"
         rf"an?\b|each|both|trade|do\b|go\b|make|see|accept|receive|spare|\d|only|just|part\b|leave|divide)[a-z]+)\b"
     ),
@@ -159,6 +159,7 @@ LIST_WORDS = re.compile(
 """Words that a mere list of items may hold besides: "how about just the ball and two hats please?"."""
 
 
+PROPOSES = re.compile(r"\b(?:will|would|can|could|how|what|let's|lets|make|go|settle|so|then|maybe|perhaps)\b")
 WILL = re.compile(r"\b(?:will|would|can|could)\b")
 _UNITS = re.compile(rf"(?: |extra|additional|{_UNIT}|of|the|those|these|my|your|whole|precious|available|spare)+")
 """What may stand between a number and what it counts."""
@@ -230,42 +231,56 @@ _OWN_ASSENT = (
     "definitely", "of course", "sold", "yay", "nice", "lol", "haha", "hi", "hello", "that is", "that's", "no problem",
 )  # fmt: skip
 _YES = rf"(?:{any_of(*consent.ASSENT, *_OWN_ASSENT)} ?){{0,5}}"
-_SMALL = (
-    r"(?: (?:please|then|too|friend|my friend|man|buddy|thanks|thank you|with me|for me|to me|by me|here|now|i guess))?"
+# Words by their roles: what is consented to ("it"), how well it suits ("good"), whom ("to me").
+_ADVERB = (
+    r"(?:(?:totally|perfectly|really|very|all|pretty|so|quite|extremely|more than|just|super|absolutely|definitely|"
+    r"actually|also|certainly|completely|fully|gladly|happily|most|both|mostly|too) ){0,3}"
 )
-_END = rf"{_SMALL}(?=\W*$)"
+_LEAD = (
+    rf"{_YES}{_ADVERB}(?:(?:i (?:really |do )?(?:think|guess|believe|suppose|feel|would say)|i'?d say|because|and|so)"
+    rf"(?: like)?(?: that)? )?"
+)
+_DEAL = r"(?:deal|offer|proposal|plan|arrangement|split|division|trade|compromise|idea|terms|agreement|one|distribution)"
+_IT = rf"(?:that|it|this|these|those|which|you|(?:your|the|that|this|those|these)(?: \w{{2,12}})? {_DEAL}s?)"
+_GOOD = (
+    r"(?:good|great|fair|fine|perfect|ok|okay|cool|right|reasonable|acceptable|agreeable|doable|alright|excellent|"
+    r"awesome|nice|lovely|wonderful|amazing|fantastic|terrific|even|equal|ideal|workable|best)"
+)
+_FEELING = r"(?:fine|good|great|ok|okay|cool|happy|satisfied|content|pleased|down|up|agreeable|on board|in|all for)"
+_TAIL = (
+    rf"(?: (?:(?:to|for|with|by) (?:me|us|both|both of us|both sides|everyone|{_IT}|my \w{{2,10}})|enough|as well|"
+    r"please|then|too|friend|my friend|man|buddy|bro|sir|thanks|thank you|here|now|today|i guess|i think|deal|at all|"
+    rf"with {_IT})){{0,3}}"
+)
+_END = rf"{_TAIL}(?=\W*$)"
+_SO = rf"(?:{_ADVERB}{_GOOD}|{_ADVERB}like (?:we have )?(?:an? )?{_ADVERB}(?:{_GOOD} )?{_DEAL})"
+_DOES = r"(?:(?:does|do|'?ll|will|would|'?d|should|can) )?"
 _CLEAR = (
-    rf"(?:it'?s a |its a |(?:you|we) (?:have|got|'ve got) (?:yourself )?a |sounds like (?:we have )?a (?:fair |"
-    rf"good |great )?|good |great |that'?s a |"
-    rf"it is a |call it a |done )?deal(?: done)?{_END}",
-    rf"(?:(?:i|we)(?:'?ll| will| can| do|'?m| am| are|'?re)? )?(?:totally |gladly |happily |fully )?"
-    rf"(?:agreed?|accept(?:ed)?)(?: (?:to|with|on|it|that|this|your|the|those|these|you|offer|deal|division|"
-    rf"proposal|terms|split))"
-    rf"{{0,4}}{_END}",
-    rf"(?:i(?:'?ll| will| can|'?d| would)?|we can) (?:take|do|go with|go for|accept|settle for|work with|live with|"
-    rf"deal with|"
-    rf"be happy with|agree to) (?:that|it|this|those|your offer|the deal|that deal|this deal){_END}",
-    rf"(?:let'?s|we can|take|i'?ll take) (?:do (?:it|that|this)|(?:the|that|your|this) (?:deal|offer)){_END}",
+    rf"(?:(?:it|that)'?s (?:an? )?|it is an? |its an? |(?:you|we)(?: both)?(?:'ve)?(?: have)?(?: got)? (?:yourself )?an? |"
+    rf"(?:sounds|looks|seems) like (?:we have )?an? |call it an? |done )?(?:{_ADVERB}{_GOOD} )?deal(?: done)?{_END}",
+    rf"(?:(?:i|we)(?:'?ll| will| can| do|'?m| am| are|'?re|'?d| would)? )?(?:willing to |(?:be )?happy to |going to )?"
+    rf"{_ADVERB}(?:agreed?|accept(?:ed)?)(?: (?:to|with|on))?(?: {_IT})?{_END}",
+    rf"(?:(?:i|we)(?:'?ll| will| can|'?d| would)(?: be)?|(?:i|we)(?:'m| am| are|'re)) ?(?:(?:willing|able|happy|going) "
+    rf"to )?(?:just )?(?:take|do|go with|go for|accept|settle for|work with|live with|deal with|happy with|agree to) "
+    rf"{_IT}{_END}",
+    rf"(?:let'?s|we can|take|i'?ll take) (?:do (?:it|that|this)|make (?:it|this|that) (?:happen|deal)|"
+    rf"(?:the|that|your|this) (?:deal|offer)){_END}",
     rf"you'?(?:ve)? ?(?:have |'ve )?got (?:it|yourself a deal){_END}",
     rf"done(?: deal)?{_END}",
 )
-_SOUNDING = (*consent.SOUNDING, "ok", "okay", "fair enough", "awesome", "nice", "cool", "lovely")
 _VAGUE = (
-    rf"(?:(?:that|it|this|which|those|your offer|your proposal|the split)(?:'?ll| will| would|'?d)? )?"
-    rf"(?:sounds?|looks?|seems?) "
-    rf"{any_of(*_SOUNDING)}(?: enough)?(?: (?:to|for|with) (?:me|us))?{_END}",
-    rf"(?:(?:that|it|this|which|that deal|this)(?:'?ll| will| would|'?d| should| can)? )?(?:works?|"
-    rf"do(?:es)?)(?: (?:just )?"
-    rf"(?:fine|well|great|perfectly|good|out))?(?: (?:for|with) (?:me|us))?{_END}",
-    rf"(?:(?:that|it|this)(?:'?s| is|s| would be| will be|'?d be|'?ll be)? |i'?m |i am |im |i would be |"
-    rf"i'?d be )?(?:totally |perfectly |really |very |all )?"
-    rf"(?:fine|good|great|perfect|ok|okay|cool|fair|acceptable|happy|reasonable|agreeable|doable|alright|excellent|"
-    rf"awesome)"
-    rf"(?: (?:enough|deal|by|with|for|to|me|us|that|this|it)){{0,3}}{_END}",
+    rf"(?:{_IT}(?: all)? )?{_DOES}{_ADVERB}(?:sounds?|looks?|seems?|feels?) {_SO}{_END}",
+    rf"(?:{_IT} )?(?:{_DOES}|could |might |may ){_ADVERB}(?:works?|suits? (?:me|us)|do(?:es)?(?: it)?)"
+    rf"(?: (?:out |just )?{_ADVERB}(?:{_GOOD}|well|perfectly|out))?{_END}",
+    rf"(?:sounds?|looks?|seems?) like (?:it|that) (?:will|would|'?ll|could|can|should) work{_END}",
+    rf"(?:{_IT}(?:'?s| is|s| would be| will be|'?d be|'?ll be) )?{_ADVERB}(?:an? )?{_ADVERB}{_GOOD}(?: {_DEAL})?{_END}",
+    rf"(?:i'?m |i am |im |i would be |i'?d be |we'?re |we are ){_ADVERB}{_FEELING}{_END}",
+    rf"(?:i|we) {_ADVERB}(?:like|love|can live with|could live with|could accept|could do|could agree to) {_IT}{_END}",
+    rf"(?:we|i) (?:can|could) (?:make|do) {_IT}(?: (?:work|happen))?{_END}",
 )
 CONSENT = re.compile(
-    rf"(?P<clear>{_YES}(?:{'|'.join(_CLEAR)}))|(?P<bare>{_YES.replace('{0,5}', '{1,6}')}(?:please)?(?=\W*$))|"
-    rf"(?P<vague>{_YES}(?:{'|'.join(_VAGUE)}))"
+    rf"(?P<clear>{_LEAD}(?:{'|'.join(_CLEAR)}))|(?P<bare>{_YES.replace('{0,5}', '{1,6}')}(?:please)?(?=\W*$))|"
+    rf"(?P<vague>{_LEAD}(?:{'|'.join(_VAGUE)}))"
 )
 """Consent as a whole fragment. ``bare`` is "ok" and the like, which also stands before a counter-proposal."""
 

@@ -122,12 +122,12 @@ def proposal_of(
     shares: list[list[int | None]] = [[None] * len(items), [None] * len(items)]
     rest, sure = None, True
     clear = not unclear and not (named and all(one.supposed for one in named))
-    numbered = any(one.numbered for one in named if one.kind >= 0)
+    counted = any(one.numbered and one.count is not None for one in named)
     for one in named:
         holder = ME if one.holder is None else one.holder
         sure = sure and one.sure
         if one.kind >= 0:
-            if numbered and not one.numbered and not one.sure and one.count is None:
+            if counted and not one.numbered and not one.sure and one.count is None:
                 clear = False  # "two hats and book" where there are three books
             clear = _dispose(one, holder, items[one.kind].count, shares) and clear
             continue

@@ -62,6 +62,7 @@ class _Scan:
         inherited: whether the holder stems from before a comma.
         valued: whether the items of this segment are being valued.
         talking: whether the sentence holds words that no list of items holds.
+        proposing: whether the sentence holds words of proposing.
         unclear: whether something was disposed of that cannot be read.
         direct: whom an item right after the pronoun would go to ("I the hats, you the books").
         number: the amount that waits for its item.
@@ -92,6 +93,7 @@ class _Scan:
     inherited: bool = False
     valued: bool = False
     talking: bool = False
+    proposing: bool = False
     unclear: bool = False
     direct: int | None = None
     number: str = ""
@@ -110,6 +112,7 @@ class _Scan:
             return
         if self.told and self.previous in ("me", "you") and phrases.WILL.search(text):
             self.told = False  # "since you are cold i will give you the hats"
+        self.proposing = self.proposing or phrases.PROPOSES.search(text) is not None
         if phrases.LIST_WORDS.fullmatch(text) is None:
             if self.number and not phrases.counts_on(text):
                 self.number = ""  # "two children"
@@ -143,8 +146,11 @@ class _Scan:
         """The end of a sentence: what nobody was said to take is what the speaker asks for."""
         sentence = self.named[self.sentence :]
         held = [named.kind >= 0 for named in sentence if named.holder is not None]
-        loose = [named for named in sentence if named.holder is None and not (named.halved or named.each)]
-        if loose and (any(held) or (self.talking and any(named.numbered for named in loose))):
+        loose = [
+            named for named in sentence if named.holder is None and named.kind >= 0 and not (named.halved or named.each)
+        ]
+        proposing = self.talking and (self.proposing or "?" in text) and any(named.numbered for named in loose)
+        if loose and (any(held) or proposing):
             self.unclear = True  # "2 hats for me and the balls", "2 hats and 1 ball would be fair"
         if self.talking:
             self.named[self.sentence :] = [named for named in sentence if named.holder is not None]
@@ -155,6 +161,7 @@ class _Scan:
         self.holder = self.doer = self.pronoun = None
         self.firm = self.doubtful = self.negated = self.excepting = self.halving = self.choice = self.eaching = False
         self.refusing = self.inherited = self.valued = self.talking = self.told = self.supposing = False
+        self.proposing = False
         self.segment = self.sentence = self.clause = len(self.named)
 
     def comma(self, text: str) -> None:
@@ -205,6 +212,7 @@ class _Scan:
         self.doer = ME if text == "we" else None
         self.pronoun = None
         self.negated = False
+        self.segment = len(self.named)
 
     def decide(self, who: int) -> None:
         """After "for me" or "yours", what was just named goes to ``who``, or what is named next."""
