@@ -119,7 +119,7 @@ def _read_speech(text: str, items: Items) -> DivisionMove:
     if proposal is not None and not proposal.clear:
         return DivisionMove("unread")
     if proposal is not None:
-        if findings.consent is not None and not findings.asked and not findings.undone:
+        if findings.consent is not None and not (findings.asked or findings.undone or findings.wishes_asked):
             return DivisionMove("accept", proposal, findings.consent)
         amends = findings.undone and consent is not None
         spoken = None if findings.undone or findings.contrasted else consent
@@ -160,7 +160,8 @@ def _read_sentence(text: str, findings: _Findings) -> bool:
         return False
     if names:
         findings.asked = asked
-    elif asked:
+        findings.wishes_asked = findings.wishes_asked or (asked and consents_before)
+    elif asked and not (consents_before and phrases.ABOUT_TABLE.search(text) is None):
         findings.asked = True
         findings.wishes_asked = True
     return names

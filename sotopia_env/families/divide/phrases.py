@@ -47,8 +47,8 @@ _CUES = (
     (
         "skip",
         r"(?:works?|good|fine|okay|ok|fair|great|well|better|best|enough|deal|important|up|reasonable|perfect|happy|"
-        r"agree|talk(?:ing)?|listen(?:ing)?|thanks?|cool) (?:for|to|with|by) (?:me|us|it|that|this|all|"
-        r"you(?! \w{2,7}ing\b))\b|"
+        r"agree|talk(?:ing)?|listen(?:ing)?|thanks?|cool) (?:for|to|with|by) (?:me|us|it|that|this|all|you)\b"
+        r"(?! \w{2,7}ing\b)|"
         r"(?:from|between|(?<!how )(?<!what )about|than|of|as|with|like) (?:me|you|us|both of us)\b(?! \w{2,7}ing\b)|"
         r"(?:thank|see|tell|believe|trust|hear) (?:you|ya|me)\b|\bhow about you\b(?= ?\?)|\bi see\b|"
         r"\bfor (?:it|that|this|now|sure|a while|some|my|our|your|his|her|the (?:weekend|trip|party|night))\b|"
@@ -142,7 +142,7 @@ _CUES = (
     ("me", r"\b(?:i|me|my|myself|i'?m|i'?d|i'?ll|i'?ve)(?=\W|$)"),
     ("you", r"\b(?:you|u|ya|your|yourself|you'?re|you'd|you'll|youll|you've)(?=\W|$)"),
     ("us", r"\b(?:we|us|let's|lets)(?=\W|$)"),
-    ("or", r"\bor\b"),
+    ("or", r"\bor\b(?! (?:we|i|no|else|there|it|not|otherwise)\b)"),
     ("but", r"\b(?:but|however|though)\b"),
     ("link", r"\b(?:and|plus|then|so|if|with|while|provided|as long as)\b|[&+]"),
 )  # fmt: skip
@@ -161,7 +161,7 @@ LIST_WORDS = re.compile(
 
 PROPOSES = re.compile(r"\b(?:will|would|can|could|how|what|let's|lets|make|go|settle|so|then|maybe|perhaps)\b")
 WILL = re.compile(r"\b(?:will|would|can|could)\b")
-_UNITS = re.compile(rf"(?: |extra|additional|{_UNIT}|of|the|those|these|my|your|whole|precious|available|spare)+")
+_UNITS = re.compile(rf"(?: |extra|additional|{_UNIT}|of|from|any|the|those|these|my|your|whole|precious|available|spare)+")
 """What may stand between a number and what it counts."""
 
 
@@ -261,8 +261,10 @@ _CLEAR = (
     rf"(?:(?:i|we)(?:'?ll| will| can| do|'?m| am| are|'?re|'?d| would)? )?(?:willing to |(?:be )?happy to |going to )?"
     rf"{_ADVERB}(?:agreed?|accept(?:ed)?)(?: (?:to|with|on))?(?: {_IT})?{_END}",
     rf"(?:(?:i|we)(?:'?ll| will| can|'?d| would)(?: be)?|(?:i|we)(?:'m| am| are|'re)) ?(?:(?:willing|able|happy|going) "
-    rf"to )?(?:just )?(?:take|do|go with|go for|accept|settle for|work with|live with|deal with|happy with|agree to) "
+    rf"to )?(?:just )?(?:take|do|make|go with|go for|accept|settle for|work with|live with|deal with|happy with|agree to) "
     rf"{_IT}{_END}",
+    rf"(?:i'?ll|i will) take {_IT}(?: as a deal)?{_END}",
+    rf"(?:i'm|i am) (?:accepting|taking) {_IT}{_END}",
     rf"(?:let'?s|we can|take|i'?ll take) (?:do (?:it|that|this)|make (?:it|this|that) (?:happen|deal)|"
     rf"(?:the|that|your|this) (?:deal|offer)){_END}",
     rf"you'?(?:ve)? ?(?:have |'ve )?got (?:it|yourself a deal){_END}",
@@ -276,6 +278,12 @@ _VAGUE = (
     rf"(?:{_IT}(?:'?s| is|s| would be| will be|'?d be|'?ll be) )?{_ADVERB}(?:an? )?{_ADVERB}{_GOOD}(?: {_DEAL})?{_END}",
     rf"(?:i'?m |i am |im |i would be |i'?d be |we'?re |we are ){_ADVERB}{_FEELING}{_END}",
     rf"(?:i|we) {_ADVERB}(?:like|love|can live with|could live with|could accept|could do|could agree to) {_IT}{_END}",
+    rf"{_IT}(?:'?s| is|s) {_ADVERB}(?:correct|right|it|what i want|what would work (?:best|well)){_END}",
+    rf"(?:i'?ll|i will|i can|let me|we can|i am going to|i'm going to)(?: go ahead and)? (?:submit|enter|finalize)"
+    rf"(?: (?:it|that|this|now|then|(?:the|this|that|our|your) {_DEAL})){{0,3}}{_END}",
+    r"(?:i'?m |i am |so )?(?:really )?glad (?:that )?we (?:could |can |were able to |have |are )?(?:all )?"
+    rf"(?:come|came|reach(?:ed)?|work(?:ed)?|agree(?:d)?)(?: (?:up with|to|out|on|an?|this|that|it|something|some"
+    rf"thing that works for both of us|{_GOOD}|{_DEAL})){{0,4}}{_END}",
     rf"(?:we|i) (?:can|could) (?:make|do) {_IT}(?: (?:work|happen))?{_END}",
 )
 CONSENT = re.compile(
@@ -320,6 +328,12 @@ ASKS_WISHES = re.compile(
     r"(?:any|anything)\b"
 )
 """A question about wishes proposes nothing: "do you want the hats?"."""
+
+ABOUT_TABLE = re.compile(
+    r"\b(?:more|less|else|other|instead|rest|all|amounts?|how (?:much|many)|split|divide|share|need|want|take|get|give|"
+    r"have|keep|offer|trade|deal|agree|fair|work|ok(?:ay)?|that|this|it|them|those|any|both|but|why|really|sure)\b"
+)
+"""A question with none of these words does not touch the division: "where are you going?"."""
 
 CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'only')}\b")
 CONTRASTS = consent.CONTRASTS | {"unless", "if"}

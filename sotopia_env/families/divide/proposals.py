@@ -101,7 +101,13 @@ class Named:
 
 
 def proposal_of(
-    named: Sequence[Named], excepted: Sequence[Named], items: Items, *, bare: bool, unclear: bool
+    named: Sequence[Named],
+    excepted: Sequence[Named],
+    items: Items,
+    *,
+    bare: bool,
+    unclear: bool = False,
+    exchanged: bool = False,
 ) -> Proposal | None:
     """What all that was named amounts to; of two words on one kind the later counts, and a wish for less than a gift.
 
@@ -111,40 +117,56 @@ def proposal_of(
         items: what is divided.
         bare: whether no word said who gets anything.
         unclear: whether something was disposed of that cannot be read.
+        exchanged: whether something is given for something else, which may leave the others of its kind open.
     """
-    disposed = {one.kind for one in named if one.firm}
-    shared = {one.kind for one in named if one.firm and not one.halved}
-    named = [
-        one
-        for one in named
-        if (one.firm or (one.kind not in disposed and one.count != VAGUE)) and not (one.halved and one.kind in shared)
-    ]
+    named = [one for one in named if _counts(one, named, items)]
     shares: list[list[int | None]] = [[None] * len(items), [None] * len(items)]
     rest, sure = None, True
     clear = not unclear and not (named and all(one.supposed for one in named))
     counted = any(one.numbered and one.count is not None for one in named)
-    for one in named:
+    for one in sorted(named, key=lambda one: one.kind == EVERYTHING):
         holder = ME if one.holder is None else one.holder
         sure = sure and one.sure
         if one.kind >= 0:
-            if counted and not one.numbered and not one.sure and one.count is None:
+            again = exchanged and shares[holder][one.kind] is not None
+            if again or (counted and not one.numbered and not one.sure and one.count is None):
                 clear = False  # "two hats and book" where there are three books
             clear = _dispose(one, holder, items[one.kind].count, shares) and clear
             continue
         rest, clear = holder, clear and not (one.halved or one.each or one.count == VAGUE)
         if one.kind == EVERYTHING:
             for kind, item in enumerate(items):
-                shares[holder][kind] = item.count if shares[1 - holder][kind] is None else shares[holder][kind]
+                if shares[1 - holder][kind] is None:
+                    shares[holder][kind] = item.count
         for other in excepted:
             if other.kind >= 0:
                 shares[1 - holder][other.kind] = items[other.kind].count if other.count is None else other.count
                 shares[holder][other.kind] = None
+    open_kinds = rest is None and any(pair == (None, None) for pair in zip(*shares, strict=True))
+    if exchanged and open_kinds and any(one.firm and one.count is not None for one in named):
+        clear = False
     if clear and rest is None and all(count is None for share in shares for count in share):
         return None
     if bare and tuple(shares[ME]) == totals(items):
         return None  # what there is
     firm = not clear or any(one.firm for one in named)
     return Proposal(tuple(shares[ME]), tuple(shares[YOU]), rest, firm, sure, bare, clear)
+
+
+def _counts(one: Named, named: Sequence[Named], items: Items) -> bool:
+    """Whether a wish, or half of a kind, stands beside what else is said of the kind."""
+    others = [other for other in named if other.kind == one.kind and other.firm and not other.halved]
+    if one.firm:
+        return not (one.halved and others)
+    if one.count == VAGUE:
+        return False
+    if one.kind < 0 or not others:
+        return True
+    total = items[one.kind].count
+    return all(
+        other.holder != one.holder and (total if one.count is None else one.count) + (other.count or total) <= total
+        for other in others
+    )
 
 
 def _dispose(named: Named, holder: int, total: int, shares: list[list[int | None]]) -> bool:

@@ -35,7 +35,7 @@ def scan(text: str, items: Items) -> Proposal | None:
         end = match.end()
     state.between(text[end:])
     state.read("stop", "")
-    return proposal_of(state.named, state.excepted, items, bare=state.bare, unclear=state.unclear)
+    return proposal_of(state.named, state.excepted, items, bare=state.bare, unclear=state.unclear, exchanged=state.exchanging)
 
 
 @dataclass
@@ -57,6 +57,7 @@ class _Scan:
         bare: whether no word has said so far who gets anything.
         refusing: whether the last verb was a denied "give".
         toward: whether the last preposition was "to".
+        exchanging: whether something is given for something else.
         supposing: whether the clause is a condition.
         told: whether the clause tells of others, of the past, or gives a reason.
         inherited: whether the holder stems from before a comma.
@@ -88,6 +89,7 @@ class _Scan:
     bare: bool = True
     refusing: bool = False
     toward: bool = False
+    exchanging: bool = False
     supposing: bool = False
     told: bool = False
     inherited: bool = False
@@ -128,12 +130,13 @@ class _Scan:
         elif cue in ("number", "vague", "other"):
             self.counted(text)
         else:
-            if self.number:
+            if self.number and cue not in ("rest", "every"):
                 self.elided(cue)
             if cue in ("rest", "every"):
                 self.turn_round()
-                if self.halving:
-                    self.unclear = True  # "both of us share the rest"
+                if self.halving or (self.number and phrases.amount(self.number) is not None):
+                    self.unclear = True  # "both of us share the rest", "one of the other items"
+                self.number = ""
                 self.add(REST if cue == "rest" else EVERYTHING, None)
             else:
                 _STEPS[cue](self, text)
@@ -149,6 +152,11 @@ class _Scan:
         loose = [
             named for named in sentence if named.holder is None and named.kind >= 0 and not (named.halved or named.each)
         ]
+        rest = next((named.holder for named in sentence if named.kind == REST), None)
+        if rest == ME and not any(held):
+            for named in loose:
+                named.holder = YOU  # "just the ball and I take the rest?"
+            loose = []
         proposing = self.talking and (self.proposing or "?" in text) and any(named.numbered for named in loose)
         if loose and (any(held) or proposing):
             self.unclear = True  # "2 hats for me and the balls", "2 hats and 1 ball would be fair"
@@ -170,7 +178,6 @@ class _Scan:
         if text == ":" and self.previous in ("me", "you") and self.pronoun is not None:
             self.hold(self.pronoun, firm=True)  # "me: two hats"
         self.inherited = True
-        self.supposing = self.supposing and len(self.named) == self.segment
         self.segment = len(self.named)
         if self.holder == _NOBODY:
             self.holder = None
@@ -203,7 +210,7 @@ class _Scan:
             self.direct = None if text in ("my", "your") else who
             self.negated = self.halving = self.excepting = self.choice = self.refusing = self.valued = False
             self.eaching = False
-            self.supposing = self.supposing and len(self.named) == self.segment
+            self.supposing = self.supposing and not (self.named and self.named[-1].supposed)
             self.segment = len(self.named)
         self.pronoun = who
 
@@ -217,7 +224,8 @@ class _Scan:
     def decide(self, who: int) -> None:
         """After "for me" or "yours", what was just named goes to ``who``, or what is named next."""
         clause = self.named[self.clause :]
-        if self.valued or (self.toward and self.talking and clause and all(one.holder is None for one in clause)):
+        valued = self.toward and self.talking and clause
+        if self.valued or (valued and all(one.holder is None and not one.numbered for one in clause)):
             return  # "the ball looks old to me"
         start = self.segment
         while start > self.clause and self.named[start - 1].holder is None:
@@ -254,8 +262,9 @@ class _Scan:
             # "take the hats" bids, "will take the hats" tells
             self.hold(ME if " " in text else YOU, firm=True, doubtful=True)
         else:
-            self.hold(who, firm=self.previous != "want")
-            self.choice = text == "do" and who == YOU  # "can you do two hats": to take, or to give
+            does = text.endswith("do")  # "can you do two hats": to take, or to give?
+            self.hold(who, firm=self.previous != "want", doubtful=does)
+            self.choice = does and who == YOU
 
     def want(self, text: str) -> None:
         """A wish. That the other wants something is a guess."""
@@ -278,6 +287,7 @@ class _Scan:
             self.refusing = True
         else:
             self.hold(YOU if who in (ME, None) else ME, firm=True, doubtful=who is None)
+            self.exchanging = self.exchanging or text.startswith(("trad", "swap", "exch"))
 
     def gimme(self, text: str) -> None:
         """The words "give me" and "let me"."""
@@ -294,12 +304,14 @@ class _Scan:
         """After "in exchange for", what follows goes the other way."""
         if text.endswith((" for", " of")) and self.holder in (ME, YOU):
             self.holder, self.firm = YOU if self.holder == ME else ME, True
+        self.exchanging = True
         self.segment = len(self.named)
 
     def turn_round(self) -> None:
         """Items right after "for" go the other way: "the hats for the ball"."""
         if self.previous == "for" and self.holder in (ME, YOU) and len(self.named) > self.sentence:
             self.holder = YOU if self.holder == ME else ME
+            self.exchanging = True
             self.segment = len(self.named)
         elif self.previous == "for" and self.holder is None and len(self.named) > self.sentence:
             self.unclear = True  # "two hats for a ball"
