@@ -50,6 +50,7 @@ class DivisionOffer:
         division: what each seat would get; ``None`` where the offer leaves something open.
         certain: whether the words disposed of every item and only one reading is plausible.
         proposal: the words behind it.
+        asked: whether it was put as a question.
     """
 
     seat: int
@@ -58,6 +59,7 @@ class DivisionOffer:
     division: Division | None
     certain: bool
     proposal: Proposal
+    asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def update(table: DivisionTable, seat: int, turn: int, action_type: str, text: s
         certain = move.kind == "accept" and move.consent == "clear" and answered.certain
         return _agree(table, answered, seat, turn, formal, certain)
     sure = proposal.sure and None not in proposal.share(table.items)
-    table = _with_offer(table, seat, DivisionOffer(seat, turn, shares, division, sure, proposal))
+    table = _with_offer(table, seat, DivisionOffer(seat, turn, shares, division, sure, proposal, move.asked))
     settled = table.settled
     if consents and not move.asked:
         settled = _over(answered.shares, settled)
@@ -185,7 +187,7 @@ def _together(before: DivisionTable, after: Sequence[DivisionTable]) -> Division
     return made
 
 
-_REACH = {"clear": 3, "vague": 1, "bare": 1}
+_REACH = {"clear": 3, "vague": 1, "bare": 1, "heard": 1}
 """How many turns back the offer may lie that a consent answers."""
 
 
@@ -196,6 +198,8 @@ def _answered(table: DivisionTable, seat: int, turn: int, move: DivisionMove) ->
         return None
     if (own is not None and own.turn > offer.turn) or (table.unread and table.unread[-1] > offer.turn):
         return None
+    if move.consent == "heard" and not offer.asked:
+        return None  # "I take the ball." "Okay, I understand."
     if move.consent == "bare" and offer.proposal.wished:
         return None  # "I want the ball." "Okay."
     return offer

@@ -18,7 +18,7 @@ from sotopia_env.families.divide.scan import scan
 from sotopia_env.families.plain_text import Sentence, plain, sentences
 
 Kind = Literal["offer", "accept", "reject", "unread", "none"]
-Consent = Literal["clear", "vague", "bare"]
+Consent = Literal["clear", "vague", "bare", "heard"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class DivisionMove:
         kind: ``"offer"``, ``"accept"``, ``"reject"`` or ``"none"``.
         proposal: what is offered, or named in the acceptance; ``None`` where nothing is.
         consent: how an acceptance, or an offer that opens with one ("ok you take the hats"), is put: ``"clear"``
-            ("deal"), ``"vague"`` ("sounds good"), ``"bare"`` ("ok") or ``None``.
+            ("deal"), ``"vague"`` ("sounds good"), ``"bare"`` ("ok"), ``"heard"`` ("ok" among other words, which answers
+            a question alone) or ``None``.
         asked: whether an offer was put as a question.
         amends: whether an offer changes what was just proposed ("deal, but I keep one hat").
     """
@@ -54,7 +55,7 @@ def read_division(action_type: str, text: str, items: Items) -> DivisionMove:
         items: what is divided.
     """
     if action_type == "speak":
-        return _read_speech(phrases.mark_items(plain(text), items), items)
+        return _read_speech(phrases.mark_items(phrases.without_symbols(plain(text)), items), items)
     if action_type == "action":
         return _read_act(phrases.mark_items(plain(text)[:400], items), items)
     return NO_MOVE
@@ -127,9 +128,9 @@ def _read_speech(text: str, items: Items) -> DivisionMove:
         return DivisionMove("offer", proposal, spoken, asked, amends)
     if findings.withdrawn:
         return DivisionMove("reject")
-    heard = findings.consent == "bare" and findings.talking
-    if findings.consent is not None and not (findings.undone or findings.wishes_asked or heard):
-        return DivisionMove("accept", None, findings.consent)
+    if findings.consent is not None and not (findings.undone or findings.wishes_asked):
+        heard = findings.consent == "bare" and findings.talking
+        return DivisionMove("accept", None, "heard" if heard else findings.consent)
     return NO_MOVE
 
 
@@ -155,13 +156,15 @@ def _read_sentence(text: str, findings: _Findings) -> bool:
             findings.consent = findings.opening = None
         else:
             _read_consent(sentence, index, findings, asked, conditional)
+    if asked and consents_before and not names and phrases.ASIDE.search(text):
+        return False
     if asked and phrases.ASKS_WISHES.match(text.strip()):
         findings.wishes_asked = True
         return False
     if names:
         findings.asked = asked
         findings.wishes_asked = findings.wishes_asked or (asked and consents_before)
-    elif asked and not (consents_before and phrases.ABOUT_TABLE.search(text) is None):
+    elif asked:
         findings.asked = True
         findings.wishes_asked = True
     return names

@@ -25,6 +25,7 @@ _NO_NUMBER = re.compile(r"^(?:at|up|about|around|maybe|over|more|roughly|approxi
     r"many|more|less|fewer|little|few|bit|lots?|plenty|several|majority|extra|additional|a )|\b(?:or|to)\b|more$|-")
 """What begins, or stands in, an amount that says no number."""
 
+_SYMBOLS = re.compile("[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff]+")
 _MARKS = 0xE000
 _MARK_RANGE = f"{chr(_MARKS)}-{chr(_MARKS + 63)}"
 _STRAY_MARK = re.compile(f"[{_MARK_RANGE}]")
@@ -195,6 +196,11 @@ NAMES_ITEMS = re.compile(
 """Whether anything to be divided is named."""
 
 
+def without_symbols(text: str) -> str:
+    """A plain text in which pictures end a sentence, as they do for people."""
+    return text if text.isascii() else _SYMBOLS.sub(". ", text)
+
+
 def mark_items(text: str, items: Items) -> str:
     """A plain text with each name of an item replaced by a character of its own (of Unicode's private use area).
 
@@ -252,12 +258,12 @@ _TAIL = (
     r"please|then|too|friend|my friend|man|buddy|bro|sir|thanks|thank you|here|now|today|i guess|i think|deal|at all|"
     rf"with {_IT})){{0,3}}"
 )
-_END = rf"{_TAIL}(?=\W*$)"
+_END = rf"{_TAIL}(?= ?(?:[:;=]-?[dpo])?\W*$)"
 _SO = rf"(?:{_ADVERB}{_GOOD}|{_ADVERB}like (?:we have )?(?:an? )?{_ADVERB}(?:{_GOOD} )?{_DEAL})"
 _DOES = r"(?:(?:does|do|'?ll|will|would|'?d|should|can) )?"
 _CLEAR = (
     rf"(?:(?:it|that)'?s (?:an? )?|it is an? |its an? |(?:you|we)(?: both)?(?:'ve)?(?: have)?(?: got)? (?:yourself )?an? |"
-    rf"(?:sounds|looks|seems) like (?:we have )?an? |call it an? |done )?(?:{_ADVERB}{_GOOD} )?deal(?: done)?{_END}",
+    rf"(?:(?:it|that) )?(?:sounds|looks|seems) like (?:we have )?an? |call it an? |done )?(?:{_ADVERB}{_GOOD} )?deal(?: done)?{_END}",
     rf"(?:(?:i|we)(?:'?ll| will| can| do|'?m| am| are|'?re|'?d| would)? )?(?:willing to |(?:be )?happy to |going to )?"
     rf"{_ADVERB}(?:agreed?|accept(?:ed)?)(?: (?:to|with|on))?(?: {_IT})?{_END}",
     rf"(?:(?:i|we)(?:'?ll| will| can|'?d| would)(?: be)?|(?:i|we)(?:'m| am| are|'re)) ?(?:(?:willing|able|happy|going) "
@@ -269,16 +275,17 @@ _CLEAR = (
     rf"(?:the|that|your|this) (?:deal|offer)){_END}",
     rf"you'?(?:ve)? ?(?:have |'ve )?got (?:it|yourself a deal){_END}",
     rf"done(?: deal)?{_END}",
+    rf"(?:we are|we're) (?:all |both )?(?:in agreement|agreed|set){_END}",
 )
 _VAGUE = (
     rf"(?:{_IT}(?: all)? )?{_DOES}{_ADVERB}(?:sounds?|looks?|seems?|feels?) {_SO}{_END}",
     rf"(?:{_IT} )?(?:{_DOES}|could |might |may ){_ADVERB}(?:works?|suits? (?:me|us)|do(?:es)?(?: it)?)"
-    rf"(?: (?:out |just )?{_ADVERB}(?:{_GOOD}|well|perfectly|out))?{_END}",
+    rf"(?: (?:out |just )?{_ADVERB}(?:{_GOOD}|well|\w{{4,10}}ly|out))?{_END}",
     rf"(?:sounds?|looks?|seems?) like (?:it|that) (?:will|would|'?ll|could|can|should) work{_END}",
     rf"(?:{_IT}(?:'?s| is|s| would be| will be|'?d be|'?ll be) )?{_ADVERB}(?:an? )?{_ADVERB}{_GOOD}(?: {_DEAL})?{_END}",
-    rf"(?:i'?m |i am |im |i would be |i'?d be |we'?re |we are ){_ADVERB}{_FEELING}{_END}",
+    rf"(?:i'?m |i am |am |im |i would be |i'?d be |we'?re |we are ){_ADVERB}{_FEELING}{_END}",
     rf"(?:i|we) {_ADVERB}(?:like|love|can live with|could live with|could accept|could do|could agree to) {_IT}{_END}",
-    rf"{_IT}(?:'?s| is|s) {_ADVERB}(?:correct|right|it|what i want|what would work (?:best|well)){_END}",
+    rf"{_IT}(?:'?s| is|s) {_ADVERB}(?:correct|right|it|the (?:plan|deal|idea)|what i want|what would work (?:best|well)){_END}",
     rf"(?:i'?ll|i will|i can|let me|we can|i am going to|i'm going to)(?: go ahead and)? (?:submit|enter|finalize)"
     rf"(?: (?:it|that|this|now|then|(?:the|this|that|our|your) {_DEAL})){{0,3}}{_END}",
     r"(?:i'?m |i am |so )?(?:really )?glad (?:that )?we (?:could |can |were able to |have |are )?(?:all )?"
@@ -329,11 +336,12 @@ ASKS_WISHES = re.compile(
 )
 """A question about wishes proposes nothing: "do you want the hats?"."""
 
-ABOUT_TABLE = re.compile(
-    r"\b(?:more|less|else|other|instead|rest|all|amounts?|how (?:much|many)|split|divide|share|need|want|take|get|give|"
-    r"have|keep|offer|trade|deal|agree|fair|work|ok(?:ay)?|that|this|it|them|those|any|both|but|why|really|sure)\b"
+ASIDE = re.compile(
+    r"^(?!.*\b(?:more|less|else|other|instead|rest|all|amounts?|how (?:much|many)|split|divide|share|need|want|take|get|"
+    r"give|have|keep|offer|trade|deal|agree|fair|work|ok(?:ay)?|that|this|it|them|those|any|both|but|why|really|sure)\b)|"
+    r"\b(?:(?:do|have) we (?:have|got) (?:a|our) deal|ready to (?:submit|finalize)|should (?:i|we) (?:go ahead|submit))\b"
 )
-"""A question with none of these words does not touch the division: "where are you going?"."""
+"""A question that does not touch the division, as "where are you going?", or only asks whether it holds."""
 
 CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'only')}\b")
 CONTRASTS = consent.CONTRASTS | {"unless", "if"}
