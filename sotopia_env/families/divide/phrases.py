@@ -35,6 +35,11 @@ _NO_MODAL = "".join(
     f"(?<!{word} )" for word in ("can", "could", "may", "might", "should", "shall", "if", "about", "so", "then",
                                 "would", "that", "do", "cani", "let")
 )
+# "Is it fine if" and "what if" suppose nothing, they ask for it.
+_NO_REQUEST = "".join(
+    f"(?<!{word} )" for word in ("what", "ok", "okay", "fine", "mind", "possible", "alright", "cool", "good", "great",
+                                "nice", "fair", "better", "like it", "love it")
+)
 _AFTER_FOR = r"(?! (?:be|make|do|see|get|keep|have|take|go|read|play|give|work|split|agree|settle))"
 # What a word does to the division, tried in this order at every place of a text.
 _CUES = (
@@ -94,7 +99,7 @@ _CUES = (
         "number",
         rf"\b(?:(?:{_NUMBER}|an?|single|couple|pair|zero)\b(?:(?: (?:out )?of (?:the |those |them |my |your )?|"
         rf" ?/ ?)(?:(?:{_NUMBER})\b)?)?(?: more\b| ?(?:-|or|to) ?(?:{_NUMBER})\b)?|both|all|every|half|"
-        rf"no(?= (?:extra )?{ITEM_MARK}))\b"
+        rf"(?:no|the)(?= (?:extra )?{ITEM_MARK}))\b"
     ),
     (
         "vague",
@@ -114,7 +119,7 @@ _CUES = (
         r"needed|because|cause|cuz|due to|in case|so that|as i|as we|since|when|they|he|she|"
         rf"{_NO_MODAL}(?:i|we)(?:'ve)? (?:have|got)(?! to\b)|"
         rf"{_NO_MODAL}you have(?! (?:have|the|all|both|everything|rest|to|an?|{_NUMBER})\b)|there (?:are|is|'s)|"
-        r"how (?:to|much|many)|to (?!be\b|have|take|get|keep|give|offer|let|split|share|me\b|you\b|u\b|us\b|my\b|the\b|"
+        r"how (?:to|much|many)|to (?![a-z]+ing\b|be\b|have|take|get|keep|give|offer|let|split|share|me\b|you\b|u\b|us\b|my\b|the\b|"
         rf"an?\b|each|both|trade|do\b|go\b|make|see|accept|receive|spare|\d|only|just|part\b|leave|divide)[a-z]+)\b"
     ),
     (
@@ -133,9 +138,9 @@ _CUES = (
     (
         "take",
         r"(?:\b(?:will|would|can|could|must|gonna) )?\b(?:tak(?:e|ing|es)|took|get(?:s|ting)?|keep(?:s|ing)?|ha(?:ve|"
-        r"s|ving)|receiv(?:e|ing)|claim|grab|"
+        r"s|ving)|receiv(?:e|ing)|claim|grab|hold(?! on)|"
         r"settle for|end up with|stick with|be left with|hang on to|throw(?:ing)? in|add(?:ing)?|"
-        r"(?:live|make do|manage|get by|(?:fine|ok|okay|happy|content) with|do with)(?: with)?(?= (?:just |only |the |"
+        r"(?:live|make do|manage|get by|accept|(?:fine|ok|okay|happy|content) with|do with)(?: with)?(?= (?:just |only |the |"
         rf"all |both |(?:{_NUMBER}) ))|"
         rf"do(?= (?:just |only |the |all |both |an? |{_NUMBER})))\b"
     ),
@@ -145,7 +150,8 @@ _CUES = (
     ("us", r"\b(?:we|us|let's|lets)(?=\W|$)"),
     ("or", r"\bor\b(?! (?:we|i|no|else|there|it|not|otherwise)\b)"),
     ("but", r"\b(?:but|however|though)\b"),
-    ("link", r"\b(?:and|plus|then|so|if|with|while|provided|as long as)\b|[&+]"),
+    ("if", rf"{_NO_REQUEST}\bif\b"),
+    ("link", r"\b(?:and|plus|then|so|if|with|while|provided|as long as|including)\b|[&+]"),
 )  # fmt: skip
 
 
@@ -169,7 +175,7 @@ _UNITS = re.compile(rf"(?: |extra|additional|{_UNIT}|of|from|any|the|those|these
 def amount(text: str) -> int | None:
     """How many a number, as :data:`CUES` finds it, says: ``None`` for all, :data:`VAGUE` where it says no number."""
     word = text.partition(" ")[0].partition("/")[0]
-    if not word or word in ("all", "every", "half"):
+    if not word or word in ("all", "every", "half", "the"):
         return None
     if "other " in text:
         return OTHERS
@@ -227,7 +233,7 @@ def _names(items: Items) -> tuple[re.Pattern[str], dict[str, str]]:
         for name in (item.plural, *(f"{alias}s" for alias in item.aliases)):
             marks.setdefault(name, chr(_MARKS + 2 * kind + 1))
     longest_first = sorted(marks, key=len, reverse=True)
-    return re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b"), marks
+    return re.compile(rf"(?<![a-z])(?:{'|'.join(map(re.escape, longest_first))})\b"), marks
 
 
 # --- consent ------------------------------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ class _Scan:
         unclear: whether something was disposed of that cannot be read.
         direct: whom an item right after the pronoun would go to ("I the hats, you the books").
         number: the amount that waits for its item.
+        amount: that of the item before.
         behind: whether this amount stands right behind an item.
         topic: the kinds that were named last.
         previous: the cue before.
@@ -99,6 +100,7 @@ class _Scan:
     unclear: bool = False
     direct: int | None = None
     number: str = ""
+    amount: str = ""
     behind: bool = False
     topic: tuple[int, ...] = ()
     previous: str = "stop"
@@ -115,6 +117,8 @@ class _Scan:
         if self.told and self.previous in ("me", "you") and phrases.WILL.search(text):
             self.told = False  # "since you are cold i will give you the hats"
         self.proposing = self.proposing or phrases.PROPOSES.search(text) is not None
+        if text.endswith(("item", "items", "thing", "things")):
+            self.number = ""  # "five items"
         if phrases.LIST_WORDS.fullmatch(text) is None:
             if self.number and not phrases.counts_on(text):
                 self.number = ""  # "two children"
@@ -174,12 +178,13 @@ class _Scan:
 
     def comma(self, text: str) -> None:
         """A pause: a denial reaches no further."""
-        self.negated = self.halving = self.refusing = self.valued = self.told = self.eaching = False
-        if text == ":" and self.previous in ("me", "you") and self.pronoun is not None:
+        listing, self.told = self.told, False  # "there are three books, two hats and a ball"
+        self.negated = self.halving = self.refusing = self.valued = self.eaching = False
+        if text in (":", "-") and self.previous in ("me", "you") and self.pronoun is not None:
             self.hold(self.pronoun, firm=True)  # "me: two hats"
         self.inherited = True
         self.segment = len(self.named)
-        if self.holder == _NOBODY:
+        if self.holder == _NOBODY and not listing:
             self.holder = None
 
     def link(self, text: str) -> None:
@@ -187,7 +192,13 @@ class _Scan:
         if text not in ("and", "plus", "with", "&", "+"):
             self.comma(text)
             self.excepting = False
-            self.supposing = self.supposing or text == "if"
+        if text == "including" and self.named and self.named[-1].holder is not None:
+            self.hold(self.named[-1].holder, firm=self.named[-1].firm)
+
+    def condition(self, text: str) -> None:
+        """After "if", what is given is given on this condition, until somebody else is spoken of."""
+        self.link(text)
+        self.supposing = True
 
     def but(self, text: str) -> None:
         """After "everything" the start of exceptions, otherwise of a new clause."""
@@ -325,7 +336,8 @@ class _Scan:
     def counted(self, text: str) -> None:
         """An amount, for the item that follows."""
         self.turn_round()
-        self.number = text
+        if text != "the" or not self.number:  # "all the hats"
+            self.number = text
         self.behind = self.previous == "item"
 
     def item(self, kind: int, plural: bool) -> None:
@@ -335,10 +347,12 @@ class _Scan:
             return  # "bottles of water"
         self.topic = (*self.topic, kind) if self.previous in ("link", "comma", "number", "vague", "item") else (kind,)
         total, text = self.items[kind].count, self.number
-        self.number = ""
+        if not text and self.previous == "link" and self.amount in ("all", "the"):
+            text = "all"  # "all the hats and books"
+        self.number, self.amount = "", text
         if text == "no" and self.holder not in (ME, YOU):
             return
-        self.name(kind, text, sure=bool(text) or plural or total == 1)
+        self.name(kind, text, sure=text not in ("", "the") or plural or total == 1)
 
     def name(self, kind: int, text: str, *, sure: bool = True) -> None:
         """Note so much of a kind."""
@@ -465,7 +479,7 @@ class _Scan:
 
 
 _CLOSING = frozenset(
-    ("stop", "comma", "link", "but", "or", "for", "to_me", "to_you", "me", "you", "each", "evenly", "exchange")
+    ("stop", "comma", "if", "link", "but", "or", "for", "to_me", "to_you", "me", "you", "each", "evenly", "exchange")
 )
 """Cues before which an amount has no item of its own."""
 
@@ -496,5 +510,6 @@ _STEPS: dict[str, Callable[[_Scan, str], None]] = {
     "us": _Scan.us,
     "or": _Scan.alternative,
     "but": _Scan.but,
+    "if": _Scan.condition,
     "link": _Scan.link,
 }
