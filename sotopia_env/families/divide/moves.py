@@ -130,6 +130,8 @@ def _read_speech(text: str, items: Items) -> DivisionMove:
         return DivisionMove("reject")
     if findings.consent is not None and not (findings.undone or findings.wishes_asked):
         heard = findings.consent == "bare" and findings.talking
+        if heard and telling:
+            return NO_MOVE
         return DivisionMove("accept", None, "heard" if heard else findings.consent)
     return NO_MOVE
 

@@ -90,7 +90,7 @@ _CUES = (
     (
         "value",
         r"\b(?:worth(?:less)?|points?|pts?|values?|valued|valuable|important|useless|score|zero points|means?|"
-        r"no (?:use|good|interest)|favou?rites?|great condition|already|too many|priorit(?:y|ies)|"
+        r"no (?:use|good|interest)|favou?rites?|great condition|already|too many|must have|flexible|essential|crucial|critical|concerns?|issue|problem|priorit(?:y|ies)|"
         r"at home|used to|collect(?:s|ed|ing)?|reminds?|belong(?:s|ed)?)\b"
     ),
     ("exchange", r"\bin (?:exchange|return|trade)(?: (?:for|of))?\b"),
@@ -117,6 +117,7 @@ _CUES = (
         "told",
         r"\b(?:said|says?|saying|told|mentioned|had|brought|packed|bought|forgot|given|offered|wanted|"
         r"needed|because|cause|cuz|due to|in case|so that|as i|as we|since|when|they|he|she|"
+        r"for (?!(?:every|any|some|no)thing\b)[a-z]+ing\b|"
         rf"{_NO_MODAL}(?:i|we)(?:'ve)? (?:have|got)(?! to\b)|"
         rf"{_NO_MODAL}you have(?! (?:have|the|all|both|everything|rest|to|an?|{_NUMBER})\b)|there (?:are|is|'s)|"
         r"how (?:to|much|many)|to (?![a-z]+ing\b|be\b|have|take|get|keep|give|offer|let|split|share|me\b|you\b|u\b|us\b|my\b|the\b|"
@@ -124,7 +125,7 @@ _CUES = (
     ),
     (
         "want",
-        r"\b(?:want(?:s|ing)?|wanna|need(?:s|ing)?|like|love|prefer|wish|care|interested|hop(?:e|ing)(?: for)?|"
+        r"\b(?:want(?:s|ing)?|wanna|try(?:ing)?|need(?:s|ing)?|like|love|prefer|wish|care|interested|hop(?:e|ing)(?: for)?|"
         r"look(?:ing)? (?:for|at)|could (?:really )?use|go(?:ing)? for|after|must|gotta|require|ask(?:ing)?|demand|"
         r"hold (?:on|onto)|short (?:on|of)|lack(?:ing)?)\b"
     ),
@@ -138,7 +139,7 @@ _CUES = (
     (
         "take",
         r"(?:\b(?:will|would|can|could|must|gonna) )?\b(?:tak(?:e|ing|es)|took|get(?:s|ting)?|keep(?:s|ing)?|ha(?:ve|"
-        r"s|ving)|receiv(?:e|ing)|claim|grab|hold(?! on)|"
+        r"s|ving)|receiv(?:e|ing)|claim|grab|choose|pick|hold(?! on)|"
         r"settle for|end up with|stick with|be left with|hang on to|throw(?:ing)? in|add(?:ing)?|"
         r"(?:live|make do|manage|get by|accept|(?:fine|ok|okay|happy|content) with|do with)(?: with)?(?= (?:just |only |the |"
         rf"all |both |(?:{_NUMBER}) ))|"
@@ -273,8 +274,10 @@ _CLEAR = (
     rf"(?:(?:i|we)(?:'?ll| will| can| do|'?m| am| are|'?re|'?d| would)? )?(?:willing to |(?:be )?happy to |going to )?"
     rf"{_ADVERB}(?:agreed?|accept(?:ed)?)(?: (?:to|with|on))?(?: {_IT})?{_END}",
     rf"(?:(?:i|we)(?:'?ll| will| can|'?d| would)(?: be)?|(?:i|we)(?:'m| am| are|'re)) ?(?:(?:willing|able|happy|going) "
-    rf"to )?(?:just )?(?:take|do|make|go with|go for|accept|settle for|work with|live with|deal with|happy with|agree to) "
+    rf"to )?(?:just )?(?:take|do|go with|go for|accept|settle for|work with|live with|deal with|happy with|agree to) "
     rf"{_IT}{_END}",
+    rf"(?:i|we)(?:'?ll| will| can|'?d| would|'?m| am)(?: be)? ?(?:(?:willing|able|happy|going) to )?"
+    rf"make (?:that|this|the|your) {_DEAL}{_END}",
     rf"(?:i'?ll|i will) take {_IT}(?: as a deal)?{_END}",
     rf"(?:i'm|i am) (?:accepting|taking) {_IT}{_END}",
     rf"(?:let'?s|we can|take|i'?ll take) (?:do (?:it|that|this)|make (?:it|this|that) (?:happen|deal)|"

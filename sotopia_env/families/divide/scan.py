@@ -218,6 +218,7 @@ class _Scan:
                 self.holder, self.firm = who, True
         else:
             self.doer = who
+            self.proposing = self.proposing or text.endswith("ll")
             self.direct = None if text in ("my", "your") else who
             self.negated = self.halving = self.excepting = self.choice = self.refusing = self.valued = False
             self.eaching = False
@@ -363,7 +364,7 @@ class _Scan:
         if count is not None and count > total:
             self.unclear = self.unclear or (self.holder != _NOBODY and not self.negated)
             return
-        if self.refusing and text:
+        if self.refusing and text not in ("", "the"):
             return  # "I cannot give you three hats"
         halved = self.halving or text.startswith("half")
         if self.halving and count is not None and 0 <= count < total and self.doer is not None:
