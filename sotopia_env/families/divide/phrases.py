@@ -6,6 +6,7 @@ All are written for plain text (:func:`sotopia_env.families.plain_text.plain`). 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from sotopia_env.families import consent
@@ -190,7 +191,15 @@ def counts_on(text: str) -> bool:
     return _UNITS.fullmatch(text) is not None
 
 
-CUES = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in (("item", ITEM_MARK), *_CUES)))
+def _any_cue(names: Iterable[str]) -> str:
+    return "|".join(f"(?P<{name}>{pattern})" for name, pattern in _CUES if name in names)
+
+
+_BETWEEN_WORDS = frozenset(("stop", "joins", "comma", "to_me", "to_you"))
+CUES = re.compile(
+    f"(?P<item>{ITEM_MARK})|(?<![a-z0-9'])(?=[a-z0-9])(?:{_any_cue({name for name, _ in _CUES} - _BETWEEN_WORDS)})|"
+    f"(?=[^a-z0-9]|mine|yours)(?:{_any_cue(_BETWEEN_WORDS)})"
+)
 """Finds items (marked by :func:`mark_items`) and cues; the name of the group that matched says which."""
 
 _ELIDED = (
