@@ -107,6 +107,7 @@ class _Findings:
         self.undone = False
 
 
+_WORDS = re.compile(r"[a-z0-9']+")
 _ENDS = re.compile(r"[^.!?;\n]+[.!?;\n]*")
 
 
@@ -144,7 +145,7 @@ def _read_sentence(text: str, findings: _Findings) -> bool:
     texts, links, _ = sentence
     asked = "?" in text or phrases.QUESTION.match(text.strip()) is not None
     conditional = phrases.CONDITION.search(text) is not None
-    names = phrases.NAMES_ITEMS.search(text) is not None
+    names = phrases.names_items(text, set(_WORDS.findall(text)))
     consents_before = findings.consent is not None
     if links[0] in phrases.CONTRASTS and consents_before:
         findings.undone = True
@@ -175,7 +176,7 @@ def _read_sentence(text: str, findings: _Findings) -> bool:
 def _read_consent(sentence: Sentence, index: int, findings: _Findings, asked: bool, conditional: bool) -> None:
     texts, links, _ = sentence
     fragment = texts[index]
-    consent = phrases.CONSENT.match(fragment)
+    consent = phrases.consent_of(fragment)
     if consent is not None and not phrases.GREETING.match(fragment) and not _is_reported(texts, index):
         kind: Consent = "clear" if consent["clear"] is not None else "vague" if consent["vague"] is not None else "bare"
         demanded = links[index] == "and" and index > 0 and phrases.DEMAND.match(texts[index - 1]) is not None

@@ -6,7 +6,7 @@ All are written for plain text (:func:`sotopia_env.families.plain_text.plain`). 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from functools import lru_cache
 
 from sotopia_env.families import consent
@@ -206,8 +206,11 @@ _ELIDED = (
     rf"\b(?:{_NUMBER}) (?:for|to) (?:me|you)\b|"
     rf"\b(?:take|get|have|keep|(?:give|leave) (?:me|you)) (?:just |only )?(?:{_NUMBER})(?= ?(?:[,.;!?)\n]|$)| and\b)"
 )
+_NAMING = frozenset(
+    "rest remainder remaining remains left leftover leftovers others other else all every each everything".split()
+) | set(NUMBERS)
 NAMES_ITEMS = re.compile(
-    "|".join((ITEM_MARK, _ELIDED, *(pattern for name, pattern in _CUES if name in ("rest", "every", "each_kind"))))
+    f"{ITEM_MARK}|(?<![a-z0-9'])(?=[a-z0-9])(?:{_any_cue(('rest', 'every', 'each_kind'))}|{_ELIDED})"
 )
 """Whether anything to be divided is named."""
 
@@ -215,6 +218,15 @@ NAMES_ITEMS = re.compile(
 def without_symbols(text: str) -> str:
     """A plain text in which pictures end a sentence, as they do for people."""
     return text if text.isascii() else _SYMBOLS.sub(". ", text)
+
+
+def names_items(text: str, words: Set[str]) -> bool:
+    """Whether a text of these words names anything that is to be divided."""
+    if not text.isascii() and _STRAY_MARK.search(text):
+        return True
+    if words.isdisjoint(_NAMING) and not any(word.isdigit() for word in words):
+        return False  # the cheap test first
+    return NAMES_ITEMS.search(text) is not None
 
 
 def mark_items(text: str, items: Items) -> str:
@@ -312,10 +324,30 @@ _VAGUE = (
     rf"(?:we|i) (?:can|could) (?:make|do) {_IT}(?: (?:work|happen))?{_END}",
 )
 CONSENT = re.compile(
-    rf"(?P<clear>{_LEAD}(?:{'|'.join(_CLEAR)}))|(?P<bare>{_YES.replace('{0,5}', '{1,6}')}(?:please)?(?=\W*$))|"
-    rf"(?P<vague>{_LEAD}(?:{'|'.join(_VAGUE)}))"
+    rf"(?P<bare>{_YES.replace('{0,5}', '{1,6}')}(?:please)?(?=\W*$))|"
+    rf"{_LEAD}(?:(?P<clear>{'|'.join(_CLEAR)})|(?P<vague>{'|'.join(_VAGUE)}))"
 )
 """Consent as a whole fragment. ``bare`` is "ok" and the like, which also stands before a counter-proposal."""
+
+_FIRST = frozenset(
+    "that it it's its that's thats this these those which you you've your the i i'm im i'd i'll ill am we we'll we're "
+    "we've let let's lets sound sounds look looks seem seems feel feels works work suits do does did will would should "
+    "can could might may deal done agree agreed accept accepted accepting take call good great fair fine perfect ok okay "
+    "okey okie k kk cool right reasonable acceptable agreeable doable alright all excellent awesome nice lovely "
+    "wonderful amazing fantastic terrific even equal ideal workable best a an like glad so really because and "
+    "yes yeah yep yup yea ye ya yay sure sold well oh ah then now in thanks thank absolutely definitely of hmm um no "
+    "lol haha hi hello aight totally perfectly very pretty quite extremely more just super actually also certainly "
+    "completely fully gladly happily most both mostly too happy satisfied content pleased down up on want".split()
+)
+_LONGEST = 72
+
+
+def consent_of(fragment: str) -> re.Match[str] | None:
+    """The consent that is all of a fragment; what cannot be one by its first word or its length is not looked at."""
+    if len(fragment) > _LONGEST or not fragment.isascii() or fragment.partition(" ")[0].rstrip("!,") not in _FIRST:
+        return None
+    return CONSENT.match(fragment)
+
 
 OPENS_CONSENT = re.compile(
     r"(?:(?:oh|well|alright|so|hmm) )?(?P<clear>deal|agreed|i (?:agree|accept))\b|"

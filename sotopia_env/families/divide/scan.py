@@ -116,7 +116,8 @@ class _Scan:
             return
         if self.told and self.previous in ("me", "you") and phrases.WILL.search(text):
             self.told = False  # "since you are cold i will give you the hats"
-        self.proposing = self.proposing or phrases.PROPOSES.search(text) is not None
+        if not self.proposing and phrases.PROPOSES.search(text):
+            self.proposing = True
         if text.endswith(("item", "items", "thing", "things")):
             self.number = ""  # "five items"
         if phrases.LIST_WORDS.fullmatch(text) is None:
