@@ -179,7 +179,8 @@ def _read_consent(sentence: Sentence, index: int, findings: _Findings, asked: bo
     consent = phrases.consent_of(fragment)
     if consent is not None and not phrases.GREETING.match(fragment) and not _is_reported(texts, index):
         kind: Consent = "clear" if consent["clear"] is not None else "vague" if consent["vague"] is not None else "bare"
-        demanded = links[index] == "and" and index > 0 and phrases.DEMAND.match(texts[index - 1]) is not None
+        before = texts[index - 1] if index and links[index] == "and" else ""
+        demanded = phrases.DEMAND.match(before) is not None or not before.isascii()  # it names items
         if kind != "clear" and links[index] == "and" and findings.consent is None:
             return  # "You are generous and fair" praises
         if (conditional and kind != "bare") or demanded:

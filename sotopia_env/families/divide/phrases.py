@@ -23,7 +23,7 @@ _OF = r"of (?:the |those |these |them |my |your |our )?"
 
 COUNTED = {**NUMBERS, "a": 1, "an": 1, "single": 1, "couple": 2, "pair": 2, "zero": 0, "no": 0}
 _NO_NUMBER = re.compile(r"^(?:at|up|about|around|maybe|over|more|roughly|approximately|another|some|most|any|enough|much|"
-    r"many|more|less|fewer|little|few|bit|lots?|plenty|several|majority|extra|additional|a )|\b(?:or|to)\b|more$|-")
+    r"many|more|less|fewer|little|few|bit|lots?|plenty|several|majority|extra|additional|a )|\b(?:or|to|majority|bulk)\b|more$|-")
 """What begins, or stands in, an amount that says no number."""
 
 _SYMBOLS = re.compile("[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff]+")
@@ -32,14 +32,19 @@ _MARK_RANGE = f"{chr(_MARKS)}-{chr(_MARKS + 63)}"
 _STRAY_MARK = re.compile(f"[{_MARK_RANGE}]")
 ITEM_MARK = f"[{_MARK_RANGE}]"
 
-_NO_MODAL = "".join(
-    f"(?<!{word} )" for word in ("can", "could", "may", "might", "should", "shall", "if", "about", "so", "then",
-                                "would", "that", "do", "cani", "let")
-)
+_STILL = r"(?: (?:already|also|only|still|just))?"
+_MODALS = ("can", "could", "may", "might", "should", "shall", "if", "about", "would", "do", "cani", "let")
+
+
+def _not_after(words: Iterable[str]) -> str:
+    return "".join(f"(?<!{word} )" for word in words)
+
+
+_NEVER_SO = _not_after(_MODALS)
+_NO_MODAL = _not_after((*_MODALS, "so", "then", "that"))
 # "Is it fine if" and "what if" suppose nothing, they ask for it.
-_NO_REQUEST = "".join(
-    f"(?<!{word} )" for word in ("what", "ok", "okay", "fine", "mind", "possible", "alright", "cool", "good", "great",
-                                "nice", "fair", "better", "like it", "love it")
+_NO_REQUEST = _not_after(
+    "what ok okay fine mind possible alright cool good great nice fair better".split() + ["like it", "love it"]
 )
 _AFTER_FOR = r"(?! (?:be|make|do|see|get|keep|have|take|go|read|play|give|work|split|agree|settle))"
 # What a word does to the division, tried in this order at every place of a text.
@@ -106,7 +111,7 @@ _CUES = (
         "vague",
         rf"\b(?:(?:at (?:least|most)|up to|(?<!how )(?<!what )about|around|maybe|over|more than|less than|roughly) (?:{_NUMBER}|an?)\b|"
         rf"another|some|most|any|enough|(?:(?:as|so|too|that) )?(?:much|many)|more|less|fewer|(?:a )?(?:little|few)|"
-        rf"(?:a )?bit|lots?|plenty|several|(?:the |a )?majority|larger|bigger|double|bulk)\b(?: of)?"
+        rf"(?:a )?bit|lots?|plenty|several|(?:the |a )?majority|larger|bigger|double|bulk)\b(?: of)?|(?:extra|additional)(?= {ITEM_MARK})"
     ),
     (
         "negation",
@@ -119,7 +124,7 @@ _CUES = (
         r"\b(?:said|says?|saying|told|mentioned|had|brought|packed|bought|forgot|given|offered|wanted|"
         r"needed|because|cause|cuz|due to|in case|so that|as i|as we|since|when|they|he|she|"
         r"for (?!(?:every|any|some|no)thing\b)[a-z]+ing\b|"
-        rf"{_NO_MODAL}(?:i|we)(?:'ve)? (?:have|got)(?! to\b)|"
+        rf"{_NO_MODAL}i(?:'ve)?{_STILL} (?:have|got)(?! to\b)|{_NEVER_SO}we(?:'ve)?{_STILL} (?:have|got)(?! to\b)|"
         rf"{_NO_MODAL}you have(?! (?:have|the|all|both|everything|rest|to|an?|{_NUMBER})\b)|there (?:are|is|'s)|"
         r"how (?:to|much|many)|to (?![a-z]+ing\b|be\b|have|take|get|keep|give|offer|let|split|share|me\b|you\b|u\b|us\b|my\b|the\b|"
         rf"an?\b|each|both|trade|do\b|go\b|make|see|accept|receive|spare|\d|only|just|part\b|leave|divide)[a-z]+)\b"
@@ -133,7 +138,7 @@ _CUES = (
     ("gimme", r"\b(?:gimme|give me|hand me|let me(?! know| see| think| ask| check| tell| say| explain))\b"),
     (
         "give",
-        r"\b(?:g(?:iv(?:e|ing|es)|ave)(?: up| away)?|offer(?:ing)?|let(?:ting)?(?! (?:me|us)\b)(?: go(?: of)?)?|"
+        r"\b(?:g(?:iv(?:e|ing|es)|ave)(?: up| away)?|offer(?:ing)?|let(?:ting)?(?!'s| (?:me|us)\b)(?: go(?: of)?)?|"
         r"leav(?:e|ing|es)|cede|ceding|concede|trad(?:e|ing)|swap|exchang(?:e|ing)|part(?:ing)? with|forgo|forfeit|"
         r"sacrifice|spare|surrender|hand(?: over)?|budg(?:e|ing)(?: on)?|provid(?:e|ing)|distribute)\b"
     ),
@@ -150,6 +155,7 @@ _CUES = (
     ("me", r"\b(?:i|me|my|myself|i'?m|i'?d|i'?ll|i'?ve)(?=\W|$)"),
     ("you", r"\b(?:you|u|ya|your|yourself|you'?re|you'd|you'll|youll|you've)(?=\W|$)"),
     ("us", r"\b(?:we|us|let's|lets)(?=\W|$)"),
+    ("either", r"\beither\b"),
     ("or", r"\bor\b(?! (?:we|i|no|else|there|it|not|otherwise)\b)"),
     ("but", r"\b(?:but|however|though)\b"),
     ("if", rf"{_NO_REQUEST}\bif\b"),
@@ -177,12 +183,12 @@ _UNITS = re.compile(rf"(?: |extra|additional|{_UNIT}|of|from|any|the|those|these
 def amount(text: str) -> int | None:
     """How many a number, as :data:`CUES` finds it, says: ``None`` for all, :data:`VAGUE` where it says no number."""
     word = text.partition(" ")[0].partition("/")[0]
-    if not word or word in ("all", "every", "half", "the"):
-        return None
     if "other " in text:
         return OTHERS
     if _NO_NUMBER.search(text):
         return VAGUE
+    if not word or word in ("all", "every", "half", "the"):
+        return None
     return int(word) if word.isdigit() else 2 if word == "both" else COUNTED.get(word, VAGUE)
 
 
@@ -275,7 +281,7 @@ _LEAD = (
     rf"(?: like)?(?: that)? )?"
 )
 _DEAL = r"(?:deal|offer|proposal|plan|arrangement|split|division|trade|compromise|idea|terms|agreement|one|distribution)"
-_IT = rf"(?:that|it|this|these|those|which|you|(?:your|the|that|this|those|these)(?: \w{{2,12}})? {_DEAL}s?)"
+_IT = rf"(?:that|it|this|these|those|which|(?:your|the|that|this|those|these)(?: \w{{2,12}})? {_DEAL}s?)"
 _GOOD = (
     r"(?:good|great|fair|fine|perfect|ok|okay|cool|right|reasonable|acceptable|agreeable|doable|alright|excellent|"
     r"awesome|nice|lovely|wonderful|amazing|fantastic|terrific|even|equal|ideal|workable|best)"
@@ -293,7 +299,7 @@ _CLEAR = (
     rf"(?:(?:it|that)'?s (?:an? )?|it is an? |its an? |(?:you|we)(?: both)?(?:'ve)?(?: have)?(?: got)? (?:yourself )?an? |"
     rf"(?:(?:it|that) )?(?:sounds|looks|seems) like (?:we have )?an? |call it an? |done )?(?:{_ADVERB}{_GOOD} )?deal(?: done)?{_END}",
     rf"(?:(?:i|we)(?:'?ll| will| can| do|'?m| am| are|'?re|'?d| would)? )?(?:willing to |(?:be )?happy to |going to )?"
-    rf"{_ADVERB}(?:agreed?|accept(?:ed)?)(?: (?:to|with|on))?(?: {_IT})?{_END}",
+    rf"{_ADVERB}(?:agreed?|accept(?:ed)?)(?: (?:to|with|on))?(?: {_IT}| you)?{_END}",
     rf"(?:(?:i|we)(?:'?ll| will| can|'?d| would)(?: be)?|(?:i|we)(?:'m| am| are|'re)) ?(?:(?:willing|able|happy|going) "
     rf"to )?(?:just )?(?:take|do|go with|go for|accept|settle for|work with|live with|deal with|happy with|agree to) "
     rf"{_IT}{_END}",
@@ -381,7 +387,8 @@ QUESTION = re.compile(
 )
 ASKS_WISHES = re.compile(
     r"(?:what|which|who|where|when|why|how (?:many|much|bad|important))\b(?! about| if)|(?:do|did|are|is|"
-    r"does) (?:you|your|u|the)\b|"
+    r"does) (?:you|your|u|the)\b(?! (?:absolutely |all )?(?:ok|okay|fine|good|cool|alright|happy|willing|open|agreeable|"
+    r"comfortable)\b)|"
     r"(?:any|anything)\b"
 )
 """A question about wishes proposes nothing: "do you want the hats?"."""

@@ -143,11 +143,11 @@ def proposal_of(
                 shares[1 - holder][other.kind] = items[other.kind].count if other.count is None else other.count
                 shares[holder][other.kind] = None
     open_kinds = rest is None and any(pair == (None, None) for pair in zip(*shares, strict=True))
-    if exchanged and open_kinds and any(one.firm and one.count is not None for one in named):
+    if exchanged and open_kinds and any(one.firm and one.count is not None and one.count < items[one.kind].count for one in named if one.kind >= 0):
         clear = False
     if clear and rest is None and all(count is None for share in shares for count in share):
         return None
-    if bare and tuple(shares[ME]) == totals(items):
+    if clear and bare and tuple(shares[ME]) == totals(items):
         return None  # what there is
     firm = not clear or any(one.firm for one in named)
     return Proposal(tuple(shares[ME]), tuple(shares[YOU]), rest, firm, sure, bare, clear)

@@ -54,6 +54,7 @@ class _Scan:
         halving: whether items are named as to be split.
         eaching: whether both sides are to get as many of what is named.
         choice: whether the items are alternatives.
+        either: whether all that the sentence disposes of are alternatives.
         bare: whether no word has said so far who gets anything.
         refusing: whether the last verb was a denied "give".
         toward: whether the last preposition was "to".
@@ -87,6 +88,7 @@ class _Scan:
     halving: bool = False
     eaching: bool = False
     choice: bool = False
+    either: bool = False
     bare: bool = True
     refusing: bool = False
     toward: bool = False
@@ -163,7 +165,7 @@ class _Scan:
                 named.holder = YOU  # "just the ball and I take the rest?"
             loose = []
         proposing = self.talking and (self.proposing or "?" in text) and any(named.numbered for named in loose)
-        if loose and (any(held) or proposing):
+        if (loose and (any(held) or proposing)) or (self.either and any(held)):
             self.unclear = True  # "2 hats for me and the balls", "2 hats and 1 ball would be fair"
         if self.talking:
             self.named[self.sentence :] = [named for named in sentence if named.holder is not None]
@@ -174,7 +176,7 @@ class _Scan:
         self.holder = self.doer = self.pronoun = None
         self.firm = self.doubtful = self.negated = self.excepting = self.halving = self.choice = self.eaching = False
         self.refusing = self.inherited = self.valued = self.talking = self.told = self.supposing = False
-        self.proposing = False
+        self.proposing = self.either = False
         self.segment = self.sentence = self.clause = len(self.named)
 
     def comma(self, text: str) -> None:
@@ -238,7 +240,7 @@ class _Scan:
         """After "for me" or "yours", what was just named goes to ``who``, or what is named next."""
         clause = self.named[self.clause :]
         valued = self.toward and self.talking and clause
-        if self.valued or (valued and all(one.holder is None and not one.numbered for one in clause)):
+        if self.valued or (valued and all(one.holder is None and one.count is None for one in clause)):
             return  # "the ball looks old to me"
         start = self.segment
         while start > self.clause and self.named[start - 1].holder is None:
@@ -338,7 +340,7 @@ class _Scan:
     def counted(self, text: str) -> None:
         """An amount, for the item that follows."""
         self.turn_round()
-        if text != "the" or not self.number:  # "all the hats"
+        if text not in ("the", "extra", "additional") or not self.number:  # "all the extra hats"
             self.number = text
         self.behind = self.previous == "item"
 
@@ -371,11 +373,15 @@ class _Scan:
         if self.halving and count is not None and 0 <= count < total and self.doer is not None:
             self.hold(1 - self.doer, firm=True)
             halved = False  # "I share two of the hats"
-        self.add(kind, None if count == total else count, sure=sure, halved=halved, numbered=bool(text))
+        self.add(kind, count, sure=sure, halved=halved, numbered=bool(text))
 
     def elided(self, cue: str) -> None:
         """An amount that no item follows: "vases 2", "hats 2 books 1", "2 for me and 1 for you"."""
         text, self.number = self.number, ""
+        if text == "all" and cue == "but":  # "all but the ball"
+            self.add(EVERYTHING, None)
+            self.previous = "every"
+            return
         if cue not in _CLOSING or text in ("a", "an", "every") or phrases.amount(text) == VAGUE:
             return
         if self.behind and self.shift(phrases.amount(text)):
@@ -472,8 +478,13 @@ class _Scan:
         if self.choice and self.named:
             self.named[-1].count = VAGUE
 
+    def choose(self, text: str) -> None:
+        """The word "either": what the sentence disposes of are alternatives."""
+        self.either = True
+
     def skip(self, text: str) -> None:
         """Words that only look like a cue."""
+        self.talking = True
 
     def compare(self, text: str) -> None:
         """What follows "rather than" is not given."""
@@ -510,6 +521,7 @@ _STEPS: dict[str, Callable[[_Scan, str], None]] = {
     "me": lambda state, text: state.person(ME, text),
     "you": lambda state, text: state.person(YOU, text),
     "us": _Scan.us,
+    "either": _Scan.choose,
     "or": _Scan.alternative,
     "but": _Scan.but,
     "if": _Scan.condition,

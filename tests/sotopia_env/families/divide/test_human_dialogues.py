@@ -41,7 +41,7 @@ def file(tmp_path: Path) -> Path:
                 line(DEAL),
                 line(DEAL.replace("deal", "ok"), output="item0=0 item1=2 item2=0 item0=1 item1=0 item2=1"),
                 line("YOU: I want the ball . <eos> THEM: no way", output="<no_agreement> " * 6),
-                line("YOU: You can have the hats . <eos> THEM: okay !", output="<disagree> " * 6),
+                line("YOU: You can have the hats , rest for me . <eos> THEM: okay !", output="<disagree> " * 6),
                 line("YOU: hi <eos> THEM: hello"),
             )
         ),
