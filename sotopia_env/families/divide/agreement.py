@@ -4,15 +4,19 @@ Each utterance is read on its own (:func:`read_division`), and the moves are fol
 what stands on the table; reading a list of turns at once (:func:`find_agreement`) gives the same. The rules prefer a
 missed agreement to a false one, and an agreement always says who gets every single item.
 
-- An **offer** gives items to one side or both. What it leaves unnamed goes to the side that was given nothing ("you can
-  have the hats": the rest is mine); "the rest" alone is the rest of what the other proposed. An offer that leaves open
-  who gets something replaces the speaker's earlier one but cannot be accepted.
-- An **acceptance** takes the other's live offer. If it names a division, that must be the one on offer; else it is an
-  offer itself. Conditions and a following "but" make it an offer that amends the other's.
+- An **offer** gives items to one side or both. Nothing is given away by inference: a kind that is not named is open
+  unless somebody gets "the rest", while "you can have two hats" leaves the third to the speaker. An offer replaces the
+  speaker's earlier one. A **wish** ("I need the hats") is none, unless the other is given something in return.
+- An **acceptance** takes the other's live offer. Of an offer that leaves kinds open it *settles* those it names; once
+  what both have consented to, kind by kind, is everything, that is an agreement, not a certain one. If the acceptance
+  names a division, that must be the one on offer; else it is an offer itself, completed by the other's. Conditions and
+  a following "but" make it an offer that amends the other's.
 - The same division from both sides is an agreement, not a certain one, if the second states it firmly, as no question,
   and had proposed something else before.
-- Vague consent ("sounds good") and a bare "ok" only answer an offer of the turn before, and a bare "ok" no mere wish:
-  "I want the ball." "Okay." is no agreement, "I take the ball." "Okay." is one.
+- Words of consent answer the last offer alone: vague ones ("sounds good") and a bare "ok" an offer of the turn before,
+  clear ones ("deal") one that is at most three turns old, and none an offer that its hearer has answered by another.
+- What seems to move the division and cannot be read ("some of the hats", "the hats or the ball", more than there is)
+  withdraws the speaker's older offer and is counted as *unread*.
 - "No deal", refusals and a formal ``reject`` withdraw one's own offer. Silence, gestures and leaving change nothing,
   and nothing changes an agreement once reached.
 """
@@ -26,7 +30,7 @@ from sotopia_env.episodes import Turn
 from sotopia_env.families.base import follow, merge_offers
 from sotopia_env.families.divide.items import Counts, Items, complement
 from sotopia_env.families.divide.moves import DivisionMove, read_division
-from sotopia_env.families.divide.proposals import ME, Proposal
+from sotopia_env.families.divide.proposals import Proposal
 from sotopia_env.turns import cycles_of
 
 __all__ = ["Division", "DivisionAgreement", "DivisionTable", "find_agreement", "offer_to", "opening", "update"]
@@ -51,6 +55,7 @@ class DivisionOffer:
         certain: whether the words disposed of every item and only one reading is plausible.
         proposal: the words behind it.
         asked: whether it was put as a question.
+        replies_to: the turn of the other's offer that stood when it was made.
     """
 
     seat: int
@@ -60,6 +65,7 @@ class DivisionOffer:
     certain: bool
     proposal: Proposal
     asked: bool = False
+    replies_to: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,9 +116,9 @@ def opening(items: Items) -> DivisionTable:
 
 
 def offer_to(table: DivisionTable, seat: int) -> DivisionOffer | None:
-    """What an acceptance by ``seat`` would accept: the other's live offer, if it leaves nothing open."""
+    """What an acceptance by ``seat`` would accept: the other's live offer, if it leaves nothing open and is no wish."""
     offer = table.offers[1 - seat]
-    return None if offer is None or offer.division is None else offer
+    return None if offer is None or offer.division is None or offer.proposal.wished else offer
 
 
 def update(table: DivisionTable, seat: int, turn: int, action_type: str, text: str) -> DivisionTable:
@@ -140,27 +146,23 @@ def update(table: DivisionTable, seat: int, turn: int, action_type: str, text: s
     formal = action_type == "action"
     answered = table.offers[1 - seat] if formal else _answered(table, seat, turn, move)
     if move.proposal is None:
-        if answered is None:
+        if answered is None or answered.proposal.wished:
             return table
         return _accept(table, answered, seat, turn, formal, move.consent == "clear")
+    consents = answered is not None and (move.consent is not None or move.amends)
+    base = _over(answered.shares, table.settled) if answered is not None and consents else table.settled
     proposal = _in_context(move.proposal, table.offers[1 - seat])
-    consents = answered is not None and (move.consent is not None or move.kind == "accept")
-    base = table.settled
-    if answered is not None and (consents or move.amends):
-        base = _over(answered.shares, base)
     shares = _shares(proposal, table, seat, base)
     if shares is None:
         return table
     division = _division(shares, table.items)
-    if answered is not None and division is not None and answered.division == division and _takes(move, proposal, table.offers[seat], answered):
-        certain = move.kind == "accept" and move.consent == "clear" and answered.certain
-        return _agree(table, answered, seat, turn, formal, certain)
-    sure = proposal.sure and None not in proposal.share(table.items)
-    table = _with_offer(table, seat, DivisionOffer(seat, turn, shares, division, sure, proposal, move.asked))
-    settled = table.settled
-    if consents and not move.asked:
-        settled = _over(answered.shares, settled)
-    return replace(table, settled=tuple(s if s == now or now is None else None for s, now in zip(settled, shares, strict=True)))
+    taken = None if answered is None else offer_to(table, seat)
+    if taken is not None and taken.division == division and _takes(move, proposal, table.offers[seat], taken):
+        certain = move.kind == "accept" and move.consent == "clear" and taken.certain
+        return _agree(table, taken, seat, turn, formal, certain)
+    return _offered(
+        table, seat, turn, proposal, move.asked, shares, base if consents and not move.asked else table.settled
+    )
 
 
 def take(table: DivisionTable, cycle: Sequence[Turn]) -> DivisionTable:
@@ -184,7 +186,12 @@ def find_agreement(turns: Sequence[Turn], items: Items, order: str = "round-robi
 
 def _together(before: DivisionTable, after: Sequence[DivisionTable]) -> DivisionTable:
     made: DivisionTable = merge_offers(before, after, lambda one, other: bool(one.division == other.division))
-    return made
+    unread = tuple(sorted({turn for table in after for turn in table.unread}))
+    settled = []
+    for now, *each in zip(before.settled, *(table.settled for table in after), strict=True):
+        changed = {share for share in each if share != now}
+        settled.append(now if not changed else changed.pop() if len(changed) == 1 else None)
+    return replace(made, settled=tuple(settled), unread=unread)
 
 
 _REACH = {"clear": 3, "vague": 1, "bare": 1, "heard": 1}
@@ -196,12 +203,10 @@ def _answered(table: DivisionTable, seat: int, turn: int, move: DivisionMove) ->
     offer, own = table.offers[1 - seat], table.offers[seat]
     if offer is None or turn - offer.turn > _REACH[move.consent or "clear"]:
         return None
-    if (own is not None and own.turn > offer.turn) or (table.unread and table.unread[-1] > offer.turn):
+    if (own is not None and own.replies_to == offer.turn) or (table.unread and table.unread[-1] > offer.turn):
         return None
     if move.consent == "heard" and not offer.asked:
         return None  # "I take the ball." "Okay, I understand."
-    if move.consent == "bare" and offer.proposal.wished:
-        return None  # "I want the ball." "Okay."
     return offer
 
 
@@ -225,7 +230,7 @@ def _in_context(proposal: Proposal, answered: DivisionOffer | None) -> Proposal:
     pairs = zip(proposal.mine, answered.proposal.mine, strict=True)
     if not any(listed is not None and asked is not None for listed, asked in pairs):
         return proposal
-    return replace(proposal, mine=proposal.theirs, theirs=proposal.mine)
+    return replace(proposal, mine=proposal.theirs, theirs=proposal.mine, firm=True)
 
 
 def _accept(
@@ -234,27 +239,42 @@ def _accept(
     """Consent to an offer: an agreement if it says all, or if what it says settles the last kinds."""
     settled = _over(taken.shares, table.settled)
     division = _division(settled, table.items)
-    if division is None or (taken.proposal.wished and not clear):
+    if division is None:
         return replace(table, settled=settled)
-    certain = taken.certain and clear
-    return _agree(table, replace(taken, division=division), seat, turn, formal, certain)
+    return _agree(table, replace(taken, division=division), seat, turn, formal, taken.certain and clear)
+
+
+def _offered(
+    table: DivisionTable, seat: int, turn: int, proposal: Proposal, asked: bool, shares: Shares, settled: Shares
+) -> DivisionTable:
+    """A new offer; what it says otherwise is settled no more."""
+    other = table.offers[1 - seat]
+    kept = tuple(s if s == now or now is None else None for s, now in zip(settled, shares, strict=True))
+    # "The rest" may be that of everything, or of what is not settled yet.
+    plain = proposal.rest is None or kept == settled
+    certain = proposal.sure and plain and None not in proposal.share(table.items)
+    replies_to = None if other is None else other.turn
+    offer = DivisionOffer(seat, turn, shares, _division(shares, table.items), certain, proposal, asked, replies_to)
+    return replace(_with_offer(table, seat, offer), settled=kept)
 
 
 def _shares(proposal: Proposal, table: DivisionTable, seat: int, base: Shares) -> Shares | None:
     """What is proposed, laid over what stood before; ``None`` where it means nothing."""
+    share = proposal.share(table.items)
     if not proposal.names_items and proposal.rest is not None:
         # "I get the rest" of what the other asked for; with nothing asked for, it means nothing.
         asked = table.offers[1 - seat]
-        if asked is None or not any(c is not None for c in asked.shares):
+        if asked is None or all(count is None for count in asked.shares):
             return None
-        left = 0 if (proposal.rest == ME) == (seat == 1) else None
-        return tuple(
-            (item.count if left is None else 0) if share is None else share
-            for item, share in zip(table.items, asked.shares, strict=True)
-        )
-    share = proposal.share(table.items)
-    own = [count if seat == 0 or count is None else item.count - count for item, count in zip(table.items, share, strict=True)]
-    return _over(own, base)
+        return _over(asked.shares, _over(table.settled, _of_first(share, table.items, seat)))
+    return _over(_of_first(share, table.items, seat), base)
+
+
+def _of_first(share: Shares, items: Items, seat: int) -> Shares:
+    """What the first seat gets where the one of ``seat`` gets this share."""
+    if seat == 0:
+        return share
+    return tuple(None if count is None else item.count - count for item, count in zip(items, share, strict=True))
 
 
 def _over(shares: Sequence[int | None], base: Shares) -> Shares:

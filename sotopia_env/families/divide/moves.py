@@ -1,4 +1,4 @@
-"""What one utterance does to a division of items: an offer, an acceptance, a refusal or nothing, read on its own.
+"""What one utterance does to a division: an offer, an acceptance, a refusal, nothing or unread, each on its own.
 
 Consent and refusal are looked for fragment by fragment (``plain_text``), what is given to whom in one
 scan of the whole (:mod:`sotopia_env.families.divide.scan`).
@@ -26,7 +26,8 @@ class DivisionMove:
     """What one utterance does to the division.
 
     Args:
-        kind: ``"offer"``, ``"accept"``, ``"reject"`` or ``"none"``.
+        kind: ``"offer"``, ``"accept"``, ``"reject"``, ``"unread"`` for what seems to dispose of something and cannot be
+            read, or ``"none"``.
         proposal: what is offered, or named in the acceptance; ``None`` where nothing is.
         consent: how an acceptance, or an offer that opens with one ("ok you take the hats"), is put: ``"clear"``
             ("deal"), ``"vague"`` ("sounds good"), ``"bare"`` ("ok"), ``"heard"`` ("ok" among other words, which answers
@@ -82,6 +83,7 @@ class _Findings:
         consent: of a whole fragment, the clearest of all.
         opening: with which a fragment opens that goes on ("ok you take the hats").
         withdrawn: whether a deal is called off.
+        refused: whether what is on offer was refused, after which praise is no consent.
         undone: whether a condition or a "but" follows the consent.
         contrasted: whether a "but" stands in a sentence with items.
         asked: whether items were last named in a question.
@@ -92,6 +94,7 @@ class _Findings:
     consent: Consent | None = None
     opening: Consent | None = None
     withdrawn: bool = False
+    refused: bool = False
     undone: bool = False
     contrasted: bool = False
     asked: bool = False
@@ -100,6 +103,8 @@ class _Findings:
 
     def note(self, kind: Consent) -> None:
         """One more sign of consent; it also answers what was asked before it."""
+        if self.refused and kind != "clear":
+            return
         if self.consent in (None, "bare") or kind == "clear":
             self.consent = kind
         if kind == "clear":
@@ -156,7 +161,7 @@ def _read_sentence(text: str, findings: _Findings) -> bool:
         if phrases.WITHDRAWAL.match(fragment) and not asked and not conditional:
             findings.withdrawn, findings.consent, findings.opening = True, None, None
         elif phrases.REFUSAL.match(fragment) and not asked:
-            findings.consent = findings.opening = None
+            findings.refused, findings.consent, findings.opening = True, None, None
         else:
             _read_consent(sentence, index, findings, asked, conditional)
     if asked and consents_before and not names and phrases.ASIDE.search(text):

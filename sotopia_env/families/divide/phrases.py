@@ -22,8 +22,11 @@ _UNIT = (
 _OF = r"of (?:the |those |these |them |my |your |our )?"
 
 COUNTED = {**NUMBERS, "a": 1, "an": 1, "single": 1, "couple": 2, "pair": 2, "zero": 0, "no": 0}
-_NO_NUMBER = re.compile(r"^(?:at|up|about|around|maybe|over|more|roughly|approximately|another|some|most|any|enough|much|"
-    r"many|more|less|fewer|little|few|bit|lots?|plenty|several|majority|extra|additional|a )|\b(?:or|to|majority|bulk)\b|more$|-")
+_NO_NUMBER = re.compile(
+    r"^(?:at|up|about|around|maybe|over|more|roughly|approximately|another|some|most|any|enough|much|"
+    r"many|more|less|fewer|little|few|bit|lots?|plenty|several|majority|extra|additional|a )|\b(?:or|to|majority|"
+    r"bulk)\b|more$|-"
+)
 """What begins, or stands in, an amount that says no number."""
 
 _SYMBOLS = re.compile("[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff]+")
@@ -44,7 +47,22 @@ _NEVER_SO = _not_after(_MODALS)
 _NO_MODAL = _not_after((*_MODALS, "so", "then", "that"))
 # "Is it fine if" and "what if" suppose nothing, they ask for it.
 _NO_REQUEST = _not_after(
-    "what ok okay fine mind possible alright cool good great nice fair better".split() + ["like it", "love it"]
+    (
+        "what",
+        "ok",
+        "okay",
+        "fine",
+        "mind",
+        "possible",
+        "alright",
+        "cool",
+        "good",
+        "great",
+        "nice",
+        "fair",
+        "better",
+        "like it",
+    )
 )
 _AFTER_FOR = r"(?! (?:be|make|do|see|get|keep|have|take|go|read|play|give|work|split|agree|settle))"
 # What a word does to the division, tried in this order at every place of a text.
@@ -82,11 +100,13 @@ _CUES = (
     (
         "rest",
         r"(?:\b(?:every|any|all)(?: ?thing)? else\b|\b(?:all )?(?:of )?(?:the )?(?:rest|remainder|remaining|"
-        r"left ?overs?|(?:the other|others)(?= ?(?:[,.;:!?)\n]|$)| (?:to|for|are|is)\b)|other (?:items?|things?|ones?|stuff|"
+        r"left ?overs?|(?:the other|others)(?= ?(?:[,.;:!?)\n]|$)| (?:to|for|are|is)\b)|other (?:items?|things?|"
+        r"ones?|stuff|"
         r"(?:two|2)(?= (?:items|things))|objects?))(?: (?:items?|ones?|things?|of (?:it|them|the (?:items|stuff))))?\b|"
         r"\bwhat(?:ever)?(?:'?s| is)? (?:left|remains)\b|\belse(?= (?:to|for)\b)|\ball other (?:items?|things?)\b)"
     ),
-    ("every", r"\b(?:everything(?! (?:you|that|i|we|is|sounds?|looks?|seems?|about|meaning|works?|will|would)\b)|all (?:the |of the )?(?:items|things|stuff|objects))\b"),
+    ("every", r"\b(?:everything(?! (?:you|that|i|we|is|sounds?|looks?|seems?|about|meaning|works?|will|would)\b)|"
+        r"all (?:the |of the )?(?:items|things|stuff|objects))\b"),
     # what was just spoken of: "you can have them all"
     ("them", r"\b(?:(?:all|both|most|some) of (?:it|them|those)|it all|(?:them|those)(?: all| both)?)\b"),
     ("except", r"\b(?:except(?:ing)?(?: for)?|apart from|aside from|besides|excluding|other than|minus)\b"),
@@ -96,7 +116,8 @@ _CUES = (
     (
         "value",
         r"\b(?:worth(?:less)?|points?|pts?|values?|valued|valuable|important|useless|score|zero points|means?|"
-        r"no (?:use|good|interest)|favou?rites?|great condition|already|too many|must have|flexible|essential|crucial|critical|concerns?|issue|problem|priorit(?:y|ies)|"
+        r"no (?:use|good|interest)|favou?rites?|great condition|already|too many|must have|flexible|essential|"
+        r"crucial|critical|concerns?|issue|problem|priorit(?:y|ies)|"
         r"at home|used to|collect(?:s|ed|ing)?|reminds?|belong(?:s|ed)?)\b"
     ),
     ("exchange", r"\bin (?:exchange|return|trade)(?: (?:for|of))?\b"),
@@ -109,9 +130,11 @@ _CUES = (
     ),
     (
         "vague",
-        rf"\b(?:(?:at (?:least|most)|up to|(?<!how )(?<!what )about|around|maybe|over|more than|less than|roughly) (?:{_NUMBER}|an?)\b|"
+        rf"\b(?:(?:at (?:least|most)|up to|(?<!how )(?<!what )about|around|maybe|over|more than|less than|"
+        rf"roughly) (?:{_NUMBER}|an?)\b|"
         rf"another|some|most|any|enough|(?:(?:as|so|too|that) )?(?:much|many)|more|less|fewer|(?:a )?(?:little|few)|"
-        rf"(?:a )?bit|lots?|plenty|several|(?:the |a )?majority|larger|bigger|double|bulk)\b(?: of)?|(?:extra|additional)(?= {ITEM_MARK})"
+        rf"(?:a )?bit|lots?|plenty|several|(?:the |a )?majority|larger|bigger|double|bulk)\b(?: of)?|(?:extra|"
+        rf"additional)(?= {ITEM_MARK})"
     ),
     (
         "negation",
@@ -126,12 +149,14 @@ _CUES = (
         r"for (?!(?:every|any|some|no)thing\b)[a-z]+ing\b|"
         rf"{_NO_MODAL}i(?:'ve)?{_STILL} (?:have|got)(?! to\b)|{_NEVER_SO}we(?:'ve)?{_STILL} (?:have|got)(?! to\b)|"
         rf"{_NO_MODAL}you have(?! (?:have|the|all|both|everything|rest|to|an?|{_NUMBER})\b)|there (?:are|is|'s)|"
-        r"how (?:to|much|many)|to (?![a-z]+ing\b|be\b|have|take|get|keep|give|offer|let|split|share|me\b|you\b|u\b|us\b|my\b|the\b|"
+        r"how (?:to|much|many)|to (?![a-z]+ing\b|be\b|have|take|get|keep|give|offer|let|split|share|me\b|you\b|u\b|"
+        r"us\b|my\b|the\b|"
         rf"an?\b|each|both|trade|do\b|go\b|make|see|accept|receive|spare|\d|only|just|part\b|leave|divide)[a-z]+)\b"
     ),
     (
         "want",
-        r"\b(?:want(?:s|ing)?|wanna|try(?:ing)?|need(?:s|ing)?|like|love|prefer|wish|care|interested|hop(?:e|ing)(?: for)?|"
+        r"\b(?:want(?:s|ing)?|wanna|try(?:ing)?|need(?:s|ing)?|like|love|prefer|wish|care|interested|hop(?:e|"
+        r"ing)(?: for)?|"
         r"look(?:ing)? (?:for|at)|could (?:really )?use|go(?:ing)? for|after|must|gotta|require|ask(?:ing)?|demand|"
         r"hold (?:on|onto)|short (?:on|of)|lack(?:ing)?)\b"
     ),
@@ -147,7 +172,8 @@ _CUES = (
         r"(?:\b(?:will|would|can|could|must|gonna) )?\b(?:tak(?:e|ing|es)|took|get(?:s|ting)?|keep(?:s|ing)?|ha(?:ve|"
         r"s|ving)|receiv(?:e|ing)|claim|grab|choose|pick|hold(?! on)|"
         r"settle for|end up with|stick with|be left with|hang on to|throw(?:ing)? in|add(?:ing)?|"
-        r"(?:live|make do|manage|get by|accept|(?:fine|ok|okay|happy|content) with|do with)(?: with)?(?= (?:just |only |the |"
+        r"(?:live|make do|manage|get by|accept|(?:fine|ok|okay|happy|content) with|do with)(?: with)?(?= (?:just |"
+        r"only |the |"
         rf"all |both |(?:{_NUMBER}) ))|"
         rf"do(?= (?:just |only |the |all |both |an? |{_NUMBER})))\b"
     ),
@@ -176,7 +202,9 @@ LIST_WORDS = re.compile(
 
 PROPOSES = re.compile(r"\b(?:will|would|can|could|how|what|let's|lets|make|go|settle|so|then|maybe|perhaps)\b")
 WILL = re.compile(r"\b(?:will|would|can|could)\b")
-_UNITS = re.compile(rf"(?: |extra|additional|{_UNIT}|of|from|any|the|those|these|my|your|whole|precious|available|spare)+")
+_UNITS = re.compile(
+    rf"(?: |extra|additional|{_UNIT}|of|from|any|the|those|these|my|your|whole|precious|available|spare)+"
+)
 """What may stand between a number and what it counts."""
 
 
@@ -280,11 +308,13 @@ _LEAD = (
     rf"{_YES}{_ADVERB}(?:(?:i (?:really |do )?(?:think|guess|believe|suppose|feel|would say)|i'?d say|because|and|so)"
     rf"(?: like)?(?: that)? )?"
 )
-_DEAL = r"(?:deal|offer|proposal|plan|arrangement|split|division|trade|compromise|idea|terms|agreement|one|distribution)"
+_DEAL = (
+    r"(?:deal|offer|proposal|plan|arrangement|split|division|trade|compromise|idea|terms|agreement|one|distribution)"
+)
 _IT = rf"(?:that|it|this|these|those|which|(?:your|the|that|this|those|these)(?: \w{{2,12}})? {_DEAL}s?)"
 _GOOD = (
     r"(?:good|great|fair|fine|perfect|ok|okay|cool|right|reasonable|acceptable|agreeable|doable|alright|excellent|"
-    r"awesome|nice|lovely|wonderful|amazing|fantastic|terrific|even|equal|ideal|workable|best)"
+    r"awesome|nice|wonderful|amazing|fantastic|terrific|even|equal|ideal|workable|best)"
 )
 _FEELING = r"(?:fine|good|great|ok|okay|cool|happy|satisfied|content|pleased|down|up|agreeable|on board|in|all for)"
 _TAIL = (
@@ -293,11 +323,13 @@ _TAIL = (
     rf"with {_IT})){{0,3}}"
 )
 _END = rf"{_TAIL}(?= ?(?:[:;=]-?[dpo])?\W*$)"
-_SO = rf"(?:{_ADVERB}{_GOOD}|{_ADVERB}like (?:we have )?(?:an? )?{_ADVERB}(?:{_GOOD} )?{_DEAL})"
+_SO = rf"(?:{_ADVERB}(?:{_GOOD}|lovely)|{_ADVERB}like (?:we have )?(?:an? )?{_ADVERB}(?:{_GOOD} )?{_DEAL})"
 _DOES = r"(?:(?:does|do|'?ll|will|would|'?d|should|can) )?"
 _CLEAR = (
-    rf"(?:(?:it|that)'?s (?:an? )?|it is an? |its an? |(?:you|we)(?: both)?(?:'ve)?(?: have)?(?: got)? (?:yourself )?an? |"
-    rf"(?:(?:it|that) )?(?:sounds|looks|seems) like (?:we have )?an? |call it an? |done )?(?:{_ADVERB}{_GOOD} )?deal(?: done)?{_END}",
+    rf"(?:(?:it|that)'?s (?:an? )?|it is an? |its an? |(?:you|"
+    rf"we)(?: both)?(?:'ve)?(?: have)?(?: got)? (?:yourself )?an? |"
+    rf"(?:(?:it|that) )?(?:sounds|looks|seems) like (?:we have )?an? |call it an? |"
+    rf"done )?(?:{_ADVERB}{_GOOD} )?deal(?: done)?{_END}",
     rf"(?:(?:i|we)(?:'?ll| will| can| do|'?m| am| are|'?re|'?d| would)? )?(?:willing to |(?:be )?happy to |going to )?"
     rf"{_ADVERB}(?:agreed?|accept(?:ed)?)(?: (?:to|with|on))?(?: {_IT}| you)?{_END}",
     rf"(?:(?:i|we)(?:'?ll| will| can|'?d| would)(?: be)?|(?:i|we)(?:'m| am| are|'re)) ?(?:(?:willing|able|happy|going) "
@@ -321,7 +353,8 @@ _VAGUE = (
     rf"(?:{_IT}(?:'?s| is|s| would be| will be|'?d be|'?ll be) )?{_ADVERB}(?:an? )?{_ADVERB}{_GOOD}(?: {_DEAL})?{_END}",
     rf"(?:i'?m |i am |am |im |i would be |i'?d be |we'?re |we are ){_ADVERB}{_FEELING}{_END}",
     rf"(?:i|we) {_ADVERB}(?:like|love|can live with|could live with|could accept|could do|could agree to) {_IT}{_END}",
-    rf"{_IT}(?:'?s| is|s) {_ADVERB}(?:correct|right|it|the (?:plan|deal|idea)|what i want|what would work (?:best|well)){_END}",
+    rf"{_IT}(?:'?s| is|s) {_ADVERB}(?:correct|right|it|the (?:plan|deal|idea)|what i want|what would work (?:best|"
+    rf"well)){_END}",
     rf"(?:i'?ll|i will|i can|let me|we can|i am going to|i'm going to)(?: go ahead and)? (?:submit|enter|finalize)"
     rf"(?: (?:it|that|this|now|then|(?:the|this|that|our|your) {_DEAL})){{0,3}}{_END}",
     r"(?:i'?m |i am |so )?(?:really )?glad (?:that )?we (?:could |can |were able to |have |are )?(?:all )?"
@@ -338,7 +371,8 @@ CONSENT = re.compile(
 _FIRST = frozenset(
     "that it it's its that's thats this these those which you you've your the i i'm im i'd i'll ill am we we'll we're "
     "we've let let's lets sound sounds look looks seem seems feel feels works work suits do does did will would should "
-    "can could might may deal done agree agreed accept accepted accepting take call good great fair fine perfect ok okay "
+    "can could might may deal done agree agreed accept accepted accepting take call good great fair fine perfect ok "
+    "okay "
     "okey okie k kk cool right reasonable acceptable agreeable doable alright all excellent awesome nice lovely "
     "wonderful amazing fantastic terrific even equal ideal workable best a an like glad so really because and "
     "yes yeah yep yup yea ye ya yay sure sold well oh ah then now in thanks thank absolutely definitely of hmm um no "
@@ -387,16 +421,20 @@ QUESTION = re.compile(
 )
 ASKS_WISHES = re.compile(
     r"(?:what|which|who|where|when|why|how (?:many|much|bad|important))\b(?! about| if)|(?:do|did|are|is|"
-    r"does) (?:you|your|u|the)\b(?! (?:absolutely |all )?(?:ok|okay|fine|good|cool|alright|happy|willing|open|agreeable|"
+    r"does) (?:you|your|u|the)\b(?! (?:absolutely |all )?(?:ok|okay|fine|good|cool|alright|happy|willing|open|"
+    r"agreeable|"
     r"comfortable)\b)|"
     r"(?:any|anything)\b"
 )
 """A question about wishes proposes nothing: "do you want the hats?"."""
 
 ASIDE = re.compile(
-    r"^(?!.*\b(?:more|less|else|other|instead|rest|all|amounts?|how (?:much|many)|split|divide|share|need|want|take|get|"
-    r"give|have|keep|offer|trade|deal|agree|fair|work|ok(?:ay)?|that|this|it|them|those|any|both|but|why|really|sure)\b)|"
-    r"\b(?:(?:do|have) we (?:have|got) (?:a|our) deal|ready to (?:submit|finalize)|should (?:i|we) (?:go ahead|submit))\b"
+    r"^(?!.*\b(?:more|less|else|other|instead|rest|all|amounts?|how (?:much|many)|split|divide|share|need|want|take|"
+    r"get|"
+    r"give|have|keep|offer|trade|deal|agree|fair|work|ok(?:ay)?|that|this|it|them|those|any|both|but|why|really|"
+    r"sure)\b)|"
+    r"\b(?:(?:do|have) we (?:have|got) (?:a|our) deal|ready to (?:submit|finalize)|should (?:i|we) (?:go ahead|"
+    r"submit))\b"
 )
 """A question that does not touch the division, as "where are you going?", or only asks whether it holds."""
 

@@ -143,7 +143,13 @@ def proposal_of(
                 shares[1 - holder][other.kind] = items[other.kind].count if other.count is None else other.count
                 shares[holder][other.kind] = None
     open_kinds = rest is None and any(pair == (None, None) for pair in zip(*shares, strict=True))
-    if exchanged and open_kinds and any(one.firm and one.count is not None and one.count < items[one.kind].count for one in named if one.kind >= 0):
+    if (
+        exchanged
+        and open_kinds
+        and any(
+            one.firm and one.count is not None and one.count < items[one.kind].count for one in named if one.kind >= 0
+        )
+    ):
         clear = False
     if clear and rest is None and all(count is None for share in shares for count in share):
         return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sotopia_env.families.divide import phrases
 from sotopia_env.families.divide.items import Items
-from sotopia_env.families.divide.proposals import EVERYTHING, ME, OTHERS, REST, VAGUE, YOU, Named, Proposal, proposal_of
+from sotopia_env.families.divide.proposals import EVERYTHING, ME, REST, VAGUE, YOU, Named, Proposal, proposal_of
 
 _NOBODY = -1
 
@@ -35,7 +35,9 @@ def scan(text: str, items: Items) -> Proposal | None:
         end = match.end()
     state.between(text[end:])
     state.read("stop", "")
-    return proposal_of(state.named, state.excepted, items, bare=state.bare, unclear=state.unclear, exchanged=state.exchanging)
+    return proposal_of(
+        state.named, state.excepted, items, bare=state.bare, unclear=state.unclear, exchanged=state.exchanging
+    )
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any
 from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families import conduct, language
 from sotopia_env.families.conduct import Finding
-from sotopia_env.families.divide.agreement import DivisionAgreement, find_agreement
+from sotopia_env.families.divide.agreement import DivisionAgreement, DivisionTable, find_agreement
 from sotopia_env.families.divide.items import Counts, Items, complement, divisions, items_of, totals, worth
 from sotopia_env.families.divide.moves import read_division
 from sotopia_env.turns import heard_turns
@@ -28,7 +28,8 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
         bank: whose words the relationship score counts.
     """
     items, hidden = items_of(episode.task), episode.task.scenario.hidden
-    agreement = find_agreement(episode.turns, items, episode.action_order).agreement
+    table = find_agreement(episode.turns, items, episode.action_order)
+    agreement = table.agreement
     finished = episode.ending is not None
     turns = [heard_turns(episode, agent) for agent in episode.agents]
     findings: list[dict[str, Finding]] = [
@@ -43,7 +44,7 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
         }
         for seat, values in enumerate(tuple(own["values"]) for own in hidden)
     ]
-    return conduct.judgement_of(findings, version, bank=bank, latent=_latent(agreement, items, hidden, turns))
+    return conduct.judgement_of(findings, version, bank=bank, latent=_latent(table, hidden, turns))
 
 
 def points_share(counts: Counts, values: tuple[float, ...], items: Items) -> float:
@@ -102,9 +103,10 @@ def believability(turns: Sequence[Turn], items: Items) -> Finding:
     earlier: list[Counts] = []
     for turn in turns:
         move = read_division(turn.type, turn.text, items)
-        share = move.proposal.share(items) if move.kind == "offer" and move.proposal is not None else None
-        share = None if share is None or None in share else share
-        if share is None or move.amends or move.consent is not None:
+        if move.kind != "offer" or move.proposal is None or move.amends or move.consent is not None:
+            continue
+        share = tuple(count for count in move.proposal.share(items) if count is not None)
+        if len(share) < len(items):
             continue
         if any(share != before and all(s >= b for s, b in zip(share, before, strict=True)) for before in earlier):
             found.append(f"turn {turn.global_index}: takes back an earlier offer")
@@ -113,15 +115,15 @@ def believability(turns: Sequence[Turn], items: Items) -> Finding:
 
 
 def _latent(
-    agreement: DivisionAgreement | None,
-    items: Items,
+    table: DivisionTable,
     hidden: Sequence[Mapping[str, Any]],
     turns: Sequence[Sequence[Turn]],
 ) -> dict[str, Any]:
-    """What the world knows besides: points, how much of the joint gain was found, and which facts were told."""
+    """What the world knows besides: points, how much of the joint gain was found, what was told, what was not read."""
+    agreement, items = table.agreement, table.items
     values = [tuple(own["values"]) for own in hidden]
     even = best_even_split(values[0], values[1], items)
-    record: dict[str, Any] = {"deal": agreement is not None, "best_even_split": even}
+    record: dict[str, Any] = {"deal": agreement is not None, "unread": len(table.unread), "best_even_split": even}
     if any("facts" in own for own in hidden):
         record["facts_told"] = [
             [fact for fact in own["facts"] if any(language.tells(fact, turn.text) for turn in said)]

@@ -164,7 +164,8 @@ def test_what_moves_and_cannot_be_read_lapses_the_older_offer_and_is_counted(tex
 
 
 NOTHING = (
-    "We have 3 vases, 2 kettles and 1 clock.", "There are 3 vases, 2 kettles and a clock.", "3 vases, 2 kettles, 1 clock",
+    "We have 3 vases, 2 kettles and 1 clock.", "There are 3 vases, 2 kettles and a clock.",
+    "3 vases, 2 kettles, 1 clock",
     "So we have three vases, two kettles and one clock to divide between us.", "I brought 2 kettles of my own.",
     "I already have a clock at home.", "You have kettles at home.", "My wife had 2 vases like these.",
     "I need time to think.", "Which do you want, the clock or the kettles?", "Why do you need 2 vases?",
@@ -190,13 +191,15 @@ YES = (
     ("I am happy with that arrangement.", True), ("I can live with that deal.", True), ("I'll take that deal!", True),
     ("Yes, I am willing to accept that.", True), ("I think that would be fine with me.", False),
     ("You know what, that sounds fair.", False), ("I guess that is fine.", False), ("We have a deal!", True),
-    ("It sounds like we have a deal.", True), ("I think we have a deal.", True), ("That works perfectly for us.", False),
+    ("It sounds like we have a deal.", True), ("I think we have a deal.", True), ("That works perfectly for us.",
+    False),
     ("That will work out great.", False), ("Yep, that seems fair enough.", False), ("I can agree to that.", True),
     ("I'm good with that.", False), ("That would be great, thanks!", False), ("Not ideal, but I'll take it.", True),
     ("I agree with you.", True), ("Fair enough, it's a deal.", True), ("Great, I will submit the deal.", False),
     ("That is perfect for me! Have a nice day.", False), ("That works for me. Where are you travelling?", False),
     ("I'm glad we could come to an agreement.", False), ("Absolutely, that's more than fair.", False),
-    ("I accept your proposal \U0001f642", True), ("\U0001f642 That works for me!", False), ("Okay, let's do that.", True),
+    ("I accept your proposal \U0001f642", True), ("\U0001f642 That works for me!", False), ("Okay, let's do that.",
+    True),
     ("That's correct.", False), ("I am on board with that.", False), ("We are in agreement.", True),
 )  # fmt: skip
 
@@ -219,12 +222,15 @@ def test_a_yes_in_the_conditional_is_uncertain(answer: str) -> None:
 NO = (
     # conditions
     "Switch the vases and you got a deal.", "Swap the clock for a kettle and it's a deal.", "Deal, if I get the clock.",
-    "Add a vase and we have a deal.", "That works as long as I get the clock.", "I accept, provided you throw in a vase.",
-    "Sounds good, assuming the clock is mine.", "Deal - once you give me another vase.", "I would take that with the clock.",
+    "Add a vase and we have a deal.", "That works as long as I get the clock.",
+    "I accept, provided you throw in a vase.",
+    "Sounds good, assuming the clock is mine.", "Deal - once you give me another vase.",
+    "I would take that with the clock.",
     "That's fine with me if you are fine without kettles.", "Make it 2 vases and you have a deal.",
     "Let me have the clock and we have a deal.", "Leave me one kettle less and I agree.",
     # contrasts
-    "That sounds fair. However, I need the clock.", "I like that, but what about the clock?", "Good offer, however I need more.",
+    "That sounds fair. However, I need the clock.", "I like that, but what about the clock?",
+    "Good offer, however I need more.",
     "That would be great, though I was hoping for the clock.", "Sounds good, except for the clock.",
     "That is a good deal, but not for me.", "I understand that you want the clock. However, I need it too.",
     # questions
@@ -232,12 +238,16 @@ NO = (
     "Why would I accept that?", "That sounds good. What about the clock, though?", "Would you accept that?",
     "That is fine. Could I have one more vase?", "That is a good deal. Why do you need the clock?",
     # denials
-    "That does not sound good.", "I don't think that works for me.", "That is not a fair deal.", "I can't accept that offer.",
+    "That does not sound good.", "I don't think that works for me.", "That is not a fair deal.",
+    "I can't accept that offer.",
     "I am not happy with that.", "That would not be great.", "I wouldn't call it a deal.", "No, that is not fair.",
     # talk about it
-    "That is a good start.", "You made a good offer.", "I will think about that deal.", "We are getting closer to a deal.",
-    "I hope we can make a deal.", "Let's make a deal.", "I want a fair deal.", "I see, that makes sense.", "I appreciate the offer.",
-    "Thank you for being reasonable.", "Good morning!", "I'm good, how are you?", "That sounds like fun.", "Nice to meet you.",
+    "That is a good start.", "You made a good offer.", "I will think about that deal.",
+    "We are getting closer to a deal.",
+    "I hope we can make a deal.", "Let's make a deal.", "I want a fair deal.", "I see, that makes sense.",
+    "I appreciate the offer.",
+    "Thank you for being reasonable.", "Good morning!", "I'm good, how are you?", "That sounds like fun.",
+    "Nice to meet you.",
     "Okay, I understand.", "Yes, we need to talk a bit more.", "My friend would accept that.", 'He said "deal".',
 )  # fmt: skip
 
@@ -249,9 +259,11 @@ def test_what_is_no_yes(answer: str) -> None:
 
 AGREED = (
     # kinds settled one by one
-    (("I take the clock.", "Okay.", "You get both kettles.", "Sounds good.", "2 vases for me and 1 for you?", "Deal."), (2, 0, 1)),
+    (("I take the clock.", "Okay.", "You get both kettles.", "Sounds good.", "2 vases for me and 1 for you?",
+    "Deal."), (2, 0, 1)),
     (("You can have all the vases.", "Deal.", "Can I have the clock and the kettles?", "Sure."), (0, 2, 1)),
-    (("I'd take 2 vases.", "That works. And you get the clock?", "Yes.", "Then both kettles are mine.", "Deal."), (2, 0, 1)),
+    (("I'd take 2 vases.", "That works. And you get the clock?", "Yes.", "Then both kettles are mine.", "Deal."),
+    (2, 0, 1)),
     # an offer completed by the one who takes it
     (("I take the clock and both kettles.", "Okay, then I take the vases.", "Deal."), (0, 2, 1)),
     # the other's words said again
