@@ -22,6 +22,7 @@ _UNIT = (
 _OF = r"of (?:the |those |these |them |my |your |our )?"
 
 COUNTED = {**NUMBERS, "a": 1, "an": 1, "single": 1, "couple": 2, "pair": 2, "zero": 0, "no": 0}
+_OTHER = re.compile(r"\b(?:other|remaining|leftover) ")
 _NO_NUMBER = re.compile(
     r"^(?:at|up|about|around|maybe|over|more|roughly|approximately|another|some|most|any|enough|much|"
     r"many|more|less|fewer|little|few|bit|lots?|plenty|several|majority|extra|additional|a )|\b(?:or|to|majority|"
@@ -95,7 +96,8 @@ _CUES = (
         rf"items))|(?:each|every) (?:kind|item|one|thing))|(?:{_NUMBER}|an?) each of everything)"
         rf"(?: (?:kind|item|one|thing|category))?\b"
     ),
-    ("other", rf"\b(?:the |my |your )?other (?:(?:{_NUMBER})\b(?: (?:{_UNIT}) of)?(?! (?:items|things))|one\b|"
+    ("other", rf"\b(?:the |my |your )?(?:other|remaining|"
+        rf"leftover) (?:(?:{_NUMBER})\b(?: (?:{_UNIT}) of)?(?! (?:items|things))|one\b|"
               rf"(?={ITEM_MARK}))"),
     (
         "rest",
@@ -149,7 +151,9 @@ _CUES = (
         r"for (?!(?:every|any|some|no)thing\b)[a-z]+ing\b|"
         rf"{_NO_MODAL}i(?:'ve)?{_STILL} (?:have|got)(?! to\b)|{_NEVER_SO}we(?:'ve)?{_STILL} (?:have|got)(?! to\b)|"
         rf"{_NO_MODAL}you have(?! (?:have|the|all|both|everything|rest|to|an?|{_NUMBER})\b)|there (?:are|is|'s)|"
-        r"how (?:to|much|many)|to (?![a-z]+ing\b|be\b|have|take|get|keep|give|offer|let|split|share|me\b|you\b|u\b|"
+        r"how (?:to|much|many)|to (?![a-z]+ing\b|propose|suggest|say\b|proceed|agree|your\b|our\b|this\b|that\b|"
+        r"these\b|those\b|it\b|be\b|have|take|get|"
+        r"keep|give|offer|let|split|share|me\b|you\b|u\b|"
         r"us\b|my\b|the\b|"
         rf"an?\b|each|both|trade|do\b|go\b|make|see|accept|receive|spare|\d|only|just|part\b|leave|divide)[a-z]+)\b"
     ),
@@ -211,7 +215,7 @@ _UNITS = re.compile(
 def amount(text: str) -> int | None:
     """How many a number, as :data:`CUES` finds it, says: ``None`` for all, :data:`VAGUE` where it says no number."""
     word = text.partition(" ")[0].partition("/")[0]
-    if "other " in text:
+    if _OTHER.search(text):
         return OTHERS
     if _NO_NUMBER.search(text):
         return VAGUE
@@ -309,7 +313,8 @@ _LEAD = (
     rf"(?: like)?(?: that)? )?"
 )
 _DEAL = (
-    r"(?:deal|offer|proposal|plan|arrangement|split|division|trade|compromise|idea|terms|agreement|one|distribution)"
+    r"(?:deal|offer|proposal|plan|arrangement|split|division|trade|compromise|idea|suggestion|terms|agreement|one|"
+    r"distribution)"
 )
 _IT = rf"(?:that|it|this|these|those|which|(?:your|the|that|this|those|these)(?: \w{{2,12}})? {_DEAL}s?)"
 _GOOD = (
@@ -339,7 +344,8 @@ _CLEAR = (
     rf"make (?:that|this|the|your) {_DEAL}{_END}",
     rf"(?:i'?ll|i will) take {_IT}(?: as a deal)?{_END}",
     rf"(?:i'm|i am) (?:accepting|taking) {_IT}{_END}",
-    rf"(?:let'?s|we can|take|i'?ll take) (?:do (?:it|that|this)|make (?:it|this|that) (?:happen|deal)|"
+    rf"(?:let'?s|we can|take|i'?ll take) (?:do (?:it|that|this)|go (?:with|for) {_IT}|make (?:it|this|"
+    rf"that) (?:happen|deal)|"
     rf"(?:the|that|your|this) (?:deal|offer)){_END}",
     rf"you'?(?:ve)? ?(?:have |'ve )?got (?:it|yourself a deal){_END}",
     rf"done(?: deal)?{_END}",
@@ -420,7 +426,8 @@ QUESTION = re.compile(
     r"where\b|when\b)"
 )
 ASKS_WISHES = re.compile(
-    r"(?:what|which|who|where|when|why|how (?:many|much|bad|important))\b(?! about| if)|(?:do|did|are|is|"
+    r"(?:what|which|who|where|when|why(?! (?:not|don'?t))|how (?:many|much|bad|important))\b(?! about| if)|(?:do|"
+    r"did|are|is|"
     r"does) (?:you|your|u|the)\b(?! (?:absolutely |all )?(?:ok|okay|fine|good|cool|alright|happy|willing|open|"
     r"agreeable|"
     r"comfortable)\b)|"

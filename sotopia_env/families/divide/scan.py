@@ -35,8 +35,10 @@ def scan(text: str, items: Items) -> Proposal | None:
         end = match.end()
     state.between(text[end:])
     state.read("stop", "")
+    # "I had two books, you get the rest": of what?
+    vague = any(one.kind == REST for one in state.named) and not state.mentioned <= {one.kind for one in state.named}
     return proposal_of(
-        state.named, state.excepted, items, bare=state.bare, unclear=state.unclear, exchanged=state.exchanging
+        state.named, state.excepted, items, bare=state.bare, unclear=state.unclear or vague, exchanged=state.exchanging
     )
 
 
@@ -63,6 +65,7 @@ class _Scan:
         exchanging: whether something is given for something else.
         supposing: whether the clause is a condition.
         told: whether the clause tells of others, of the past, or gives a reason.
+        listing: whether the items that follow are told of.
         inherited: whether the holder stems from before a comma.
         valued: whether the items of this segment are being valued.
         talking: whether the sentence holds words that no list of items holds.
@@ -73,6 +76,7 @@ class _Scan:
         amount: that of the item before.
         behind: whether this amount stands right behind an item.
         topic: the kinds that were named last.
+        mentioned: the kinds that were told of, and given to nobody.
         previous: the cue before.
         segment: where in ``named`` the items begin that "for me" would decide.
         sentence: where in ``named`` this sentence begins.
@@ -97,6 +101,7 @@ class _Scan:
     exchanging: bool = False
     supposing: bool = False
     told: bool = False
+    listing: bool = False
     inherited: bool = False
     valued: bool = False
     talking: bool = False
@@ -113,6 +118,7 @@ class _Scan:
     clause: int = 0
     named: list[Named] = field(default_factory=list)
     excepted: list[Named] = field(default_factory=list)
+    mentioned: set[int] = field(default_factory=set)
 
     def between(self, text: str) -> None:
         """Words that are no cue: with them, a sentence is no mere list of items, and "I" has a verb."""
@@ -170,7 +176,9 @@ class _Scan:
         if (loose and (any(held) or proposing)) or (self.either and any(held)):
             self.unclear = True  # "2 hats for me and the balls", "2 hats and 1 ball would be fair"
         if self.talking:
-            self.named[self.sentence :] = [named for named in sentence if named.holder is not None]
+            self.named[self.sentence :] = [
+                named for named in sentence if named.holder is not None or named.halved or named.each
+            ]
         for named in self.named[self.sentence :]:
             self.bare = self.bare and named.holder is None and not named.halved and not named.each
             if named.holder is None:
@@ -178,19 +186,19 @@ class _Scan:
         self.holder = self.doer = self.pronoun = None
         self.firm = self.doubtful = self.negated = self.excepting = self.halving = self.choice = self.eaching = False
         self.refusing = self.inherited = self.valued = self.talking = self.told = self.supposing = False
-        self.proposing = self.either = False
+        self.proposing = self.either = self.listing = False
         self.segment = self.sentence = self.clause = len(self.named)
 
     def comma(self, text: str) -> None:
         """A pause: a denial reaches no further."""
-        listing, self.told = self.told, False  # "there are three books, two hats and a ball"
+        self.told = False
         self.negated = self.halving = self.refusing = self.valued = self.eaching = False
         if text in (":", "-") and self.previous in ("me", "you") and self.pronoun is not None:
             self.hold(self.pronoun, firm=True)  # "me: two hats"
         self.inherited = True
         self.segment = len(self.named)
-        if self.holder == _NOBODY and not listing:
-            self.holder = None
+        if self.holder == _NOBODY and not self.listing:
+            self.holder = None  # a told list goes on: "there are three books, two hats and a ball"
 
     def link(self, text: str) -> None:
         """A conjunction; "and", "plus" and "with" go on as before."""
@@ -313,6 +321,7 @@ class _Scan:
 
     def hold(self, who: int, *, firm: bool, doubtful: bool = False) -> None:
         """A verb said who gets what is named next; if it was denied, or the clause only tells, nobody does."""
+        self.listing = self.told
         self.holder = _NOBODY if self.negated or self.told else who
         self.firm = firm and not self.negated
         self.doubtful, self.negated, self.inherited, self.refusing = doubtful, False, False, False
@@ -335,7 +344,7 @@ class _Scan:
 
     def tell(self, text: str) -> None:
         """What is told of others or of the past, reasons and purposes dispose of nothing."""
-        self.holder, self.told, self.negated = _NOBODY, True, False
+        self.holder, self.told, self.listing, self.negated = _NOBODY, True, True, False
 
     # --- what
 
@@ -420,6 +429,8 @@ class _Scan:
             return
         if self.direct is not None:
             self.hold(self.direct, firm=True)
+        if self.holder == _NOBODY and self.listing:
+            self.mentioned.add(kind)
         if not self.negated and self.holder != _NOBODY:
             sure = sure and not self.doubtful
             count = VAGUE if self.choice else count

@@ -77,6 +77,28 @@ WHOLE = (
         "you?",
         (1, 1, 1),
     ),
+    (
+        "Hello! I'd like to propose that I take 2 vases and the clock, and you take the remaining vase and both "
+        "kettles.",
+        (2, 0, 1),
+    ),
+    (
+        "I understand your perspective. I would be willing to accept 2 vases and 1 kettle, leaving you with 1 vase, 1 "
+        "kettle and the clock.",
+        (2, 1, 0),
+    ),
+    (
+        "I see your point, but the clock is worth a lot to me. I need the clock. You can have everything else.",
+        (0, 0, 1),
+    ),
+    ("My proposal is: Vases: 2 for me, 1 for you; Kettles: 1 each; Clock: for you.", (2, 1, 0)),
+    ("I suggest we divide them as follows: 3 vases to you, 2 kettles and 1 clock to me.", (0, 2, 1)),
+    ("Honestly, I'd prefer to keep both kettles and the clock; in return, you could have all the vases.", (0, 2, 1)),
+    ("Could we agree on 2 vases for me, 1 vase for you, both kettles for you, and the clock for me?", (2, 0, 1)),
+    ("I would like to offer you 2 vases and 1 kettle, and I will keep 1 vase, 1 kettle and the clock.", (1, 1, 1)),
+    ("I agree to your terms: 2 vases for you and the rest for me.", (1, 2, 1)),
+    ("You said you like kettles, so take both kettles and the clock; I'd take all vases.", (3, 0, 0)),
+    ("Why don't you take the clock and 2 kettles, and I keep the vases?", (3, 0, 0)),
     ("Since you are cold, I will give you both kettles and the clock, and I keep the vases.", (3, 0, 0)),
     ("I need the clock because my mother had one, so I take the clock and you get all vases and kettles.", (0, 0, 1)),
 )
@@ -151,6 +173,9 @@ UNREAD = (
     "If I get the clock, I will be satisfied.", "I'll trade you 1 vase for 1 kettle.",
     "I would swap one of my vases for a kettle.", "I'll give you 1 vase in exchange for the clock.",
     "You take 1 and I take 2.",
+    # the rest of what is not said
+    "I brought 2 vases, so you take the rest.", "Because I need 2 vases, you can have the rest.",
+    "I take one of the other items.", "I think we could split the vases evenly, but there are three.",
 )  # fmt: skip
 
 
@@ -200,7 +225,8 @@ YES = (
     ("I'm glad we could come to an agreement.", False), ("Absolutely, that's more than fair.", False),
     ("I accept your proposal \U0001f642", True), ("\U0001f642 That works for me!", False), ("Okay, let's do that.",
     True),
-    ("That's correct.", False), ("I am on board with that.", False), ("We are in agreement.", True),
+    ("Let's go with your suggestion.", True), ("That's correct.", False), ("I am on board with that.", False),
+    ("We are in agreement.", True),
 )  # fmt: skip
 
 
@@ -242,6 +268,8 @@ NO = (
     "I can't accept that offer.",
     "I am not happy with that.", "That would not be great.", "I wouldn't call it a deal.", "No, that is not fair.",
     # talk about it
+    "That's a great offer, but I was thinking of something different.", "If you're okay with that, we have a deal.",
+    "I could agree if you gave me one more kettle.", "That is too little. Thank you, that is kind, great.",
     "That is a good start.", "You made a good offer.", "I will think about that deal.",
     "We are getting closer to a deal.",
     "I hope we can make a deal.", "Let's make a deal.", "I want a fair deal.", "I see, that makes sense.",
