@@ -63,6 +63,9 @@ _NO_REQUEST = _not_after(
         "fair",
         "better",
         "like it",
+        "about",
+        "feel",
+        "think",
     )
 )
 _AFTER_FOR = r"(?! (?:be|make|do|see|get|keep|have|take|go|read|play|give|work|split|agree|settle))"
@@ -146,7 +149,7 @@ _CUES = (
     # what is told of others, of the past, of reasons and purposes, gives nothing
     (
         "told",
-        r"\b(?:said|says?|saying|told|mentioned|had|brought|packed|bought|forgot|given|offered|wanted|"
+        r"\b(?:said|says?|saying|told|(?:my|our|your) own|mentioned|had|brought|packed|bought|forgot|given|offered|wanted|"
         r"needed|because|cause|cuz|due to|in case|so that|as i|as we|since|when|they|he|she|"
         r"for (?!(?:every|any|some|no)thing\b)[a-z]+ing\b|"
         rf"{_NO_MODAL}i(?:'ve)?{_STILL} (?:have|got)(?! to\b)|{_NEVER_SO}we(?:'ve)?{_STILL} (?:have|got)(?! to\b)|"
@@ -155,7 +158,7 @@ _CUES = (
         r"these\b|those\b|it\b|be\b|have|take|get|"
         r"keep|give|offer|let|split|share|me\b|you\b|u\b|"
         r"us\b|my\b|the\b|"
-        rf"an?\b|each|both|trade|do\b|go\b|make|see|accept|receive|spare|\d|only|just|part\b|leave|divide)[a-z]+)\b"
+        rf"an?\b|each|both|trade|do\b|go\b|make|see|accept|receive|spare|{_NUMBER}|only|just|part\b|leave|divide)[a-z]+)\b"
     ),
     (
         "want",
@@ -205,6 +208,7 @@ LIST_WORDS = re.compile(
 
 
 PROPOSES = re.compile(r"\b(?:will|would|can|could|how|what|let's|lets|make|go|settle|so|then|maybe|perhaps)\b")
+WILLING = re.compile(r"\b(?:willing|happy|ready|able|glad|fine|ok|okay|agree|agreed)\b")
 WILL = re.compile(r"\b(?:will|would|can|could)\b")
 _UNITS = re.compile(
     rf"(?: |extra|additional|{_UNIT}|of|from|any|the|those|these|my|your|whole|precious|available|spare)+"

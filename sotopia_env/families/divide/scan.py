@@ -53,6 +53,8 @@ class _Scan:
         doubtful: whether the holder is a guess.
         doer: the subject of the next verb.
         pronoun: the last person named.
+        acting: whether that person was a subject, no owner ("my").
+        infinitive: whether "to" stands before, of no willingness ("my aim is to get").
         negated: whether the next verb or item is denied.
         excepting: whether items are named as exceptions.
         halving: whether items are named as to be split.
@@ -89,6 +91,8 @@ class _Scan:
     doubtful: bool = False
     doer: int | None = None
     pronoun: int | None = None
+    acting: bool = False
+    infinitive: bool = False
     negated: bool = False
     excepting: bool = False
     halving: bool = False
@@ -122,6 +126,7 @@ class _Scan:
 
     def between(self, text: str) -> None:
         """Words that are no cue: with them, a sentence is no mere list of items, and "I" has a verb."""
+        self.infinitive = text.endswith(" to ") and phrases.WILLING.search(text) is None
         if len(text) < 2:
             return
         if self.told and self.previous in ("me", "you") and phrases.WILL.search(text):
@@ -131,8 +136,11 @@ class _Scan:
         if text.endswith(("item", "items", "thing", "things")):
             self.number = ""  # "five items"
         if phrases.LIST_WORDS.fullmatch(text) is None:
-            if self.number and not phrases.counts_on(text):
-                self.number = ""  # "two children"
+            if phrases.counts_on(text):
+                return
+            self.number = ""  # "two children"
+            if self.acting and self.previous in ("me", "you", "us"):
+                self.holder, self.firm = None, False  # "so I can boil water"
             self.talking, self.direct = True, None
             self.behind = False
 
@@ -172,8 +180,8 @@ class _Scan:
             for named in loose:
                 named.holder = YOU  # "just the ball and I take the rest?"
             loose = []
-        proposing = self.talking and (self.proposing or "?" in text) and any(named.numbered for named in loose)
-        if (loose and (any(held) or proposing)) or (self.either and any(held)):
+        proposing = any(held) or (self.talking and (self.proposing or "?" in text))
+        if (proposing and any(named.numbered for named in loose)) or (self.either and any(held)):
             self.unclear = True  # "2 hats for me and the balls", "2 hats and 1 ball would be fair"
         if self.talking:
             self.named[self.sentence :] = [
@@ -230,7 +238,7 @@ class _Scan:
             if self.holder != _NOBODY and not self.refusing:
                 self.holder, self.firm = who, True
         else:
-            self.doer = who
+            self.doer, self.acting = who, text not in ("my", "your")
             self.proposing = self.proposing or text.endswith("ll")
             self.direct = None if text in ("my", "your") else who
             self.negated = self.halving = self.excepting = self.choice = self.refusing = self.valued = False
@@ -241,7 +249,7 @@ class _Scan:
 
     def us(self, text: str) -> None:
         """The word "we" is the speaker's side, "us" decides nothing."""
-        self.doer = ME if text == "we" else None
+        self.doer, self.acting = ME if text == "we" else None, True
         self.pronoun = None
         self.negated = False
         self.segment = len(self.named)
@@ -288,7 +296,8 @@ class _Scan:
             self.hold(ME if " " in text else YOU, firm=True, doubtful=True)
         else:
             does = text.endswith("do")  # "can you do two hats": to take, or to give?
-            self.hold(who, firm=self.previous != "want", doubtful=does)
+            wished = self.previous == "want" or (self.infinitive and text.startswith(("get", "have")))
+            self.hold(who, firm=not wished, doubtful=does)
             self.choice = does and who == YOU
 
     def want(self, text: str) -> None:
