@@ -80,7 +80,8 @@ _CUES = (
     # "That works for me" and "nothing for you to lose" give nobody anything.
     (
         "skip",
-        r"(?:works?|good|fine|okay|ok|fair|great|well|better|best|enough|deal|important|up|reasonable|perfect|happy|"
+        r"(?:works?|good|fine|okay|ok|fair|great|well|better|best|enough|deal|important|vital|helpful|useful|hard|"
+        r"tough|crucial|essential|necessary|up|reasonable|perfect|happy|"
         r"agree|talk(?:ing)?|listen(?:ing)?|thanks?|cool) (?:for|to|with|by) (?:me|us|it|that|this|all|you)\b"
         r"(?! \w{2,7}ing\b)|"
         r"(?:from|between|(?<!how )(?<!what )about|than|of|as|with|like) (?:me|you|us|both of us)\b(?! \w{2,7}ing\b)|"
@@ -149,7 +150,8 @@ _CUES = (
     # what is told of others, of the past, of reasons and purposes, gives nothing
     (
         "told",
-        r"\b(?:said|says?|saying|told|(?:my|our|your) own|mentioned|had|brought|packed|bought|forgot|given|offered|wanted|"
+        r"\b(?:said|says?|saying|told|(?:my|our|your) own|mentioned|had|brought|packed|bought|forgot|given|offered|"
+        r"wanted|"
         r"needed|because|cause|cuz|due to|in case|so that|as i|as we|since|when|they|he|she|"
         r"for (?!(?:every|any|some|no)thing\b)[a-z]+ing\b|"
         rf"{_NO_MODAL}i(?:'ve)?{_STILL} (?:have|got)(?! to\b)|{_NEVER_SO}we(?:'ve)?{_STILL} (?:have|got)(?! to\b)|"
@@ -158,7 +160,8 @@ _CUES = (
         r"these\b|those\b|it\b|be\b|have|take|get|"
         r"keep|give|offer|let|split|share|me\b|you\b|u\b|"
         r"us\b|my\b|the\b|"
-        rf"an?\b|each|both|trade|do\b|go\b|make|see|accept|receive|spare|{_NUMBER}|only|just|part\b|leave|divide)[a-z]+)\b"
+        rf"an?\b|each|both|trade|do\b|go\b|make|see|accept|receive|spare|{_NUMBER}|only|just|part\b|leave|"
+        rf"divide)[a-z]+)\b"
     ),
     (
         "want",
@@ -430,7 +433,8 @@ QUESTION = re.compile(
     r"where\b|when\b)"
 )
 ASKS_WISHES = re.compile(
-    r"(?:what|which|who|where|when|why(?! (?:not|don'?t))|how (?:many|much|bad|important))\b(?! about| if)|(?:do|"
+    r"(?:how (?:should|shall|can|could|do|would) (?:we|you|i)|what|which|who|where|when|why(?! (?:not|don'?t))|"
+    r"how (?:many|much|bad|important))\b(?! about| if)|(?:do|"
     r"did|are|is|"
     r"does) (?:you|your|u|the)\b(?! (?:absolutely |all )?(?:ok|okay|fine|good|cool|alright|happy|willing|open|"
     r"agreeable|"

@@ -129,7 +129,8 @@ def proposal_of(
         sure = sure and one.sure
         if one.kind >= 0:
             again = exchanged and shares[holder][one.kind] is not None
-            if again or (counted and not one.numbered and not one.sure and one.count is None):
+            loose = counted and not one.numbered and not one.sure and one.count is None
+            if again or (loose and not any(o.kind == one.kind and o.numbered for o in named)):
                 clear = False  # "two hats and book" where there are three books
             clear = _dispose(one, holder, items[one.kind].count, shares) and clear
             continue

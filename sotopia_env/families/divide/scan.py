@@ -153,7 +153,7 @@ class _Scan:
         elif cue in ("number", "vague", "other"):
             self.counted(text)
         else:
-            if self.number and cue not in ("rest", "every"):
+            if self.number and cue not in ("rest", "every") and text not in ("my", "your"):
                 self.elided(cue)
             if cue in ("rest", "every"):
                 self.turn_round()
@@ -315,7 +315,9 @@ class _Scan:
     def give(self, text: str) -> None:
         """A verb of giving. What one cannot give, one keeps."""
         who = self.subject()
-        if self.negated:
+        if self.is_third_person(text):
+            self.hold(_NOBODY, firm=False)  # "that leaves the hats"
+        elif self.negated:
             self.negated = False
             self.hold(_NOBODY if who == YOU else ME, firm=False)
             self.refusing = True
@@ -410,7 +412,7 @@ class _Scan:
             self.unclear = self.unclear or (self.holder in (ME, YOU) and self.firm)
             return
         kind, before = self.topic[-1], self.named[-1] if self.named else None
-        if before is not None and before.kind == kind and before.holder is None and not before.numbered:
+        if before is not None and before.kind == kind and before.holder is None and before.count is None:
             self.named.pop()  # "hats: 2 for me, 1 for you"
         self.name(kind, text)
         if self.holder is None and cue in ("me", "you") and self.named:
