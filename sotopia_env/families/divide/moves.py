@@ -148,9 +148,11 @@ def _read_sentence(text: str, findings: _Findings) -> bool:
     if sentence is None:
         return False
     texts, links, _ = sentence
-    asked = "?" in text or phrases.QUESTION.match(text.strip()) is not None
-    conditional = phrases.CONDITION.search(text) is not None
-    names = phrases.names_items(text, set(_WORDS.findall(text)))
+    stripped = text.strip()
+    words = set(_WORDS.findall(text))
+    asked = "?" in text or phrases.QUESTION.match(stripped) is not None
+    conditional = phrases.is_conditional(text, words)
+    names = phrases.names_items(text, words)
     consents_before = findings.consent is not None
     if links[0] in phrases.CONTRASTS and consents_before:
         findings.undone = True
@@ -164,9 +166,9 @@ def _read_sentence(text: str, findings: _Findings) -> bool:
             findings.refused, findings.consent, findings.opening = True, None, None
         else:
             _read_consent(sentence, index, findings, asked, conditional)
-    if asked and consents_before and not names and phrases.ASIDE.search(text):
+    if asked and findings.consent is not None and not names and phrases.is_aside(text, in_itself=consents_before):
         return False
-    if asked and phrases.ASKS_WISHES.match(text.strip()):
+    if asked and phrases.ASKS_WISHES.match(stripped):
         findings.wishes_asked = True
         return False
     if names:

@@ -251,6 +251,7 @@ _ELIDED = (
     rf"\b(?:{_NUMBER}) (?:for|to) (?:me|you)\b|"
     rf"\b(?:take|get|have|keep|(?:give|leave) (?:me|you)) (?:just |only )?(?:{_NUMBER})(?= ?(?:[,.;!?)\n]|$)| and\b)"
 )
+_DIGIT = re.compile("[0-9]")
 _NAMING = frozenset(
     "rest remainder remaining remains left leftover leftovers others other else all every each everything".split()
 ) | set(NUMBERS)
@@ -269,7 +270,7 @@ def names_items(text: str, words: Set[str]) -> bool:
     """Whether a text of these words names anything that is to be divided."""
     if not text.isascii() and _STRAY_MARK.search(text):
         return True
-    if words.isdisjoint(_NAMING) and not any(word.isdigit() for word in words):
+    if words.isdisjoint(_NAMING) and not _DIGIT.search(text):
         return False  # the cheap test first
     return NAMES_ITEMS.search(text) is not None
 
@@ -307,7 +308,8 @@ def _names(items: Items) -> tuple[re.Pattern[str], dict[str, str]]:
 
 _OWN_ASSENT = (
     "ok(?:ay|ey|ie)?", "k", "kk", "aight", "yea", "ye", "yup", "ya", "sure(?: thing)?", "hmm+", "um", "good",
-    "definitely", "of course", "sold", "yay", "nice", "lol", "haha", "hi", "hello", "that is", "that's", "no problem",
+    "definitely", "correct", "exactly", "of course", "sold", "yay", "nice", "lol", "haha", "hi", "hello", "that is",
+    "that's", "no problem",
 )  # fmt: skip
 _YES = rf"(?:{any_of(*consent.ASSENT, *_OWN_ASSENT)} ?){{0,5}}"
 # Words by their roles: what is consented to ("it"), how well it suits ("good"), whom ("to me").
@@ -330,7 +332,8 @@ _GOOD = (
 )
 _FEELING = r"(?:fine|good|great|ok|okay|cool|happy|satisfied|content|pleased|down|up|agreeable|on board|in|all for)"
 _TAIL = (
-    rf"(?: (?:(?:to|for|with|by) (?:me|us|both|both of us|both sides|everyone|{_IT}|my \w{{2,10}})|enough|as well|"
+    rf"(?: (?:(?:to|for|with|by) (?:me|us|both|both of us|both sides|everyone|{_IT}|my \w{{2,10}}(?: \w{{2,10}})?)|"
+    rf"enough|as well|"
     r"please|then|too|friend|my friend|man|buddy|bro|sir|thanks|thank you|here|now|today|i guess|i think|deal|at all|"
     rf"with {_IT})){{0,3}}"
 )
@@ -388,13 +391,15 @@ _FIRST = frozenset(
     "okay "
     "okey okie k kk cool right reasonable acceptable agreeable doable alright all excellent awesome nice lovely "
     "wonderful amazing fantastic terrific even equal ideal workable best a an like glad so really because and "
-    "yes yeah yep yup yea ye ya yay sure sold well oh ah then now in thanks thank absolutely definitely of hmm um no "
+    "yes correct exactly yeah yep yup yea ye ya yay sure sold well oh ah then now in thanks thank absolutely "
+    "definitely of hmm um no "
     "lol haha hi hello aight totally perfectly very pretty quite extremely more just super actually also certainly "
     "completely fully gladly happily most both mostly too happy satisfied content pleased down up on want".split()
 )
 _LONGEST = 72
 
 
+@lru_cache(maxsize=4_096)
 def consent_of(fragment: str) -> re.Match[str] | None:
     """The consent that is all of a fragment; what cannot be one by its first word or its length is not looked at."""
     if len(fragment) > _LONGEST or not fragment.isascii() or fragment.partition(" ")[0].rstrip("!,") not in _FIRST:
@@ -443,17 +448,37 @@ ASKS_WISHES = re.compile(
 )
 """A question about wishes proposes nothing: "do you want the hats?"."""
 
-ASIDE = re.compile(
+_ASIDE = re.compile(
     r"^(?!.*\b(?:more|less|else|other|instead|rest|all|amounts?|how (?:much|many)|split|divide|share|need|want|take|"
     r"get|"
-    r"give|have|keep|offer|trade|deal|agree|fair|work|ok(?:ay)?|that|this|it|them|those|any|both|but|why|really|"
-    r"sure)\b)|"
+    r"give|have|keep|offer|trade|deal|agree|fair|work|ok(?:ay)?|that|this|it|them|those|any|both|but|why|really|sure|"
+    r"how are|about you|and you|yourself|doing)\b)"
+)
+_ASKS_DEAL = re.compile(
     r"\b(?:(?:do|have) we (?:have|got) (?:a|our) deal|ready to (?:submit|finalize)|should (?:i|we) (?:go ahead|"
     r"submit))\b"
 )
-"""A question that does not touch the division, as "where are you going?", or only asks whether it holds."""
 
-CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'only')}\b")
+
+def is_aside(question: str, *, in_itself: bool) -> bool:
+    """Whether a question leaves consent as it is: "do we have a deal?", or one that does not touch the division.
+
+    Args:
+        question: a sentence.
+        in_itself: whether all of it asks, as "where are you going?", which answers no greeting.
+    """
+    return _ASKS_DEAL.search(question) is not None or (in_itself and _ASIDE.search(question) is not None)
+
+
+_CONDITIONAL = frozenset("if unless provided providing assuming once until long condition only".split())
+_CONDITION = re.compile(rf"\b{any_of(*consent.CONDITIONS, 'only')}\b")
+
+
+def is_conditional(text: str, words: Set[str]) -> bool:
+    """Whether a text of these words makes a condition."""
+    return not words.isdisjoint(_CONDITIONAL) and _CONDITION.search(text) is not None
+
+
 CONTRASTS = consent.CONTRASTS | {"unless", "if"}
 DEMAND = re.compile(r"(?:throw|add|give|make|gimme|let|put|include|leave|hand|i (?:need|want|get)|if)\b")
 """What "and we have a deal" after it makes a demand of."""

@@ -71,7 +71,7 @@ class Proposal:
         return tuple(counts)
 
 
-@dataclass
+@dataclass(slots=True)
 class Named:
     """Items as they were named.
 

@@ -42,7 +42,7 @@ def scan(text: str, items: Items) -> Proposal | None:
     )
 
 
-@dataclass
+@dataclass(slots=True)
 class _Scan:
     """The state of a scan.
 

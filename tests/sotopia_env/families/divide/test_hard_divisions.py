@@ -225,7 +225,8 @@ YES = (
     ("I'm glad we could come to an agreement.", False), ("Absolutely, that's more than fair.", False),
     ("I accept your proposal \U0001f642", True), ("\U0001f642 That works for me!", False), ("Okay, let's do that.",
     True),
-    ("Let's go with your suggestion.", True), ("That's correct.", False), ("I am on board with that.", False),
+    ("Let's go with your suggestion.", True), ("Correct.", False),
+    ("That's correct.", False), ("I am on board with that.", False),
     ("We are in agreement.", True),
 )  # fmt: skip
 
@@ -274,7 +275,8 @@ NO = (
     "We are getting closer to a deal.",
     "I hope we can make a deal.", "Let's make a deal.", "I want a fair deal.", "I see, that makes sense.",
     "I appreciate the offer.",
-    "Thank you for being reasonable.", "Good morning!", "I'm good, how are you?", "That sounds like fun.",
+    "Thank you for being reasonable.", "Good morning!", "I'm good, how are you?", "I'm good. How are you?",
+    "That sounds like fun.",
     "Nice to meet you.",
     "Okay, I understand.", "Yes, we need to talk a bit more.", "My friend would accept that.", 'He said "deal".',
 )  # fmt: skip
@@ -301,6 +303,7 @@ AGREED = (
     ((OFFER, "No, I need the clock.", "Then I take 2 vases and you get the rest.", "Deal."), (2, 0, 0)),
     # a question is answered by a yes among other words
     (("How about I take the clock and 1 vase, and you get the rest?", "Yes! Have a nice trip."), (1, 0, 1)),
+    (("How about I take the clock and 1 vase, and you get the rest?", "Yes, do we have a deal?"), (1, 0, 1)),
 )  # fmt: skip
 
 
