@@ -205,7 +205,7 @@ def _answered(table: DivisionTable, seat: int, turn: int, move: DivisionMove) ->
         return None
     if (own is not None and own.replies_to == offer.turn) or (table.unread and table.unread[-1] > offer.turn):
         return None
-    if move.consent == "heard" and not offer.asked:
+    if (not offer.proposal.sure and move.consent != "clear") or (move.consent == "heard" and not offer.asked):
         return None  # "I take the ball." "Okay, I understand."
     return offer
 
@@ -252,7 +252,7 @@ def _offered(
     kept = tuple(s if s == now or now is None else None for s, now in zip(settled, shares, strict=True))
     # "The rest" may be that of everything, or of what is not settled yet.
     plain = proposal.rest is None or kept == settled
-    certain = proposal.sure and plain and None not in proposal.share(table.items)
+    certain = proposal.sure and plain and proposal.disposes_of_all(table.items)
     replies_to = None if other is None else other.turn
     offer = DivisionOffer(seat, turn, shares, _division(shares, table.items), certain, proposal, asked, replies_to)
     return replace(_with_offer(table, seat, offer), settled=kept)

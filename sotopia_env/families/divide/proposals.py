@@ -49,6 +49,13 @@ class Proposal:
         """Whether any kind is named, not just the rest."""
         return any(c is not None for c in (*self.mine, *self.theirs))
 
+    def disposes_of_all(self, items: Items) -> bool:
+        """Whether the words alone say who gets every item, with nothing inferred, be it of a kind that is named."""
+        if self.rest is not None and self.names_items:
+            return True
+        pairs = zip(items, self.mine, self.theirs, strict=True)
+        return all(item.count in (mine, theirs) or None not in (mine, theirs) for item, mine, theirs in pairs)
+
     def share(self, items: Items) -> tuple[int | None, ...]:
         """What the speaker gets of each kind, ``None`` where that does not follow from the words.
 
