@@ -439,7 +439,7 @@ QUESTION = re.compile(
 )
 ASKS_WISHES = re.compile(
     r"(?:how (?:should|shall|can|could|do|would) (?:we|you|i)|what|which|who|where|when|why(?! (?:not|don'?t))|"
-    r"how (?:many|much|bad|important))\b(?! about| if)|(?:do|"
+    r"how (?:many|much|bad|important))\b(?! about| if| (?:would|do) you (?:say|think)\b)|(?:do|"
     r"did|are|is|"
     r"does) (?:you|your|u|the)\b(?! (?:absolutely |all )?(?:ok|okay|fine|good|cool|alright|happy|willing|open|"
     r"agreeable|"

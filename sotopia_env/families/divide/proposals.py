@@ -114,6 +114,7 @@ def proposal_of(
     *,
     bare: bool,
     unclear: bool = False,
+    sure: bool = True,
     exchanged: bool = False,
 ) -> Proposal | None:
     """What all that was named amounts to; of two words on one kind the later counts, and a wish for less than a gift.
@@ -124,11 +125,12 @@ def proposal_of(
         items: what is divided.
         bare: whether no word said who gets anything.
         unclear: whether something was disposed of that cannot be read.
+        sure: whether no amount was passed over.
         exchanged: whether something is given for something else, which may leave the others of its kind open.
     """
     named = [one for one in named if _counts(one, named, items)]
     shares: list[list[int | None]] = [[None] * len(items), [None] * len(items)]
-    rest, sure = None, True
+    rest = None
     clear = not unclear and not (named and all(one.supposed for one in named))
     counted = any(one.numbered and one.count is not None for one in named)
     for one in sorted(named, key=lambda one: one.kind == EVERYTHING):

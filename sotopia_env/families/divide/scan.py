@@ -38,7 +38,13 @@ def scan(text: str, items: Items) -> Proposal | None:
     # "I had two books, you get the rest": of what?
     vague = any(one.kind == REST for one in state.named) and not state.mentioned <= {one.kind for one in state.named}
     return proposal_of(
-        state.named, state.excepted, items, bare=state.bare, unclear=state.unclear or vague, exchanged=state.exchanging
+        state.named,
+        state.excepted,
+        items,
+        bare=state.bare,
+        unclear=state.unclear or vague,
+        sure=not state.passed_over,
+        exchanged=state.exchanging,
     )
 
 
@@ -72,6 +78,7 @@ class _Scan:
         valued: whether the items of this segment are being valued.
         talking: whether the sentence holds words that no list of items holds.
         proposing: whether the sentence holds words of proposing.
+        passed_over: whether there is an amount that was given to nobody.
         unclear: whether something was disposed of that cannot be read.
         direct: whom an item right after the pronoun would go to ("I the hats, you the books").
         number: the amount that waits for its item.
@@ -110,6 +117,7 @@ class _Scan:
     valued: bool = False
     talking: bool = False
     proposing: bool = False
+    passed_over: bool = False
     unclear: bool = False
     direct: int | None = None
     number: str = ""
@@ -138,6 +146,7 @@ class _Scan:
         if phrases.LIST_WORDS.fullmatch(text) is None:
             if phrases.counts_on(text):
                 return
+            self.passed_over = self.passed_over or phrases.amount(self.number) in _SEVERAL
             self.number = ""  # "two children"
             if self.acting and self.previous in ("me", "you", "us"):
                 self.holder, self.firm = None, False  # "so I can boil water"
@@ -183,6 +192,7 @@ class _Scan:
         proposing = any(held) or (self.talking and (self.proposing or "?" in text))
         if (proposing and any(named.numbered for named in loose)) or (self.either and any(held)):
             self.unclear = True  # "2 hats for me and the balls", "2 hats and 1 ball would be fair"
+        self.passed_over = self.passed_over or (self.talking and any(named.count in _SEVERAL for named in loose))
         if self.talking:
             self.named[self.sentence :] = [
                 named for named in sentence if named.holder is not None or named.halved or named.each
@@ -291,7 +301,7 @@ class _Scan:
             who = None if who is None else 1 - who
             self.hold(ME if who is None else who, firm=True)
             return
-        if who is None or (self.previous == "comma" and " " not in text):
+        if who is None or (self.previous == "comma" and " " not in text and not text.endswith("ing")):
             # "take the hats" bids, "will take the hats" tells
             self.hold(ME if " " in text else YOU, firm=True, doubtful=True)
         else:
@@ -440,8 +450,9 @@ class _Scan:
             return
         if self.direct is not None:
             self.hold(self.direct, firm=True)
-        if self.holder == _NOBODY and self.listing:
-            self.mentioned.add(kind)
+        if self.holder == _NOBODY:
+            self.passed_over = self.passed_over or count in _SEVERAL
+            self.mentioned |= {kind} if self.listing else set()
         if not self.negated and self.holder != _NOBODY:
             sure = sure and not self.doubtful
             count = VAGUE if self.choice else count
@@ -515,6 +526,7 @@ class _Scan:
         self.holder = _NOBODY
 
 
+_SEVERAL = frozenset(range(2, 100))
 _CLOSING = frozenset(
     ("stop", "comma", "if", "link", "but", "or", "for", "to_me", "to_you", "me", "you", "each", "evenly", "exchange")
 )

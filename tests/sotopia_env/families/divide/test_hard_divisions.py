@@ -99,6 +99,12 @@ WHOLE = (
     ("I agree to your terms: 2 vases for you and the rest for me.", (1, 2, 1)),
     ("You said you like kettles, so take both kettles and the clock; I'd take all vases.", (3, 0, 0)),
     ("Why don't you take the clock and 2 kettles, and I keep the vases?", (3, 0, 0)),
+    ("I only need one of each, you take the others.", (1, 1, 1)),
+    ("I was thinking of giving you 2 vases, keeping 1, and the clock is yours, and I keep the kettles.", (1, 2, 0)),
+    ("What would you say to me having 2 vases, 2 kettles and 0 clocks?", (2, 2, 0)),
+    ("How does 2 vases, 1 kettle and 1 clock for you sound?", (1, 1, 0)),
+    ("No way, I am not giving you 3 vases. You get 1 vase, 2 kettles and the clock.", (2, 0, 0)),
+    ("So instead of 2 vases I'd take 1 vase, and you take 2 vases, 2 kettles for me and the clock for you.", (1, 2, 0)),
     ("Since you are cold, I will give you both kettles and the clock, and I keep the vases.", (3, 0, 0)),
     ("I need the clock because my mother had one, so I take the clock and you get all vases and kettles.", (0, 0, 1)),
 )
@@ -333,6 +339,19 @@ NOT_AGREED = (
 @pytest.mark.parametrize("texts", NOT_AGREED)
 def test_dialogues_that_do_not(texts: tuple[str, ...]) -> None:
     assert talk(*texts).agreement is None
+
+
+def test_what_is_inferred_within_a_kind_is_not_certain() -> None:
+    agreement = talk("I take 2 vases, 1 kettle and the clock.", "Deal.").agreement
+    assert agreement is not None
+    assert agreement.division == ((2, 1, 1), (1, 1, 0))
+    assert not agreement.certain
+
+
+def test_an_offer_that_is_not_sure_takes_a_clear_yes() -> None:
+    offer = "Take 2 vases, 1 kettle and the clock."
+    assert talk(offer, "Sounds good.").agreement is None
+    assert talk(offer, "Deal.").agreement is not None
 
 
 def test_kinds_settled_one_by_one_are_not_certain() -> None:
