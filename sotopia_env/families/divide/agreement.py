@@ -15,6 +15,8 @@ missed agreement to a false one, and an agreement always says who gets every sin
   and had proposed something else before.
 - Words of consent answer the last offer alone: vague ones ("sounds good") and a bare "ok" an offer of the turn before,
   clear ones ("deal") one that is at most three turns old, and none an offer that its hearer has answered by another.
+- An offer is certain if its words alone say who gets every item; one of which another reading is plausible ("take two
+  hats": an order, or a taking?) is accepted by clear words alone.
 - What seems to move the division and cannot be read ("some of the hats", "the hats or the ball", more than there is)
   withdraws the speaker's older offer and is counted as *unread*.
 - "No deal", refusals and a formal ``reject`` withdraw one's own offer. Silence, gestures and leaving change nothing,

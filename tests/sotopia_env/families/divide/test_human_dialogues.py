@@ -104,7 +104,7 @@ def test_human_dialogues_are_read_as_well_as_stated() -> None:
     assert report["dialogues"]["all"] == 562
     assert report["outcomes"]["agreed"]["dialogues"] == 422
     held_out = report["figures"]["held out"]
-    assert held_out["precision"].hits / held_out["precision"].of > 0.87
-    assert held_out["recall"].hits / held_out["recall"].of > 0.80
-    assert held_out["exact division"].hits / held_out["exact division"].of > 0.89
+    assert held_out["precision"].hits / held_out["precision"].of > 0.90
+    assert held_out["recall"].hits / held_out["recall"].of > 0.45
+    assert held_out["exact division"].hits / held_out["exact division"].of > 0.94
     assert held_out["exact division, certain"].hits / held_out["exact division, certain"].of > 0.94
