@@ -52,20 +52,20 @@ class DivisionOffer:
     Args:
         seat: who proposed it.
         turn: when.
-        shares: by its words, and by what stood before where they complete it.
         division: what each seat would get; ``None`` where the offer leaves something open.
         certain: whether the words disposed of every item and only one reading is plausible.
         proposal: the words behind it.
+        shares: by its words, and by what stood before where they complete it.
         asked: whether it was put as a question.
         replies_to: the turn of the other's offer that stood when it was made.
     """
 
     seat: int
     turn: int
-    shares: Shares
     division: Division | None
     certain: bool
     proposal: Proposal
+    shares: Shares = ()
     asked: bool = False
     replies_to: int | None = None
 
@@ -256,7 +256,7 @@ def _offered(
     plain = proposal.rest is None or kept == settled
     certain = proposal.sure and plain and proposal.disposes_of_all(table.items)
     replies_to = None if other is None else other.turn
-    offer = DivisionOffer(seat, turn, shares, _division(shares, table.items), certain, proposal, asked, replies_to)
+    offer = DivisionOffer(seat, turn, _division(shares, table.items), certain, proposal, shares, asked, replies_to)
     return replace(_with_offer(table, seat, offer), settled=kept)
 
 

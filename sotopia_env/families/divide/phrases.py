@@ -19,7 +19,6 @@ _UNIT = (
     r"(?:package|pack|packet|unit|bundle|case|jug|box|boxe|piece|item|thing|load|stack|portion|serving|bag|can|cord|"
     r"share|part|gallon)s?"
 )
-_OF = r"of (?:the |those |these |them |my |your |our )?"
 
 COUNTED = {**NUMBERS, "a": 1, "an": 1, "single": 1, "couple": 2, "pair": 2, "zero": 0, "no": 0}
 _OTHER = re.compile(r"\b(?:other|remaining|leftover) ")
@@ -37,7 +36,7 @@ _STRAY_MARK = re.compile(f"[{_MARK_RANGE}]")
 ITEM_MARK = f"[{_MARK_RANGE}]"
 
 _STILL = r"(?: (?:already|also|only|still|just))?"
-_MODALS = ("can", "could", "may", "might", "should", "shall", "if", "about", "would", "do", "cani", "let")
+_MODALS = ("can", "could", "may", "might", "should", "shall", "if", "about", "would", "do", "let")
 
 
 def _not_after(words: Iterable[str]) -> str:
@@ -48,25 +47,7 @@ _NEVER_SO = _not_after(_MODALS)
 _NO_MODAL = _not_after((*_MODALS, "so", "then", "that"))
 # "Is it fine if" and "what if" suppose nothing, they ask for it.
 _NO_REQUEST = _not_after(
-    (
-        "what",
-        "ok",
-        "okay",
-        "fine",
-        "mind",
-        "possible",
-        "alright",
-        "cool",
-        "good",
-        "great",
-        "nice",
-        "fair",
-        "better",
-        "like it",
-        "about",
-        "feel",
-        "think",
-    )
+    (*"what ok okay fine mind possible alright cool good great nice fair better about feel think".split(), "like it")
 )
 _AFTER_FOR = r"(?! (?:be|make|do|see|get|keep|have|take|go|read|play|give|work|split|agree|settle))"
 # What a word does to the division, tried in this order at every place of a text.

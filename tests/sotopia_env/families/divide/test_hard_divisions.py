@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sotopia_env.families.divide.agreement import DivisionTable, opening, update
+from sotopia_env.episodes import Turn
+from sotopia_env.families.divide.agreement import DivisionTable, opening, take, update
 from sotopia_env.families.divide.items import ItemKind
 from sotopia_env.families.divide.moves import read_division
 
@@ -363,6 +364,22 @@ def test_kinds_settled_one_by_one_are_not_certain() -> None:
 def test_what_was_settled_is_open_again_once_somebody_asks_for_something_else() -> None:
     assert talk("You can have all the vases.", "Deal.").settled == (0, None, None)
     assert talk("You can have all the vases.", "Deal.", "I need 1 vase after all.").settled == (None, None, None)
+
+
+def test_what_both_say_at_once_is_merged() -> None:
+    def at_once(table: DivisionTable, cycle: int, *texts: str) -> DivisionTable:
+        return take(table, [Turn(seat, cycle, 2 * cycle + seat, "speak", text) for seat, text in enumerate(texts)])
+
+    table = at_once(opening(ITEMS), 0, "You can have the vases.", "You get some vases.")
+    assert table.unread == (1,)
+    table = at_once(table, 1, "Hm.", "I take the clock.")
+    table = at_once(table, 2, "You get the kettles.", "I give you a few vases.")
+    assert table.unread == (1, 5)
+    assert [offer and offer.turn for offer in table.offers] == [4, None]
+    table = at_once(talk("You can have the vases.", "Deal."), 1, "I take the clock.", "Hm.")
+    assert table.settled == (0, None, None)
+    assert at_once(table, 2, "Fine.", "I want a vase.").settled == (None, None, None)
+    assert at_once(table, 2, "Fine.", "Deal.").settled == (0, None, 1)
 
 
 def talk(*texts: str) -> DivisionTable:
