@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Set
 from functools import lru_cache
+from typing import NamedTuple
 
 from sotopia_env.families import consent
 from sotopia_env.families.consent import any_of
@@ -135,8 +136,10 @@ _CUES = (
         r"wanted|"
         r"needed|because|cause|cuz|due to|in case|so that|as i|as we|since|when|they|he|she|"
         r"for (?!(?:every|any|some|no)thing\b)[a-z]+ing\b|"
-        rf"{_NO_MODAL}i(?:'ve)?{_STILL} (?:have|got)(?! to\b)|{_NEVER_SO}we(?:'ve)?{_STILL} (?:have|got)(?! to\b)|"
-        rf"{_NO_MODAL}you have(?! (?:have|the|all|both|everything|rest|to|an?|{_NUMBER})\b)|there (?:are|is|'s)|"
+        rf"(?=i\b){_NO_MODAL}i(?:'ve)?{_STILL} (?:have|got)(?! to\b)|(?=we\b){_NEVER_SO}we(?:'ve)?{_STILL} (?:have|"
+        rf"got)(?! to\b)|"
+        rf"(?=you have){_NO_MODAL}you have(?! (?:have|the|all|both|everything|rest|to|an?|{_NUMBER})\b)|"
+        rf"there (?:are|is|'s)|"
         r"how (?:to|much|many)|to (?![a-z]+ing\b|propose|suggest|say\b|proceed|agree|your\b|our\b|this\b|that\b|"
         r"these\b|those\b|it\b|be\b|have|take|get|"
         r"keep|give|offer|let|split|share|me\b|you\b|u\b|"
@@ -175,7 +178,7 @@ _CUES = (
     ("either", r"\beither\b"),
     ("or", r"\bor\b(?! (?:we|i|no|else|there|it|not|otherwise)\b)"),
     ("but", r"\b(?:but|however|though)\b"),
-    ("if", rf"{_NO_REQUEST}\bif\b"),
+    ("if", rf"(?=if\b){_NO_REQUEST}if\b"),
     ("link", r"\b(?:and|plus|then|so|if|with|while|provided|as long as|including)\b|[&+]"),
 )  # fmt: skip
 
@@ -191,15 +194,16 @@ LIST_WORDS = re.compile(
 """Words that a mere list of items may hold besides: "how about just the ball and two hats please?"."""
 
 
-PROPOSES = re.compile(r"\b(?:will|would|can|could|how|what|let's|lets|make|go|settle|so|then|maybe|perhaps)\b")
-WILLING = re.compile(r"\b(?:willing|happy|ready|able|glad|fine|ok|okay|agree|agreed)\b")
-WILL = re.compile(r"\b(?:will|would|can|could)\b")
+_PROPOSES = re.compile(r"\b(?:will|would|can|could|how|what|let's|lets|make|go|settle|so|then|maybe|perhaps)\b")
+_WILLING = re.compile(r"\b(?:willing|happy|ready|able|glad|fine|ok|okay|agree|agreed)\b")
+_WILL = re.compile(r"\b(?:will|would|can|could)\b")
 _UNITS = re.compile(
     rf"(?: |extra|additional|{_UNIT}|of|from|any|the|those|these|my|your|whole|precious|available|spare)+"
 )
 """What may stand between a number and what it counts."""
 
 
+@lru_cache(maxsize=1_024)
 def amount(text: str) -> int | None:
     """How many a number, as :data:`CUES` finds it, says: ``None`` for all, :data:`VAGUE` where it says no number."""
     word = text.partition(" ")[0].partition("/")[0]
@@ -212,9 +216,37 @@ def amount(text: str) -> int | None:
     return int(word) if word.isdigit() else 2 if word == "both" else COUNTED.get(word, VAGUE)
 
 
-def counts_on(text: str) -> bool:
-    """Whether a number before this text counts what comes after it: "2 extra packages of ..."."""
-    return _UNITS.fullmatch(text) is not None
+class Gap(NamedTuple):
+    """What words between two cues mean.
+
+    Args:
+        listed: whether a mere list of items may hold them.
+        counts_on: whether a number before them counts what comes after them: "2 extra packages of ...".
+        ends_count: whether a number before them counts things of no kind: "five items".
+        proposes: whether they propose.
+        wills: whether they are of the future, or of what can be done.
+        infinitive: whether they end in a "to" of no willingness: "my aim is to".
+    """
+
+    listed: bool
+    counts_on: bool
+    ends_count: bool
+    proposes: bool
+    wills: bool
+    infinitive: bool
+
+
+@lru_cache(maxsize=8_192)
+def gap(text: str) -> Gap:
+    """What the words between two cues mean."""
+    return Gap(
+        LIST_WORDS.fullmatch(text) is not None,
+        _UNITS.fullmatch(text) is not None,
+        text.endswith(("item", "items", "thing", "things")),
+        _PROPOSES.search(text) is not None,
+        _WILL.search(text) is not None,
+        text.endswith(" to ") and _WILLING.search(text) is None,
+    )
 
 
 def _any_cue(names: Iterable[str]) -> str:

@@ -134,24 +134,25 @@ class _Scan:
 
     def between(self, text: str) -> None:
         """Words that are no cue: with them, a sentence is no mere list of items, and "I" has a verb."""
-        self.infinitive = text.endswith(" to ") and phrases.WILLING.search(text) is None
+        self.infinitive = False
         if len(text) < 2:
             return
-        if self.told and self.previous in ("me", "you") and phrases.WILL.search(text):
+        gap = phrases.gap(text)
+        self.infinitive = gap.infinitive
+        if self.told and self.previous in ("me", "you") and gap.wills:
             self.told = False  # "since you are cold i will give you the hats"
-        if not self.proposing and phrases.PROPOSES.search(text):
-            self.proposing = True
-        if text.endswith(("item", "items", "thing", "things")):
+        self.proposing = self.proposing or gap.proposes
+        if gap.ends_count:
             self.number = ""  # "five items"
-        if phrases.LIST_WORDS.fullmatch(text) is None:
-            if phrases.counts_on(text):
-                return
+        if gap.listed or gap.counts_on:
+            return
+        if self.number:  # "two children"
             self.passed_over = self.passed_over or phrases.amount(self.number) in _SEVERAL
-            self.number = ""  # "two children"
-            if self.acting and self.previous in ("me", "you", "us"):
-                self.holder, self.firm = None, False  # "so I can boil water"
-            self.talking, self.direct = True, None
-            self.behind = False
+            self.number = ""
+        if self.acting and self.previous in ("me", "you", "us"):
+            self.holder, self.firm = None, False  # "so I can boil water"
+        self.talking, self.direct = True, None
+        self.behind = False
 
     def read(self, cue: str, text: str) -> None:
         """Take in one cue."""
