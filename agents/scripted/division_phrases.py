@@ -12,7 +12,7 @@ PROPOSALS = (
 )
 """Who gets what, where both get something."""
 
-ALL_MINE = ("I want all of it: {mine}.", "I need everything: {mine}.")
+ALL_MINE = ("I take all of it: {mine}.", "I keep everything: {mine}.")
 ALL_YOURS = ("You can have everything: {theirs}.", "You may take all of it: {theirs}.")
 HOLDS = (
     "I stay with it: I take {mine}, and you get {theirs}.",

@@ -38,7 +38,7 @@ DIVISIONS = (
     "Let me have {mine}, and you have {theirs}.",
     "I get {mine}, and you get {theirs}.",
 )
-ALL_MINE = ("I take everything: {mine}.", "I want all of it: {mine}.")
+ALL_MINE = ("I take everything: {mine}.", "I keep all of it: {mine}.")
 ALL_YOURS = ("You can have everything: {theirs}.", "You take all of it: {theirs}.")
 REFUSED_DIVISIONS = ("No, that leaves me too little.", "I cannot accept that.", "That does not work for me.")
 DIVISION_QUESTIONS = (

@@ -4,15 +4,21 @@ Each utterance is read on its own (:func:`read_division`), and the moves are fol
 what stands on the table; reading a list of turns at once (:func:`find_agreement`) gives the same. The rules prefer a
 missed agreement to a false one, and an agreement always says who gets every single item.
 
-- An **offer** gives items to one side or both. What it leaves unnamed goes to the side that was given nothing ("you can
-  have the hats": the rest is mine); "the rest" alone is the rest of what the other proposed. An offer that leaves open
-  who gets something replaces the speaker's earlier one but cannot be accepted.
-- An **acceptance** takes the other's live offer. If it names a division, that must be the one on offer; else it is an
-  offer itself. Conditions and a following "but" make it an offer that amends the other's.
+- An **offer** gives items to one side or both. Nothing is given away by inference: a kind that is not named is open
+  unless somebody gets "the rest", while "you can have two hats" leaves the third to the speaker. An offer replaces the
+  speaker's earlier one. A **wish** ("I need the hats") is none, unless the other is given something in return.
+- An **acceptance** takes the other's live offer. Of an offer that leaves kinds open it *settles* those it names; once
+  what both have consented to, kind by kind, is everything, that is an agreement, not a certain one. If the acceptance
+  names a division, that must be the one on offer; else it is an offer itself, completed by the other's. Conditions and
+  a following "but" make it an offer that amends the other's.
 - The same division from both sides is an agreement, not a certain one, if the second states it firmly, as no question,
   and had proposed something else before.
-- Vague consent ("sounds good") and a bare "ok" only answer an offer of the turn before, and a bare "ok" no mere wish:
-  "I want the ball." "Okay." is no agreement, "I take the ball." "Okay." is one.
+- Words of consent answer the last offer alone: vague ones ("sounds good") and a bare "ok" an offer of the turn before,
+  clear ones ("deal") one that is at most three turns old, and none an offer that its hearer has answered by another.
+- An offer is certain if its words alone say who gets every item; one of which another reading is plausible ("take two
+  hats": an order, or a taking?) is accepted by clear words alone.
+- What seems to move the division and cannot be read ("some of the hats", "the hats or the ball", more than there is)
+  withdraws the speaker's older offer and is counted as *unread*.
 - "No deal", refusals and a formal ``reject`` withdraw one's own offer. Silence, gestures and leaving change nothing,
   and nothing changes an agreement once reached.
 """
@@ -28,7 +34,7 @@ from sotopia_env.families.base import follow, merge_offers
 from sotopia_env.families.divide.formal_division import read_share
 from sotopia_env.families.divide.items import Counts, Items, complement
 from sotopia_env.families.divide.moves import DivisionMove, read_division
-from sotopia_env.families.divide.proposals import ME, Proposal
+from sotopia_env.families.divide.proposals import Proposal
 from sotopia_env.families.formal import FormalAct, acted
 from sotopia_env.turns import cycles_of
 
@@ -36,6 +42,10 @@ __all__ = ["Division", "DivisionAgreement", "DivisionTable", "find_agreement", "
 
 Division = tuple[Counts, Counts]
 """What each seat gets."""
+
+
+Shares = tuple[int | None, ...]
+"""What the first seat gets of each kind; ``None`` where that is open."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,9 @@ class DivisionOffer:
         division: what each seat would get; ``None`` where the offer leaves something open.
         certain: whether the words disposed of every item and only one reading is plausible.
         proposal: the words behind it.
+        shares: by its words, and by what stood before where they complete it.
+        asked: whether it was put as a question.
+        replies_to: the turn of the other's offer that stood when it was made.
     """
 
     seat: int
@@ -55,6 +68,9 @@ class DivisionOffer:
     division: Division | None
     certain: bool
     proposal: Proposal
+    shares: Shares = ()
+    asked: bool = False
+    replies_to: int | None = None
 
 
 @dataclass(frozen=True)
@@ -86,27 +102,30 @@ class DivisionTable:
 
     Args:
         items: that are divided.
-        offers: the live one of both seats.
-        agreement: that was reached.
+        offers: the live offer of both seats.
+        agreement: once there is one.
         formal: whether acts alone are read (:mod:`sotopia_env.families.formal`).
+        settled: what both have consented to, kind by kind.
+        unread: ``global_index`` of every turn that seemed to move the division and could not be read.
     """
 
     items: Items
     offers: tuple[DivisionOffer | None, DivisionOffer | None] = (None, None)
     agreement: DivisionAgreement | None = None
     formal: bool = False
+    settled: Shares = ()
     unread: tuple[int, ...] = ()
 
 
 def opening(items: Items, *, formal: bool = False) -> DivisionTable:
     """A table without offers."""
-    return DivisionTable(items, formal=formal)
+    return DivisionTable(items, formal=formal, settled=(None,) * len(items))
 
 
 def offer_to(table: DivisionTable, seat: int) -> DivisionOffer | None:
-    """What an acceptance by ``seat`` would accept: the other's live offer, if it leaves nothing open."""
+    """What an acceptance by ``seat`` would accept: the other's live offer, if it leaves nothing open and is no wish."""
     offer = table.offers[1 - seat]
-    return None if offer is None or offer.division is None else offer
+    return None if offer is None or offer.division is None or offer.proposal.wished else offer
 
 
 def update(table: DivisionTable, seat: int, turn: int, action_type: str, text: str) -> DivisionTable:
@@ -129,24 +148,30 @@ def update(table: DivisionTable, seat: int, turn: int, action_type: str, text: s
     move = read_division(action_type, text, table.items)
     if move.kind == "none":
         return table
+    if move.kind == "unread":
+        return replace(_with_offer(table, seat, None), unread=(*table.unread, turn))
     if move.kind == "reject":
         return table if table.offers[seat] is None else _with_offer(table, seat, None)
-    taken, formal = offer_to(table, seat), action_type == "action"
+    formal = action_type == "action"
+    answered = table.offers[1 - seat] if formal else _answered(table, seat, turn, move)
     if move.proposal is None:
-        if taken is None or (move.consent != "clear" and turn - taken.turn >= 2):
+        if answered is None or answered.proposal.wished:
             return table
-        if move.consent == "bare" and not (taken.certain or taken.proposal.firm):
-            return table  # "I want the ball." "Okay."
-        certain = taken.certain and move.consent != "bare"
-        return _agree(table, taken, seat, turn, formal, certain)
+        return _accept(table, answered, seat, turn, formal, move.consent == "clear")
+    consents = answered is not None and (move.consent is not None or move.amends)
+    base = _over(answered.shares, table.settled) if answered is not None and consents else table.settled
     proposal = _in_context(move.proposal, table.offers[1 - seat])
-    share = _share(move, proposal, table, seat)
-    division = None if share is None else _seated(share, complement(share, table.items), seat)
+    shares = _shares(proposal, table, seat, base)
+    if shares is None:
+        return table
+    division = _division(shares, table.items)
+    taken = None if answered is None else offer_to(table, seat)
     if taken is not None and taken.division == division and _takes(move, proposal, table.offers[seat], taken):
         certain = move.kind == "accept" and move.consent == "clear" and taken.certain
         return _agree(table, taken, seat, turn, formal, certain)
-    sure = proposal.sure and proposal.is_complete(table.items)
-    return _with_offer(table, seat, DivisionOffer(seat, turn, division, sure, proposal))
+    return _offered(
+        table, seat, turn, proposal, move.asked, shares, base if consents and not move.asked else table.settled
+    )
 
 
 def _by_act(table: DivisionTable, seat: int, turn: int, act: FormalAct | None) -> DivisionTable:
@@ -155,7 +180,7 @@ def _by_act(table: DivisionTable, seat: int, turn: int, act: FormalAct | None) -
         return table
     if act.kind == "reject":
         return _with_offer(table, 1 - seat, None)
-    division = None if act.terms is None else _seated(act.terms, complement(act.terms, table.items), seat)
+    division = None if act.terms is None else _division(_of_first(act.terms, table.items, seat), table.items)
     if act.kind == "offer":
         proposal = Proposal(act.terms, complement(act.terms, table.items))
         return _with_offer(table, seat, DivisionOffer(seat, turn, division, True, proposal))
@@ -189,7 +214,28 @@ def find_agreement(
 
 def _together(before: DivisionTable, after: Sequence[DivisionTable]) -> DivisionTable:
     made: DivisionTable = merge_offers(before, after, lambda one, other: bool(one.division == other.division))
-    return made
+    unread = tuple(sorted({turn for table in after for turn in table.unread}))
+    settled = []
+    for now, *each in zip(before.settled, *(table.settled for table in after), strict=True):
+        changed = {share for share in each if share != now}
+        settled.append(now if not changed else changed.pop() if len(changed) == 1 else None)
+    return replace(made, settled=tuple(settled), unread=unread)
+
+
+_REACH = {"clear": 3, "vague": 1, "bare": 1, "heard": 1}
+"""How many turns back the offer may lie that a consent answers."""
+
+
+def _answered(table: DivisionTable, seat: int, turn: int, move: DivisionMove) -> DivisionOffer | None:
+    """The offer that words of consent answer: a late one, to which nobody has replied by another."""
+    offer, own = table.offers[1 - seat], table.offers[seat]
+    if offer is None or turn - offer.turn > _REACH[move.consent or "clear"]:
+        return None
+    if (own is not None and own.replies_to == offer.turn) or (table.unread and table.unread[-1] > offer.turn):
+        return None
+    if (not offer.proposal.sure and move.consent != "clear") or (move.consent == "heard" and not offer.asked):
+        return None  # "I take the ball." "Okay, I understand."
+    return offer
 
 
 def _takes(move: DivisionMove, proposal: Proposal, own: DivisionOffer | None, taken: DivisionOffer) -> bool:
@@ -212,39 +258,60 @@ def _in_context(proposal: Proposal, answered: DivisionOffer | None) -> Proposal:
     pairs = zip(proposal.mine, answered.proposal.mine, strict=True)
     if not any(listed is not None and asked is not None for listed, asked in pairs):
         return proposal
-    return replace(proposal, mine=proposal.theirs, theirs=proposal.mine)
+    return replace(proposal, mine=proposal.theirs, theirs=proposal.mine, firm=True)
 
 
-def _share(move: DivisionMove, proposal: Proposal, table: DivisionTable, seat: int) -> Counts | None:
-    """What the speaker would get: from its words alone or laid over what was proposed before."""
-    theirs, own = offer_to(table, seat), table.offers[seat]
-    base = None if theirs is None or theirs.division is None else theirs.division[seat]
-    if base is not None and (move.amends or move.kind == "accept" or move.consent is not None):
-        laid = _laid_over(proposal, base, table.items)
-        if move.amends or laid == base:
-            return laid
-    if not proposal.names_items:
-        # "I get the rest" of what the other asked for; with nothing asked for, it means nothing.
-        if base is None or proposal.rest is None:
-            return None
-        return base if proposal.rest == ME and any(base) else None
+def _accept(
+    table: DivisionTable, taken: DivisionOffer, seat: int, turn: int, formal: bool, clear: bool
+) -> DivisionTable:
+    """Consent to an offer: an agreement if it says all, or if what it says settles the last kinds."""
+    settled = _over(taken.shares, table.settled)
+    division = _division(settled, table.items)
+    if division is None:
+        return replace(table, settled=settled)
+    return _agree(table, replace(taken, division=division), seat, turn, formal, taken.certain and clear)
+
+
+def _offered(
+    table: DivisionTable, seat: int, turn: int, proposal: Proposal, asked: bool, shares: Shares, settled: Shares
+) -> DivisionTable:
+    """A new offer; what it says otherwise is settled no more."""
+    other = table.offers[1 - seat]
+    kept = tuple(s if s == now or now is None else None for s, now in zip(settled, shares, strict=True))
+    # "The rest" may be that of everything, or of what is not settled yet.
+    plain = proposal.rest is None or kept == settled
+    certain = proposal.sure and plain and proposal.disposes_of_all(table.items)
+    replies_to = None if other is None else other.turn
+    offer = DivisionOffer(seat, turn, _division(shares, table.items), certain, proposal, shares, asked, replies_to)
+    return replace(_with_offer(table, seat, offer), settled=kept)
+
+
+def _shares(proposal: Proposal, table: DivisionTable, seat: int, base: Shares) -> Shares | None:
+    """What is proposed, laid over what stood before; ``None`` where it means nothing."""
     share = proposal.share(table.items)
-    if share is None and own is not None and own.division is not None:
-        return _laid_over(proposal, own.division[seat], table.items)
-    return share
+    if not proposal.names_items and proposal.rest is not None:
+        # "I get the rest" of what the other asked for; with nothing asked for, it means nothing.
+        asked = table.offers[1 - seat]
+        if asked is None or all(count is None for count in asked.shares):
+            return None
+        return _over(asked.shares, _over(table.settled, _of_first(share, table.items, seat)))
+    return _over(_of_first(share, table.items, seat), base)
 
 
-def _laid_over(proposal: Proposal, base: Counts, items: Items) -> Counts:
-    """A share changed only where the proposal names something."""
-    shares = zip(items, proposal.mine, proposal.theirs, base, strict=True)
-    return tuple(
-        mine if mine is not None else item.count - theirs if theirs is not None else before
-        for item, mine, theirs, before in shares
-    )
+def _of_first(share: Shares, items: Items, seat: int) -> Shares:
+    """What the first seat gets where the one of ``seat`` gets this share."""
+    if seat == 0:
+        return share
+    return tuple(None if count is None else item.count - count for item, count in zip(items, share, strict=True))
 
 
-def _seated(own: Counts, other: Counts, seat: int) -> Division:
-    return (own, other) if seat == 0 else (other, own)
+def _over(shares: Sequence[int | None], base: Shares) -> Shares:
+    return tuple(before if share is None else share for share, before in zip(shares, base, strict=True))
+
+
+def _division(shares: Shares, items: Items) -> Division | None:
+    first = tuple(share for share in shares if share is not None)
+    return (first, complement(first, items)) if len(first) == len(items) else None
 
 
 def _with_offer(table: DivisionTable, seat: int, offer: DivisionOffer | None) -> DivisionTable:

@@ -6,6 +6,7 @@ Two people divide three kinds of items; each goal says what one of each kind is 
 ## Version history
 * 1: initial version.
 * 2: manners, secrets and facts are read clause by clause.
+* 3: divisions are read as in version 3 of ``divide``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class DealOrNoDeal(Dividing):
 
     name = "deal-or-no-deal"
     unknowable = frozenset({"knowledge"})
-    version = "2"
+    version = "3"
 
     def generate(self, rng: np.random.Generator, split: str = "train") -> Task:
         """The scenarios are published, not generated."""

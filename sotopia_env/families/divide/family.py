@@ -12,6 +12,8 @@ they mean. The couplings act through what policies do with them: the rules of th
 ## Version history
 * 1: initial version.
 * 2: manners, secrets and facts are read clause by clause.
+* 3: divisions are settled kind by kind and nothing is given away by inference; wishes are no offers; what seems to move
+  the division and cannot be read withdraws the older offer and is counted.
 """
 
 from __future__ import annotations
@@ -108,12 +110,17 @@ class Dividing(Family):
         return Ending("agreement", seat=agreement.accepter, detail={"division": division, "formal": agreement.formal})
 
     def move(self, task: Task, turn: Turn) -> Move:
-        """An offer, an acceptance or a refusal, with what its words say about who gets what and how it is put."""
+        """An offer, an acceptance or a refusal, with what its words say about who gets what and how it is put.
+
+        An offer that cannot be read has no content.
+        """
         items = items_of(task)
         if is_formal(task):
             act = acted(turn.type, turn.text, partial(read_share, items=items))
             return Move("none") if act is None else Move(act.kind, act.terms)
         found = read_division(turn.type, turn.text, items)
+        if found.kind == "unread":
+            return Move("offer")
         return Move(found.kind, None if found.kind == "none" else found)
 
     def offer_form(self, task: Task) -> str:
@@ -153,7 +160,7 @@ class Divide(GeneratedFamily, Dividing):
     """
 
     name = "divide"
-    version = "2"
+    version = "3"
 
     def __init__(
         self,

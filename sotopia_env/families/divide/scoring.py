@@ -13,7 +13,7 @@ from typing import Any
 from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families import conduct, language
 from sotopia_env.families.conduct import Finding
-from sotopia_env.families.divide.agreement import DivisionAgreement, find_agreement
+from sotopia_env.families.divide.agreement import DivisionAgreement, DivisionTable, find_agreement
 from sotopia_env.families.divide.formal_division import read_share
 from sotopia_env.families.divide.items import Counts, Items, complement, divisions, items_of, share_text, totals, worth
 from sotopia_env.families.divide.moves import read_division
@@ -31,7 +31,8 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
     """
     items, hidden = items_of(episode.task), episode.task.scenario.hidden
     formal = is_formal(episode.task)
-    agreement = find_agreement(episode.turns, items, episode.action_order, formal=formal).agreement
+    table = find_agreement(episode.turns, items, episode.action_order, formal=formal)
+    agreement = table.agreement
     finished = episode.ending is not None
     turns = [heard_turns(episode, agent) for agent in episode.agents]
     findings: list[dict[str, Finding]] = [
@@ -46,7 +47,7 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
         }
         for seat, values in enumerate(tuple(own["values"]) for own in hidden)
     ]
-    return conduct.judgement_of(findings, version, bank=bank, latent=_latent(agreement, items, hidden, turns))
+    return conduct.judgement_of(findings, version, bank=bank, latent=_latent(table, hidden, turns))
 
 
 def points_share(counts: Counts, values: tuple[float, ...], items: Items) -> float:
@@ -119,20 +120,22 @@ def _offered(turn: Turn, items: Items, formal: bool) -> Counts | None:
         act = acted(turn.type, turn.text, partial(read_share, items=items))
         return act.terms if act is not None and act.kind == "offer" else None
     move = read_division(turn.type, turn.text, items)
-    own = move.kind == "offer" and move.proposal is not None and not move.amends and move.consent is None
-    return move.proposal.share(items) if own and move.proposal is not None else None
+    if move.kind != "offer" or move.proposal is None or move.amends or move.consent is not None:
+        return None
+    share = tuple(count for count in move.proposal.share(items) if count is not None)
+    return share if len(share) == len(items) else None
 
 
 def _latent(
-    agreement: DivisionAgreement | None,
-    items: Items,
+    table: DivisionTable,
     hidden: Sequence[Mapping[str, Any]],
     turns: Sequence[Sequence[Turn]],
 ) -> dict[str, Any]:
-    """What the world knows besides: points, how much of the joint gain was found, and which facts were told."""
+    """What the world knows besides: points, how much of the joint gain was found, what was told, what was not read."""
+    agreement, items = table.agreement, table.items
     values = [tuple(own["values"]) for own in hidden]
     even = best_even_split(values[0], values[1], items)
-    record: dict[str, Any] = {"deal": agreement is not None, "best_even_split": even}
+    record: dict[str, Any] = {"deal": agreement is not None, "unread": len(table.unread), "best_even_split": even}
     if any("facts" in own for own in hidden):
         record["facts_told"] = [
             [fact for fact in own["facts"] if any(language.tells(fact, turn.text) for turn in said)]

@@ -64,6 +64,14 @@ def test_knowledge_is_the_share_of_the_facts_told() -> None:
     assert judgement.latent["facts_told"] == [[], [facts[0]]]
 
 
+def test_what_could_not_be_read_is_counted() -> None:
+    some, kept = f"You can have some {ITEMS[0].plural}.", proposal(HALF)
+    assert judged(kept, "Hm.", kept, "accept").latent["unread"] == 0
+    judgement = judged(kept, "Hm.", some, "accept")
+    assert judgement.latent["unread"] == 1
+    assert not judgement.latent["deal"]
+
+
 def test_a_secret_told_costs() -> None:
     secret = TASK.scenario.hidden[0]["secret"]
     assert judged(f"Between us, {first_person(secret)}.").scores["secret"] == [-10.0, 0.0]
