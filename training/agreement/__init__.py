@@ -3,7 +3,7 @@
 from sotopia_env.training.agreement.dialogues import Act, LabelledDialogue, LabelledTurn
 from sotopia_env.training.agreement.formats import FORMATS, guess_format, load_dialogues
 from sotopia_env.training.agreement.labelled import SHIPPED
-from sotopia_env.training.agreement.measure import agreement_report, measure, read_words, report_tables
+from sotopia_env.training.agreement.measure import agreement_report, measure, read_acts, read_words, report_tables
 
 __all__ = [
     "FORMATS",
@@ -15,6 +15,7 @@ __all__ = [
     "guess_format",
     "load_dialogues",
     "measure",
+    "read_acts",
     "read_words",
     "report_tables",
 ]

@@ -10,9 +10,10 @@ from typing import Any
 
 from sotopia_env.families.bargain import agreement as bargain
 from sotopia_env.families.divide import agreement as divide
+from sotopia_env.families.divide.items import Items, listed
 from sotopia_env.statistics import Proportion
 from sotopia_env.tables import Cell, Table
-from sotopia_env.training.agreement.dialogues import LabelledDialogue, Terms
+from sotopia_env.training.agreement.dialogues import LabelledDialogue, LabelledTurn, Terms
 
 MISUNDERSTOOD = "misunderstood"
 """The outcome that leaves open what was said: either side believed in another agreement."""
@@ -23,35 +24,66 @@ _FIRST = ("held out", "development")
 
 @dataclass(frozen=True)
 class Reading:
-    """The agreement that the rules of the environment see in words.
+    """What the rules of the environment see in a dialogue.
 
     Args:
-        terms: a price, or what each seat gets.
-        certain: whether only one reading is plausible.
+        terms: a price, or what each seat gets; ``None`` where they see no agreement.
+        certain: whether only one reading of the agreement is plausible.
+        unread: how many utterances seem to move the table, and cannot be read.
     """
 
-    terms: Terms
-    certain: bool
+    terms: Terms | None
+    certain: bool = False
+    unread: int = 0
 
 
-def read_words(dialogue: LabelledDialogue) -> Reading | None:
-    """The agreement in the words of a dialogue, those before the first act; ``None`` where there is none."""
+def read_words(dialogue: LabelledDialogue) -> Reading:
+    """What is read in the words of a dialogue, those before the first act."""
+    return _read(dialogue, dialogue.words, formal=False)
+
+
+def read_acts(dialogue: LabelledDialogue) -> Reading:
+    """What is read in a dialogue where acts alone count, with all the talk around them."""
+    return _read(dialogue, dialogue.turns, formal=True)
+
+
+def _read(dialogue: LabelledDialogue, turns: Sequence[LabelledTurn], *, formal: bool) -> Reading:
     table: Any
     update: Any
     if dialogue.items is None:
-        table, update = bargain.opening(2), bargain.update
+        table, update = bargain.opening(2, formal=formal), bargain.update
     else:
-        table, update = divide.opening(dialogue.items), divide.update
-    for index, turn in enumerate(dialogue.words):
-        table = update(table, turn.seat, index, "speak", turn.text)
-    found = table.agreement
-    return None if found is None else Reading(found.price if dialogue.items is None else found.division, found.certain)
+        table, update = divide.opening(dialogue.items, formal=formal), divide.update
+    for index, turn in enumerate(turns):
+        table = update(table, turn.seat, index, *_written(turn, dialogue.items))
+    found, unread = table.agreement, len(table.unread)
+    if found is None:
+        return Reading(None, unread=unread)
+    return Reading(found.price if dialogue.items is None else found.division, found.certain, unread)
+
+
+def _written(turn: LabelledTurn, items: Items | None) -> tuple[str, str]:
+    """The type and the text of a turn; an offer is written as what it gives its speaker."""
+    if turn.act is None:
+        return "speak", turn.text
+    if turn.act.kind != "offer":
+        return ("leave", "") if turn.act.kind == "leave" else ("action", turn.act.kind)
+    terms = turn.act.terms
+    if items is None or not isinstance(terms, tuple):
+        return "action", f"offer ${terms:.2f}"
+    return "action", f"offer {listed(items, terms[turn.seat]) or 'nothing'}"
+
+
+def _same(one: Terms | None, other: Terms | None) -> bool:
+    if isinstance(one, float | int) and isinstance(other, float | int):
+        return math.isclose(one, other, abs_tol=0.005)
+    return one == other
 
 
 @dataclass(frozen=True)
 class _Case:
     dialogue: LabelledDialogue
-    found: Reading | None
+    found: Reading
 
     @property
     def agreed(self) -> bool:
@@ -59,12 +91,7 @@ class _Case:
 
     @property
     def exact(self) -> bool:
-        true = self.dialogue.terms
-        if self.found is None or true is None:
-            return False
-        if isinstance(true, float | int) and isinstance(self.found.terms, float | int):
-            return math.isclose(true, self.found.terms, abs_tol=0.005)
-        return self.found.terms == true
+        return self.agreed and _same(self.found.terms, self.dialogue.terms)
 
 
 def measure(dialogues: Sequence[LabelledDialogue]) -> dict[str, Proportion]:
@@ -80,13 +107,15 @@ def measure(dialogues: Sequence[LabelledDialogue]) -> dict[str, Proportion]:
         agreements rightly found, those on the true terms; ``found on the true terms``: of the dialogues agreed on;
         ``abstention``: of the agreements found, those marked as not certain; of the certain alone ``precision,
         certain`` and ``exact terms, certain``; ``closed on other terms``: of the dialogues agreed on, those closed in
-        words on others; ``ends too early``: of all dialogues, those closed in words on other terms or without a deal.
+        words on others; ``ends too early``: of all dialogues, those closed in words on other terms or without a deal;
+        ``unread``: of all dialogues, those with an utterance that seems to move the table and cannot be read; ``by acts
+        alone, exact``: of the dialogues with acts, those that come to what was entered where acts alone are read.
     """
     return _figures([_Case(dialogue, read_words(dialogue)) for dialogue in dialogues])
 
 
 def _figures(cases: Sequence[_Case]) -> dict[str, Proportion]:
-    found = [(case, case.found.certain) for case in cases if case.found is not None]
+    found = [(case, case.found.certain) for case in cases if case.found.terms is not None]
     right = [(case, certain) for case, certain in found if case.agreed]
     agreed = sum(case.agreed for case in cases)
     exact = sum(case.exact for case, _ in right)
@@ -96,6 +125,9 @@ def _figures(cases: Sequence[_Case]) -> dict[str, Proportion]:
     figures = {"precision": Proportion(len(right), len(found))}
     if any(case.dialogue.outcome == MISUNDERSTOOD for case in cases):
         figures["precision, misunderstood left out"] = Proportion(len(right), len(understood))
+    acted = [case.dialogue for case in cases if len(case.dialogue.words) < len(case.dialogue.turns)]
+    by_acts = sum(_same(read_acts(dialogue).terms, dialogue.entered) for dialogue in acted)
+    formal = {"by acts alone, exact": Proportion(by_acts, len(acted))} if acted else {}
     return figures | {
         "recall": Proportion(len(right), agreed),
         "exact terms": Proportion(exact, len(right)),
@@ -105,6 +137,8 @@ def _figures(cases: Sequence[_Case]) -> dict[str, Proportion]:
         "exact terms, certain": Proportion(sum(case.exact for case in certain_right), len(certain_right)),
         "closed on other terms": Proportion(len(right) - exact, agreed),
         "ends too early": Proportion(len(found) - exact, len(cases)),
+        "unread": Proportion(sum(case.found.unread > 0 for case in cases), len(cases)),
+        **formal,
     }
 
 
@@ -130,7 +164,7 @@ def _report(cases: Sequence[_Case]) -> dict[str, Any]:
     outcomes: dict[str, dict[str, int]] = {}
     for name, count in Counter(case.dialogue.outcome for case in cases).most_common():
         of = [case for case in cases if case.dialogue.outcome == name]
-        found = sum(case.found is not None for case in of)
+        found = sum(case.found.terms is not None for case in of)
         outcomes[name] = {"dialogues": count, "found": found, "exact": sum(case.exact for case in of)}
     return {
         "dialogues": {role: len(group) for role, group in groups.items()},

@@ -20,6 +20,7 @@ from sotopia_env.training.agreement import (
     agreement_report,
     load_dialogues,
     measure,
+    read_acts,
     read_words,
 )
 from sotopia_env.training.protocol import Protocol
@@ -71,6 +72,7 @@ def test_figures_of_divisions_are_counted() -> None:
         "exact terms, certain": (1, 1),
         "closed on other terms": (1, 3),
         "ends too early": (2, 5),
+        "unread": (0, 5),
     }
 
 
@@ -85,14 +87,35 @@ def test_figures_of_prices_are_counted() -> None:
         "exact terms, certain": (1, 2),
         "closed on other terms": (1, 2),
         "ends too early": (2, 4),
+        "unread": (0, 4),
     }
 
 
 def test_only_the_words_before_the_first_act_are_read() -> None:
     turns = (LabelledTurn(0, "I offer $85."), LabelledTurn(1, act=Act("offer", 90.0)), LabelledTurn(1, "Deal."))
-    assert read_words(LabelledDialogue("a", "bargain", turns, "rejected")) is None
+    assert read_words(LabelledDialogue("a", "bargain", turns, "rejected")).terms is None
     found = read_words(LabelledDialogue("a", "bargain", turns[::2], "agreed", 85.0))
-    assert found is not None and (found.terms, found.certain) == (85.0, True)
+    assert (found.terms, found.certain) == (85.0, True)
+
+
+def test_acts_alone_come_to_what_was_entered_whatever_was_said() -> None:
+    accept, leave = LabelledTurn(0, act=Act("accept")), LabelledTurn(0, act=Act("leave"))
+    price = (LabelledTurn(0, "I offer $85."), LabelledTurn(1, "Deal."), LabelledTurn(1, act=Act("offer", 90.0)))
+    shares = LabelledTurn(1, act=Act("offer", ((0, 1, 0), (1, 1, 1))))
+    for turns, items, terms in (
+        ((*price, accept), None, 90.0),
+        ((*price, leave), None, None),
+        ((LabelledTurn(0, OFFER), LabelledTurn(1, "Deal."), shares, accept), ITEMS, ((0, 1, 0), (1, 1, 1))),
+    ):
+        dialogue = LabelledDialogue("a", "divide" if items else "bargain", turns, "rejected", items=items)
+        assert dialogue.entered == read_acts(dialogue).terms == terms
+        share = measure([dialogue])["by acts alone, exact"]
+        assert (share.hits, share.of) == (1, 1)
+
+
+def test_dialogues_with_an_utterance_that_cannot_be_read_are_counted() -> None:
+    share = measure([priced("Take $10 off.", "no deal"), priced("No deal.", "no deal")])["unread"]
+    assert (share.hits, share.of) == (1, 2)
 
 
 def test_a_report_has_a_part_for_each_family_and_a_column_for_each_role() -> None:
@@ -194,3 +217,5 @@ def test_casino_is_read_with_its_outcomes() -> None:
     assert {name: outcomes.count(name) for name in set(outcomes)} == {"agreed": 834, "rejected": 83, "walked away": 13}
     assert sum(dialogue.role == "development" for dialogue in dialogues) == 585
     assert sum(dialogue.entered is not None for dialogue in dialogues) == 906
+    by_acts = measure(dialogues)["by acts alone, exact"]
+    assert (by_acts.hits, by_acts.of) == (930, 930)
