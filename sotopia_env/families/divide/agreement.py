@@ -180,14 +180,20 @@ def _by_act(table: DivisionTable, seat: int, turn: int, act: FormalAct | None) -
         return table
     if act.kind == "reject":
         return _with_offer(table, 1 - seat, None)
-    division = None if act.terms is None else _division(_of_first(act.terms, table.items, seat), table.items)
+    shares = () if act.terms is None else _of_first(act.terms, table.items, seat)
+    division = None if act.terms is None else _division(shares, table.items)
     if act.kind == "offer":
         proposal = Proposal(act.terms, complement(act.terms, table.items))
-        return _with_offer(table, seat, DivisionOffer(seat, turn, division, True, proposal))
+        return _with_offer(table, seat, DivisionOffer(seat, turn, division, True, proposal, shares))
     taken = offer_to(table, seat)
     if taken is None or division not in (None, taken.division):
         return table
     return _agree(table, taken, seat, turn, formal=True, certain=True)
+
+
+def own_share(offer: DivisionOffer, items: Items) -> Shares:
+    """What its speaker would keep of each kind by an offer; ``None`` where that is open."""
+    return _of_first(offer.shares, items, offer.seat)
 
 
 def take(table: DivisionTable, cycle: Sequence[Turn]) -> DivisionTable:

@@ -29,7 +29,7 @@ import numpy as np
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families.base import Family, Move, check_split
 from sotopia_env.families.divide import catalogue, scoring
-from sotopia_env.families.divide.agreement import DivisionTable, opening, take
+from sotopia_env.families.divide.agreement import DivisionTable, opening, own_share, take
 from sotopia_env.families.divide.formal_division import form, read_share
 from sotopia_env.families.divide.items import (
     Counts,
@@ -137,11 +137,9 @@ class Dividing(Family):
         return refusal(text, partial(read_share, items=items), offered)
 
     def offers(self, progress: DivisionTable) -> list[str | None]:
-        """What each seat would keep by its live offer."""
-        return [
-            None if offer is None or offer.division is None else share_text(progress.items, offer.division[offer.seat])
-            for offer in progress.offers
-        ]
+        """What each seat would keep by its live offer; kinds of which that is open are said to be."""
+        items = progress.items
+        return [None if offer is None else share_text(items, own_share(offer, items)) for offer in progress.offers]
 
 
 class Divide(GeneratedFamily, Dividing):

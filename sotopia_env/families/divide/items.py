@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import product
@@ -122,9 +122,12 @@ def listed(items: Items, counts: Counts) -> str:
     return " and ".join([", ".join(amounts[:-1]), amounts[-1]] if len(amounts) > 1 else amounts)
 
 
-def share_text(items: Items, counts: Counts) -> str:
-    """``"3 lamps, 1 mug"``; ``"nothing"`` where there is none of any kind."""
-    return ", ".join(item.amount(count) for item, count in zip(items, counts, strict=True) if count) or "nothing"
+def share_text(items: Items, counts: Sequence[int | None]) -> str:
+    """``"3 lamps, 1 mug"``, ``"nothing"``, ``"3 lamps; mugs open"`` where it is not said how many mugs."""
+    pairs = list(zip(items, counts, strict=True))
+    named = ", ".join(item.amount(count) for item, count in pairs if count) or "nothing"
+    still_open = ", ".join(item.plural for item, count in pairs if count is None)
+    return f"{named}; {still_open} open" if still_open else named
 
 
 def items_of(task: Task) -> Items:

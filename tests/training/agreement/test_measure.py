@@ -204,8 +204,9 @@ def test_deal_or_no_deal_is_read_as_well_as_stated() -> None:
     assert report["dialogues"]["all"] == 562
     assert report["outcomes"]["agreed"]["dialogues"] == 422
     share = {name: found["hits"] / found["of"] for name, found in report["figures"]["held out"].items()}
-    assert share["precision"] > 0.87
-    assert share["recall"] > 0.80
+    assert share["precision"] > 0.90
+    # Nothing is given away by inference: who asks for some kinds and hears "deal" has not said who gets the rest.
+    assert share["recall"] > 0.45
     assert share["exact terms"] > 0.89
     assert share["exact terms, certain"] > 0.94
 
