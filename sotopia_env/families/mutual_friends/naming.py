@@ -18,7 +18,7 @@ from functools import partial
 
 from sotopia_env.episodes import Turn
 from sotopia_env.families.base import follow
-from sotopia_env.families.formal import FormalAct, UnreadAct, acted
+from sotopia_env.families.formal import FormalAct, UnreadAct, acted, parted
 from sotopia_env.families.mutual_friends.mentions import NOTHING, Mentions, read_mentions
 from sotopia_env.turns import cycles_of
 
@@ -85,7 +85,9 @@ def update(naming: Naming, seat: int, turn: int, action_type: str, text: str) ->
     if naming.found is not None:
         return naming
     if naming.formal and action_type == "action":
-        return _by_act(naming, seat, turn, acted(action_type, text, partial(read_name, names=naming.names)))
+        naming = _by_act(naming, seat, turn, acted(action_type, text, partial(read_name, names=naming.names)))
+        _, words = parted(text) or ("", "")
+        return naming if naming.found is not None else update(naming, seat, turn, "speak", words)
     mentions = read_mentions(action_type, text, naming.names, naming.players)
     if mentions is NOTHING:
         return naming
