@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sotopia_env.actions import Action
+from sotopia_env.actions import NONE, Action
 from sotopia_env.agents.adapters import using_adapter
 from sotopia_env.agents.decoding import Continuation, Decoder, Sampling
 from sotopia_env.agents.forward import context_length
@@ -21,9 +21,10 @@ from sotopia_env.agents.scripted.policy import context_of
 from sotopia_env.chat_encoding import ChatEncoder, Thinking
 from sotopia_env.describe import Description, typed
 from sotopia_env.policies import Context, Decision, Observation, TokenTrace
-from sotopia_env.rendering import action_output, messages, read_output
+from sotopia_env.rendering import action_output, messages, output_text, read_output
 
 _REMEMBERED_DIALOGUES = 8_192
+_SILENCE = output_text(NONE)
 
 
 class ContextOverflow(ValueError):
@@ -175,7 +176,8 @@ class LocalLM:
         # Of a very long dialogue an observation holds only the last turns.
         first = context.turn - len(texts)
         own_ids = [
-            turn.ids if (turn := remembered.get(first + index)) is not None and turn.text == text else None
+            # What a game has refused is shown as silence, and remains what was written.
+            turn.ids if (turn := remembered.get(first + index)) is not None and text in (turn.text, _SILENCE) else None
             for index, text in enumerate(texts)
         ]
         prompt = self.encoder.encode(chat, own_ids if self.encoder.keeps_turns else None).ids

@@ -58,7 +58,7 @@ def random_action(observation: Observation, rng: np.random.Generator) -> Action:
     texts: Sequence[str] = _TEXTS.get(kind, ("",))
     if kind == "action" and tells_rule(observation["situation"]):
         texts = _acts(observation, rng)
-    return Action(kind, texts[rng.integers(len(texts))])
+    return Action(kind, texts[int(rng.integers(len(texts)))])
 
 
 def _acts(observation: Observation, rng: np.random.Generator) -> Sequence[str]:

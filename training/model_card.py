@@ -12,6 +12,7 @@ from transformers import TrainingArguments
 import sotopia_env
 from sotopia_env.describe import digest
 from sotopia_env.episodes import Episode
+from sotopia_env.families.formal import is_formal
 from sotopia_env.rollouts.manifest import redacted
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.tables import Table, markdown
@@ -65,10 +66,12 @@ def write_model_card(
 def data_facts(episodes: Sequence[Episode]) -> dict[str, Any]:
     """What a model was taught by some episodes: how many, of which worlds, played by whom."""
     worlds = {f"{episode.task.family} {episode.task.version}": None for episode in episodes}
+    modes = {"formal" if is_formal(episode.task) else "plain" for episode in episodes}
     players = {name: None for episode in episodes for name in episode.policies.values()}
     return {
         "episodes": len(episodes),
         "worlds": ", ".join(worlds),
+        "agreements": " and ".join(sorted(modes)) if "formal" in modes else None,
         "played by": ", ".join(sorted(players)),
         "digest of their keys": digest([episode.key for episode in episodes]),
     }

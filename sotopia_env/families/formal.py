@@ -65,6 +65,17 @@ def checked_mode(mode: str) -> str:
     return mode
 
 
+def told_modes(tasks: Iterable[Task], family: Family) -> str:
+    """Returns how the agreements of tasks are made, for pages and tables: ``"formal"``, or ``"formal and plain"``.
+
+    Args:
+        tasks: those that know no agreements are passed over; of nothing but those it is empty.
+        family: of the tasks.
+    """
+    found = {is_formal(task) for task in tasks if family.offer_form(task) is not None}
+    return " and ".join(mode for mode in ("formal", "plain") if (mode == "formal") in found)
+
+
 def rule(form: str) -> str:
     """Returns the sentences that tell how an agreement is made.
 

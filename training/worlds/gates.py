@@ -40,6 +40,7 @@ class GateSettings:
     Args:
         tasks: measured on at every coupling, from both seats; half as many others serve to choose prices.
         world: name of its family, one of :data:`sotopia_env.training.worlds.factorial.WORLDS`.
+        agreement: how agreements are made in it, ``"plain"`` or ``"formal"`` (:mod:`sotopia_env.families.formal`).
         couplings: to be tried; the gates speak of -0.5, 0 and 1. The world's own by default.
         schedules: of offers in the factorial; the world's own by default.
         states: states of play at which the clone is forked.
@@ -54,6 +55,7 @@ class GateSettings:
     clone_draws: int = 2
     seed: int = 0
     world: str = "bargain"
+    agreement: str = "plain"
 
 
 def run_gates(
@@ -97,6 +99,7 @@ def run_gates(
                 seed=settings.seed,
                 world=settings.world,
                 schedules=settings.schedules,
+                agreement=settings.agreement,
                 out=None if played is None else played / f"coupling {coupling:g}",
                 processes=processes,
                 progress=bar.advance,
@@ -104,7 +107,7 @@ def run_gates(
             for coupling in settings.couplings
         ]
         data: dict[str, Any] = {
-            "world": {"family": settings.world, "version": world.version},
+            "world": {"family": settings.world, "version": world.version, "agreement": settings.agreement},
             "seed": settings.seed,
             "partner": PARTNER,
             "schedules": [schedule.label for schedule in settings.schedules or world.schedules],
@@ -118,6 +121,7 @@ def run_gates(
                 settings.states,
                 draws=settings.clone_draws,
                 seed=settings.seed,
+                agreement=settings.agreement,
                 out=None if played is None else played / "clone",
                 processes=processes,
             )
@@ -181,7 +185,7 @@ def verdicts(data: Mapping[str, Any]) -> list[Check]:
 
 
 def _self_play(coupling: float, settings: GateSettings, out: Path | None, processes: int) -> Evaluation:
-    family = checked_world(settings.world).family(coupling)
+    family = checked_world(settings.world).family(coupling, agreement=settings.agreement)
     tasks = draw_tasks(family, settings.tasks, settings.seed)
     kept = None if out is None else out / f"self-play, coupling {coupling:g}.jsonl"
     return evaluate(PARTNER, PARTNER, tasks, family=family, seed=settings.seed, out=kept, processes=processes)

@@ -21,7 +21,9 @@ def gates_text(data: Mapping[str, Any]) -> str:
 def gates_parts(data: Mapping[str, Any]) -> list[str | Table]:
     """The paragraphs and tables of a run."""
     offers = "price" if data["world"]["family"] == "bargain" else "offer"
-    parts = ["## Gates", checks_table(data["gates"], "gate"), "## Factorial", *_factorial(data["factorial"], offers)]
+    world = f"{data['world']['family']}, {data['world'].get('agreement', 'plain')} agreements."
+    parts: list[str | Table] = ["## Gates", world, checks_table(data["gates"], "gate")]
+    parts += ["## Factorial", *_factorial(data["factorial"], offers)]
     parts += ["## Matched worlds", _matched(data["matched"])]
     if data["clone"] is not None:
         parts += ["## Couplings of the clone", *_clone(data["clone"]), _survival(data["gates"])]
