@@ -250,7 +250,8 @@ def read_talk(
         kind = None
         if formal:
             kind, terms = _act_of(acted)
-            suggested = (mentions.claimed | mentions.asked) - mentions.denied
+            heard = entry.type == "speak"
+            suggested = (mentions.claimed | mentions.asked) - mentions.denied if heard else frozenset()
             mentions = _by_act(kind, terms, mentions.denied, names, put if entry.agent == agent else mine)
             unknown = kind == "offer" and not mentions.asked
         if entry.agent == agent:
