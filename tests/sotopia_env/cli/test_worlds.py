@@ -43,7 +43,7 @@ def test_a_world_is_measured_with_agreements_by_acts(few_partners: None, done: R
     assert "coupling 1, formal agreements" in " ".join(shown.split())
     data = json.loads(done("gates", "divide", "-n", 2, "--agreement", "formal", "--json"))
     assert data["world"]["agreement"] == "formal"
-    assert all(cell["deal_rate"]["mean"] == 1 for cell in data["factorial"][0]["cells"])
+    assert all(cell["deal_rate"]["mean"] > 0.5 for row in data["factorial"] for cell in row["cells"])
 
 
 def test_worlds_without_a_table_are_named(refused: Run) -> None:
