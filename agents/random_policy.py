@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from sotopia_env.actions import ACTION_TYPES, Action
+from sotopia_env.agents.scripted.acts import any_offer
 from sotopia_env.agents.scripted.policy import generator
-from sotopia_env.families.formal import OffersShown, tells_rule, told_form
-from sotopia_env.families.mutual_friends.tables import read_table
+from sotopia_env.families.formal import OffersShown, tells_rule
 from sotopia_env.policies import Context, Decision, Observation
 from sotopia_env.views import parse_transcript
 
@@ -63,12 +62,7 @@ def random_action(observation: Observation, rng: np.random.Generator) -> Action:
 
 def _acts(observation: Observation, rng: np.random.Generator) -> Sequence[str]:
     """What may be done where acts alone settle anything: an offer of the form that is told, and answers to one."""
-    form = told_form(observation["situation"])
-    names = [friend.name for friend in read_table(observation["goal"])]
-    if "NAME" in form and names:
-        form = form.replace("NAME", names[rng.integers(len(names))])
-    amounts = (1, 400) if "$" in form else (0, 2)
-    offer = re.sub(r"\bN\b", lambda _: str(rng.integers(*amounts)), form)
+    offer = any_offer(observation, rng)
     offers = OffersShown(observation["agent"], {})
     for entry in parse_transcript(observation["transcript"]):
         offers.hear(entry.agent, entry.type, entry.text)

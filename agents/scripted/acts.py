@@ -6,10 +6,14 @@ the words behind it; what is heard of others is parted again, the act for the ta
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
+import numpy as np
+
 from sotopia_env.actions import Action, do, speak
-from sotopia_env.families.formal import parted, tells_rule, words_alone
+from sotopia_env.families.formal import parted, tells_rule, told_form, words_alone
+from sotopia_env.families.mutual_friends.tables import read_table
 from sotopia_env.policies import Observation
 from sotopia_env.views import Entry
 
@@ -44,3 +48,13 @@ def with_words(action: Action, observation: Observation, change: Callable[[str],
     if parts is None or not parts[1]:
         return action
     return Action("action", f"{parts[0]}\n{change(parts[1])}", action.to)
+
+
+def any_offer(observation: Observation, rng: np.random.Generator) -> str:
+    """Returns the terms of an offer drawn at random, in the form that the situation tells: ``"$85"``."""
+    form = told_form(observation["situation"])
+    names = [friend.name for friend in read_table(observation["goal"])]
+    if names:
+        form = form.replace("NAME", names[int(rng.integers(len(names)))])
+    amounts = (1, 400) if "$" in form else (0, 2)
+    return re.sub(r"\bN\b", lambda _: str(rng.integers(*amounts)), form)
