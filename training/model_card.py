@@ -63,6 +63,15 @@ def write_model_card(
     replace_file(folder / CARD, [(_HEADER.format(library=library, tag=tag) + markdown(*parts)).encode()])
 
 
+def told_fact(folder: Path, name: str) -> str | None:
+    """Returns what the card in a folder says of a fact; ``None`` where there is no card, or no such fact."""
+    card = folder / CARD
+    if not card.is_file():
+        return None
+    rows = (line.split("|") for line in card.read_text(encoding="utf-8").splitlines() if line.startswith("|"))
+    return next((row[2].strip() for row in rows if len(row) > 3 and row[1].strip() == name), None)
+
+
 def data_facts(episodes: Sequence[Episode]) -> dict[str, Any]:
     """What a model was taught by some episodes: how many, of which worlds, played by whom."""
     worlds = {f"{episode.task.family} {episode.task.version}": None for episode in episodes}
@@ -71,7 +80,7 @@ def data_facts(episodes: Sequence[Episode]) -> dict[str, Any]:
     return {
         "episodes": len(episodes),
         "worlds": ", ".join(worlds),
-        "agreements": " and ".join(sorted(modes)) if "formal" in modes else None,
+        "agreements": " and ".join(sorted(modes)),
         "played by": ", ".join(sorted(players)),
         "digest of their keys": digest([episode.key for episode in episodes]),
     }

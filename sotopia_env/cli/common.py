@@ -7,8 +7,9 @@ import json
 import math
 import select
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -117,6 +118,27 @@ def in_mode(tasks: str, agreement: str | None, default: str | None = None) -> An
     if agreement is None and not takes_option(tasks, TAG):
         return tasks
     return f"{tasks}{'&' if '?' in tasks else '?'}{TAG}={mode}"
+
+
+def tell_other_mode(policies: Iterable[str], modes: str) -> None:
+    """Say on stderr which models learnt in dialogues of another mode than they are to play in.
+
+    Args:
+        policies: by name; the folders of models have cards that tell it.
+        modes: of the tasks, as :func:`~sotopia_env.families.formal.told_modes` gives them.
+    """
+    folders = {name: Path(name.removeprefix("local:").partition("?")[0]) for name in policies}
+    if not modes or not any(folder.is_dir() for folder in folders.values()):
+        return
+    from sotopia_env.training.model_card import told_fact
+
+    for name, folder in folders.items():
+        learnt = told_fact(folder, "agreements")
+        if learnt is not None and modes not in learnt:
+            text = (
+                f"{name} learnt with {learnt} agreements and plays with {modes} ones; --agreement {learnt} plays those"
+            )
+            stderr.print(text, highlight=False, soft_wrap=True)
 
 
 def print_error(text: str) -> None:

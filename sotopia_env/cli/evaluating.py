@@ -17,6 +17,7 @@ from sotopia_env.cli.common import (
     in_mode,
     print_json,
     stderr,
+    tell_other_mode,
     within,
 )
 from sotopia_env.cli.model_options import print_failures
@@ -59,6 +60,8 @@ def evaluate(
         played = in_mode(on, agreement, "formal")
         made, family = as_judge(judge), family_and_tasks(played, "test")[0]
         drawn = draw_tasks(played, tasks, seed)
+        modes = told_modes(drawn, family)
+        tell_other_mode([*policies, partner], modes)
         matches = [Match(policy, policy, partner) for policy in policies]
         seats = "evaluated" if all(task.evaluated_seat is not None for task in drawn) else "both"
         options: dict[str, Any] = {
@@ -72,7 +75,6 @@ def evaluate(
         }
         rows = evaluate_many(matches, drawn, progress=True, **options)
         print_failures(Counter(failure.kind for one in models_of(made) for failure in one.failures))
-        modes = told_modes(drawn, family)
         differences = {row.name: difference(row, rows[0]) for row in rows[1:]}
         if as_json:
             print_json({"rows": [row.summary for row in rows], "differences": differences, "agreement": modes})

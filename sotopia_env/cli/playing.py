@@ -24,6 +24,7 @@ from sotopia_env.cli.common import (
     clear_errors,
     in_mode,
     print_json,
+    tell_other_mode,
     told_mean,
     within,
 )
@@ -71,11 +72,14 @@ def rollout(
 ) -> None:
     """Play episodes and judge them by rule."""
     with clear_errors("finished episodes are in the file, and the same command goes on" if out else None):
+        from sotopia_env.families.formal import told_modes
         from sotopia_env.resolve import family_and_tasks
         from sotopia_env.rollouts.rollout import rollout as play
 
         played = in_mode(tasks, agreement, "formal")
-        family = family_and_tasks(played, "train")[0]
+        family, fixed, _ = family_and_tasks(played, "train")
+        drawn = getattr(family, "agreement", "")
+        tell_other_mode(policies, drawn if fixed is None else told_modes(fixed, family))
         episodes = play(
             played,
             policies,

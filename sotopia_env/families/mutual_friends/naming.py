@@ -190,13 +190,13 @@ def _together(before: Naming, after: Sequence[Naming]) -> Naming:
 
 
 def _together_offered(before: Naming, after: Sequence[Naming]) -> tuple[str | None, ...]:
-    """What is offered after several acts on the same table: each changes what it changed."""
-    offered = list(before.offered)
+    """What is offered after several acts on the same table: a refusal is of what was seen, not of what is made now."""
+    changed: dict[int, str | None] = {}
     for one in after:
         for seat, name in enumerate(one.offered):
-            if name != before.offered[seat]:
-                offered[seat] = name
-    return tuple(offered)
+            if name != before.offered[seat] and (name is not None or seat not in changed):
+                changed[seat] = name
+    return tuple(changed.get(seat, name) for seat, name in enumerate(before.offered))
 
 
 def _with(sets: tuple[frozenset[str], ...], seat: int, more: frozenset[str]) -> tuple[frozenset[str], ...]:

@@ -161,3 +161,11 @@ def test_a_friend_named_in_words_is_answered_by_an_offer() -> None:
     assert (asked.type, asked.text.split("\n")[0]) == ("action", f"offer {name}")
     offered = policy.act_one({**seen, "transcript": f"#0 agent_1 [action]: offer {name}"})
     assert (offered.type, offered.text.split("\n")[0]) == ("action", "accept")
+
+
+@pytest.mark.parametrize("family", ["bargain", "divide", "mutual-friends"])
+def test_who_acts_at_the_same_time_acts_validly_too(family: str) -> None:
+    name = f"{family}?agreement=formal"
+    episodes = sotopia_env.rollout(name, "scripted:mixed", num_episodes=60, seed=2, action_order="simultaneous")
+    assert [turn.invalid for episode in episodes for turn in episode.turns if turn.invalid] == []
+    assert len(deals(episodes)) > 15

@@ -78,6 +78,18 @@ def test_no_words_close_or_move_a_table(family: Family) -> None:
     assert moved(family, 700) == []
 
 
+@pytest.mark.parametrize("refusing", [0, 1])
+@pytest.mark.parametrize("family", FORMAL, ids=lambda family: family.name)
+def test_a_refusal_is_of_what_was_seen_not_of_an_offer_made_meanwhile(family: Family, refusing: int) -> None:
+    task = family.generate(np.random.default_rng(1), "test")
+    older, newer = acts_of(task)
+    other = 1 - refusing
+    table = family.advance(family.begin(task), Turn(other, 0, 0, "action", older))
+    cycle = [Turn(seat, 1, 1 + seat, "action", "reject" if seat == refusing else newer) for seat in range(2)]
+    meant = family.advance(family.begin(task), Turn(other, 0, 0, "action", newer))
+    assert family.offers(family.advance_cycle(table, cycle)) == family.offers(meant)
+
+
 @pytest.mark.parametrize("family", FORMAL, ids=lambda family: family.name)
 def test_words_behind_an_act_change_nothing_of_it(family: Family) -> None:
     task = family.generate(np.random.default_rng(1), "test")
