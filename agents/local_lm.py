@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -173,11 +173,13 @@ class LocalLM:
         chat = messages(observation)
         texts = [message["content"] for message in chat if message["role"] == "assistant"]
         remembered = self._remembered(context)
+        if context.info.get("invalid_action") and (last := remembered.get(context.turn - 1)) is not None:
+            # What the game has refused is shown as silence, and remains what was written.
+            remembered[context.turn - 1] = replace(last, text=_SILENCE)
         # Of a very long dialogue an observation holds only the last turns.
         first = context.turn - len(texts)
         own_ids = [
-            # What a game has refused is shown as silence, and remains what was written.
-            turn.ids if (turn := remembered.get(first + index)) is not None and text in (turn.text, _SILENCE) else None
+            turn.ids if (turn := remembered.get(first + index)) is not None and turn.text == text else None
             for index, text in enumerate(texts)
         ]
         prompt = self.encoder.encode(chat, own_ids if self.encoder.keeps_turns else None).ids

@@ -21,7 +21,7 @@ from sotopia_env.agents.scripted.acts import settling, talk_of
 from sotopia_env.agents.scripted.manners import manner, slip
 from sotopia_env.agents.scripted.reading import rapport, secret_is_out, sways
 from sotopia_env.agents.scripted.traits import Traits
-from sotopia_env.families.formal import UnreadAct, act_of, tells_rule
+from sotopia_env.families.formal import acted, tells_rule
 from sotopia_env.families.generated import Coupling, pick
 from sotopia_env.families.mutual_friends.catalogue import phrase
 from sotopia_env.families.mutual_friends.mentions import Mentions, read_mentions, read_tellings
@@ -244,13 +244,14 @@ def read_talk(
     entries = parse_transcript(transcript)
     said = talk_of(entries, formal=formal)
     unknown, suggested = False, frozenset[str]()
-    for acted, entry in zip(entries, said, strict=True):
-        mentions = read_mentions(entry.type, entry.text, names, players)
-        tellings = read_tellings(entry.text, values) if entry.type == "speak" else ()
+    for entry, words in zip(entries, said, strict=True):
+        mentions = read_mentions(words.type, words.text, names, players)
+        tellings = read_tellings(words.text, values) if words.type == "speak" else ()
         kind = None
         if formal:
-            kind, terms = _act_of(acted)
-            heard = entry.type == "speak"
+            act = acted(entry.type, entry.text, str)
+            kind, terms = (None, "") if act is None else (act.kind, act.terms or "")
+            heard = words.type == "speak"
             suggested = (mentions.claimed | mentions.asked) - mentions.denied if heard else frozenset()
             mentions = _by_act(kind, terms, mentions.denied, names, put if entry.agent == agent else mine)
             unknown = kind == "offer" and not mentions.asked
@@ -272,9 +273,9 @@ def read_talk(
             continue
         findings = [(telling.kind, telling.values) for telling in tellings]
         if not any(kind != "asks" for kind, _ in findings) and pending[0]:
-            findings += [("lacks", pending[0])] if _NO.search(entry.text) else []
-            findings += [("has", pending[0])] if _YES.search(entry.text) else []
-        out = _ruled_out(mentions, pending[1], entry.text)
+            findings += [("lacks", pending[0])] if _NO.search(words.text) else []
+            findings += [("has", pending[0])] if _YES.search(words.text) else []
+        out = _ruled_out(mentions, pending[1], words.text)
         if kind in ("accept", "reject"):
             # Whom both know would have ended the talk.
             out, mine = out | mentions.claimed, None
@@ -312,15 +313,6 @@ def read_talk(
         secret_out=secret_is_out(others),
         stalled=stalled,
     )
-
-
-def _act_of(entry: Entry) -> tuple[str | None, str]:
-    """What an act does, and the text of its terms."""
-    try:
-        act = act_of(entry.text) if entry.type == "action" else None
-    except UnreadAct:
-        act = None
-    return act or (None, "")
 
 
 def _by_act(

@@ -20,7 +20,7 @@ from sotopia_env.agents.scripted.reading import first_person, known_facts, price
 from sotopia_env.episodes import Turn
 from sotopia_env.families import family_of_all
 from sotopia_env.families.base import Move
-from sotopia_env.families.formal import act_of, parted, tells_rule
+from sotopia_env.families.formal import acted, parted, tells_rule
 from sotopia_env.families.resolve import as_family
 from sotopia_env.policies import Context, Decision, Observation, Policy
 from sotopia_env.tasks import Task
@@ -148,7 +148,8 @@ class Attacker:
         if parts is None:
             return action
         act, words = parts
-        offers = (act_of(act) or ("", ""))[0] == "offer"
+        read = acted("action", act, str)
+        offers = read is not None and read.kind == "offer"
         # What acts alone offer, with words or without, is said elsewhere; a bare answer is an act everywhere.
         if not (words or offers):
             return action

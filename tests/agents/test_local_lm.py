@@ -132,7 +132,8 @@ def test_an_act_that_the_game_refuses_is_still_what_was_written(
     *_, infos = env.step({"agent_0": written})
     assert "nothing to accept" in infos["agent_0"]["invalid_action"]
     observations, *_ = env.step({"agent_1": sotopia_env.do("offer $85")})
-    (decision,) = lm.act([observations["agent_0"]], [Context("e", "agent_0", 1, np.random.default_rng(0))])
+    now = Context("e", "agent_0", 1, np.random.default_rng(0), env.information_of("agent_0"))
+    (decision,) = lm.act([observations["agent_0"]], [now])
     assert decision.trace is not None
     began = (*written.trace.prompt_ids, *written.trace.ids)
     assert decision.trace.prompt_ids[: len(began)] == began

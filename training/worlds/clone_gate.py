@@ -132,6 +132,7 @@ def clone_gate(
     return {
         "clone": partners["clone"].name,
         "coupling": coupling,
+        "agreement": agreement,
         "states": len(played),
         "draws": draws,
         "prices": PRICES.label,

@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sotopia_env.families.formal import MODES
 from sotopia_env.progress import ProgressBar
 from sotopia_env.statistics import paired_difference
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.training.checks import Check
 from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
+from sotopia_env.training.model_card import told_fact
 from sotopia_env.training.results import summarise
 from sotopia_env.training.worlds.clone_gate import clone_gate
 from sotopia_env.training.worlds.factorial import CELLS, PARTNER, checked_world, factorial
@@ -70,7 +72,7 @@ def run_gates(
 
     Args:
         settings: how large.
-        clone: directory of a cloned model.
+        clone: directory of a cloned model; it is forked where agreements are made as in what it learnt from.
         out: folder for ``gates.json`` and ``gates.md``, and in ``played`` for the episodes: what stands there is not
             played again.
         processes: how many processes share the work.
@@ -121,7 +123,7 @@ def run_gates(
                 settings.states,
                 draws=settings.clone_draws,
                 seed=settings.seed,
-                agreement=settings.agreement,
+                agreement=_learnt_in(clone) or settings.agreement,
                 out=None if played is None else played / "clone",
                 processes=processes,
             )
@@ -182,6 +184,12 @@ def verdicts(data: Mapping[str, Any]) -> list[Check]:
     if data["clone"] is not None:
         found += [_kept(row) for row in data["clone"]["effects"] if row["coupled"]]
     return found
+
+
+def _learnt_in(clone: str | Path) -> str | None:
+    """How the agreements were made that a clone learnt from, where its card says so."""
+    learnt = told_fact(Path(str(clone).removeprefix("local:")), "agreements")
+    return learnt if learnt in MODES else None
 
 
 def _self_play(coupling: float, settings: GateSettings, out: Path | None, processes: int) -> Evaluation:

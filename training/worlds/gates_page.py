@@ -98,9 +98,10 @@ def _survival(gates: Sequence[Mapping[str, Any]]) -> str:
 
 def _clone(found: Mapping[str, Any]) -> list[str | Table]:
     said = (
-        f"{found['states']} states of play at coupling {found['coupling']:g}, {found['draws']} draws at each; the "
-        f"probe names prices at {found['prices']}. Concessions are shares of the list price. Effects against the same "
-        "fork with a filler (the filler's own: without), 95 %; the ratio is clone over scripted."
+        f"{found['states']} states of play at coupling {found['coupling']:g}, {found.get('agreement', 'plain')} "
+        f"agreements as in what it learnt from, {found['draws']} draws at each; the probe names prices at "
+        f"{found['prices']}. Concessions are shares of the list price. Effects against the same fork with a filler (the "
+        "filler's own: without), 95 %; the ratio is clone over scripted."
     )
     effects = [
         [
