@@ -247,14 +247,14 @@ def read_talk(
     for entry, words in zip(entries, said, strict=True):
         mentions = read_mentions(words.type, words.text, names, players)
         tellings = read_tellings(words.text, values) if words.type == "speak" else ()
-        kind = None
+        does = None
         if formal:
             act = acted(entry.type, entry.text, str)
-            kind, terms = (None, "") if act is None else (act.kind, act.terms or "")
+            does, terms = (None, "") if act is None else (act.kind, act.terms or "")
             heard = words.type == "speak"
             suggested = (mentions.claimed | mentions.asked) - mentions.denied if heard else frozenset()
-            mentions = _by_act(kind, terms, mentions.denied, names, put if entry.agent == agent else mine)
-            unknown = kind == "offer" and not mentions.asked
+            mentions = _by_act(does, terms, mentions.denied, names, put if entry.agent == agent else mine)
+            unknown = does == "offer" and not mentions.asked
         if entry.agent == agent:
             asks = [telling.values for telling in tellings if telling.kind == "asks"]
             asked.update(asks)
@@ -269,14 +269,14 @@ def read_talk(
             confirmed = confirmed or (put is not None and put in mentions.claimed)
             pending = (asks[-1] if asks else frozenset(), mentions.asked)
             mine = min(mentions.asked, default=mine) if formal else None
-            put = None if kind in ("accept", "reject") else put
+            put = None if does in ("accept", "reject") else put
             continue
         findings = [(telling.kind, telling.values) for telling in tellings]
         if not any(kind != "asks" for kind, _ in findings) and pending[0]:
             findings += [("lacks", pending[0])] if _NO.search(words.text) else []
             findings += [("has", pending[0])] if _YES.search(words.text) else []
         out = _ruled_out(mentions, pending[1], words.text)
-        if kind in ("accept", "reject"):
+        if does in ("accept", "reject"):
             # Whom both know would have ended the talk.
             out, mine = out | mentions.claimed, None
         for kind, group in findings:
@@ -284,7 +284,7 @@ def read_talk(
                 chances[i] *= _chance(kind, group, friend)
         for i, friend in enumerate(table):
             chances[i] *= friend.name not in out
-        put = _put_forward(mentions, None if kind == "offer" else put, out)
+        put = _put_forward(mentions, None if does == "offer" else put, out)
         stalled = 0 if findings or out or put else stalled + 1
         pending = (frozenset(), frozenset())
     total = sum(chances)

@@ -100,8 +100,8 @@ def _clone(found: Mapping[str, Any]) -> list[str | Table]:
     said = (
         f"{found['states']} states of play at coupling {found['coupling']:g}, {found.get('agreement', 'plain')} "
         f"agreements as in what it learnt from, {found['draws']} draws at each; the probe names prices at "
-        f"{found['prices']}. Concessions are shares of the list price. Effects against the same fork with a filler (the "
-        "filler's own: without), 95 %; the ratio is clone over scripted."
+        f"{found['prices']}. Concessions are shares of the list price. Effects against the same fork with a filler "
+        "(the filler's own: without), 95 %; the ratio is clone over scripted."
     )
     effects = [
         [
