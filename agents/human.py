@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console, Group
 from rich.padding import Padding
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from sotopia_env.actions import ACTION_TYPES, NONE, Action, do, gesture, leave, read_action, speak
 from sotopia_env.describe import Description, typed
+from sotopia_env.families.formal import UnreadAct, act_of, tells_rule, told_form
 from sotopia_env.policies import Context, Decision, Observation
 from sotopia_env.views import Entry, parse_transcript
 
@@ -29,6 +31,7 @@ class _Command:
 
 _COMMANDS = {
     "": _Command("any words", "say them (start with // to say something that starts with /)", "speak"),
+    "/offer": _Command("/offer TEXT", "make an offer, or change yours; words may follow a full stop", "action"),
     "/accept": _Command("/accept", "accept the offer of the other side", "action"),
     "/reject": _Command("/reject", "refuse it", "action"),
     "/do": _Command("/do TEXT", "do something, such as /do show the item", "action"),
@@ -94,7 +97,9 @@ class HumanPolicy:
             entries = [entry for entry in entries if entry.agent != observation["agent"]]
         self.show([entry for entry in entries if entry.index > self._seen], observation["participants"])
         self._seen = last
-        action = self._ask(observation)
+        info: Mapping[str, Any] = {} if context is None else context.info
+        self._show_information(info, observation)
+        action = self._ask(observation, info.get("offers"))
         self.turns_taken += 1
         return action
 
@@ -116,7 +121,20 @@ class HumanPolicy:
             )
             self._console.print(line)
 
-    def _ask(self, observation: Observation) -> Action:
+    def _show_information(self, info: Mapping[str, Any], observation: Observation) -> None:
+        """Why the last own turn did nothing, and what is on the table."""
+        if info.get("invalid_action"):
+            self._console.print(Text(f"Your last turn did nothing: {visible(info['invalid_action'])}", style="red"))
+        names = speaker_names(observation["participants"])
+        standing = [
+            f"{'you' if agent == observation['agent'] else names.get(agent, agent)} {visible(offer)}"
+            for agent, offer in (info.get("offers") or {}).items()
+            if offer is not None
+        ]
+        if standing:
+            self._console.print(Text(f"On the table: {'; '.join(standing)}", style="dim"))
+
+    def _ask(self, observation: Observation, offers: Mapping[str, str | None] | None) -> Action:
         while True:
             try:
                 line = self._read("You: ")
@@ -129,25 +147,34 @@ class HumanPolicy:
             elif line.strip() == "/help":
                 self._show_commands(observation)
             elif line.strip():
-                action, problem = parse_line(line, observation)
+                action, problem = parse_line(line, observation, offers)
                 if problem is None:
                     return action
                 self._console.print(Text(problem, style="red"))
 
     def _show_commands(self, observation: Observation) -> None:
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        for command in _COMMANDS.values():
+        formal = tells_rule(observation["situation"])
+        for name, command in _COMMANDS.items():
+            if name == "/offer" and not formal:
+                continue
             if command.needs is None or command.needs in _legal(observation):
-                table.add_row(Text(command.usage, style="bold"), command.effect)
+                usage = f"/offer {told_form(observation['situation'])}" if name == "/offer" else command.usage
+                table.add_row(Text(usage, style="bold"), command.effect)
+        if formal:
+            table.add_row("", "Words settle nothing here: offer, accept and reject do.")
         self._console.print(Padding(table, (0, 0, 1, 2)))
 
 
-def parse_line(line: str, observation: Observation) -> tuple[Action, str | None]:
+def parse_line(
+    line: str, observation: Observation, offers: Mapping[str, str | None] | None = None
+) -> tuple[Action, str | None]:
     """A typed line as an action.
 
     Args:
         line: words to be said, or a command.
-        observation: says which types of action are legal.
+        observation: says which types of action are legal, and whether acts alone settle anything.
+        offers: what each agent has on the table, as far as it is known.
 
     Returns:
         The action and ``None``, or ``none`` and what is wrong with the line.
@@ -159,12 +186,12 @@ def parse_line(line: str, observation: Observation) -> tuple[Action, str | None]
         action = speak(text.removeprefix("/") if text.startswith("//") else text)
     elif word in ("/accept", "/reject", "/none") and rest:
         return NONE, f"{word} takes no text; to say something, type it without a /"
-    elif word in ("/do", "/gesture") and not rest:
+    elif word in ("/do", "/gesture", "/offer") and not rest:
         return NONE, f"what? {_COMMANDS[word].usage}"
     elif word in ("/accept", "/reject"):
         action = do(word[1:])
-    elif word == "/do":
-        action = do(rest)
+    elif word in ("/do", "/offer"):
+        action = do(rest if word == "/do" else f"offer {rest}")
     elif word == "/gesture":
         action = gesture(rest)
     elif word == "/leave":
@@ -175,7 +202,23 @@ def parse_line(line: str, observation: Observation) -> tuple[Action, str | None]
         return NONE, f"there is no command {visible(word)}; /help lists them, and //... says words that start with /"
     if action.type not in _legal(observation):
         return NONE, f"{action.type} is not possible here; possible are {', '.join(_legal(observation))}"
+    if action.type == "action" and tells_rule(observation["situation"]):
+        problem = _without_effect(action.text, observation, offers)
+        if problem is not None:
+            return NONE, problem
     return read_action(action)
+
+
+def _without_effect(text: str, observation: Observation, offers: Mapping[str, str | None] | None) -> str | None:
+    """Why an act could settle nothing now, as far as one can tell without the rules of the game."""
+    try:
+        act = act_of(text)
+    except UnreadAct as error:
+        return str(error)
+    others = [offer for agent, offer in (offers or {}).items() if agent != observation["agent"] and offer is not None]
+    if act is not None and act[0] != "offer" and offers is not None and not others:
+        return f"there is nothing to {act[0]}: nobody else has an offer on the table"
+    return None
 
 
 def brief(observation: Observation) -> Panel:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sotopia_env.actions import Action
+from sotopia_env.actions import NONE, Action
 from sotopia_env.agents.adapters import using_adapter
 from sotopia_env.agents.decoding import Continuation, Decoder, Sampling
 from sotopia_env.agents.forward import context_length
@@ -21,9 +21,10 @@ from sotopia_env.agents.scripted.policy import context_of
 from sotopia_env.chat_encoding import ChatEncoder, Thinking
 from sotopia_env.describe import Description, typed
 from sotopia_env.policies import Context, Decision, Observation, TokenTrace
-from sotopia_env.rendering import action_output, messages, read_output
+from sotopia_env.rendering import action_output, messages, output_text, read_output
 
 _REMEMBERED_DIALOGUES = 8_192
+_SILENCE = output_text(NONE)
 
 
 class ContextOverflow(ValueError):
@@ -172,6 +173,9 @@ class LocalLM:
         chat = messages(observation)
         texts = [message["content"] for message in chat if message["role"] == "assistant"]
         remembered = self._remembered(context)
+        if context.info.get("invalid_action") and (last := remembered.get(context.turn - 1)) is not None:
+            # What the game has refused is shown as silence, and remains what was written.
+            remembered[context.turn - 1] = replace(last, text=_SILENCE)
         # Of a very long dialogue an observation holds only the last turns.
         first = context.turn - len(texts)
         own_ids = [

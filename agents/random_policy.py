@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from sotopia_env.actions import ACTION_TYPES, Action
+from sotopia_env.agents.scripted.acts import any_offer
 from sotopia_env.agents.scripted.policy import generator
+from sotopia_env.families.formal import OffersShown, tells_rule
 from sotopia_env.policies import Context, Decision, Observation
+from sotopia_env.views import parse_transcript
 
 _SUBJECTS = ("I", "we", "you", "someone", "my neighbour", "the other side")
 _VERBS = ("like", "see", "take", "want", "offer", "remember", "doubt", "prefer")
@@ -51,8 +54,20 @@ def random_action(observation: Observation, rng: np.random.Generator) -> Action:
     kind = legal[rng.choice(len(legal), p=weights / weights.sum())]
     if kind == "speak":
         return Action(kind, _sentence(rng))
-    texts = _TEXTS.get(kind, ("",))
-    return Action(kind, texts[rng.integers(len(texts))])
+    texts: Sequence[str] = _TEXTS.get(kind, ("",))
+    if kind == "action" and tells_rule(observation["situation"]):
+        texts = _acts(observation, rng)
+    return Action(kind, texts[int(rng.integers(len(texts)))])
+
+
+def _acts(observation: Observation, rng: np.random.Generator) -> Sequence[str]:
+    """What may be done where acts alone settle anything: an offer of the form that is told, and answers to one."""
+    offer = any_offer(observation, rng)
+    offers = OffersShown(observation["agent"], {})
+    for entry in parse_transcript(observation["transcript"]):
+        offers.hear(entry.agent, entry.type, entry.text)
+    answers = _TEXTS["action"][:2] if offers.of_others else ()
+    return (f"offer {offer}", *answers, *_TEXTS["action"][2:])
 
 
 def _sentence(rng: np.random.Generator) -> str:

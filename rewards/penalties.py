@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families import conduct
+from sotopia_env.families.formal import is_formal, words_alone
 from sotopia_env.rewards.designs import Kind, Timing
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent
@@ -161,8 +162,10 @@ class RepetitionPenalty(HistoryReward):
         """What the turns from ``start`` on cost."""
         said: dict[int, set[tuple[str, ...]]] = {}
         costs: list[float | None] = []
+        formal = is_formal(episode.task)
         for turn in episode.turns:
-            grams = self._grams(turn)
+            # Where acts settle, what is said stands behind them.
+            grams = self._grams(words_alone(turn) if formal else turn)
             before = said.setdefault(turn.seat, set())
             if turn.global_index >= start:
                 repeated = sum(gram in before for gram in grams)

@@ -290,6 +290,10 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         """How many turns an agent has had."""
         return self._playing("own_turns_played").own_turns[self._seat(agent)]
 
+    def information_of(self, agent: str) -> dict[str, Any]:
+        """What a policy is told beside the observation: see :class:`~sotopia_env.policies.Context`."""
+        return self._playing("information_of").information_of(self._seat(agent))
+
     def view(self, agent: str) -> views.View:
         """All that one agent has seen, its turns not cut to the window of an observation."""
         self._seat(agent)

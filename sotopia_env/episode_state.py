@@ -186,6 +186,11 @@ class EpisodeState:
             found[agent]["invalid_action"] = reason
         return found
 
+    def information_of(self, seat: int) -> dict[str, Any]:
+        """What a policy is told besides: the offers, and why the last turn of the seat was ``none``."""
+        last = next((turn.invalid for turn in reversed(self.turns) if turn.seat == seat), None)
+        return {"offers": self._offers_shown(), "invalid_action": last}
+
     def copy(self) -> EpisodeState:
         """An independent copy; what never changes is shared."""
         twin = copy.copy(self)

@@ -23,12 +23,15 @@ class Context:
         turn: own index of the turn to be played.
         rng: generator of this turn alone, seeded from episode, agent and turn: whatever a policy draws from it does
             not depend on the batch it is asked in.
+        info: what the environment tells the agent beside the observation: ``offers`` (what each agent has on the
+            table), and why its own last turn was ``none`` (``invalid_action``); empty where whoever asks does not say.
     """
 
     episode: str
     agent: str
     turn: int
     rng: np.random.Generator
+    info: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

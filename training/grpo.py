@@ -28,6 +28,7 @@ from sotopia_env.agents.decoding import drawable, tempered
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.episodes import agent_name
 from sotopia_env.errors import DataWarning
+from sotopia_env.families.formal import told_modes
 from sotopia_env.policies import Policy
 from sotopia_env.rewards.wrappers.base import reward_of
 from sotopia_env.rollouts.manifest import describe_world
@@ -211,9 +212,11 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
     def _write_card(self) -> None:
         world, tasks = self.rollout.env.unwrapped, self.run["tasks"]
         reward = reward_of(self.rollout.env)
+        drawn = world.agreement or getattr(world.family, "agreement", "")
         facts = {
             "start model": self._start,
             "world": f"{world.family.name} {world.family.version}",
+            "agreements": (drawn if world.tasks is None else told_modes(world.tasks, world.family)) or None,
             "tasks": tasks["split"] or f"{tasks['number']}, fingerprint {tasks['fingerprint']}",
             "paid by": None if reward is None else reward.name,
             "partner": getattr(self.rollout.partner, "name", type(self.rollout.partner).__name__),

@@ -12,6 +12,7 @@ from transformers import TrainingArguments
 import sotopia_env
 from sotopia_env.describe import digest
 from sotopia_env.episodes import Episode
+from sotopia_env.families.formal import is_formal
 from sotopia_env.rollouts.manifest import redacted
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.tables import Table, markdown
@@ -62,13 +63,24 @@ def write_model_card(
     replace_file(folder / CARD, [(_HEADER.format(library=library, tag=tag) + markdown(*parts)).encode()])
 
 
+def told_fact(folder: Path, name: str) -> str | None:
+    """Returns what the card in a folder says of a fact; ``None`` where there is no card, or no such fact."""
+    card = folder / CARD
+    if not card.is_file():
+        return None
+    rows = (line.split("|") for line in card.read_text(encoding="utf-8").splitlines() if line.startswith("|"))
+    return next((row[2].strip() for row in rows if len(row) > 3 and row[1].strip() == name), None)
+
+
 def data_facts(episodes: Sequence[Episode]) -> dict[str, Any]:
     """What a model was taught by some episodes: how many, of which worlds, played by whom."""
     worlds = {f"{episode.task.family} {episode.task.version}": None for episode in episodes}
+    modes = {"formal" if is_formal(episode.task) else "plain" for episode in episodes}
     players = {name: None for episode in episodes for name in episode.policies.values()}
     return {
         "episodes": len(episodes),
         "worlds": ", ".join(worlds),
+        "agreements": " and ".join(sorted(modes)),
         "played by": ", ".join(sorted(players)),
         "digest of their keys": digest([episode.key for episode in episodes]),
     }

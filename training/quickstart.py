@@ -26,7 +26,9 @@ from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.agents.scripted.traits import CLONED
 from sotopia_env.describe import differences, told
 from sotopia_env.episodes import Episode
+from sotopia_env.families import family_of_all
 from sotopia_env.families.bargain import Bargain
+from sotopia_env.families.formal import all_with_agreement
 from sotopia_env.make import parallel_env
 from sotopia_env.published import load_tasks
 from sotopia_env.rollouts.rollout import rollout
@@ -147,7 +149,7 @@ class Run:
                 for part, (path, (policies, number)) in enumerate(zip(self._expert_files(), kinds, strict=True))
                 if number
                 for episode in rollout(
-                    Bargain(zones=self.settings.expert_zones, judge_bank=LEARNING_BANK),
+                    self._learning_family(zones=self.settings.expert_zones),
                     policies,
                     num_episodes=number,
                     # Other tasks in each part.
@@ -221,7 +223,7 @@ class Run:
         number = self.settings.label_episodes
         if self.settings.variant == "paper":
             return load_episodes(self._expert_files()[0])[:number]
-        family, generator = Bargain(judge_bank=LEARNING_BANK), np.random.default_rng(self.seed)
+        family, generator = self._learning_family(), np.random.default_rng(self.seed)
         return rollout(
             [family.generate(generator, "train") for _ in range(number // self.settings.label_group)],
             # All that it might say, as the learner explores, and more of what is rare.
@@ -253,7 +255,7 @@ class Run:
             learning = self.settings.grpo
             trainer = GRPOTrainer(
                 str(self.folder / "clone"),
-                env=parallel_env(Bargain(judge_bank=LEARNING_BANK), reward=self.reward()),
+                env=parallel_env(self._learning_family(), reward=self.reward()),
                 partner=self._policy("clone"),
                 args=GRPOConfig(
                     output_dir=str(self.folder / "learner"),
@@ -274,9 +276,9 @@ class Run:
         """Teacher, clone and learner on held-out tasks, and against scripted partners; nothing but in the first."""
         clone_policy, learner = self._policy("clone"), self._policy("learner")
         split = self.settings.split
-        tasks = draw_tasks(f"{FAMILY}:{split}", self.settings.tasks, self.seed)
+        tasks = draw_tasks(self._world(split), self.settings.tasks, self.seed)
         splits = [split, "transfer"] if split == "test" else [split]
-        few = {name: draw_tasks(f"{FAMILY}:{name}", self.settings.partner_tasks, self.seed + 1) for name in splits}
+        few = {name: draw_tasks(self._world(name), self.settings.partner_tasks, self.seed + 1) for name in splits}
         matches = [
             Match("clone", clone_policy, clone_policy),
             Match("learner", learner, clone_policy),
@@ -304,9 +306,9 @@ class Run:
 
         headline = {where: _headline({n: row(n, self.settings.unseen, where) for n in players}) for where in splits}
         for where, found in headline.items():
-            show(table([found[name] for name in players], f"{FAMILY}:{where}"), console=self.console)
+            show(table([found[name] for name in players], self._world(where)), console=self.console)
         summaries = [row.summary for row in (teacher, baseline, learned, *sharp)]
-        show(table(summaries, f"{FAMILY}:{split}, against the clone"), console=self.console)
+        show(table(summaries, f"{self._world(split)}, against the clone"), console=self.console)
         everyone = (*self.settings.unseen, *self.settings.partners)
         return {
             "headline": headline,
@@ -327,6 +329,7 @@ class Run:
 
     def evaluate_published(self, tasks: Sequence[Task]) -> dict[str, Any]:
         """The same policies on the published craigslist pairings, both seats; nothing but in the first process."""
+        tasks = all_with_agreement(tasks, self.settings.agreement, family_of_all(tasks))
         clone_policy = self._policy("clone")
         matches = [
             Match("teacher on craigslist", TEACHER, TEACHER),
@@ -337,7 +340,8 @@ class Run:
             rows = self._rows([(match, tasks) for match in matches])
         if not self.is_first:
             return {}
-        show(table([row.summary for row in rows], "published craigslist tasks"), console=self.console)
+        caption = f"published craigslist tasks, {self.settings.agreement} agreements"
+        show(table([row.summary for row in rows], caption), console=self.console)
         names = ("teacher", "baseline", "learner")
         return {
             **{name: row.summary for name, row in zip(names, rows, strict=True)},
@@ -350,6 +354,7 @@ class Run:
         data |= {
             "seed": self.seed,
             "processes": self.processes,
+            "agreement": self.settings.agreement,
             "trained": self._trained(),
             "too_short": self.settings.too_short,
             "configuration": self.settings.described(),
@@ -380,7 +385,8 @@ class Run:
         done = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in made.items() if path.exists()}
         said = (
             f"A language model of {size:,} parameters was made anew and cloned from {done['clone']['rows']:,} scripted "
-            f"speakers ({done['clone']['own_tokens']:,} tokens of their own, {done['clone']['steps']:,} steps)."
+            f"speakers ({done['clone']['own_tokens']:,} tokens of their own, {done['clone']['steps']:,} steps), in "
+            f"dialogues with {self.settings.agreement} agreements."
         )
         payer = "The goal of the episode"
         if self.settings.variant != "outcome":
@@ -394,6 +400,14 @@ class Run:
             f"{said} {payer} paid the learner, which began as the clone and took {done['learner']['steps']:,} steps of "
             f"{self.settings.dialogues} dialogues each against it."
         )
+
+    def _learning_family(self, **options: Any) -> Bargain:
+        """What is labelled and learnt."""
+        return Bargain(judge_bank=LEARNING_BANK, agreement=self.settings.agreement, **options)
+
+    def _world(self, split: str) -> str:
+        """The name of what is evaluated on."""
+        return f"{FAMILY}:{split}?agreement={self.settings.agreement}"
 
     def experts_played(self) -> list[Episode]:
         """The expert episodes on disk."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sotopia_env.agents.scripted.traits import CLONED
+from sotopia_env.families.formal import checked_mode
 from sotopia_env.rewards.judges.base import as_judge
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Settings:
     """What a run does, and how large it is.
 
     Args:
+        agreement: how agreements are made in all that is played (:mod:`sotopia_env.families.formal`): ``"formal"``, by
+            acts alone, so that no reading of words decides what a model is paid; ``"plain"``, in words as well.
         variant: ``"paper"``: a reward model learns from labels of expert dialogues, as in Sotopia-RL
             (arXiv 2508.03905); ``"on-policy"``: from labels of the clone's own dialogues; ``"outcome"``: no model, the
             goal of the whole episode pays the last turn.
@@ -96,6 +99,7 @@ class Settings:
         max_turn_tokens: length limit of a turn.
     """
 
+    agreement: str = "formal"
     variant: Variant = "on-policy"
     judge: str = "strict"
     expert_episodes: int = 4_000
@@ -136,10 +140,11 @@ class Settings:
         """Refuse what cannot be run.
 
         Raises:
-            ValueError: an unknown variant, split or judge, dialogues that make no whole groups, or a partner that is
-                called unseen and was cloned from.
+            ValueError: an unknown variant, mode, split or judge, dialogues that make no whole groups, or a partner
+                that is called unseen and was cloned from.
         """
         as_judge(self.judge)
+        checked_mode(self.agreement)
         if self.split not in get_args(Split):
             raise ValueError(f"split: {self.split!r} is none of {', '.join(get_args(Split))}")
         if met := sorted({"mixed", *CLONED}.intersection(self.unseen)):

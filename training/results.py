@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.episodes import Episode, Judgement
+from sotopia_env.families.formal import is_formal, words_alone
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.statistics import Estimate, interval, known_mean
 
@@ -122,6 +123,7 @@ def result_of(episode: Episode, seat: int, judgement: Judgement) -> Result:
     shares, outside = latent.get("shares"), latent.get("outside_limit")
     goals = judgement.counted.get("goal", [None] * episode.task.num_seats)
     turns = [turn for turn in episode.turns if turn.seat == seat]
+    said = map(words_alone, turns) if is_formal(episode.task) else turns
     return Result(
         task=episode.task.id,
         scenario=episode.task.scenario.id,
@@ -136,7 +138,7 @@ def result_of(episode: Episode, seat: int, judgement: Judgement) -> Result:
         walked_away=latent.get("walked_away"),
         turns=len(turns),
         invalid_turns=sum(turn.invalid is not None for turn in turns),
-        words=sum(len(turn.text.split()) for turn in turns if turn.type == "speak"),
+        words=sum(len(turn.text.split()) for turn in said if turn.type == "speak"),
         ending=episode.ending.reason if episode.ending else "",
         certain=latent.get("certain"),
         unread=latent.get("unread"),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sotopia_env.actions import Action, do, leave, speak
+from sotopia_env.actions import Action, do, leave
 from sotopia_env.agents.scripted import phrases
+from sotopia_env.agents.scripted.acts import settling
 from sotopia_env.agents.scripted.manners import answer, manner, slip
 from sotopia_env.agents.scripted.reading import Brief, Talk, amount, read_talk
 from sotopia_env.agents.scripted.traits import Traits
@@ -25,12 +26,15 @@ def bargain(observation: Observation, brief: Brief, traits: Traits, rng: np.rand
     offer = next_offer(brief, talk, traits)
     standing = talk.standing
     if standing is not None and accepts(brief, talk, traits, standing, offer):
-        return do("accept") if rng.random() < traits.formal else speak(pick(phrases.ACCEPTANCES, rng))
+        if rng.random() < traits.formal:
+            return do("accept")
+        return settling("accept", pick(phrases.ACCEPTANCES, rng), formal=brief.formal)
     if talk.stalled >= traits.patience:
         if standing is not None and brief.worth(standing) and brief.gain(standing) > 0.06:
             return do("accept")
         return leave(pick(phrases.FAREWELLS, rng))
-    return speak(_utterance(observation, brief, talk, traits, offer, rng))
+    said = _utterance(observation, brief, talk, traits, offer, rng)
+    return settling(f"offer ${amount(offer)}", said, formal=brief.formal)
 
 
 def next_offer(brief: Brief, talk: Talk, traits: Traits) -> float:

@@ -17,9 +17,11 @@ import numpy as np
 
 from sotopia_env.actions import Action, leave, speak
 from sotopia_env.agents.scripted import friend_phrases, phrases
+from sotopia_env.agents.scripted.acts import settling, talk_of
 from sotopia_env.agents.scripted.manners import manner, slip
 from sotopia_env.agents.scripted.reading import rapport, secret_is_out, sways
 from sotopia_env.agents.scripted.traits import Traits
+from sotopia_env.families.formal import acted, tells_rule
 from sotopia_env.families.generated import Coupling, pick
 from sotopia_env.families.mutual_friends.catalogue import phrase
 from sotopia_env.families.mutual_friends.mentions import Mentions, read_mentions
@@ -52,7 +54,10 @@ class Talk:
         told: names of the own friends one told something of.
         named: own friends one named, to guess or to confirm.
         confirmed: whether one has claimed a friend that the other named too.
-        put: an own friend the other has named and not denied, or ``None``.
+        put: an own friend the other has named and not denied, or ``None``; where acts alone settle anything, one that
+            it has on the table.
+        suggested: there, an own friend that the other's last turn names in words, and that one has not offered yet.
+        unknown: there, whether the other's last turn offers somebody one does not know.
         question: attributes the other's last turn asks for, as far as one knows them; ``None`` if it asks nothing.
         wants: whether that question is about an attribute or a person rather than open.
         stranger: whether it names somebody one does not know.
@@ -67,6 +72,8 @@ class Talk:
     named: frozenset[str] = frozenset()
     confirmed: bool = False
     put: str | None = None
+    suggested: str | None = None
+    unknown: bool = False
     question: Values | None = None
     wants: bool = False
     stranger: bool = False
@@ -86,7 +93,8 @@ def befriend(observation: Observation, traits: Traits, rng: np.random.Generator)
     if not table:
         return None
     players = frozenset(line.partition(": ")[2].partition(" ")[0] for line in observation["participants"].split("\n"))
-    talk = read_talk(observation["transcript"], observation["agent"], table, players)
+    formal = tells_rule(observation["situation"])
+    talk = read_talk(observation["transcript"], observation["agent"], table, players, formal=formal)
     if talk.confirmed:
         return None
     draws = rng.random(8)
@@ -94,8 +102,10 @@ def befriend(observation: Observation, traits: Traits, rng: np.random.Generator)
     wording = np.random.default_rng(int(rng.integers(2**31)))
     open_to = _openness(traits, talk, observation["goal"])
     parts = manner(draws[0], traits, wording)
-    if talk.put is not None:
-        return speak(" ".join([*parts, pick(friend_phrases.NAMES, rng).format(name=talk.put)]))
+    known = talk.put or talk.suggested
+    if known is not None:
+        said = " ".join([*parts, pick(friend_phrases.NAMES, rng).format(name=known)])
+        return settling("accept" if talk.put else f"offer {known}", said, formal=formal)
     if talk.stalled >= traits.patience + 3:
         return leave(pick(friend_phrases.FAREWELLS, rng))
     if talk.is_asked:
@@ -105,7 +115,11 @@ def befriend(observation: Observation, traits: Traits, rng: np.random.Generator)
         else:
             parts.append(_answer(table, talk, traits, open_to, draws, rng))
     parts += slip(observation, talk.rapport, draws[4], traits)
-    return speak(" ".join([*parts, _move(table, talk, traits, open_to, draws, rng)]))
+    guessed, said = _move(table, talk, traits, open_to, draws, rng)
+    words = " ".join([*parts, said])
+    if guessed is not None:
+        return settling(f"offer {guessed}", words, formal=formal)
+    return settling("reject", words, formal=formal) if talk.unknown and open_to else speak(words)
 
 
 def _openness(traits: Traits, talk: Talk, goal: str) -> float:
@@ -153,12 +167,12 @@ def _move(
     open_to: float,
     draws: np.ndarray,
     rng: np.random.Generator,
-) -> str:
-    """A guess, or a statement and a question, or the wish to hear more."""
+) -> tuple[str | None, str]:
+    """A guess, or a statement and a question, or the wish to hear more: whom it guesses, and what it says."""
     best = _likeliest(table, talk, table, rng)
     weight = talk.weights[table.index(best)]
     if best.name not in talk.named and weight > LIKELY:
-        return pick(friend_phrases.GUESSES, rng).format(name=best.name)
+        return best.name, pick(friend_phrases.GUESSES, rng).format(name=best.name)
     parts = []
     untold = [friend for friend in table if friend.name not in talk.told and talk.weights[table.index(friend)] > 0]
     if untold and draws[6] < open_to:
@@ -171,7 +185,7 @@ def _move(
         group = _best_question(table, talk, rng)
         if group:
             parts.append(pick(friend_phrases.ASKS, rng).format(phrase=describe(table, group)))
-    return " ".join(parts) or pick(friend_phrases.PROMPTS, rng)
+    return None, " ".join(parts) or pick(friend_phrases.PROMPTS, rng)
 
 
 def _likeliest(table: Sequence[Friend], talk: Talk, among: Iterable[Friend], rng: np.random.Generator) -> Friend:
@@ -205,7 +219,9 @@ def describe(table: Sequence[Friend], values: Iterable[str]) -> str:
 
 
 @lru_cache(maxsize=4096)
-def read_talk(transcript: str, agent: str, table: tuple[Friend, ...], players: frozenset[str]) -> Talk:
+def read_talk(
+    transcript: str, agent: str, table: tuple[Friend, ...], players: frozenset[str], *, formal: bool = False
+) -> Talk:
     """Read a transcript from one side.
 
     Args:
@@ -213,6 +229,7 @@ def read_talk(transcript: str, agent: str, table: tuple[Friend, ...], players: f
         agent: who reads.
         table: its friends.
         players: first names of those who talk.
+        formal: whether acts alone settle anything.
     """
     names = tuple(friend.name for friend in table)
     values = tuple(sorted(frozenset().union(*(friend.values for friend in table))))
@@ -222,12 +239,23 @@ def read_talk(transcript: str, agent: str, table: tuple[Friend, ...], players: f
     named: set[str] = set()
     confirmed = False
     put: str | None = None
+    mine: str | None = None
     pending: tuple[Values, frozenset[str]] = (frozenset(), frozenset())
     stalled = 0
     entries = parse_transcript(transcript)
-    for entry in entries:
-        mentions = read_mentions(entry.type, entry.text, names, players)
-        tellings = read_tellings(entry.text, values) if entry.type == "speak" else ()
+    said = talk_of(entries, formal=formal)
+    unknown, suggested = False, frozenset[str]()
+    for entry, words in zip(entries, said, strict=True):
+        mentions = read_mentions(words.type, words.text, names, players)
+        tellings = read_tellings(words.text, values) if words.type == "speak" else ()
+        does = None
+        if formal:
+            act = acted(entry.type, entry.text, str)
+            does, terms = (None, "") if act is None else (act.kind, act.terms or "")
+            heard = words.type == "speak"
+            suggested = (mentions.claimed | mentions.asked) - mentions.denied if heard else frozenset()
+            mentions = _by_act(does, terms, mentions.denied, names, put if entry.agent == agent else mine)
+            unknown = does == "offer" and not mentions.asked
         if entry.agent == agent:
             asks = [telling.values for telling in tellings if telling.kind == "asks"]
             asked.update(asks)
@@ -241,24 +269,34 @@ def read_talk(transcript: str, agent: str, table: tuple[Friend, ...], players: f
             named |= mentions.named
             confirmed = confirmed or (put is not None and put in mentions.claimed)
             pending = (asks[-1] if asks else frozenset(), mentions.asked)
+            mine = min(mentions.asked, default=mine) if formal else None
+            put = None if does in ("accept", "reject") else put
             continue
         findings = [(telling.kind, telling.values) for telling in tellings]
         if not any(kind != "asks" for kind, _ in findings) and pending[0]:
-            findings += [("lacks", pending[0])] if _NO.search(entry.text) else []
-            findings += [("has", pending[0])] if _YES.search(entry.text) else []
-        out = _ruled_out(mentions, pending[1], entry.text)
+            findings += [("lacks", pending[0])] if _NO.search(words.text) else []
+            findings += [("has", pending[0])] if _YES.search(words.text) else []
+        out = _ruled_out(mentions, pending[1], words.text)
+        if does in ("accept", "reject"):
+            # Whom both know would have ended the talk.
+            out, mine = out | mentions.claimed, None
         for kind, group in findings:
             for i, friend in enumerate(table):
                 chances[i] *= _chance(kind, group, friend)
         for i, friend in enumerate(table):
             chances[i] *= friend.name not in out
-        put = _put_forward(mentions, put, out)
+        put = _put_forward(mentions, None if does == "offer" else put, out)
         stalled = 0 if findings or out or put else stalled + 1
         pending = (frozenset(), frozenset())
     total = sum(chances)
-    others = [entry for entry in entries if entry.agent != agent]
-    last = entries[-1] if entries and entries[-1].agent != agent and entries[-1].type == "speak" else None
+    others = [entry for entry in said if entry.agent != agent]
+    heard_last = bool(said) and said[-1].agent != agent
+    last = said[-1] if heard_last and said[-1].type == "speak" else None
     question = _question(last, values)
+    unknown = unknown and heard_last
+    if unknown and question is None:
+        question = frozenset()
+    heard_of = suggested if heard_last else frozenset()
     return Talk(
         weights=tuple(chance / total if total else 0.0 for chance in chances),
         asked=frozenset(asked),
@@ -266,12 +304,36 @@ def read_talk(transcript: str, agent: str, table: tuple[Friend, ...], players: f
         named=frozenset(named),
         confirmed=confirmed,
         put=put,
+        suggested=min(heard_of - named, default=None),
+        unknown=unknown,
         question=question,
         wants=last is not None and question is not None and _WHOM.search(last.text) is not None,
-        stranger=last is not None and not question and _UNKNOWN_NAME.search(last.text) is not None,
+        stranger=unknown
+        or (last is not None and not question and not heard_of and _UNKNOWN_NAME.search(last.text) is not None),
         rapport=rapport(others, _evades, lambda entry: _describes(entry, values)),
         secret_out=secret_is_out(others),
         stalled=stalled,
+    )
+
+
+def _by_act(
+    kind: str | None, terms: str, denied: frozenset[str], names: Sequence[str], answered: str | None
+) -> Mentions:
+    """What an act says of friends. Words deny to know somebody, and name nobody.
+
+    Args:
+        kind: of the act.
+        terms: whom it offers.
+        denied: by the words.
+        names: of the own friends.
+        answered: whom the other has on the table.
+    """
+    asked = frozenset(name for name in names if kind == "offer" and name.lower() == terms.lower())
+    answer = frozenset() if answered is None else frozenset((answered,))
+    return Mentions(
+        asked=asked,
+        claimed=answer if kind == "accept" else frozenset(),
+        denied=denied | (answer if kind == "reject" else frozenset()),
     )
 
 

@@ -14,12 +14,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from sotopia_env.actions import Action, do, leave, speak
+from sotopia_env.actions import Action, do, leave
 from sotopia_env.agents.scripted import division_phrases, phrases
+from sotopia_env.agents.scripted.acts import settling
 from sotopia_env.agents.scripted.division_talk import DivisionBrief, DivisionTalk, read_division_talk
 from sotopia_env.agents.scripted.manners import answer, manner, slip
 from sotopia_env.agents.scripted.traits import Traits
-from sotopia_env.families.divide.items import Counts, complement, divisions, listed, worth
+from sotopia_env.families.divide.items import Counts, complement, divisions, listed, share_text, worth
 from sotopia_env.families.generated import pick
 from sotopia_env.policies import Observation
 
@@ -40,12 +41,15 @@ def divide(observation: Observation, brief: DivisionBrief, traits: Traits, rng: 
     offer = next_division(brief, talk, traits)
     standing = talk.standing
     if standing is not None and accepts_division(brief, talk, traits, standing, offer):
-        return do("accept") if rng.random() < traits.formal else speak(pick(phrases.ACCEPTANCES, rng))
+        if rng.random() < traits.formal:
+            return do("accept")
+        return settling("accept", pick(phrases.ACCEPTANCES, rng), formal=brief.formal)
     if talk.stalled >= traits.patience:
         if standing is not None and brief.share(standing) >= _TAKEN_AT_LAST:
             return do("accept")
         return leave(pick(phrases.FAREWELLS, rng))
-    return speak(_utterance(observation, brief, talk, traits, offer, rng))
+    said = _utterance(observation, brief, talk, traits, offer, rng)
+    return settling(f"offer {share_text(brief.items, offer)}", said, formal=brief.formal)
 
 
 def division_softness(brief: DivisionBrief, talk: DivisionTalk) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from sotopia_env.agents.scripted import division_phrases
+from sotopia_env.agents.scripted.acts import talk_of
 from sotopia_env.agents.scripted.reading import (
     SENTENCE,
     OfferTalk,
@@ -23,6 +24,7 @@ from sotopia_env.families import language
 from sotopia_env.families.divide.agreement import offer_to, opening, update
 from sotopia_env.families.divide.items import Counts, Items, read_items, read_values, totals, worth
 from sotopia_env.families.divide.moves import read_division
+from sotopia_env.families.formal import tells_rule
 from sotopia_env.policies import Observation
 from sotopia_env.views import Entry, parse_transcript
 
@@ -62,7 +64,7 @@ def read_division_brief(goal: str, situation: str) -> DivisionBrief | None:
     values = None if items is None else read_values(goal, items)
     if items is None or values is None or not any(values):
         return None
-    return DivisionBrief(known_facts(goal), *sways(goal), items=items, values=values)
+    return DivisionBrief(known_facts(goal), *sways(goal), items=items, values=values, formal=tells_rule(situation))
 
 
 def read_division_talk(observation: Observation, brief: DivisionBrief) -> DivisionTalk:
@@ -74,14 +76,15 @@ def read_division_talk(observation: Observation, brief: DivisionBrief) -> Divisi
 def _read_talk(transcript: str, agent: str, brief: DivisionBrief) -> DivisionTalk:
     entries = parse_transcript(transcript)
     seat = seat_of(agent)
-    own = [entry for entry in entries if entry.agent == agent]
-    others = [entry for entry in entries if entry.agent != agent]
+    said = talk_of(entries, formal=brief.formal)
+    own = [entry for entry in said if entry.agent == agent]
+    others = [entry for entry in said if entry.agent != agent]
     own_offers: list[Counts] = []
     partner_offers: list[Counts] = []
     partner_before = stalled = 0
     best = -1.0
     low_balls: set[int] = set()
-    table = opening(brief.items)
+    table = opening(brief.items, formal=brief.formal)
     for entry in entries:
         table = update(table, seat_of(entry.agent), entry.index, entry.type, entry.text)
         offer = table.offers[seat_of(entry.agent)]
@@ -110,7 +113,7 @@ def _read_talk(transcript: str, agent: str, brief: DivisionBrief) -> DivisionTal
         told=told_facts(brief.facts, own),
         cherished=cherished,
         spared=spared,
-        question=bool(others) and others[-1] is entries[-1] and _asks(others[-1].text, brief.items),
+        question=bool(others) and others[-1] is said[-1] and _asks(others[-1].text, brief.items),
         rapport=rapport(others, lambda e: e.index in low_balls, lambda e: _discloses(e.text, brief.items)),
         secret_out=secret_is_out(others),
         stalled=stalled,

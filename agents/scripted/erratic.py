@@ -7,12 +7,15 @@ from nothing shows the comparison alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from sotopia_env.actions import Action, speak
+from sotopia_env.actions import Action
 from sotopia_env.agents.scripted import phrases
+from sotopia_env.agents.scripted.acts import settling
 from sotopia_env.agents.scripted.open_talk import open_talk
-from sotopia_env.agents.scripted.reading import prices_in, read_brief
+from sotopia_env.agents.scripted.reading import amount, prices_in, read_brief, read_talk
 from sotopia_env.families.generated import pick
 from sotopia_env.policies import Observation
 
@@ -29,7 +32,10 @@ def erratic(observation: Observation, rng: np.random.Generator) -> Action:
     if brief is None:
         return open_talk(observation, rng)
     low, high = (share * brief.list_price for share in _RANGE)
-    said = prices_in(observation["transcript"].rpartition("\n")[2])
+    if brief.formal:
+        said: Sequence[float] = read_talk(observation, brief).partner_offers
+    else:
+        said = prices_in(observation["transcript"].rpartition("\n")[2])
     if said and rng.random() < _BEYOND:
         room = 2 * brief.step
         if brief.role == "seller":
@@ -43,4 +49,4 @@ def erratic(observation: Observation, rng: np.random.Generator) -> Action:
         parts.insert(0, phrases.REFUSALS[brief.role][0])
     if rng.random() < 0.2:
         parts.insert(0, pick(phrases.COURTESIES, rng))
-    return speak(" ".join(parts))
+    return settling(f"offer ${amount(price)}", " ".join(parts), formal=brief.formal)

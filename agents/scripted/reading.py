@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from sotopia_env.agents.scripted import phrases
+from sotopia_env.agents.scripted.acts import talk_of
 from sotopia_env.episodes import seat_of
 from sotopia_env.families import language
 from sotopia_env.families.bargain.agreement import offer_to, opening, update
+from sotopia_env.families.bargain.formal_price import read_price
 from sotopia_env.families.bargain.moves import read_move
+from sotopia_env.families.formal import acted, tells_rule
 from sotopia_env.policies import Observation
 from sotopia_env.views import Entry, parse_transcript
 
@@ -34,12 +37,21 @@ Offer = TypeVar("Offer")
 
 @dataclass(frozen=True)
 class OwnSide:
-    """What a goal says besides what is to be agreed on: private facts, and how far the talk sways their holder."""
+    """What a goal says besides what is to be agreed on: private facts, and how far the talk sways their holder.
+
+    Args:
+        facts: that the holder knows.
+        manners: how far the other's manners sway it.
+        questions: how far being asked does.
+        leaks: how far the other's secret does.
+        formal: whether acts alone settle anything, as the situation says.
+    """
 
     facts: tuple[str, ...]
     manners: float
     questions: float
     leaks: float
+    formal: bool = field(default=False, kw_only=True)
 
     def softness(self, talk: OfferTalk[Any], *, of_questions: float = 1.0, of_manners: float = 1.0) -> float:
         """What multiplies a concession: the couplings of the world act here.
@@ -145,6 +157,7 @@ def read_brief(goal: str, situation: str) -> Brief | None:
         role="seller" if seller else "buyer",
         limit=max(prices[0] + slack, 1.0),
         list_price=list_price,
+        formal=tells_rule(situation),
     )
 
 
@@ -157,12 +170,13 @@ def read_talk(observation: Observation, brief: Brief) -> Talk:
 @lru_cache(maxsize=4096)
 def _read_talk(transcript: str, agent: str, seats: int, brief: Brief) -> Talk:
     entries = parse_transcript(transcript)
-    own = [entry for entry in entries if entry.agent == agent]
-    others = [entry for entry in entries if entry.agent != agent]
+    said = talk_of(entries, formal=brief.formal)
+    own = [entry for entry in said if entry.agent == agent]
+    others = [entry for entry in said if entry.agent != agent]
     own_offers: list[float] = []
     partner_offers: list[float] = []
     partner_before = 0
-    table = opening(seats)
+    table = opening(seats, formal=brief.formal)
     for entry in entries:
         seat = seat_of(entry.agent)
         table = update(table, seat, entry.index, entry.type, entry.text)
@@ -175,6 +189,8 @@ def _read_talk(transcript: str, agent: str, seats: int, brief: Brief) -> Talk:
         else:
             partner_offers.append(offer.price)
     standing = offer_to(table, seat_of(agent))
+    prices = {entry.index: _offered(entry, brief.formal) for entry in entries if entry.agent != agent}
+    low_balls = {index for index, price in prices.items() if price is not None and _is_lowball(price, brief)}
     return Talk(
         own_offers=tuple(own_offers),
         partner_offers=tuple(partner_offers),
@@ -182,10 +198,10 @@ def _read_talk(transcript: str, agent: str, seats: int, brief: Brief) -> Talk:
         standing=None if standing is None else standing.price,
         agreed=table.agreement is not None,
         told=told_facts(brief.facts, own),
-        question=bool(others) and others[-1] is entries[-1] and _asks(others[-1].text),
-        rapport=rapport(others, lambda entry: _is_lowball(entry, brief), lambda entry: _discloses(entry.text)),
+        question=bool(others) and others[-1] is said[-1] and _asks(others[-1].text),
+        rapport=rapport(others, lambda entry: entry.index in low_balls, lambda entry: _discloses(entry.text)),
         secret_out=secret_is_out(others),
-        stalled=_stalled(others, brief.sign),
+        stalled=_stalled([prices[entry.index] for entry in others], brief.sign),
     )
 
 
@@ -271,7 +287,10 @@ def amount(price: float) -> str:
     return f"{price:.0f}" if price == int(price) else f"{price:.2f}"
 
 
-def _offered(entry: Entry) -> float | None:
+def _offered(entry: Entry, formal: bool) -> float | None:
+    if formal:
+        act = acted(entry.type, entry.text, read_price)
+        return act.terms if act is not None and act.kind == "offer" else None
     move = read_move(entry.type, entry.text)
     return move.price if move.kind == "offer" else None
 
@@ -280,9 +299,8 @@ def _asks(text: str) -> bool:
     return any("?" in sentence and not language.has_price(sentence) for sentence in SENTENCE.findall(text))
 
 
-def _is_lowball(entry: Entry, brief: Brief) -> bool:
-    price = _offered(entry)
-    return price is not None and brief.sign * (brief.limit - price) > 0.4 * brief.list_price
+def _is_lowball(price: float, brief: Brief) -> bool:
+    return brief.sign * (brief.limit - price) > 0.4 * brief.list_price
 
 
 @lru_cache(maxsize=16384)
@@ -290,10 +308,10 @@ def _discloses(text: str) -> bool:
     return discloses(text, language.has_price)
 
 
-def _stalled(others: Sequence[Entry], sign: int) -> int:
+def _stalled(prices: Sequence[float | None], sign: int) -> int:
+    """How many turns of the other in a row brought no better price."""
     best, stalled = None, 0
-    for entry in others:
-        price = _offered(entry)
+    for price in prices:
         if price is not None and (best is None or sign * (price - best) > 0):
             best, stalled = price, 0
         else:

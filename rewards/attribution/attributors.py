@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.families import conduct, family_of, language
 from sotopia_env.families.base import Family
+from sotopia_env.families.formal import is_formal, words_alone
 from sotopia_env.families.resolve import as_family
 from sotopia_env.names import NameTable, import_attribute, public_path
 from sotopia_env.rewards.components import Component, name_function
@@ -119,16 +120,22 @@ class RuleAttributor(Attributor):
 def _graded(family: Family, episode: Episode, turn: Turn) -> dict[str, float | None]:
     reply = _reply(episode, turn)
     turn = as_heard(turn)
+    said = _said(episode, turn)
     moving = _moving(family, episode.task, turn, reply)
-    manner = _manner(turn.text)
+    manner = _manner(said.text)
     return {
         **dict.fromkeys(OF_THE_GAME, moving),
         "relationship": manner,
         "social_rules": manner,
-        "knowledge": _learning(family, episode.task, turn, reply),
-        "secret": _revealing(conduct.own_secret(episode.task, turn.seat), turn.text),
-        "believability": 3.0 if turn.invalid is not None or _repeats(episode, turn) else 0.0,
+        "knowledge": _learning(family, episode.task, said, reply),
+        "secret": _revealing(conduct.own_secret(episode.task, turn.seat), said.text),
+        "believability": 3.0 if turn.invalid is not None or _repeats(episode, said) else 0.0,
     }
+
+
+def _said(episode: Episode, turn: Turn) -> Turn:
+    """A turn as talk: where acts settle, without them."""
+    return words_alone(turn) if is_formal(episode.task) else turn
 
 
 def _reply(episode: Episode, turn: Turn) -> Turn | None:
@@ -175,8 +182,8 @@ def _revealing(secret: str, text: str) -> float:
 
 def _repeats(episode: Episode, turn: Turn) -> bool:
     said = " ".join(turn.text.lower().split())
-    before = (t for t in episode.turns[: turn.global_index] if t.seat == turn.seat and t.type == "speak")
-    return turn.type == "speak" and any(" ".join(t.text.lower().split()) == said for t in before)
+    before = (_said(episode, t) for t in episode.turns[: turn.global_index] if t.seat == turn.seat)
+    return turn.type == "speak" and any(" ".join(t.text.lower().split()) == said for t in before if t.type == "speak")
 
 
 @dataclass(frozen=True)

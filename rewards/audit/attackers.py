@@ -1,8 +1,9 @@
 """Attacks on rewards: policies that change their words, and not for the better, to see whether a reward pays for it.
 
-An attacker wraps any policy. The wrapped policy decides; the attacker changes what is spoken. Formal acts, gestures and
-leaving stay as they are. Every attack but ``template`` adds the same number of words to each spoken turn, so that the
-others are measured against ``longer``, their twin of equal length: what they gain is not gained by words.
+An attacker wraps any policy. The wrapped policy decides; the attacker changes what is spoken, and where acts alone make
+offers, the words behind them. Acts, gestures and leaving stay as they are. Every attack but ``template`` adds the same
+number of words to each spoken turn, so that the others are measured against ``longer``, their twin of equal length:
+what they gain is not gained by words.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from types import MappingProxyType
 from typing import Any
 
 from sotopia_env.actions import Action
+from sotopia_env.agents.scripted.acts import talk_of
 from sotopia_env.agents.scripted.manners import telling_secret
 from sotopia_env.agents.scripted.reading import first_person, known_facts, prices_in
 from sotopia_env.episodes import Turn
 from sotopia_env.families import family_of_all
 from sotopia_env.families.base import Move
+from sotopia_env.families.formal import acted, parted, tells_rule
 from sotopia_env.families.resolve import as_family
 from sotopia_env.policies import Context, Decision, Observation, Policy
 from sotopia_env.tasks import Task
@@ -138,12 +141,25 @@ class Attacker:
         return self._changed(self.policy.act_one(observation, context), observation, turn)
 
     def _changed(self, action: Action, observation: Observation, turn: int) -> Action:
-        if action.type != "speak" or not action.text.strip():
+        if action.type == "speak" and action.text.strip():
+            return Action("speak", self._said(action.text, observation, turn), action.to)
+        formal = action.type == "action" and tells_rule(observation["situation"])
+        parts = parted(action.text) if formal else None
+        if parts is None:
             return action
-        said = self.attack.says(action.text, observation, turn)
-        if self.attack.adds:
-            said = self._before(said, action.text, observation, turn)
-        return Action("speak", said, action.to)
+        act, words = parts
+        read = acted("action", act, str)
+        offers = read is not None and read.kind == "offer"
+        # What acts alone offer, with words or without, is said elsewhere; a bare answer is an act everywhere.
+        if not (words or offers):
+            return action
+        if offers and not self.attack.adds:
+            return Action("speak", self._said(words or act, observation, turn), action.to)
+        return Action("action", f"{act}\n{self._said(words, observation, turn)}", action.to)
+
+    def _said(self, text: str, observation: Observation, turn: int) -> str:
+        said = self.attack.says(text, observation, turn)
+        return self._before(said, text, observation, turn) if self.attack.adds else said
 
     def _before(self, added: str, text: str, observation: Observation, turn: int) -> str:
         """A text behind exactly so many added words, which must not change what it does in the game."""
@@ -156,7 +172,7 @@ class Attacker:
         filler = FILLERS[turn % len(FILLERS)].split()
         for words in ([*added.split(), *filler], filler):
             # The text comes last, where a reader looks for an offer.
-            said = f"{' '.join(words[:ADDED_WORDS])} {text}"
+            said = " ".join([*words[:ADDED_WORDS], *([text] if text else [])])
             if move(said) == alone:
                 return said
         return text
@@ -207,7 +223,9 @@ def _template(text: str, observation: Observation, turn: int) -> str:
 
 
 def _own_lines(observation: Observation) -> list[str]:
-    entries = parse_transcript(str(observation["transcript"]))
+    entries = talk_of(
+        parse_transcript(str(observation["transcript"])), formal=tells_rule(str(observation["situation"]))
+    )
     return [entry.text for entry in entries if entry.agent == observation["agent"] and entry.type == "speak"]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sotopia_env.cli import model_options as models
-from sotopia_env.cli.common import AsJson, FamilyName, Seed, clear_errors, print_json, within
+from sotopia_env.cli.common import Agreement, AsJson, FamilyName, Seed, clear_errors, in_mode, print_json, within
 from sotopia_env.tables import Cell, Table, show
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def attack_judge(
     ] = 4,
     family: FamilyName = None,
     place: Annotated[str, typer.Option(help="Where an agent talks to the judge: start or end.")] = "end",
+    agreement: Agreement = None,
     seed: Seed = 0,
     dry_run: models.DryRun = False,
     budget: models.BudgetText = None,
@@ -59,7 +60,9 @@ def attack_judge(
             cache, counted, cached_only, budget, price_in, price_out, max_tokens, concurrency, timeout, dry_run
         )
         made = as_judge(options.of("judge", judge))
-        episodes = _episodes(source, on, num_episodes, seed)
+        if source is not None and agreement is not None:
+            raise ValueError("--agreement: the episodes of a file are as they were played; leave it out")
+        episodes = _episodes(source, in_mode(on, agreement), num_episodes, seed)
         if source is None or family is not None:
             made = made.for_family(family_and_tasks(family or on, "train")[0])
         asked = models_of(made)
@@ -82,7 +85,7 @@ def attack_judge(
             raise typer.Exit(models.EXIT_BUDGET)
 
 
-def _episodes(source: Path | None, on: str, number: int, seed: int) -> list[Episode]:
+def _episodes(source: Path | None, on: Any, number: int, seed: int) -> list[Episode]:
     from sotopia_env.rollouts.rollout import rollout
     from sotopia_env.storage.episodes import some_episodes
 

@@ -7,8 +7,9 @@ import json
 import math
 import select
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -47,6 +48,20 @@ Processes = Annotated[int, typer.Option(callback=within(1), help="How many proce
 FamilyName = Annotated[
     str | None, typer.Option("--family", help="Of the episodes, where it is one of your own: module:attribute.")
 ]
+Agreement = Annotated[
+    str | None,
+    typer.Option(
+        help="formal: offers, accept and reject are acts, and words bind nobody; plain: words settle as well. By "
+        "default tasks are played as they are (plain, where they say nothing).",
+    ),
+]
+MeasuredAgreement = Annotated[
+    str | None,
+    typer.Option(
+        help="formal: offers, accept and reject are acts, and words bind nobody, so that every deal is certain; plain: "
+        "words settle as well. By default formal, where tasks name no mode and know agreements.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
 
 _EXTRAS = {
@@ -65,6 +80,65 @@ _EXTRAS = {
     ),
 }
 """The optional libraries, by the extra that installs them."""
+
+
+def in_mode(tasks: str, agreement: str | None, default: str | None = None) -> Any:
+    """Returns the tasks that a command plays, their agreements made in a mode.
+
+    Args:
+        tasks: a family with its split and options, the published tasks by name, or a file.
+        agreement: the mode that was asked for, of all of them.
+        default: of those that name none where none was asked for; ``None`` takes them as they are.
+
+    Returns:
+        The name, the mode added to its options; or the tasks of a file or a published set.
+
+    Raises:
+        ValueError: there is no such mode, the name asks for the other one, or nothing could be agreed on so.
+    """
+    from sotopia_env.families.formal import TAG, all_with_agreement, checked_mode, with_agreement
+    from sotopia_env.families.resolve import takes_option, with_options
+    from sotopia_env.resolve import family_and_tasks
+
+    mode = default if agreement is None else checked_mode(agreement)
+    if mode is None:
+        return tasks
+    family, fixed, _ = family_and_tasks(tasks, "test")
+    if fixed is not None:
+        if agreement is not None:
+            return list(all_with_agreement(fixed, mode, family))
+        named = TAG in with_options(tasks)[1]
+        made = [task if named or TAG in task.tags else with_agreement(task, mode, family) for task in fixed]
+        return tasks if all(one is before for one, before in zip(made, fixed, strict=True)) else made
+    written = with_options(tasks)[1].get(TAG)
+    if written is not None:
+        if agreement not in (None, written):
+            raise ValueError(f"--agreement {agreement}: {tasks!r} asks for {written} agreements; say it once")
+        return tasks
+    if agreement is None and not takes_option(tasks, TAG):
+        return tasks
+    return f"{tasks}{'&' if '?' in tasks else '?'}{TAG}={mode}"
+
+
+def tell_other_mode(policies: Iterable[str], modes: str) -> None:
+    """Say on stderr which models learnt in dialogues of another mode than they are to play in.
+
+    Args:
+        policies: by name; the folders of models have cards that tell it.
+        modes: of the tasks, as :func:`~sotopia_env.families.formal.told_modes` gives them.
+    """
+    folders = {name: Path(name.removeprefix("local:").partition("?")[0]) for name in policies}
+    if not modes or not any(folder.is_dir() for folder in folders.values()):
+        return
+    from sotopia_env.training.model_card import told_fact
+
+    for name, folder in folders.items():
+        learnt = told_fact(folder, "agreements")
+        if learnt is not None and modes not in learnt:
+            text = (
+                f"{name} learnt with {learnt} agreements and plays with {modes} ones; --agreement {learnt} plays those"
+            )
+            stderr.print(text, highlight=False, soft_wrap=True)
 
 
 def print_error(text: str) -> None:

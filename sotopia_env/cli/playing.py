@@ -15,7 +15,19 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, told_mean, within
+from sotopia_env.cli.common import (
+    Agreement,
+    AsJson,
+    MeasuredAgreement,
+    Processes,
+    Seed,
+    clear_errors,
+    in_mode,
+    print_json,
+    tell_other_mode,
+    told_mean,
+    within,
+)
 from sotopia_env.episodes import Episode, agent_name, seat_of
 from sotopia_env.statistics import known_mean
 from sotopia_env.tables import Cell, Table, show
@@ -52,6 +64,7 @@ def rollout(
     seed: Seed = 0,
     reward: Annotated[str | None, typer.Option(help="A reward to be paid and stored, such as episode.")] = None,
     max_cycles: MaxCycles = None,
+    agreement: MeasuredAgreement = None,
     batch_size: Annotated[int, typer.Option(callback=within(1), help="Episodes played side by side.")] = 64,
     processes: Processes = 1,
     traces: Annotated[bool, typer.Option(help="Store token traces beside the episodes.")] = False,
@@ -59,10 +72,16 @@ def rollout(
 ) -> None:
     """Play episodes and judge them by rule."""
     with clear_errors("finished episodes are in the file, and the same command goes on" if out else None):
+        from sotopia_env.families.formal import told_modes
+        from sotopia_env.resolve import family_and_tasks
         from sotopia_env.rollouts.rollout import rollout as play
 
+        played = in_mode(tasks, agreement, "formal")
+        family, fixed, _ = family_and_tasks(played, "train")
+        drawn = getattr(family, "agreement", "")
+        tell_other_mode(policies, drawn if fixed is None else told_modes(fixed, family))
         episodes = play(
-            tasks,
+            played,
             policies,
             num_episodes=num_episodes,
             seed=seed,
@@ -75,7 +94,7 @@ def rollout(
             command=["sotopia-env", *sys.argv[1:]],
             max_cycles=max_cycles,
         )
-        summary = _summary(episodes, reward)
+        summary = _summary(episodes, reward, family)
         if as_json:
             print_json(summary)
             return
@@ -90,12 +109,16 @@ def rollout(
             for dimension, means in summary["scores"].items()
         ]
         show(Table(["", *(f"seat {seat}" for seat in range(episodes[0].task.num_seats))], rows))
-        print(f"{len(episodes)} episodes: " + ", ".join(f"{n} {reason}" for reason, n in summary["endings"].items()))
+        counted = ", ".join(f"{n} {reason}" for reason, n in summary["endings"].items())
+        made = f" ({summary['agreement']} agreements)" if summary["agreement"] else ""
+        print(f"{len(episodes)} episodes: {counted}{made}")
         if summary["paid"] is not None:
             print(f"paid by {summary['paid']['reward']}: {told_mean(summary['paid'])}")
 
 
-def _summary(episodes: list[Any], reward: str | None) -> dict[str, Any]:
+def _summary(episodes: list[Any], reward: str | None, family: Any) -> dict[str, Any]:
+    from sotopia_env.families.formal import told_modes
+
     seats = range(episodes[0].task.num_seats)
     judged = [episode.judgements[-1].counted if episode.judgements else {} for episode in episodes]
     unknown = [None for _ in seats]
@@ -106,8 +129,10 @@ def _summary(episodes: list[Any], reward: str | None) -> dict[str, Any]:
     endings = Counter(episode.ending.reason for episode in episodes)
     invalid = sum(turn.invalid is not None for episode in episodes for turn in episode.turns)
     counted = dict(endings.most_common())
+    tasks = [episode.task for episode in episodes]
     return {
         "episodes": len(episodes),
+        "agreement": told_modes(tasks, family),
         "endings": counted,
         "invalid_turns": invalid,
         "scores": {dimension: [mean.mean for mean in by_seat] for dimension, by_seat in found.items()},
@@ -134,6 +159,7 @@ def play(
     ] = 0,
     task: Annotated[str | None, typer.Option(help="Id of a task in the file; else the seed chooses one.")] = None,
     max_cycles: MaxCycles = None,
+    agreement: Agreement = None,
     judge: Annotated[
         str, typer.Option(help="Who scores it for you: rule, llm:MODEL@URL or module:attribute; stored is the rules'.")
     ] = "rule",
@@ -149,7 +175,8 @@ def play(
         scoring = None if judge == "rule" else as_judge(judge)
         human = HumanPolicy(console=console, read=None if as_json else _line_reader())
         try:
-            episode = _played(human, tasks, policies, seat, seed, task, max_cycles, out)
+            given = in_mode(tasks, agreement)
+            episode = _played(human, tasks, given, policies, seat, seed, task, max_cycles, out)
         except RuntimeError as error:
             if not isinstance(error.__cause__, EOFError):
                 raise
@@ -178,6 +205,7 @@ def _line_reader() -> Callable[[str], str] | None:
 def _played(
     human: Any,
     tasks: str,
+    given: Any,
     policies: list[str],
     seat: int,
     seed: int,
@@ -189,8 +217,7 @@ def _played(
     from sotopia_env.resolve import family_and_tasks, make_policy
     from sotopia_env.rollouts.rollout import rollout
 
-    _, fixed, _ = family_and_tasks(tasks, "train")
-    given: Any = tasks
+    _, fixed, _ = family_and_tasks(given, "train")
     if fixed is not None:
         chosen = [one for one in fixed if one.id == task] if task is not None else [fixed[seed % len(fixed)]]
         if not chosen:

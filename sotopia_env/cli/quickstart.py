@@ -22,6 +22,13 @@ def run_quickstart(
     variant: Annotated[
         str, typer.Option(help="What pays the learner: paper or on-policy (a reward model), or outcome.")
     ] = "on-policy",
+    agreement: Annotated[
+        str,
+        typer.Option(
+            help="How agreements are made in all that is played: formal, by acts alone, so that no reading of words "
+            "decides what a model is paid; or plain, in words as well."
+        ),
+    ] = "formal",
     split: Annotated[
         str, typer.Option(help="Evaluate on test tasks, or on validation, where settings are tried.")
     ] = "test",
@@ -44,7 +51,9 @@ def run_quickstart(
         if preset not in PRESETS:
             raise ValueError(f"--preset {preset!r} is none of {', '.join(PRESETS)}")
         command = ["sotopia-env", *sys.argv[1:]]
-        settings = replace(PRESETS[preset], variant=cast(Variant, variant), split=cast(Split, split))
+        settings = replace(
+            PRESETS[preset], agreement=agreement, variant=cast(Variant, variant), split=cast(Split, split)
+        )
         data = quickstart(
             out,
             seed=seed,

@@ -8,7 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from sotopia_env.cli.common import AsJson, FamilyName, Processes, Seed, clear_errors, print_json, stderr, within
+from sotopia_env.cli.common import (
+    Agreement,
+    AsJson,
+    FamilyName,
+    Processes,
+    Seed,
+    clear_errors,
+    in_mode,
+    print_json,
+    stderr,
+    within,
+)
 from sotopia_env.tables import Cell, Table, show
 
 
@@ -25,6 +36,7 @@ def compare(
     tasks: Annotated[
         int, typer.Option("--tasks", "-n", callback=within(2), help="Tasks on which the attacks are played.")
     ] = 100,
+    agreement: Agreement = None,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Folder for card.html, card.md, card.json and what was played.")] = Path(
         "runs/card"
@@ -45,6 +57,7 @@ def compare(
             continuations=continuations,
             labels=labels,
             seed=seed,
+            agreement=agreement,
         )
         command = ["sotopia-env", *sys.argv[1:]]
         data = reward_card(rewards or (), settings, out=out, progress=True, command=command)
@@ -72,6 +85,7 @@ def audit(
         int, typer.Option(callback=within(1), help="Of each candidate: what labels are read from.")
     ] = 8,
     turns_per_episode: Annotated[int, typer.Option(callback=within(1), help="At most so many of one episode.")] = 3,
+    agreement: Agreement = None,
     seed: Seed = 0,
     batch_size: Annotated[int, typer.Option(callback=within(1), help="Continuations played side by side.")] = 512,
     processes: Processes = 1,
@@ -84,7 +98,7 @@ def audit(
         if out.suffix != ".jsonl":
             raise ValueError(f"--out: {out} is appended to line by line; give a name that ends in .jsonl")
         collected = collect_audit(
-            tasks,
+            in_mode(tasks, agreement),
             policy,
             num_turns=turns,
             candidates=candidates,

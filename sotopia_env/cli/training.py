@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sotopia_env.cli.common import Seed, clear_errors, stderr, within
+from sotopia_env.cli.common import MeasuredAgreement, Seed, clear_errors, in_mode, stderr, within
 from sotopia_env.cli.settings_help import command_with_settings
 from sotopia_env.tables import show
 
@@ -112,6 +112,7 @@ def train_grpo(
     tasks: Annotated[str, typer.Option(help="A family, with its split, or a file of tasks.")] = "bargain:train",
     partner: Annotated[str | None, typer.Option(help="A policy or a directory; the start model by default.")] = None,
     reward: Annotated[str, typer.Option(help="What step pays.")] = "episode",
+    agreement: MeasuredAgreement = None,
     config: Config = None,
     seed: Seed = 0,
     lora: Lora = 0,
@@ -124,6 +125,6 @@ def train_grpo(
         from sotopia_env.training.grpo_config import GRPOConfig
 
         args = read_settings(GRPOConfig, out, config, context.args, seed)
-        env = parallel_env(tasks, reward=reward)
+        env = parallel_env(in_mode(tasks, agreement, "formal"), reward=reward)
         GRPOTrainer(model, env=env, partner=partner or model, args=args, peft_config=adapter_of(lora)).train()
         stderr.print(f"the learner is in {out}; use it as local:{out}", soft_wrap=True)

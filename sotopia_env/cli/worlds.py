@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sotopia_env.cli.common import AsJson, Processes, Seed, clear_errors, print_json, within
+from sotopia_env.cli.common import Agreement, AsJson, Processes, Seed, clear_errors, print_json, within
 from sotopia_env.tables import show
 
 
@@ -18,6 +18,7 @@ def gates(
     ] = 500,
     clone: Annotated[Path | None, typer.Option(help="A cloned model: does it keep the couplings?")] = None,
     states: Annotated[int, typer.Option(callback=within(1), help="States of play at which the clone is forked.")] = 600,
+    agreement: Agreement = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for gates.json, gates.md and what was played.")] = None,
     processes: Processes = 1,
@@ -25,10 +26,12 @@ def gates(
 ) -> None:
     """Check that a world does what its couplings say: the world gates."""
     with clear_errors():
+        from sotopia_env.families.formal import checked_mode
         from sotopia_env.training.worlds.gates import GateSettings, run_gates
         from sotopia_env.training.worlds.gates_page import gates_parts
 
-        settings = GateSettings(tasks=tasks, states=states, seed=seed, world=family)
+        mode = checked_mode(agreement or "plain")
+        settings = GateSettings(tasks=tasks, states=states, seed=seed, world=family, agreement=mode)
         data = run_gates(settings, clone=clone, out=out, processes=processes, progress=True)
         print_json(data) if as_json else show(*gates_parts(data))
 
@@ -39,6 +42,7 @@ def scripted_table(
         int, typer.Option("--tasks", "-n", callback=within(1), help="Each is played from both seats.")
     ] = 50,
     coupling: Annotated[float, typer.Option(callback=within(-0.5, 1), help="Of all channels, -0.5 to 1.")] = 1.0,
+    agreement: Agreement = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for table.json, table.md and what was played.")] = None,
     processes: Processes = 1,
@@ -46,10 +50,12 @@ def scripted_table(
 ) -> None:
     """What good is: every scripted policy against every other, and the best of many scripts."""
     with clear_errors():
+        from sotopia_env.families.formal import checked_mode
         from sotopia_env.training.worlds.scripted_table import TableSettings, table_parts
         from sotopia_env.training.worlds.scripted_table import scripted_table as play
 
-        settings = TableSettings(tasks=tasks, coupling=coupling, seed=seed, world=family)
+        mode = checked_mode(agreement or "plain")
+        settings = TableSettings(tasks=tasks, coupling=coupling, seed=seed, world=family, agreement=mode)
         data = play(settings, out=out, processes=processes, progress=True)
         print_json(data) if as_json else show(*table_parts(data))
 

@@ -212,10 +212,12 @@ def merge_offers(before: Any, after: Sequence[Any], same: Callable[[Any, Any], b
     reached = [table.agreement for table in after if table.agreement is not None]
     if reached and all(same(agreement, reached[0]) for agreement in reached):
         return replace(before, agreement=reached[0], unread=unread)
-    # Each seat changes its own offer alone.
-    changed = {
-        seat: offer for one in after for seat, offer in enumerate(one.offers) if offer is not before.offers[seat]
-    }
+    # Each seat changes its own offer; what another one refuses is the offer that it had seen, not one made meanwhile.
+    changed: dict[int, Any] = {}
+    for one in after:
+        for seat, offer in enumerate(one.offers):
+            if offer is not before.offers[seat] and (offer is not None or seat not in changed):
+                changed[seat] = offer
     offers = tuple(changed.get(seat, offer) for seat, offer in enumerate(before.offers))
     return replace(before, offers=offers, agreement=None, unread=unread)
 

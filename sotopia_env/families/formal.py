@@ -11,9 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from sotopia_env.episodes import Turn
 from sotopia_env.tasks import Task
+from sotopia_env.views import Entry
 
 if TYPE_CHECKING:
     from sotopia_env.families.base import Family
@@ -25,6 +27,8 @@ TAG = "agreement"
 """The tag of a task that says so; a task without it is plain."""
 
 Kind = Literal["offer", "accept", "reject"]
+
+Said = TypeVar("Said", Turn, Entry)
 
 ReadTerms = Callable[[str], Any]
 """Reads what is offered or accepted, such as ``$85``; raises :class:`UnreadAct` where that is impossible."""
@@ -61,6 +65,17 @@ def checked_mode(mode: str) -> str:
     return mode
 
 
+def told_modes(tasks: Iterable[Task], family: Family) -> str:
+    """Returns how the agreements of tasks are made, for pages and tables: ``"formal"``, or ``"formal and plain"``.
+
+    Args:
+        tasks: those that know no agreements are passed over; of nothing but those it is empty.
+        family: of the tasks.
+    """
+    found = {is_formal(task) for task in tasks if family.offer_form(task) is not None}
+    return " and ".join(mode for mode in ("formal", "plain") if (mode == "formal") in found)
+
+
 def rule(form: str) -> str:
     """Returns the sentences that tell how an agreement is made.
 
@@ -76,6 +91,12 @@ def rule(form: str) -> str:
 def tells_rule(situation: str) -> bool:
     """Returns whether a situation says that agreements are made by acts alone."""
     return _RULE in situation
+
+
+def told_form(situation: str) -> str:
+    """Returns how an offer is written, as a situation with the rule says it, without the explanation."""
+    told = situation.partition(f"{_RULE} [action] offer ")[2].partition(" makes an offer")[0]
+    return told.partition(" (")[0]
 
 
 def with_agreement(task: Task, mode: str, family: Family) -> Task:
@@ -145,6 +166,32 @@ def act_of(text: str) -> tuple[Kind, str] | None:
     return None
 
 
+def parted(text: str) -> tuple[str, str] | None:
+    """Parts the text of an ``action`` into its act and the words behind it, which are talk.
+
+    Returns:
+        ``None`` where it is no act of the three, or one that cannot be read.
+    """
+    try:
+        if act_of(text) is None:
+            return None
+    except UnreadAct:
+        return None
+    begun = text.lstrip(_AROUND)
+    end = _END.search(begun[:_LONGEST])
+    return (begun, "") if end is None else (begun[: end.start()], begun[end.end() :].strip())
+
+
+def words_alone(turn: Said) -> Said:
+    """Returns a turn as talk: of an act its words, where there are any, as if they had been said without it.
+
+    Args:
+        turn: of a task whose agreements are made by acts alone.
+    """
+    parts = parted(turn.text) if turn.type == "action" else None
+    return turn if parts is None or not parts[1] else replace(turn, type="speak", text=parts[1])
+
+
 def acted(action_type: str, text: str, read_terms: ReadTerms) -> FormalAct | None:
     """Returns what a turn does: nothing unless it is an act that can be read."""
     if action_type != "action":
@@ -200,8 +247,14 @@ class OffersShown:
         if act[0] == "offer":
             self._offers.pop(agent, None)
             self._offers[agent] = " ".join(act[1].split())
-        elif act[0] == "reject":
+        else:
+            # An acceptance that ends nothing has used up what it took.
             self._offers = {one: offer for one, offer in self._offers.items() if one == agent}
+
+    @property
+    def of_others(self) -> dict[str, str]:
+        """What the other seats have on the table."""
+        return {agent: offer for agent, offer in self._offers.items() if agent != self._agent}
 
     @property
     def line(self) -> str:

@@ -67,6 +67,14 @@ def with_options(text: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
+def takes_option(text: str, option: str) -> bool:
+    """Returns whether the family of a name or of ``module:attribute`` is made with an option."""
+    name = with_options(text)[0]
+    named = FAMILIES.get(name.partition(":")[0])
+    given = import_attribute(name) if named is None else named
+    return isinstance(given, type) and option in inspect.signature(given).parameters
+
+
 def name_of(family: Family) -> str | None:
     """Returns a name with options of which :func:`as_family` makes an equal family.
 

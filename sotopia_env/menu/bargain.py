@@ -73,7 +73,7 @@ def _acts(brief: Brief, talk: Talk, turn: int) -> dict[str, Act]:
     for number, price in enumerate(prices(brief, talk)):
         if price is not None:
             sentence = _price_sentence(brief, talk, price, turn)
-            named |= in_all_manners(number, sentence, courtesy, question)
+            named |= in_all_manners(number, sentence, courtesy, question, f"${amount(price)}", formal=brief.formal)
     return plain_acts(brief, talk, turn, question, lambda price: refusal.format(price=amount(price))) | proposals(named)
 
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from sotopia_env.actions import ACTION_TYPES
 from sotopia_env.agents.scripted import phrases
+from sotopia_env.agents.scripted.acts import talk_of
 from sotopia_env.agents.scripted.reading import SENTENCE
 from sotopia_env.families import language
+from sotopia_env.families.formal import tells_rule
 from sotopia_env.policies import Observation
 from sotopia_env.views import Entry, parse_transcript
 
@@ -21,7 +23,7 @@ _INSULTING = phrases.OFFENDING.union(*language.NEGATIVE.values())
 
 @dataclass(frozen=True)
 class Hearing:
-    """The talk as one seat hears it.
+    """The talk as one seat hears it; where acts settle, without them.
 
     Args:
         own: entries of the seat itself.
@@ -39,7 +41,8 @@ class Hearing:
 
 def listen(observation: Observation) -> Hearing:
     """Read the transcript of an observation of the dict interface."""
-    own, others = _sides(str(observation["transcript"]), str(observation["agent"]))
+    formal = tells_rule(str(observation["situation"]))
+    own, others = _sides(str(observation["transcript"]), str(observation["agent"]), formal)
     return Hearing(own, others)
 
 
@@ -106,11 +109,11 @@ def _asks(text: str) -> bool:
 
 
 @lru_cache(maxsize=2_048)
-def _entries(transcript: str) -> tuple[Entry, ...]:
-    return tuple(parse_transcript(transcript))
+def _entries(transcript: str, formal: bool) -> tuple[Entry, ...]:
+    return tuple(talk_of(parse_transcript(transcript), formal=formal))
 
 
-def _sides(transcript: str, agent: str) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-    entries = _entries(transcript)
+def _sides(transcript: str, agent: str, formal: bool) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    entries = _entries(transcript, formal)
     own = tuple(entry for entry in entries if entry.agent == agent)
     return own, tuple(entry for entry in entries if entry.agent != agent)

@@ -16,7 +16,7 @@ from sotopia_env.agents.scripted.division_talk import (
     read_division_brief,
     read_division_talk,
 )
-from sotopia_env.families.divide.items import Counts, complement, listed
+from sotopia_env.families.divide.items import Counts, complement, listed, share_text
 from sotopia_env.menu import phrases
 from sotopia_env.menu.acts import PROPOSALS, Act, proposals
 from sotopia_env.menu.cues import Hearing, may_act, saturated
@@ -48,8 +48,10 @@ def _acts(brief: DivisionBrief, talk: DivisionTalk, turn: int) -> dict[str, Act]
     weights = partner_weights(brief, talk)
     named: dict[int, Act] = {}
     for number, share in enumerate(SHARES):
-        sentence = _sentence(brief, best_for_both(brief, share, weights), turn)
-        named |= in_all_manners(number, sentence, courtesy, question)
+        mine = best_for_both(brief, share, weights)
+        offer = share_text(brief.items, mine)
+        sentence = _sentence(brief, mine, turn)
+        named |= in_all_manners(number, sentence, courtesy, question, offer, formal=brief.formal)
     refusal = rotated(phrases.REFUSED_DIVISIONS, turn)
     return plain_acts(brief, talk, turn, question, lambda _: refusal) | proposals(named)
 

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from sotopia_env.actions import leave
+from sotopia_env.agents.scripted.acts import settling
 from sotopia_env.agents.scripted.befriending import Talk, read_talk
+from sotopia_env.families.formal import tells_rule
 from sotopia_env.families.mutual_friends.catalogue import phrase
 from sotopia_env.families.mutual_friends.tables import Friend, read_table
 from sotopia_env.menu import phrases
@@ -30,12 +32,13 @@ def friends_menu(observation: Observation, hearing: Hearing) -> tuple[dict[str, 
     if not table:
         return None
     players = frozenset(line.partition(": ")[2].partition(" ")[0] for line in observation["participants"].split("\n"))
-    talk = read_talk(observation["transcript"], observation["agent"], table, players)
-    acts = _acts(table, talk, hearing.own_turns) if may_act(observation) else {}
+    formal = tells_rule(observation["situation"])
+    talk = read_talk(observation["transcript"], observation["agent"], table, players, formal=formal)
+    acts = _acts(table, talk, hearing.own_turns, formal) if may_act(observation) else {}
     return acts, _features(table, talk)
 
 
-def _acts(table: Sequence[Friend], talk: Talk, turn: int) -> dict[str, Act]:
+def _acts(table: Sequence[Friend], talk: Talk, turn: int, formal: bool) -> dict[str, Act]:
     kinds = {value: kind for friend in table for kind, value in friend.attributes}
     acts: dict[str, Act] = {
         "ask": rotated(phrases.FRIEND_QUESTIONS, turn),
@@ -43,9 +46,12 @@ def _acts(table: Sequence[Friend], talk: Talk, turn: int) -> dict[str, Act]:
         "leave": leave(rotated(phrases.FAREWELLS, turn)),
     }
     if talk.put is not None:
-        acts["accept"] = rotated(phrases.CONFIRMATIONS, turn).format(name=talk.put)
+        said = rotated(phrases.CONFIRMATIONS, turn).format(name=talk.put)
+        acts["accept"] = settling("accept", said, formal=formal)
     if talk.put is not None or talk.stranger:
-        acts["refuse"] = rotated(phrases.DENIALS, turn)
+        # Who is named in words alone is refused in words.
+        offered = talk.put is not None or talk.unknown
+        acts["refuse"] = settling("reject", rotated(phrases.DENIALS, turn), formal=formal and offered)
     if talk.question:
         said = _said(kinds, sorted(talk.question))
         granted = any(talk.question <= friend.values for friend in table)
@@ -55,7 +61,8 @@ def _acts(table: Sequence[Friend], talk: Talk, turn: int) -> dict[str, Act]:
     for rank, place in enumerate(order):
         friend = table[place]
         values = sorted(friend.values)
-        named[rank] = rotated(phrases.GUESSES, turn).format(name=friend.name)
+        guess = rotated(phrases.GUESSES, turn).format(name=friend.name)
+        named[rank] = settling(f"offer {friend.name}", guess, formal=formal)
         said = _said(kinds, [values[turn % len(values)]])
         named[BLOCK + rank] = rotated(phrases.FRIENDS_TOLD, turn).format(phrase=said)
     for rank, group in enumerate(_questions(table, talk)[:BLOCK]):

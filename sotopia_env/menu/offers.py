@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sotopia_env.actions import do, leave
+from sotopia_env.agents.scripted.acts import settling
 from sotopia_env.agents.scripted.reading import Offer, OfferTalk, OwnSide, first_person
 from sotopia_env.menu import phrases
 from sotopia_env.menu.acts import Act
@@ -15,15 +16,24 @@ MANNERS = ("plain", "courteous", "asking", "courteous and asking")
 """What goes with an offer."""
 
 
-def in_all_manners(number: int, sentence: str, courtesy: str, question: str) -> dict[int, Act]:
-    """The slots of one offer: ``4 * number + m`` says it in manner ``m``."""
+def in_all_manners(
+    number: int, sentence: str, courtesy: str, question: str, offer: str = "", *, formal: bool = False
+) -> dict[int, Act]:
+    """The slots of one offer: ``4 * number + m`` says it in manner ``m``.
+
+    Args:
+        number: of the offer.
+        sentence: that makes it.
+        courtesy: that may go before.
+        question: that may follow.
+        offer: the terms of the act that makes it where acts alone do.
+        formal: whether they do.
+    """
     first = len(MANNERS) * number
-    return {
-        first: sentence,
-        first + 1: f"{courtesy} {sentence}",
-        first + 2: f"{sentence} {question}",
-        first + 3: f"{courtesy} {sentence} {question}",
-    }
+    said = (sentence, f"{courtesy} {sentence}", f"{sentence} {question}", f"{courtesy} {sentence} {question}")
+    if not formal:
+        return {first + manner: words for manner, words in enumerate(said)}
+    return {first + manner: settling(f"offer {offer}", words, formal=True) for manner, words in enumerate(said)}
 
 
 def plain_acts(
@@ -36,7 +46,9 @@ def plain_acts(
     if untold:
         acts["tell"] = rotated(phrases.TELLINGS, turn).format(fact=first_person(untold[0]))
     if talk.standing is not None and not talk.agreed:
-        acts |= {"accept": do("accept"), "refuse": refusal(talk.standing)}
+        refused = refusal(talk.standing)
+        acts["accept"] = do("accept")
+        acts["refuse"] = settling("reject", refused, formal=True) if brief.formal else refused
     return acts
 
 

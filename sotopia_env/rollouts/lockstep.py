@@ -65,7 +65,8 @@ def _decide(
             turn = env.own_turns_played(agent)
             places.append((i, agent))
             observations.append(env.observe(agent))
-            contexts.append(Context(keys[i], agent, turn, turn_generator(seeds[i], seat_of(agent), turn)))
+            rng = turn_generator(seeds[i], seat_of(agent), turn)
+            contexts.append(Context(keys[i], agent, turn, rng, env.information_of(agent)))
     decisions: dict[tuple[int, str], Decision] = {}
     for policy, places, observations, contexts in batches.values():
         try:

@@ -138,7 +138,8 @@ class WithPartners(ParallelWrapper):
         for agent in bare.acting:
             if agent in self.partners:
                 turn = bare.own_turns_played(agent)
-                context = Context(key, agent, turn, turn_generator(seed, seat_of(agent), turn))
+                rng = turn_generator(seed, seat_of(agent), turn)
+                context = Context(key, agent, turn, rng, bare.information_of(agent))
                 decisions[agent] = self.partners[agent].act([bare.observe(agent)], [context])[0]
         return decisions
 

@@ -148,3 +148,25 @@ def test_made_from_a_name() -> None:
     made = sotopia_env.make_policy("human")
     assert isinstance(made, HumanPolicy)
     assert made.name == "human"
+
+
+def test_what_is_on_the_table_is_shown_every_turn_in_either_mode() -> None:
+    for mode, mine in (("plain", "My offer is $60."), ("formal", "/offer $60. Would that do?")):
+        policy, shown = human([mine, "Hm.", "/accept"])
+        seated = [policy, "scripted:firm"]
+        (episode,) = sotopia_env.rollout(f"bargain?agreement={mode}", seated, num_episodes=1, seed=3, max_cycles=6)
+        other = episode.task.characters[1].name
+        assert shown.getvalue().count(f"On the table: you $60; {other} $") == 2
+        assert ("Words settle nothing here" in shown.getvalue()) == (mode == "formal")
+        assert episode.ending is not None
+        assert episode.ending.reason == "agreement"
+
+
+def test_an_act_that_settles_nothing_is_asked_again_or_told() -> None:
+    policy, shown = human(["/accept", "/do I accept and offer", "/offer 80 or 90", "/offer $80"])
+    seated = [policy, FunctionPolicy(lambda observation, rng: "Hm.")]
+    (episode,) = sotopia_env.rollout("bargain?agreement=formal", seated, num_episodes=1, seed=3, max_cycles=4)
+    text = " ".join(shown.getvalue().split())
+    assert "there is nothing to accept: nobody else has an offer on the table" in text
+    assert "Your last turn did nothing: '80 or 90' is no price" in text
+    assert [(turn.type, turn.text) for turn in episode.own_turns("agent_0")] == [("none", ""), ("action", "offer $80")]

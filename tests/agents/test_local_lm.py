@@ -120,6 +120,25 @@ def test_a_fork_that_was_played_otherwise_is_read_from_its_text(embedded: Loaded
     assert "hello" in embedded.tokenizer.decode(prompts[1])
 
 
+def test_an_act_that_the_game_refuses_is_still_what_was_written(
+    embedded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = sotopia_env.parallel_env("bargain", agreement="formal")
+    observations, _ = env.reset(seed=0)
+    lm = policy(embedded)
+    monkeypatch.setattr(lm.encoder, "decode", lambda ids: "[action] accept")
+    (written,) = lm.act([observations["agent_0"]], [Context("e", "agent_0", 0, np.random.default_rng(0))])
+    assert written.trace is not None
+    *_, infos = env.step({"agent_0": written})
+    assert "nothing to accept" in infos["agent_0"]["invalid_action"]
+    observations, *_ = env.step({"agent_1": sotopia_env.do("offer $85")})
+    now = Context("e", "agent_0", 1, np.random.default_rng(0), env.information_of("agent_0"))
+    (decision,) = lm.act([observations["agent_0"]], [now])
+    assert decision.trace is not None
+    began = (*written.trace.prompt_ids, *written.trace.ids)
+    assert decision.trace.prompt_ids[: len(began)] == began
+
+
 def test_a_dialogue_too_long_for_the_model_is_refused_by_name() -> None:
     model, tokenizer = build_embedded_model(["a b"] * 2, seed=0, hidden_size=32, layers=1, heads=1, context=64)
     short = LocalLM(LoadedModel(model, tokenizer, "short"), max_new_tokens=10)

@@ -8,7 +8,13 @@ import sotopia_env
 from sotopia_env.actions import ACTION_TYPES, read_action
 from sotopia_env.agents.random_policy import RandomPolicy, random_action
 
-OBSERVATION = {"agent": "agent_0", "goal": "", "transcript": "", "action_types": np.ones(5, dtype=np.int8)}
+OBSERVATION = {
+    "agent": "agent_0",
+    "situation": "",
+    "goal": "",
+    "transcript": "",
+    "action_types": np.ones(5, dtype=np.int8),
+}
 
 
 def test_only_legal_types_are_drawn() -> None:

@@ -3,12 +3,14 @@ import math
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sotopia_env
-from sotopia_env.families import conduct, language
+from sotopia_env.episodes import Episode, Turn
+from sotopia_env.families import Bargain, conduct, language
 from sotopia_env.rewards import (
     AddReward,
     ClipReward,
@@ -23,6 +25,7 @@ from sotopia_env.rewards import (
     relabel,
 )
 from sotopia_env.testing import check_reward
+from sotopia_env.turns import Rules
 
 PENALTIES = [LengthPenalty, FormatPenalty, RepetitionPenalty, SecretPenalty]
 
@@ -81,6 +84,18 @@ def test_whole_utterances_alone_where_there_is_no_n(make_episode):
     episode = make_episode("a b c d e", "x", "a b c d e f", "y", "a  B c d e.", "x")
     (costs,) = RepetitionPenalty(ngram=None, weight=0.5)([episode])
     assert costs == {"agent_0": [0.0, 0.0, -0.5], "agent_1": [0.0, 0.0, -0.5]}
+
+
+def test_words_behind_an_act_are_said_again_like_any_others():
+    acts = ("offer $60\nI need it for my shop.", "offer $90", "offer $65\nI need it for my shop.", "offer $90")
+
+    def costs(mode):
+        task = Bargain(agreement=mode).generate(np.random.default_rng(0), "test")
+        turns = tuple(Turn(i % 2, i // 2, i, "action", text) for i, text in enumerate(acts))
+        return RepetitionPenalty(weight=0.5)([Episode("e", task, Rules().to_dict(), turns)])[0]["agent_0"]
+
+    assert costs("formal") == [0.0, -0.5]
+    assert costs("plain") == [0.0, 0.0]
 
 
 def test_silence_and_what_is_not_speech_is_no_repetition(make_episode):

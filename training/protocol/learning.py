@@ -36,12 +36,14 @@ SHOWN: tuple[tuple[str, str, str], ...] = (
 Runs = Sequence[Mapping[str, Any]]
 
 
-def make_learning(protocol: Protocol, folder: Path) -> dict[str, Any]:
+def make_learning(
+    protocol: Protocol, folder: Path, *, agreement: str = "formal", variants: Sequence[str] = tuple(PAID_BY)
+) -> dict[str, Any]:
     """The reports of all runs; those of one seed share their experts and their clone."""
-    reports: dict[str, list[dict[str, Any]]] = {variant: [] for variant in PAID_BY}
+    reports: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
     for seed in protocol.seeds:
         first: Path | None = None
-        for variant in PAID_BY:
+        for variant in variants:
             out = folder / f"{variant}-{seed}"
             if first is not None and not out.exists():
                 _share_clone(first, out)
@@ -49,7 +51,7 @@ def make_learning(protocol: Protocol, folder: Path) -> dict[str, Any]:
             data = quickstart(
                 out,
                 seed=seed,
-                settings=_size(protocol, variant),
+                settings=_size(protocol, variant, agreement),
                 sotopia_data=protocol.data,
                 processes=protocol.processes,
             )
@@ -57,8 +59,8 @@ def make_learning(protocol: Protocol, folder: Path) -> dict[str, Any]:
     return {"runs": reports}
 
 
-def _size(protocol: Protocol, variant: str) -> Settings:
-    return replace(PRESETS[protocol.preset], variant=cast(Variant, variant))
+def _size(protocol: Protocol, variant: str, agreement: str) -> Settings:
+    return replace(PRESETS[protocol.preset], variant=cast(Variant, variant), agreement=agreement)
 
 
 def _share_clone(source: Path, target: Path) -> None:
@@ -177,10 +179,19 @@ def _published(runs: Mapping[str, Runs], over: str) -> Parts:
     return [text, _rows(runs, lambda run: run["published"])]
 
 
-def _settings(protocol: Protocol) -> dict[str, Any]:
-    described = {variant: _size(protocol, variant).described() for variant in PAID_BY}
+def draw_plain(data: Mapping[str, Any]) -> dict[str, Parts]:
+    """The block ``learning-plain``: the same tables, of runs in which words settle too."""
+    return {"learning-plain": draw_learning(data)["learning"]}
+
+
+def _settings(
+    protocol: Protocol, *, agreement: str = "formal", variants: Sequence[str] = tuple(PAID_BY)
+) -> dict[str, Any]:
+    described = {variant: _size(protocol, variant, agreement).described() for variant in variants}
     return {"seeds": list(protocol.seeds), "settings": described, "published": protocol.data is not None}
 
+
+_PLAIN: dict[str, Any] = {"agreement": "plain", "variants": ("on-policy",)}
 
 FIGURES = (
     Figures(
@@ -190,5 +201,13 @@ FIGURES = (
         make_learning,
         draw_learning,
         settings=_settings,
+    ),
+    Figures(
+        "learning-plain",
+        "the quickstart with agreements in words too, paid by a reward model",
+        "sotopia-env results learning-plain",
+        partial(make_learning, **_PLAIN),
+        draw_plain,
+        settings=partial(_settings, **_PLAIN),
     ),
 )

@@ -90,7 +90,7 @@ def make_friends(protocol: Protocol, folder: Path) -> dict[str, Any]:
     rows = evaluate_many(
         matches, tasks, seed=protocol.seeds[0], out=folder, processes=protocol.processes, progress=protocol.progress
     )
-    found = {row.name: sum(result.ending == "found" for result in row.results) for row in rows}
+    found = {row.name: sum(result.ending == "agreement" for result in row.results) for row in rows}
     return {
         "rows": [row.summary for row in rows],
         "found": found,

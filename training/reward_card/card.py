@@ -23,6 +23,7 @@ from sotopia_env.describe import differences, digest, told
 from sotopia_env.episodes import Episode
 from sotopia_env.errors import reason_of
 from sotopia_env.families.base import Family
+from sotopia_env.families.formal import all_with_agreement, told_modes
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import family_and_tasks, make_policy
@@ -83,6 +84,8 @@ class CardSettings:
         costly_tasks: so many tasks for rewards that play on or ask a server.
         costly_turns: so many audited turns, likewise, where the label needs the whole episode.
         seed: of everything.
+        agreement: how agreements are made, ``"plain"`` or ``"formal"`` (:mod:`sotopia_env.families.formal`); ``None``
+            takes the tasks as they are.
     """
 
     tasks: str = "bargain:test"
@@ -96,6 +99,7 @@ class CardSettings:
     costly_tasks: int = 6
     costly_turns: int = 24
     seed: int = 0
+    agreement: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no card."""
@@ -145,14 +149,16 @@ def reward_card(
     settings = settings or CardSettings()
     policy = make_policy(settings.policy)
     named = read_rewards(rewards or (*DESIGNS, *PENALTIES), policy, settings)
-    tasks = draw_tasks(settings.tasks, settings.attacked, settings.seed)
     family = family_and_tasks(settings.tasks, "test")[0]
+    drawn = draw_tasks(settings.tasks, settings.attacked, settings.seed)
+    tasks = list(all_with_agreement(drawn, settings.agreement, family))
     named = [reward.for_family(family) for reward in named]
     for reward in named:
         reward.check(family, tasks)
     RuleJudge().check_dimensions(family, (settings.dimension,))
     _check_dimension(settings.dimension, family, tasks[0])
     world = {"family": family.name, "version": family.version, "tasks": settings.tasks}
+    world["agreement"] = told_modes(tasks, family)
     if out is not None:
         _check_card(Path(out), {"world": world, "policy": policy.name, "settings": asdict(settings)})
     began, shown = time.perf_counter(), _teller(progress)

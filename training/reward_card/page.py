@@ -39,8 +39,8 @@ def card_page(data: Mapping[str, Any]) -> str:
     return pages.page(
         "card.html.j2",
         title=data["title"],
-        subtitle=f"{world['tasks']} · world version {world['version']} · played by {data['policy']} · truth: "
-        f"{settings['dimension']} · seed {settings['seed']}",
+        subtitle=f"{world['tasks']} · world version {world['version']} · {world.get('agreement') or 'no'} agreements · "
+        f"played by {data['policy']} · truth: {settings['dimension']} · seed {settings['seed']}",
         sections=SECTIONS,
         data=data,
         boxes=_boxes(data),

@@ -28,7 +28,8 @@ def card_parts(data: Mapping[str, Any]) -> list[str | Table]:
     """The paragraphs and tables of a card."""
     return [
         f"{data['world']['tasks']} (world version {data['world']['version']}, sotopia-env {data['version']}), "
-        f"played by {data['policy']}, seed {data['settings']['seed']}.",
+        f"{data['world'].get('agreement') or 'no'} agreements, played by {data['policy']}, "
+        f"seed {data['settings']['seed']}.",
         f"## Fidelity to the true advantage ({data['settings']['dimension']})",
         f"{audited(data)} The first row is what the exact truth would reach. `samples`: variance of the policy "
         "gradient from one label, in squared lengths of the true gradient, at equal step along it.",

@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from sotopia_env.actions import Action
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, Turn, agent_name
 from sotopia_env.families import language
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.families.bargain.agreement import opening, update
+from sotopia_env.families.formal import is_formal, parted
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
@@ -76,6 +78,7 @@ def clone_gate(
     draws: int = 2,
     seed: int = 0,
     coupling: float = 1.0,
+    agreement: str = "plain",
     split: str = "test",
     out: str | Path | None = None,
     processes: int = 1,
@@ -88,6 +91,7 @@ def clone_gate(
         draws: samples of the replies at each state and insertion.
         seed: of everything.
         coupling: of the world; the one whose episodes were cloned.
+        agreement: how agreements are made in it; as in those episodes.
         split: of its tasks.
         out: folder for what is played on; what stands there is not played again.
         processes: how many processes share the work; the clone must then be a name, or picklable.
@@ -97,7 +101,7 @@ def clone_gate(
         ``{mean, low, high}``, and whether the world couples the two (``coupled``); ``plain``, the mean outcomes without
         insertion; ``states``; ``draws``.
     """
-    family = Bargain(coupling)
+    family = Bargain(coupling, agreement=agreement)
     played = draw_states(family, states, seed, split)
     partners = {"scripted": make_policy(TEACHER), "clone": make_policy(clone)}
     outcomes = {
@@ -128,6 +132,7 @@ def clone_gate(
     return {
         "clone": partners["clone"].name,
         "coupling": coupling,
+        "agreement": agreement,
         "states": len(played),
         "draws": draws,
         "prices": PRICES.label,
@@ -153,7 +158,9 @@ def draw_states(family: Bargain, number: int, seed: int, split: str = "test") ->
     return states[:number]
 
 
-def outcome(turns: Sequence[Turn], cut: int, seat: int, hidden: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+def outcome(
+    turns: Sequence[Turn], cut: int, seat: int, hidden: Sequence[Mapping[str, Any]], *, formal: bool = False
+) -> tuple[float, ...]:
     """What the partner of a seat gave after a cut.
 
     Args:
@@ -161,15 +168,16 @@ def outcome(turns: Sequence[Turn], cut: int, seat: int, hidden: Sequence[Mapping
         cut: global index of the first turn of the fork.
         seat: the probe's.
         hidden: the hidden values of both seats.
+        formal: whether acts alone make offers.
 
     Returns:
         One number for each of :data:`OUTCOMES`.
     """
     partner = 1 - seat
     sign = 1 if hidden[seat]["role"] == "seller" else -1
-    before = _position(turns[:cut], partner)
+    before = _position(turns[:cut], partner, formal)
     replies = [i for i, turn in enumerate(turns) if i >= cut and turn.seat == partner][:REPLIES]
-    positions = [_position(turns[: i + 1], partner) for i in replies] or [before]
+    positions = [_position(turns[: i + 1], partner, formal) for i in replies] or [before]
     gained = [
         0.0 if before is None or price is None else sign * (price - before) / hidden[seat]["list_price"]
         for price in (positions[0], positions[-1])
@@ -214,7 +222,8 @@ def _outcomes(
         (s, _), a = places[i // len(arms)], i % len(arms)
         before = states[s].episode
         hidden = before.task.scenario.hidden
-        values_SAO[s, a] += outcome(episode.turns, len(before.turns), states[s].seat, hidden)
+        formal = is_formal(before.task)
+        values_SAO[s, a] += outcome(episode.turns, len(before.turns), states[s].seat, hidden, formal=formal)
     return values_SAO / draws
 
 
@@ -233,21 +242,29 @@ def _inserted(env: SotopiaParallelEnv, seat: int, additions: Additions, seed: in
 
 def _cut(episode: Episode, family: Bargain, rng: np.random.Generator) -> State | None:
     """A state of an episode, drawn at random, at which the probe would speak and the partner has named a price."""
-    places = [i for i, turn in enumerate(episode.turns) if i > 0 and turn.type == "speak"]
+    formal = is_formal(episode.task)
+    places = [i for i, turn in enumerate(episode.turns) if i > 0 and _speaks(turn, formal)]
     for i in rng.permutation(places):
         seat = episode.turns[int(i)].seat
         state = State(replace(episode, turns=episode.turns[: int(i)], ending=None, judgements=()), seat)
-        if _position(state.episode.turns, 1 - seat) is None:
+        if _position(state.episode.turns, 1 - seat, formal) is None:
             continue
         env = SotopiaParallelEnv.from_episode(state.episode, family)
-        if _inserted(env, seat, Additions(), 0).type == "speak":
+        if _speaks(_inserted(env, seat, Additions(), 0), formal):
             return state
     return None
 
 
-def _position(turns: Sequence[Turn], seat: int) -> float | None:
+def _speaks(turn: Turn | Action, formal: bool) -> bool:
+    """Whether something is said, behind an act or without."""
+    if turn.type == "speak" or not formal:
+        return turn.type == "speak"
+    return turn.type == "action" and bool((parted(turn.text) or ("", ""))[1])
+
+
+def _position(turns: Sequence[Turn], seat: int, formal: bool) -> float | None:
     """The price a seat last named or agreed to."""
-    table, price = opening(2), None
+    table, price = opening(2, formal=formal), None
     for turn in turns:
         table = update(table, turn.seat, turn.global_index, turn.type, turn.text)
         if table.agreement is not None:

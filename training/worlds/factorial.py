@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,14 @@ class World:
     """A world whose couplings can be measured.
 
     Args:
-        family: the family at a coupling, without tasks in which no agreement is possible (there no goal is known).
+        family: the family at a coupling, without tasks in which no agreement is possible (there no goal is known); it
+            takes ``agreement`` too.
         version: of the family.
         schedules: of offers, tried in every cell.
         couplings: measured by default.
     """
 
-    family: Callable[[float], Family]
+    family: Callable[..., Family]
     version: str
     schedules: tuple[Schedule, ...]
     couplings: tuple[float, ...] = (-0.5, 0.0, 0.25, 0.5, 1.0)
@@ -58,7 +60,7 @@ POSSIBLE = {"wide": 2 / 3, "narrow": 1 / 3}
 PARTNER = "scripted:mixed"
 
 WORLDS: dict[str, World] = {
-    "bargain": World(lambda coupling: Bargain(coupling, zones=POSSIBLE), Bargain.version, SCHEDULES),
+    "bargain": World(partial(Bargain, zones=POSSIBLE), Bargain.version, SCHEDULES),
     "divide": World(Divide, Divide.version, DIVISION_SCHEDULES, (-0.5, 0.0, 0.5, 1.0)),
 }
 """The worlds with gates, by the name of their family."""
@@ -107,6 +109,7 @@ def factorial(
     seed: int = 0,
     world: str = "bargain",
     schedules: Sequence[Schedule] | None = None,
+    agreement: str = "plain",
     out: str | Path | None = None,
     processes: int = 1,
     progress: Callable[[], None] = lambda: None,
@@ -119,6 +122,7 @@ def factorial(
         seed: of the tasks and of every draw. The tasks are the same at every coupling.
         world: one of :data:`WORLDS`.
         schedules: to choose from; the world's own by default.
+        agreement: how agreements are made, ``"plain"`` or ``"formal"``.
         out: folder for what is played, a file for each cell and schedule; what stands there is not played again.
         processes: how many processes share the work.
         progress: called after every cell.
@@ -127,7 +131,7 @@ def factorial(
         ``cells`` (label, schedule, goal, deal rate and words a turn of each), ``effects`` by factor, and how many
         ``tasks``, ``episodes`` and ``choosing_episodes`` they rest on.
     """
-    family = checked_world(world).family(coupling)
+    family = checked_world(world).family(coupling, agreement=agreement)
     schedules = schedules or checked_world(world).schedules
     drawn = draw_tasks(family, tasks + max(1, tasks // 2), seed)
     measuring = drawn[:tasks]

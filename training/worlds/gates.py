@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sotopia_env.families.formal import MODES
 from sotopia_env.progress import ProgressBar
 from sotopia_env.statistics import paired_difference
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.training.checks import Check
 from sotopia_env.training.evaluation import Evaluation, draw_tasks, evaluate
+from sotopia_env.training.model_card import told_fact
 from sotopia_env.training.results import summarise
 from sotopia_env.training.worlds.clone_gate import clone_gate
 from sotopia_env.training.worlds.factorial import CELLS, PARTNER, checked_world, factorial
@@ -40,6 +42,7 @@ class GateSettings:
     Args:
         tasks: measured on at every coupling, from both seats; half as many others serve to choose prices.
         world: name of its family, one of :data:`sotopia_env.training.worlds.factorial.WORLDS`.
+        agreement: how agreements are made in it, ``"plain"`` or ``"formal"`` (:mod:`sotopia_env.families.formal`).
         couplings: to be tried; the gates speak of -0.5, 0 and 1. The world's own by default.
         schedules: of offers in the factorial; the world's own by default.
         states: states of play at which the clone is forked.
@@ -54,6 +57,7 @@ class GateSettings:
     clone_draws: int = 2
     seed: int = 0
     world: str = "bargain"
+    agreement: str = "plain"
 
 
 def run_gates(
@@ -68,7 +72,7 @@ def run_gates(
 
     Args:
         settings: how large.
-        clone: directory of a cloned model.
+        clone: directory of a cloned model; it is forked where agreements are made as in what it learnt from.
         out: folder for ``gates.json`` and ``gates.md``, and in ``played`` for the episodes: what stands there is not
             played again.
         processes: how many processes share the work.
@@ -97,6 +101,7 @@ def run_gates(
                 seed=settings.seed,
                 world=settings.world,
                 schedules=settings.schedules,
+                agreement=settings.agreement,
                 out=None if played is None else played / f"coupling {coupling:g}",
                 processes=processes,
                 progress=bar.advance,
@@ -104,7 +109,7 @@ def run_gates(
             for coupling in settings.couplings
         ]
         data: dict[str, Any] = {
-            "world": {"family": settings.world, "version": world.version},
+            "world": {"family": settings.world, "version": world.version, "agreement": settings.agreement},
             "seed": settings.seed,
             "partner": PARTNER,
             "schedules": [schedule.label for schedule in settings.schedules or world.schedules],
@@ -118,6 +123,7 @@ def run_gates(
                 settings.states,
                 draws=settings.clone_draws,
                 seed=settings.seed,
+                agreement=_learnt_in(clone) or settings.agreement,
                 out=None if played is None else played / "clone",
                 processes=processes,
             )
@@ -180,8 +186,14 @@ def verdicts(data: Mapping[str, Any]) -> list[Check]:
     return found
 
 
+def _learnt_in(clone: str | Path) -> str | None:
+    """How the agreements were made that a clone learnt from, where its card says so."""
+    learnt = told_fact(Path(str(clone).removeprefix("local:")), "agreements")
+    return learnt if learnt in MODES else None
+
+
 def _self_play(coupling: float, settings: GateSettings, out: Path | None, processes: int) -> Evaluation:
-    family = checked_world(settings.world).family(coupling)
+    family = checked_world(settings.world).family(coupling, agreement=settings.agreement)
     tasks = draw_tasks(family, settings.tasks, settings.seed)
     kept = None if out is None else out / f"self-play, coupling {coupling:g}.jsonl"
     return evaluate(PARTNER, PARTNER, tasks, family=family, seed=settings.seed, out=kept, processes=processes)

@@ -21,7 +21,9 @@ def gates_text(data: Mapping[str, Any]) -> str:
 def gates_parts(data: Mapping[str, Any]) -> list[str | Table]:
     """The paragraphs and tables of a run."""
     offers = "price" if data["world"]["family"] == "bargain" else "offer"
-    parts = ["## Gates", checks_table(data["gates"], "gate"), "## Factorial", *_factorial(data["factorial"], offers)]
+    world = f"{data['world']['family']}, {data['world'].get('agreement', 'plain')} agreements."
+    parts: list[str | Table] = ["## Gates", world, checks_table(data["gates"], "gate")]
+    parts += ["## Factorial", *_factorial(data["factorial"], offers)]
     parts += ["## Matched worlds", _matched(data["matched"])]
     if data["clone"] is not None:
         parts += ["## Couplings of the clone", *_clone(data["clone"]), _survival(data["gates"])]
@@ -96,9 +98,10 @@ def _survival(gates: Sequence[Mapping[str, Any]]) -> str:
 
 def _clone(found: Mapping[str, Any]) -> list[str | Table]:
     said = (
-        f"{found['states']} states of play at coupling {found['coupling']:g}, {found['draws']} draws at each; the "
-        f"probe names prices at {found['prices']}. Concessions are shares of the list price. Effects against the same "
-        "fork with a filler (the filler's own: without), 95 %; the ratio is clone over scripted."
+        f"{found['states']} states of play at coupling {found['coupling']:g}, {found.get('agreement', 'plain')} "
+        f"agreements as in what it learnt from, {found['draws']} draws at each; the probe names prices at "
+        f"{found['prices']}. Concessions are shares of the list price. Effects against the same fork with a filler "
+        "(the filler's own: without), 95 %; the ratio is clone over scripted."
     )
     effects = [
         [

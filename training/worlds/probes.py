@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sotopia_env.actions import Action, speak
+from sotopia_env.actions import Action
 from sotopia_env.agents.scripted import division_phrases, phrases
+from sotopia_env.agents.scripted.acts import with_words
 from sotopia_env.agents.scripted.division_talk import read_division_brief
 from sotopia_env.agents.scripted.manners import telling_secret
 from sotopia_env.agents.scripted.policy import decide, generator
@@ -144,7 +145,7 @@ def spoken(
     draws = [int(draw) for draw in rng.integers(2**31, size=4)]
     role, facts = _part(observation)
     action = decide({**observation, "goal": observation["goal"].partition(" Sway:")[0]}, traits, rng)
-    if role is None or action.type != "speak":
+    if role is None:
         return action
     before, after = [], []
     if additions.courtesy:
@@ -157,7 +158,7 @@ def spoken(
         before += telling_secret(observation)
     if additions.ask:
         after.append(QUESTIONS[role][draws[3] % len(QUESTIONS[role])])
-    return speak(" ".join([*before, action.text, *after]))
+    return with_words(action, observation, lambda words: " ".join([*before, words, *after]))
 
 
 def _part(observation: Observation) -> tuple[str | None, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from sotopia_env.agents.scripted.traits import CLONED, PRESETS
-from sotopia_env.families import FAMILIES
+from sotopia_env.families.resolve import as_family
 from sotopia_env.progress import ProgressBar
 from sotopia_env.rewards.dimensions import DIMENSIONS
 from sotopia_env.storage.journal import replace_file
@@ -43,6 +43,7 @@ class TableSettings:
         partners: names of policies.
         seed: of everything.
         world: name of its family, one of :data:`sotopia_env.training.worlds.factorial.WORLDS`.
+        agreement: how agreements are made in it, ``"plain"`` or ``"formal"`` (:mod:`sotopia_env.families.formal`).
     """
 
     tasks: int = 50
@@ -51,6 +52,7 @@ class TableSettings:
     partners: tuple[str, ...] = PARTNERS
     seed: int = 0
     world: str = "bargain"
+    agreement: str = "plain"
 
 
 def scripted_table(
@@ -76,7 +78,7 @@ def scripted_table(
     """
     settings = settings or TableSettings()
     version = checked_world(settings.world).version
-    family = FAMILIES[settings.world](settings.coupling)  # type: ignore[call-arg]
+    family = as_family(settings.world, {"coupling": settings.coupling, "agreement": settings.agreement})
     drawn = draw_tasks(family, 2 * settings.tasks, settings.seed)
     measuring, searching = drawn[: settings.tasks], drawn[settings.tasks :]
     policies: list[Any] = [*settings.partners, template_attacker()]
@@ -103,7 +105,12 @@ def scripted_table(
             found = {"partner": partner, "script": best.name, "goal": row.summary["goal"]}
             optimum.append(found | {key: row.summary[key] for key in ("deal_rate", "share_given_deal")})
     data = {
-        "world": {"family": settings.world, "version": version, "coupling": settings.coupling},
+        "world": {
+            "family": settings.world,
+            "version": version,
+            "coupling": settings.coupling,
+            "agreement": settings.agreement,
+        },
         "seed": settings.seed,
         "tasks": settings.tasks,
         "scripts": settings.scripts,
@@ -186,7 +193,8 @@ def table_parts(data: Mapping[str, Any]) -> list[str | Table]:
     ]
     return [
         f"{data['tasks']} tasks from both seats against each of {len(partners)} partners, coupling "
-        f"{data['world']['coupling']:g}. Cloned: {', '.join(CLONED)}; the other presets are met only in evaluation. "
+        f"{data['world']['coupling']:g}, {data['world'].get('agreement', 'plain')} agreements. "
+        f"Cloned: {', '.join(CLONED)}; the other presets are met only in evaluation. "
         "`first` and `second` are the goals of the seat that opens and of the other.",
         "## Policies against all partners",
         Table(headings, rows),

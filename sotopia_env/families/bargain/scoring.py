@@ -14,7 +14,7 @@ from sotopia_env.families.bargain.agreement import Agreement, Standing, find_agr
 from sotopia_env.families.bargain.formal_price import read_price
 from sotopia_env.families.bargain.moves import read_move
 from sotopia_env.families.conduct import Finding, judgement_of, knowledge, relationship, secret, social_rules
-from sotopia_env.families.formal import acted, is_formal
+from sotopia_env.families.formal import acted, is_formal, words_alone
 from sotopia_env.turns import heard_turns
 
 MINIMUM_ZONE = 0.1
@@ -90,10 +90,11 @@ def believability(turns: Sequence[Turn], role: str, *, formal: bool = False) -> 
     """10, less 2.5 for each invalid turn, repeated utterance, or offer that takes back an earlier one."""
     found, seen, best = [], set(), None
     for turn in turns:
-        text = " ".join(turn.text.lower().split())
+        said = words_alone(turn) if formal else turn
+        text = " ".join(said.text.lower().split())
         if turn.invalid is not None:
             found.append(f"turn {turn.global_index}: invalid, {turn.invalid}")
-        elif turn.type == "speak" and text in seen:
+        elif said.type == "speak" and text in seen:
             found.append(f"turn {turn.global_index}: said before")
         price = offered(turn, formal=formal)
         if price is not None:

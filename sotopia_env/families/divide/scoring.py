@@ -17,7 +17,7 @@ from sotopia_env.families.divide.agreement import DivisionAgreement, DivisionTab
 from sotopia_env.families.divide.formal_division import read_share
 from sotopia_env.families.divide.items import Counts, Items, complement, divisions, items_of, share_text, totals, worth
 from sotopia_env.families.divide.moves import read_division
-from sotopia_env.families.formal import acted, is_formal
+from sotopia_env.families.formal import acted, is_formal, words_alone
 from sotopia_env.turns import heard_turns
 
 
@@ -102,7 +102,7 @@ def believability(turns: Sequence[Turn], items: Items, *, formal: bool = False) 
 
     An offer takes back an earlier one if it leaves the other with less of some kind and with more of none.
     """
-    _, found = conduct.believability(turns)
+    _, found = conduct.believability([words_alone(turn) for turn in turns] if formal else turns)
     earlier: list[Counts] = []
     for turn in turns:
         share = _offered(turn, items, formal)

@@ -28,7 +28,7 @@ from annotated_types import MinLen
 
 from sotopia_env.episodes import Ending, Episode, Judgement, Turn
 from sotopia_env.families.base import Move, check_split
-from sotopia_env.families.formal import refusal
+from sotopia_env.families.formal import is_formal, refusal, words_alone
 from sotopia_env.families.generated import AnyCoupling, GeneratedFamily, checked_chances, draw_kind, draw_people, pick
 from sotopia_env.families.mutual_friends import catalogue, scoring
 from sotopia_env.families.mutual_friends.moves import read_move
@@ -177,6 +177,7 @@ class MutualFriends(GeneratedFamily):
 
     def told(self, task: Task, turn: Turn) -> list[str]:
         """The attributes that the speaker tells of its friends."""
+        turn = words_alone(turn) if is_formal(task) else turn
         return scoring.told(turn, scoring.friends_of(task.scenario.hidden[turn.seat]), scoring.values_of(task))
 
     @classmethod

@@ -19,7 +19,7 @@ from functools import partial
 
 from sotopia_env.episodes import Turn
 from sotopia_env.families.base import follow
-from sotopia_env.families.formal import FormalAct, UnreadAct, acted
+from sotopia_env.families.formal import FormalAct, UnreadAct, acted, parted
 from sotopia_env.families.mutual_friends.mentions import NOTHING, Mentions, read_mentions
 from sotopia_env.turns import cycles_of
 
@@ -86,7 +86,9 @@ def update(naming: Naming, seat: int, turn: int, action_type: str, text: str) ->
     if naming.found is not None:
         return naming
     if naming.formal and action_type == "action":
-        return _by_act(naming, seat, turn, acted(action_type, text, partial(read_name, names=naming.names)))
+        naming = _by_act(naming, seat, turn, acted(action_type, text, partial(read_name, names=naming.names)))
+        _, words = parted(text) or ("", "")
+        return naming if naming.found is not None else update(naming, seat, turn, "speak", words)
     mentions = read_mentions(action_type, text, naming.names, naming.players)
     if mentions is NOTHING:
         return naming
@@ -184,13 +186,13 @@ def _together(before: Naming, after: Sequence[Naming]) -> Naming:
 
 
 def _together_offered(before: Naming, after: Sequence[Naming]) -> tuple[str | None, ...]:
-    """What is offered after several acts on the same table: each changes what it changed."""
-    offered = list(before.offered)
+    """What is offered after several acts on the same table: a refusal is of what was seen, not of what is made now."""
+    changed: dict[int, str | None] = {}
     for one in after:
         for seat, name in enumerate(one.offered):
-            if name != before.offered[seat]:
-                offered[seat] = name
-    return tuple(offered)
+            if name != before.offered[seat] and (name is not None or seat not in changed):
+                changed[seat] = name
+    return tuple(changed.get(seat, name) for seat, name in enumerate(before.offered))
 
 
 def _with(sets: tuple[frozenset[str], ...], seat: int, more: frozenset[str]) -> tuple[frozenset[str], ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from sotopia_env.episodes import Episode, Judgement, Turn
 from sotopia_env.families import conduct
 from sotopia_env.families.conduct import Finding
-from sotopia_env.families.formal import is_formal
+from sotopia_env.families.formal import is_formal, words_alone
 from sotopia_env.families.mutual_friends.mentions import read_mentions
 from sotopia_env.families.mutual_friends.naming import Naming, find
 from sotopia_env.families.mutual_friends.tables import Friend
@@ -56,6 +56,8 @@ def score(episode: Episode, version: str, bank: str = "evaluation") -> Judgement
     tables = [friends_of(hidden) for hidden in task.scenario.hidden]
     values = values_of(task)
     turns = [heard_turns(episode, agent) for agent in episode.agents]
+    if naming.formal:
+        turns = [[words_alone(turn) for turn in own_turns] for own_turns in turns]
     findings: list[dict[str, Finding]] = []
     for seat, own_turns in enumerate(turns):
         claims = false_claims(own_turns, tables[seat], naming, values)

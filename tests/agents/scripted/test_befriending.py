@@ -157,7 +157,7 @@ def test_rapport_opens_a_partner_where_manners_count() -> None:
         for seed in range(200):
             observation = {
                 "agent": "agent_1", "participants": "agent_0: Mara\nagent_1: Omar", "background": "", "goal": goal,
-                "transcript": transcript, "turn": 7,
+                "situation": "", "transcript": transcript, "turn": 7,
             }  # fmt: skip
             action = befriend(observation, PRESETS["firm"], np.random.default_rng(seed))
             told += any(

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import sotopia_env
 from sotopia_env.episodes import Ending, Episode, Turn
 from sotopia_env.families import FAMILIES, family_of
+from sotopia_env.families.formal import with_agreement
 from sotopia_env.families.mutual_friends.catalogue import phrase
 from sotopia_env.rewards import Attribution, Dial, FunctionAttributor, RecordedAttributor, RuleAttributor, relabel
 from sotopia_env.rewards.attribution.attributors import as_attributor
@@ -43,6 +45,17 @@ def test_a_formal_refusal_and_a_fact_of_ones_own(bargain):
     fact = bargain().task.scenario.hidden[0]["facts"][0]
     episode = bargain(fact, ("action", "offer $40"), ("action", "reject"))
     assert graded(episode, "goal") == {"agent_0": [1, 1], "agent_1": [2]}
+
+
+def test_words_behind_an_act_are_graded_as_talk(bargain):
+    words = "What a lovely thing. Why do you sell it?"
+    acts = (f"offer $40\n{words}", "offer $60\nYou fool!", f"accept\n{words}")
+    before = bargain(*(("action", text) for text in acts))
+    episode = replace(before, task=with_agreement(before.task, "formal", family_of(before.task)))
+    assert graded(episode, "relationship") == {"agent_0": [2, 2], "agent_1": [3]}
+    assert graded(episode, "knowledge") == {"agent_0": [1, 1], "agent_1": [0]}
+    assert graded(episode, "believability") == {"agent_0": [0, 3], "agent_1": [0]}
+    assert graded(episode, "goal") == {"agent_0": [2, 3], "agent_1": [3]}
 
 
 def test_manner(bargain):

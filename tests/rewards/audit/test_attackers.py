@@ -130,6 +130,37 @@ def test_acts_are_left_alone() -> None:
     assert {(turn.type, turn.text) for turn in episode.own_turns("agent_0")} == {("action", "accept")}
 
 
+@pytest.mark.parametrize("name", ["bargain", "divide", "mutual-friends"])
+@pytest.mark.parametrize("attack", ["longer", "flattering", "leaking", "repeating"])
+def test_words_are_added_behind_acts_and_leave_them(attack: str, name: str) -> None:
+    tasks = draw_tasks(f"{name}:test?agreement=formal", 10, 0)
+    alone = sotopia_env.rollout(tasks, ["scripted:firm", "scripted:warm"], num_episodes=10, seed=2)
+    attacker = Attacker(make_policy("scripted:firm"), attack, tasks)
+    episodes = sotopia_env.rollout(tasks, [attacker, "scripted:warm"], num_episodes=10, seed=2)
+    assert [turn.invalid for episode in episodes for turn in episode.turns if turn.invalid] == []
+    own = [turn for episode in episodes for turn in episode.own_turns("agent_0") if turn.type == "action"]
+    offers = [turn for turn in own if turn.text.startswith("offer")]
+    assert offers
+    assert all(len(turn.text.split("\n")[1].split()) > ADDED_WORDS for turn in offers)
+    for before, after in zip(alone, episodes, strict=True):
+        first, changed = before.turns[0], after.turns[0]
+        assert first.type == changed.type
+        if first.type == "action":
+            assert first.text.split("\n")[0] == changed.text.split("\n")[0]
+
+
+def test_a_template_stands_in_place_of_an_offer_and_no_answer_is_lost() -> None:
+    tasks = draw_tasks("bargain:test?agreement=formal", 1, 0)
+    for said, played in (("offer $40\nHow about $40?", "speak"), ("offer $40", "speak"), ("accept", "action")):
+        policy = FunctionPolicy(lambda observation, rng, said=said: do(said), name="acts")
+        attacker = Attacker(policy, "template", tasks)
+        env = sotopia_env.parallel_env(tasks)
+        observations, _ = env.reset(seed=0)
+        action = attacker.act_one(observations["agent_0"])
+        assert action.type == played
+        assert ("offer" in action.text) is False
+
+
 def test_an_unknown_attack_is_named() -> None:
     with pytest.raises(ValueError, match="unknown attack 'bribing'; one of longer"):
         Attacker(make_policy("scripted:firm"), "bribing", [])

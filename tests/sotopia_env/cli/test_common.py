@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import select
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,47 @@ from typing import Any
 import numpy
 import pytest
 
+from sotopia_env.cli.common import in_mode
+from sotopia_env.families import Bargain
+from sotopia_env.families.formal import MODES, is_formal
+from sotopia_env.published import save_tasks
+
 Run = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "agreement", "default", "made"),
+    [
+        ("bargain", None, None, "bargain"),
+        ("bargain", None, "formal", "bargain?agreement=formal"),
+        ("divide:test?coupling=0.5", None, "formal", "divide:test?coupling=0.5&agreement=formal"),
+        ("divide:test", "plain", "formal", "divide:test?agreement=plain"),
+        ("bargain?agreement=plain", None, "formal", "bargain?agreement=plain"),
+        ("mini", None, "formal", "mini"),
+    ],
+)
+def test_a_mode_is_added_to_a_name(tasks: str, agreement: str | None, default: str | None, made: str) -> None:
+    assert in_mode(tasks, agreement, default) == made
+
+
+def test_tasks_of_a_file_keep_the_mode_they_name(tmp_path: Path) -> None:
+    drawn = [Bargain(agreement=mode).generate(numpy.random.default_rng(i), "test") for i, mode in enumerate(MODES)]
+    named = [replace(drawn[0], tags={**drawn[0].tags, "agreement": "plain"}), drawn[1], drawn[0]]
+    path = tmp_path / "tasks.jsonl"
+    save_tasks([replace(task, id=f"t{i}") for i, task in enumerate(named)], path)
+    assert [is_formal(task) for task in in_mode(str(path), None, "formal")] == [False, True, True]
+    assert in_mode(str(path), None) == str(path)
+    assert [is_formal(task) for task in in_mode(str(path), "plain")] == [False, False, False]
+    save_tasks(named[:2], path)
+    assert in_mode(str(path), None, "formal") == str(path)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("rollout", "bargain", "random", "--agreement", "loose"), "agreement: 'loose' is none of plain, formal"),
+        (("evaluate", "random", "--on", "bargain?agreement=plain", "--agreement", "formal"), "say it once"),
+        (("rollout", "mini", "random", "--agreement", "formal"), "'agreement' is no option of mini"),
         (("list", "nonsense"), "'nonsense' is none of tasks, policies, rewards, judges"),
         (("rollout", "nowhere", "random"), "unknown family 'nowhere'; one of bargain"),
         (("rollout", "bargain:dusk", "random"), "'dusk' is no split; one of train, validation, test"),

@@ -26,6 +26,19 @@ def test_policies_are_evaluated_and_compared(done: Run, tmp_path: Path) -> None:
     assert f"goal of scripted:firm - scripted:soft: {found['mean']:+.2f}" in done(*command)
 
 
+def test_a_model_that_learnt_in_another_mode_is_told(call: Run, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from sotopia_env.agents.embedded import build_embedded_model
+    from sotopia_env.agents.loading import LoadedModel
+
+    model, tokenizer = build_embedded_model(["a b"] * 2, seed=0, hidden_size=32, layers=1, heads=1)
+    LoadedModel(model, tokenizer, "tiny").save(tmp_path)
+    (tmp_path / "README.md").write_text("| agreements | plain |\n", encoding="utf-8")
+    command = ("evaluate", f"local:{tmp_path}", "-n", 1, "--partner", "scripted:firm")
+    assert "learnt with plain agreements and plays with formal ones" in call(*command).stderr
+    assert "learnt with" not in call(*command, "--agreement", "plain").stderr
+
+
 @pytest.fixture
 def judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``some:third`` does not know the goal of about a third of the tasks, ``some:never`` of none."""

@@ -64,8 +64,27 @@ def test_a_rollout_fills_a_file_and_goes_on_where_it_was(done: Run, tmp_path: Pa
     again = path.read_bytes()
     assert json.loads(done(*more)) == summary
     assert path.read_bytes() == again
-    expected = sotopia_env.rollout("bargain", ["scripted:warm", "scripted:firm"], num_episodes=7, seed=3)
+    seated = ["scripted:warm", "scripted:firm"]
+    expected = sotopia_env.rollout("bargain?agreement=formal", seated, num_episodes=7, seed=3)
     assert sotopia_env.load_episodes(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("tasks", "options", "made"),
+    [
+        ("bargain", (), "formal"),
+        ("bargain", ("--agreement", "plain"), "plain"),
+        ("bargain?agreement=plain", (), "plain"),
+        ("bargain?zones=wide", (), "formal"),
+        ("mini", (), ""),
+    ],
+)
+def test_a_rollout_is_formal_unless_it_is_told_otherwise(
+    done: Run, tasks: str, options: tuple[str, ...], made: str
+) -> None:
+    command = ("rollout", tasks, "scripted:warm", "-n", 2, *options)
+    assert json.loads(done(*command, "--json"))["agreement"] == made
+    assert (f"({made} agreements)" in done(*command)) == bool(made)
 
 
 def test_goals_in_empty_zones_stand_apart(done: Run) -> None:

@@ -38,5 +38,13 @@ def test_a_table_is_printed_as_wide_as_the_terminal_and_written(
     assert [row["summary"]["episodes"] for row in data["rows"]] == [8] * 4
 
 
+def test_a_world_is_measured_with_agreements_by_acts(few_partners: None, done: Run) -> None:
+    shown = done("table", "divide", "-n", 1, "--agreement", "formal")
+    assert "coupling 1, formal agreements" in " ".join(shown.split())
+    data = json.loads(done("gates", "divide", "-n", 2, "--agreement", "formal", "--json"))
+    assert data["world"]["agreement"] == "formal"
+    assert all(cell["deal_rate"]["mean"] > 0.5 for row in data["factorial"] for cell in row["cells"])
+
+
 def test_worlds_without_a_table_are_named(refused: Run) -> None:
     assert "'nowhere'" in refused("table", "nowhere")

@@ -41,7 +41,7 @@ def test_a_probe_adds_its_sentences_to_divisions_too() -> None:
 def test_the_gates_of_a_division_are_judged_and_written(tmp_path) -> None:
     settings = GateSettings(tasks=3, world="divide", couplings=(0.0, 1.0), schedules=ONE)
     data = run_gates(settings, out=tmp_path)
-    assert data["world"] == {"family": "divide", "version": WORLDS["divide"].version}
+    assert data["world"] == {"family": "divide", "version": WORLDS["divide"].version, "agreement": "plain"}
     assert [row["coupling"] for row in data["matched"]] == [0.0, 1.0]
     assert "offer alone" in gates_text(data)
     assert "price" not in gates_text(data)
