@@ -93,7 +93,8 @@ def believability(turns: Sequence[Turn], role: str) -> Finding:
         elif turn.type == "speak" and text in seen:
             found.append(f"turn {turn.global_index}: said before")
         move = read_move(turn.type, turn.text)
-        if move.kind == "offer" and move.price is not None:
+        # A number without a sign may count something else, which only what is on the table tells.
+        if move.kind == "offer" and move.price is not None and not move.bare:
             position = move.price if role == "buyer" else -move.price
             if best is not None and position < best:
                 found.append(f"turn {turn.global_index}: ${move.price:g} takes back an earlier offer")
