@@ -59,7 +59,7 @@ def test_random_and_scripted_play_both_pay(policy: str, reward: str) -> None:
     """Rewards of 0 for everyone are what the package was written against. Random play brings a deal now and then."""
     paid = [
         number
-        for episode in sotopia_env.rollout("bargain", policy, num_episodes=80, seed=0, reward=reward)
+        for episode in sotopia_env.rollout("bargain", policy, num_episodes=320, seed=0, reward=reward)
         for numbers in episode.rewards[reward].values()
         for number in numbers
         if number

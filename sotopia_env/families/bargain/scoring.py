@@ -112,7 +112,8 @@ def offered(turn: Turn, *, formal: bool) -> float | None:
         act = acted(turn.type, turn.text, read_price)
         return act.terms if act is not None and act.kind == "offer" else None
     move = read_move(turn.type, turn.text)
-    return move.price if move.kind == "offer" else None
+    # A number without a sign may count something else, which only what is on the table tells.
+    return move.price if move.kind == "offer" and not move.bare else None
 
 
 def _latent(episode: Episode, standing: Standing) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def test_words_of_the_training_bank_are_paid_stored_and_paid_again(tmp_path):
 def test_what_a_placebo_adds_is_never_left_out_in_silence():
     (episode,) = sotopia_env.rollout(PlaceboFamily(Bargain(), ()), "scripted:firm", num_episodes=1)
     assert episode.judgements[0].version == f"{Bargain.version}+placebo"
-    with pytest.raises(KeyError, match=r"drawn by bargain 3\+placebo.*pass the family object itself"):
+    with pytest.raises(KeyError, match=r"drawn by bargain 4\+placebo.*pass the family object itself"):
         R.relabel([episode], "episode")
 
 
