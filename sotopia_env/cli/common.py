@@ -59,7 +59,8 @@ MeasuredAgreement = Annotated[
     str | None,
     typer.Option(
         help="formal: offers, accept and reject are acts, and words bind nobody, so that every deal is certain; plain: "
-        "words settle as well. By default formal, where tasks name no mode and know agreements.",
+        "words settle as well. By default formal where a family draws the tasks; those of a file, and published ones, "
+        "are played as they are.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
@@ -88,7 +89,8 @@ def in_mode(tasks: str, agreement: str | None, default: str | None = None) -> An
     Args:
         tasks: a family with its split and options, the published tasks by name, or a file.
         agreement: the mode that was asked for, of all of them.
-        default: of those that name none where none was asked for; ``None`` takes them as they are.
+        default: of those that a family draws and that name none, where none was asked for; ``None`` takes them as they
+            are.
 
     Returns:
         The name, the mode added to its options; or the tasks of a file or a published set.
@@ -96,7 +98,7 @@ def in_mode(tasks: str, agreement: str | None, default: str | None = None) -> An
     Raises:
         ValueError: there is no such mode, the name asks for the other one, or nothing could be agreed on so.
     """
-    from sotopia_env.families.formal import TAG, all_with_agreement, checked_mode, with_agreement
+    from sotopia_env.families.formal import TAG, all_with_agreement, checked_mode
     from sotopia_env.families.resolve import takes_option, with_options
     from sotopia_env.resolve import family_and_tasks
 
@@ -105,11 +107,8 @@ def in_mode(tasks: str, agreement: str | None, default: str | None = None) -> An
         return tasks
     family, fixed, _ = family_and_tasks(tasks, "test")
     if fixed is not None:
-        if agreement is not None:
-            return list(all_with_agreement(fixed, mode, family))
-        named = TAG in with_options(tasks)[1]
-        made = [task if named or TAG in task.tags else with_agreement(task, mode, family) for task in fixed]
-        return tasks if all(one is before for one, before in zip(made, fixed, strict=True)) else made
+        # What was written down or published is played as it stands, so that its figures compare.
+        return tasks if agreement is None else list(all_with_agreement(fixed, mode, family))
     written = with_options(tasks)[1].get(TAG)
     if written is not None:
         if agreement not in (None, written):

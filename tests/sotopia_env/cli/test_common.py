@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import select
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,16 +33,13 @@ def test_a_mode_is_added_to_a_name(tasks: str, agreement: str | None, default: s
     assert in_mode(tasks, agreement, default) == made
 
 
-def test_tasks_of_a_file_keep_the_mode_they_name(tmp_path: Path) -> None:
+def test_tasks_of_a_file_are_played_as_they_are_unless_a_mode_is_asked_for(tmp_path: Path) -> None:
     drawn = [Bargain(agreement=mode).generate(numpy.random.default_rng(i), "test") for i, mode in enumerate(MODES)]
-    named = [replace(drawn[0], tags={**drawn[0].tags, "agreement": "plain"}), drawn[1], drawn[0]]
     path = tmp_path / "tasks.jsonl"
-    save_tasks([replace(task, id=f"t{i}") for i, task in enumerate(named)], path)
-    assert [is_formal(task) for task in in_mode(str(path), None, "formal")] == [False, True, True]
-    assert in_mode(str(path), None) == str(path)
-    assert [is_formal(task) for task in in_mode(str(path), "plain")] == [False, False, False]
-    save_tasks(named[:2], path)
-    assert in_mode(str(path), None, "formal") == str(path)
+    save_tasks(drawn, path)
+    assert in_mode(str(path), None, "formal") == in_mode(str(path), None) == str(path)
+    for mode in MODES:
+        assert [is_formal(task) for task in in_mode(str(path), mode)] == [mode == "formal"] * 2
 
 
 @pytest.mark.parametrize(
