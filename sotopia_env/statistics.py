@@ -84,7 +84,8 @@ class Proportion:
         middle = share + z * z / (2 * self.of)
         spread = math.sqrt(share * (1 - share) / self.of + z * z / (4 * self.of**2))
         scale = 1 + z * z / self.of
-        return (middle - z * spread) / scale, (middle + z * spread) / scale
+        # Rounding may lead a hair beyond the ends.
+        return max(0.0, (middle - z * spread) / scale), min(1.0, (middle + z * spread) / scale)
 
     def __str__(self) -> str:
         """``91.4 % [87.0, 94.5] (192/210)``."""
