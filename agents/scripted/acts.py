@@ -1,13 +1,14 @@
 """Acts around words: what settles something where agreements are made by acts alone, and the talk without it.
 
-Scripted policies say the same in both modes. Where acts alone settle something, the act stands on the first line and
-the words behind it; what is heard of others is parted again, the act for the table and the words for the rest.
+Scripted policies do the same in both modes. Where acts alone settle something, the act takes the place of the sentence
+that would, and what else is said stands behind it; what is heard of others is parted again, the act for the table and
+the words for the rest.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -18,15 +19,20 @@ from sotopia_env.policies import Observation
 from sotopia_env.views import Entry
 
 
-def settling(act: str, words: str, *, formal: bool) -> Action:
-    """Returns words that settle something, behind the act that does so where acts alone do.
+def settling(act: str, words: Sequence[str], terms: str, after: Sequence[str] = (), *, formal: bool) -> Action:
+    """Returns what settles something: in words, or where acts alone do, as an act with the other words behind it.
 
     Args:
         act: such as ``"offer $85"``.
-        words: that say the same.
+        words: sentences that are said beside it.
+        terms: the sentence that says what the act does; it is said where there is no act. Empty where the others do.
+        after: sentences that are said behind that one.
         formal: whether acts alone settle anything.
     """
-    return do(f"{act}\n{words}") if formal else speak(words)
+    if not formal:
+        return speak(" ".join(filter(None, [*words, terms, *after])))
+    said = " ".join([*words, *after])
+    return do(f"{act}\n{said}" if said else act)
 
 
 def talk_of(entries: Iterable[Entry], *, formal: bool) -> list[Entry]:

@@ -28,13 +28,13 @@ def bargain(observation: Observation, brief: Brief, traits: Traits, rng: np.rand
     if standing is not None and accepts(brief, talk, traits, standing, offer):
         if rng.random() < traits.formal:
             return do("accept")
-        return settling("accept", pick(phrases.ACCEPTANCES, rng), formal=brief.formal)
+        return settling("accept", [], pick(phrases.ACCEPTANCES, rng), formal=brief.formal)
     if talk.stalled >= traits.patience:
         if standing is not None and brief.worth(standing) and brief.gain(standing) > 0.06:
             return do("accept")
         return leave(pick(phrases.FAREWELLS, rng))
-    said = _utterance(observation, brief, talk, traits, offer, rng)
-    return settling(f"offer ${amount(offer)}", said, formal=brief.formal)
+    words, terms = _utterance(observation, brief, talk, traits, offer, rng)
+    return settling(f"offer ${amount(offer)}", words, terms, formal=brief.formal)
 
 
 def next_offer(brief: Brief, talk: Talk, traits: Traits) -> float:
@@ -83,7 +83,7 @@ def _opening(brief: Brief, traits: Traits) -> float:
 
 def _utterance(
     observation: Observation, brief: Brief, talk: Talk, traits: Traits, offer: float, rng: np.random.Generator
-) -> str:
+) -> tuple[list[str], str]:
     draws = rng.random(6)
     parts = []
     if talk.partner_offers and not brief.worth(talk.partner_offers[-1]):
@@ -94,8 +94,7 @@ def _utterance(
     if draws[4] < traits.curiosity:
         parts.append(pick(phrases.QUESTIONS[brief.role], rng))
     # The price comes last, where a reader looks for it.
-    parts.append(_price_sentence(brief, talk, offer, rng))
-    return " ".join(parts)
+    return parts, _price_sentence(brief, talk, offer, rng)
 
 
 def _price_sentence(brief: Brief, talk: Talk, offer: float, rng: np.random.Generator) -> str:

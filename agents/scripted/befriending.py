@@ -104,8 +104,8 @@ def befriend(observation: Observation, traits: Traits, rng: np.random.Generator)
     parts = manner(draws[0], traits, wording)
     known = talk.put or talk.suggested
     if known is not None:
-        said = " ".join([*parts, pick(friend_phrases.NAMES, rng).format(name=known)])
-        return settling("accept" if talk.put else f"offer {known}", said, formal=formal)
+        said = pick(friend_phrases.NAMES, rng).format(name=known)
+        return settling("accept" if talk.put else f"offer {known}", parts, said, formal=formal)
     if talk.stalled >= traits.patience + 3:
         return leave(pick(friend_phrases.FAREWELLS, rng))
     if talk.is_asked:
@@ -116,10 +116,11 @@ def befriend(observation: Observation, traits: Traits, rng: np.random.Generator)
             parts.append(_answer(table, talk, traits, open_to, draws, rng))
     parts += slip(observation, talk.rapport, draws[4], traits)
     guessed, said = _move(table, talk, traits, open_to, draws, rng)
-    words = " ".join([*parts, said])
     if guessed is not None:
-        return settling(f"offer {guessed}", words, formal=formal)
-    return settling("reject", words, formal=formal) if talk.unknown and open_to else speak(words)
+        return settling(f"offer {guessed}", parts, said, formal=formal)
+    if formal and talk.unknown and open_to:
+        return settling("reject", [*parts, said], "", formal=True)
+    return speak(" ".join([*parts, said]))
 
 
 def _openness(traits: Traits, talk: Talk, goal: str) -> float:

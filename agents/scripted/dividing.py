@@ -43,13 +43,13 @@ def divide(observation: Observation, brief: DivisionBrief, traits: Traits, rng: 
     if standing is not None and accepts_division(brief, talk, traits, standing, offer):
         if rng.random() < traits.formal:
             return do("accept")
-        return settling("accept", pick(phrases.ACCEPTANCES, rng), formal=brief.formal)
+        return settling("accept", [], pick(phrases.ACCEPTANCES, rng), formal=brief.formal)
     if talk.stalled >= traits.patience:
         if standing is not None and brief.share(standing) >= _TAKEN_AT_LAST:
             return do("accept")
         return leave(pick(phrases.FAREWELLS, rng))
-    said = _utterance(observation, brief, talk, traits, offer, rng)
-    return settling(f"offer {share_text(brief.items, offer)}", said, formal=brief.formal)
+    words, terms, question = _utterance(observation, brief, talk, traits, offer, rng)
+    return settling(f"offer {share_text(brief.items, offer)}", words, terms, question, formal=brief.formal)
 
 
 def division_softness(brief: DivisionBrief, talk: DivisionTalk) -> float:
@@ -160,7 +160,7 @@ def _utterance(
     traits: Traits,
     offer: Counts,
     rng: np.random.Generator,
-) -> str:
+) -> tuple[list[str], str, list[str]]:
     draws = rng.random(6)
     parts = []
     if talk.partner_offers and brief.share(talk.partner_offers[-1]) < limit(brief, talk):
@@ -168,10 +168,8 @@ def _utterance(
     parts += manner(draws[0], traits, rng)
     parts += answer(brief, talk, draws[1:3], traits, division_phrases.FALSE_CLAIMS, rng)
     parts += slip(observation, talk.rapport, draws[3], traits)
-    parts.append(proposal_sentence(brief, talk, offer, rng))
-    if draws[4] < traits.curiosity:
-        parts.append(pick(division_phrases.QUESTIONS, rng))
-    return " ".join(parts)
+    terms = proposal_sentence(brief, talk, offer, rng)
+    return parts, terms, [pick(division_phrases.QUESTIONS, rng)] if draws[4] < traits.curiosity else []
 
 
 def proposal_sentence(brief: DivisionBrief, talk: DivisionTalk, offer: Counts, rng: np.random.Generator) -> str:

@@ -44,9 +44,9 @@ def erratic(observation: Observation, rng: np.random.Generator) -> Action:
             high = max(said[-1] - room, low + brief.step)
     price = brief.step * round(float(rng.uniform(low, high)) / brief.step)
     sentences = (*phrases.OFFERS, *phrases.OPENINGS[brief.role])
-    parts = [pick(sentences, rng).format(price=f"{price:g}")]
+    terms, parts = pick(sentences, rng).format(price=f"{price:g}"), []
     if rng.random() < 0.3:
         parts.insert(0, phrases.REFUSALS[brief.role][0])
     if rng.random() < 0.2:
         parts.insert(0, pick(phrases.COURTESIES, rng))
-    return settling(f"offer ${amount(price)}", " ".join(parts), formal=brief.formal)
+    return settling(f"offer ${amount(price)}", parts, terms, formal=brief.formal)

@@ -27,7 +27,7 @@ def lister(observation: Observation, rng: np.random.Generator) -> Action:
         return _confirming(talk, formal)
     names = [friend.name for friend in table]
     unnamed = [name for name in names if name not in talk.named] or names
-    return settling(f"offer {unnamed[0]}", f"I know {', '.join(names[:-1])} and {names[-1]}.", formal=formal)
+    return settling(f"offer {unnamed[0]}", [], f"I know {', '.join(names[:-1])} and {names[-1]}.", formal=formal)
 
 
 def echo(observation: Observation, rng: np.random.Generator) -> Action:
@@ -39,7 +39,7 @@ def echo(observation: Observation, rng: np.random.Generator) -> Action:
     if name is None and not talk.unknown:
         return speak("Tell me about your friends?")
     offered = talk.unknown or talk.put is not None
-    return settling("accept", f"Yes, I know {name or 'you'} too!", formal=formal and offered)
+    return settling("accept", [], f"Yes, I know {name or 'you'} too!", formal=formal and offered)
 
 
 def describer(observation: Observation, rng: np.random.Generator) -> Action:
@@ -50,13 +50,13 @@ def describer(observation: Observation, rng: np.random.Generator) -> Action:
     weights = [weight - (friend.name in talk.named) for friend, weight in zip(table, talk.weights, strict=True)]
     best = int(np.argmax(weights))
     if weights[best] > LIKELY:
-        return settling(f"offer {table[best].name}", f"Do you know {table[best].name}?", formal=formal)
+        return settling(f"offer {table[best].name}", [], f"Do you know {table[best].name}?", formal=formal)
     lines = [f"One friend of mine {describe(table, friend.values)}." for friend in table]
     return speak(" ".join([*(lines if not talk.told else lines[:1]), "Who are your friends?"]))
 
 
 def _confirming(talk: Talk, formal: bool) -> Action:
-    return settling("accept", f"Yes, I know {talk.put or 'you'} too!", formal=formal and talk.put is not None)
+    return settling("accept", [], f"Yes, I know {talk.put or 'you'} too!", formal=formal and talk.put is not None)
 
 
 def _read(observation: Observation) -> tuple[bool, tuple[Friend, ...], Talk]:

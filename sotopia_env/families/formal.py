@@ -33,7 +33,7 @@ Said = TypeVar("Said", Turn, Entry)
 ReadTerms = Callable[[str], Any]
 """Reads what is offered or accepted, such as ``$85``; raises :class:`UnreadAct` where that is impossible."""
 
-_RULE = "Only acts settle anything here, words bind nobody:"
+_RULE = "Only acts settle anything, words bind nobody:"
 
 
 class UnreadAct(ValueError):
@@ -82,10 +82,7 @@ def rule(form: str) -> str:
     Args:
         form: how an offer is written behind its verb, such as ``"$N"``, with an explanation if need be.
     """
-    return (
-        f"{_RULE} [action] offer {form} makes an offer or changes yours, [action] accept takes the other's, "
-        "[action] reject turns it down."
-    )
+    return f"{_RULE} [action] offer {form}, [action] accept, [action] reject."
 
 
 def tells_rule(situation: str) -> bool:
@@ -95,7 +92,7 @@ def tells_rule(situation: str) -> bool:
 
 def told_form(situation: str) -> str:
     """Returns how an offer is written, as a situation with the rule says it, without the explanation."""
-    told = situation.partition(f"{_RULE} [action] offer ")[2].partition(" makes an offer")[0]
+    told = situation.partition(f"{_RULE} [action] offer ")[2].partition(", [action] accept")[0]
     return told.partition(" (")[0]
 
 
@@ -260,10 +257,10 @@ class OffersShown:
     def line(self) -> str:
         """What is on the table; empty while nothing is."""
         told = [
-            f"your offer {offer}" if agent == self._agent else f"{self._names.get(agent, agent)}'s offer {offer}"
+            f"{'you' if agent == self._agent else self._names.get(agent, agent)} {offer}"
             for agent, offer in self._offers.items()
         ]
-        return f"(On the table: {'; '.join(told)})" if told else ""
+        return f"(Offers: {'; '.join(told)})" if told else ""
 
 
 def live_terms(offers: Iterable[Any], seat: int) -> Sequence[Any]:

@@ -47,11 +47,11 @@ def _acts(table: Sequence[Friend], talk: Talk, turn: int, formal: bool) -> dict[
     }
     if talk.put is not None:
         said = rotated(phrases.CONFIRMATIONS, turn).format(name=talk.put)
-        acts["accept"] = settling("accept", said, formal=formal)
+        acts["accept"] = settling("accept", [said], "", formal=formal)
     if talk.put is not None or talk.stranger:
         # Who is named in words alone is refused in words.
         offered = talk.put is not None or talk.unknown
-        acts["refuse"] = settling("reject", rotated(phrases.DENIALS, turn), formal=formal and offered)
+        acts["refuse"] = settling("reject", [rotated(phrases.DENIALS, turn)], "", formal=formal and offered)
     if talk.question:
         said = _said(kinds, sorted(talk.question))
         granted = any(talk.question <= friend.values for friend in table)
@@ -62,7 +62,7 @@ def _acts(table: Sequence[Friend], talk: Talk, turn: int, formal: bool) -> dict[
         friend = table[place]
         values = sorted(friend.values)
         guess = rotated(phrases.GUESSES, turn).format(name=friend.name)
-        named[rank] = settling(f"offer {friend.name}", guess, formal=formal)
+        named[rank] = settling(f"offer {friend.name}", [guess], "", formal=formal)
         said = _said(kinds, [values[turn % len(values)]])
         named[BLOCK + rank] = rotated(phrases.FRIENDS_TOLD, turn).format(phrase=said)
     for rank, group in enumerate(_questions(table, talk)[:BLOCK]):

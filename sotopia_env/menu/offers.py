@@ -33,7 +33,7 @@ def in_all_manners(
     said = (sentence, f"{courtesy} {sentence}", f"{sentence} {question}", f"{courtesy} {sentence} {question}")
     if not formal:
         return {first + manner: words for manner, words in enumerate(said)}
-    return {first + manner: settling(f"offer {offer}", words, formal=True) for manner, words in enumerate(said)}
+    return {first + manner: settling(f"offer {offer}", [words], "", formal=True) for manner, words in enumerate(said)}
 
 
 def plain_acts(
@@ -48,7 +48,7 @@ def plain_acts(
     if talk.standing is not None and not talk.agreed:
         refused = refusal(talk.standing)
         acts["accept"] = do("accept")
-        acts["refuse"] = settling("reject", refused, formal=True) if brief.formal else refused
+        acts["refuse"] = settling("reject", [refused], "", formal=True) if brief.formal else refused
     return acts
 
 

@@ -1,4 +1,4 @@
-"""Scripted policies where agreements are made by acts alone: the same words, behind acts."""
+"""Scripted policies where agreements are made by acts alone: acts, and behind them what else is said."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_experts_deal_as_often_by_acts_as_in_words(family: str) -> None:
     assert [turn.invalid for episode in formal for turn in episode.turns if turn.invalid] == []
     assert all(episode.judgements[-1].latent.get("certain", True) for episode in deals(formal))
     assert all(episode.turns[-1].type == "action" for episode in deals(formal))
-    # All the words are said all the same.
+    # What is said beside is said all the same.
     words = [[turn.text.count("?") for turn in episode.turns] for episode in formal]
     assert sum(map(sum, words)) > 100
 
@@ -104,8 +104,10 @@ def test_a_word_is_changed_and_its_act_is_not(seen: dict[str, Any]) -> None:
 
 
 def test_what_settles_is_done_in_one_mode_and_said_in_the_other() -> None:
-    assert settling("offer $80", "How about $80?", formal=True) == do("offer $80\nHow about $80?")
-    assert settling("offer $80", "How about $80?", formal=False) == speak("How about $80?")
+    said: tuple[str, list[str], str, list[str]] = ("offer $80", ["Thanks."], "How about $80?", ["Is it new?"])
+    assert settling(*said, formal=True) == do("offer $80\nThanks. Is it new?")
+    assert settling(*said, formal=False) == speak("Thanks. How about $80? Is it new?")
+    assert settling("accept", [], "Deal.", formal=True) == do("accept")
 
 
 def test_talk_is_what_stands_behind_an_act() -> None:

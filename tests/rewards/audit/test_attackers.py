@@ -141,7 +141,7 @@ def test_words_are_added_behind_acts_and_leave_them(attack: str, name: str) -> N
     own = [turn for episode in episodes for turn in episode.own_turns("agent_0") if turn.type == "action"]
     offers = [turn for turn in own if turn.text.startswith("offer")]
     assert offers
-    assert all(len(turn.text.split("\n")[1].split()) > ADDED_WORDS for turn in offers)
+    assert all(len(turn.text.split("\n")[1].split()) >= ADDED_WORDS for turn in offers)
     for before, after in zip(alone, episodes, strict=True):
         first, changed = before.turns[0], after.turns[0]
         assert first.type == changed.type

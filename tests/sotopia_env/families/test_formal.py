@@ -255,14 +255,14 @@ def test_the_task_says_so_to_judge_prompt_and_file() -> None:
 def test_standing_offers_stand_in_the_prompt() -> None:
     table = Table("bargain")
     opening = as_text(table.observations["agent_0"])
-    assert "On the table" not in opening
+    assert "(Offers:" not in opening
     table.play(do("offer $85\nIs that fair?"))
-    assert as_text(table.observations["agent_1"]).endswith("(On the table: " + _name(table, 0) + "'s offer $85)\nYou:")
+    assert as_text(table.observations["agent_1"]).endswith(f"(Offers: {_name(table, 0)} $85)\nYou:")
     table.play(do("offer $60"))
     told = as_text(table.observations["agent_0"])
-    assert told.endswith(f"(On the table: your offer $85; {_name(table, 1)}'s offer $60)\nYou:")
+    assert told.endswith(f"(Offers: you $85; {_name(table, 1)} $60)\nYou:")
     table.play(do("reject"))
-    assert as_text(table.observations["agent_1"]).endswith(f"(On the table: {_name(table, 0)}'s offer $85)\nYou:")
+    assert as_text(table.observations["agent_1"]).endswith(f"(Offers: {_name(table, 0)} $85)\nYou:")
 
 
 def _name(table: Table, seat: int) -> str:
