@@ -220,12 +220,11 @@ def find_agreement(
 
 def _together(before: DivisionTable, after: Sequence[DivisionTable]) -> DivisionTable:
     made: DivisionTable = merge_offers(before, after, lambda one, other: bool(one.division == other.division))
-    unread = tuple(sorted({turn for table in after for turn in table.unread}))
     settled = []
     for now, *each in zip(before.settled, *(table.settled for table in after), strict=True):
         changed = {share for share in each if share != now}
         settled.append(now if not changed else changed.pop() if len(changed) == 1 else None)
-    return replace(made, settled=tuple(settled), unread=unread)
+    return replace(made, settled=tuple(settled))
 
 
 _REACH = {"clear": 3, "vague": 1, "bare": 1, "heard": 1}
