@@ -44,7 +44,8 @@ def erratic(observation: Observation, rng: np.random.Generator) -> Action:
             high = max(said[-1] - room, low + brief.step)
     price = brief.step * round(float(rng.uniform(low, high)) / brief.step)
     sentences = (*phrases.OFFERS, *phrases.OPENINGS[brief.role])
-    terms, parts = pick(sentences, rng).format(price=f"{price:g}"), []
+    terms = pick(sentences, rng).format(price=f"{price:g}")
+    parts: list[str] = []
     if rng.random() < 0.3:
         parts.insert(0, phrases.REFUSALS[brief.role][0])
     if rng.random() < 0.2:
