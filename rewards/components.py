@@ -17,11 +17,15 @@ class Component(ABC):
 
     * ``name``: what infos, judgements, stored episodes and reports call it.
     * ``needs``: what it takes besides the episode, such as ``"continuations"``.
+    * ``waits``: whether it asks a server, so that others can work meanwhile.
+    * ``computes``: whether it runs a model on this machine, so that they had better not.
     * ``SPEC_KEY``: under which key a spec names the type.
     """
 
     name: str
     needs: ClassVar[tuple[str, ...]] = ()
+    waits: ClassVar[bool] = False
+    computes: ClassVar[bool] = False
     SPEC_KEY: ClassVar[str] = "type"
 
     def children(self) -> tuple[Component, ...]:
@@ -38,6 +42,12 @@ class Component(ABC):
                 seen.add(id(component))
                 yield component
                 left += reversed(component.children())
+
+    @property
+    def works_beside(self) -> bool:
+        """Whether it waits for servers more than it computes, and can be asked of some episodes before others."""
+        parts = list(self.walk())
+        return any(part.waits for part in parts) and not any(part.computes or part.needs for part in parts)
 
     def with_children(self, change: Callable[[Any], Component]) -> Self:
         """Returns the same made of other children; itself where none of them changes.

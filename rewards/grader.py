@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sotopia_env.agents.endpoint.call_log import Usage
 from sotopia_env.agents.endpoint.calls import CORRECTION, ModelCalls
@@ -42,6 +42,8 @@ class ModelGrader(Component):
         prefix: of that name.
         options: passed to :class:`~sotopia_env.rewards.ModelCalls`.
     """
+
+    waits: ClassVar[bool] = True
 
     def __init__(
         self, model: str, base_url: str | None, name: str | None, options: dict[str, Any], prefix: str = "llm"

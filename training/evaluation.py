@@ -19,7 +19,7 @@ from sotopia_env.families.base import Family
 from sotopia_env.resolve import family_and_tasks
 from sotopia_env.rewards.judges.base import as_judge, judged
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
-from sotopia_env.rollouts.run import play_plan
+from sotopia_env.rollouts.run import Judging, play_plan
 from sotopia_env.seeds import seed_of_key
 from sotopia_env.tasks import Task
 from sotopia_env.training.results import Evaluation, result_of
@@ -102,7 +102,7 @@ def evaluate(
         out=out,
         batch_size=batch_size,
         processes=processes,
-        judging=lambda played: judged(played, [judging]),
+        judging=Judging(lambda played: judged(played, [judging]), waits=judging.works_beside),
         progress=progress,
         description=name or str(getattr(policy, "name", policy)),
     )

@@ -29,7 +29,7 @@ from sotopia_env.rewards.judges.base import RuleJudge
 from sotopia_env.rewards.learning import RewardPart, dialogue_value, parts_of, turn_values
 from sotopia_env.rewards.outcome import ScoredReward
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.wrappers.base import paid_at_the_end, reward_of
+from sotopia_env.rewards.wrappers.base import PaidWhenOver, reward_of
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
 from sotopia_env.rollouts.run import play_plan
 from sotopia_env.seeds import seed_of
@@ -162,7 +162,7 @@ def play_groups(
     ]
     traces: Traces = {}
     # Nobody looks at what single steps pay, unless a wrapper over the reward does.
-    context = RunContext(env, paying=paid_at_the_end)
+    context = RunContext(env, paying=PaidWhenOver(reward))
     episodes = play_plan(
         EpisodePlans(plans, context, _seed_of(members, out)),
         out=out,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sotopia_env.describe import Description, typed
 from sotopia_env.episodes import Episode
@@ -56,6 +56,7 @@ class RewardModel(Reward):
     name: str = "reward-model"
     batch_size: int = 16
     device: str | None = None
+    computes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Load the model and check the dimensions."""

@@ -122,6 +122,10 @@ class RewardWrapper(ParallelWrapper):
             episode = episode.with_rewards(part.name, by_agent(episode, paid.values))
         return episode.with_rewards(self.reward.name, {agent: list(v) for agent, v in payments.totals.items()})
 
+    def paid_when_over(self) -> PaidWhenOver:
+        """What has forks of this environment paid when their episodes are over."""
+        return PaidWhenOver(self._bound)
+
     def wrapper_spec(self) -> dict[str, Any]:
         """Its arguments as plain JSON-able data: ``RewardWrapper(env, **spec)`` makes an equal one."""
         return {"reward": self.reward.spec(), "on_failure": self.on_failure}
@@ -189,12 +193,47 @@ def has_partners(env: Any) -> bool:
     return False
 
 
+class PaidWhenOver:
+    """Has ``step`` pay nothing, and each reward asked for many episodes at once when they are over.
+
+    For who reads ``utterance_rewards`` of finished episodes: they are the same either way, but a reward model reads
+    each dialogue once instead of once for every turn, and judges that are asked over a network are asked while other
+    dialogues are still played. Environments without a reward wrapper outermost pay as ever.
+
+    Args:
+        reward: what the environments pay.
+    """
+
+    def __init__(self, reward: Reward) -> None:
+        self.waits = reward.works_beside
+
+    def begin(self, envs: Sequence[Any]) -> None:
+        """Has their steps pay nothing."""
+        _pay_later(envs, True)
+
+    def pay(self, envs: Sequence[Any]) -> None:
+        """Pays all they owe.
+
+        Raises:
+            RewardFailedError: as ``step`` would.
+        """
+        late = _pay_later(envs, False)
+        _settle(late)
+        for env in late:
+            env._raise_on_failure()
+
+
+def _pay_later(envs: Sequence[Any], later: bool) -> list[RewardWrapper]:
+    """Have the reward wrappers among them pay later, or no more."""
+    wrapped = [env for env in envs if isinstance(env, RewardWrapper)]
+    for env in wrapped:
+        env._pays_later = later
+    return wrapped
+
+
 @contextmanager
 def paid_at_the_end(envs: Sequence[Any]) -> Iterator[None]:
     """Within, ``step`` pays nothing; at the end every reward is asked once for all that was played.
-
-    For learners that read ``utterance_rewards`` of finished episodes: they are the same either way, but a reward model
-    reads each dialogue once instead of once for every turn, and a judge is asked about all dialogues at the same time.
 
     Args:
         envs: environments; those without a reward wrapper outermost pay as ever.
@@ -202,14 +241,11 @@ def paid_at_the_end(envs: Sequence[Any]) -> Iterator[None]:
     Raises:
         RewardFailedError: at the end, as ``step`` would.
     """
-    late = [env for env in envs if isinstance(env, RewardWrapper)]
-    for env in late:
-        env._pays_later = True
+    _pay_later(envs, True)
     try:
         yield
     finally:
-        for env in late:
-            env._pays_later = False
+        late = _pay_later(envs, False)
     _settle(late)
     for env in late:
         env._raise_on_failure()

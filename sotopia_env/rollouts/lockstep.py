@@ -3,87 +3,103 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import seat_of
 from sotopia_env.policies import Context, Decision, Policy
 from sotopia_env.seeds import turn_generator
 from sotopia_env.storage.traces import Traces
 
 
-def play(
-    envs: Sequence[Any],
-    policies: Sequence[Mapping[str, Policy]],
-    seeds: Sequence[int],
-    *,
-    keys: Sequence[str] | None = None,
-    traces: Traces | None = None,
-    on_finish: Callable[[int, Any, dict[str, dict[str, Any]]], None] | None = None,
-) -> None:
-    """Play environments to their ends, in lockstep.
+@dataclass(frozen=True)
+class Game:
+    """An episode that is played beside others.
 
     Args:
-        envs: N environments, reset or in mid-episode, wrapped or bare.
-        policies: for each environment the policy of every agent.
-        seeds: for each environment the seed of its policies' generators.
-        keys: for each environment the key that contexts and traces carry; the episode's own by default.
-        traces: filled with the token traces of policies that give them.
-        on_finish: called with index, environment and last infos as soon as an episode is over.
+        env: an environment, reset or in mid-episode, wrapped or bare.
+        policies: the policy of every agent.
+        seed: of the policies' generators.
+        key: what contexts and traces carry.
+        index: of the episode in its run.
     """
-    keys = [env.unwrapped.episode.key for env in envs] if keys is None else keys
-    live = [i for i, env in enumerate(envs) if env.unwrapped.acting]
+
+    env: Any
+    policies: Mapping[str, Policy]
+    seed: int
+    key: str
+    index: int = 0
+
+
+def play(
+    games: Sequence[Game],
+    *,
+    traces: Traces | None = None,
+    on_finish: Callable[[Game, dict[str, dict[str, Any]]], None] | None = None,
+    join: Callable[[int], Sequence[Game]] | None = None,
+) -> None:
+    """Play episodes to their ends, in lockstep.
+
+    Args:
+        games: N episodes.
+        traces: filled with the token traces of policies that give them.
+        on_finish: called with game and last infos as soon as an episode is over.
+        join: called with how many episodes are over; returns up to as many others, which take their places. It is
+            asked whenever every agent has had its turn, so that in turn-taking order all games wait for the same
+            policy, and each policy is asked about all of them at once.
+    """
+    live = [game for game in games if game.env.unwrapped.acting]
+    room, cycle = len(games), 0
     while live:
-        decisions = _decide([envs[i].unwrapped for i in live], live, policies, seeds, keys)
+        actions = _decide(live)
         if traces is not None:
-            for (i, agent), decision in decisions.items():
-                if decision.trace is not None:
-                    traces.setdefault((keys[i], agent), []).append(decision.trace)
-        actions = [{agent: decisions[i, agent] for agent in envs[i].unwrapped.acting} for i in live]
-        results = type(envs[live[0]]).step_many([envs[i] for i in live], actions)
+            for game, decisions in zip(live, actions, strict=True):
+                for agent, decision in decisions.items():
+                    if decision.trace is not None:
+                        traces.setdefault((game.key, agent), []).append(decision.trace)
+        results = type(live[0].env).step_many([game.env for game in live], actions)
         still = []
-        for i, (*_, infos) in zip(live, results, strict=True):
-            if envs[i].unwrapped.acting:
-                still.append(i)
+        for game, (*_, infos) in zip(live, results, strict=True):
+            if game.env.unwrapped.acting:
+                still.append(game)
             elif on_finish is not None:
-                on_finish(i, envs[i], infos)
-        live = still
+                on_finish(game, infos)
+        seats = len(live[0].env.possible_agents)
+        live, cycle = still, cycle + 1
+        if join is not None and len(live) < room and (cycle % seats == 0 or not live):
+            live += [game for game in join(room - len(live)) if game.env.unwrapped.acting]
 
 
-def _decide(
-    envs: Sequence[SotopiaParallelEnv],
-    indices: Sequence[int],
-    policies: Sequence[Mapping[str, Policy]],
-    seeds: Sequence[int],
-    keys: Sequence[str],
-) -> dict[tuple[int, str], Decision]:
-    batches: dict[int, tuple[Policy, list[tuple[int, str]], list[Any], list[Context]]] = {}
-    for env, i in zip(envs, indices, strict=True):
+def _decide(games: Sequence[Game]) -> list[dict[str, Decision]]:
+    """For each game a decision of every agent that is to act; each policy is asked once."""
+    batches: dict[int, tuple[Policy, list[int], list[Any], list[Context]]] = {}
+    for i, game in enumerate(games):
+        env = game.env.unwrapped
         for agent in env.acting:
-            policy = policies[i][agent]
+            policy = game.policies[agent]
             _, places, observations, contexts = batches.setdefault(id(policy), (policy, [], [], []))
             turn = env.own_turns_played(agent)
-            places.append((i, agent))
+            places.append(i)
             observations.append(env.observe(agent))
-            rng = turn_generator(seeds[i], seat_of(agent), turn)
-            contexts.append(Context(keys[i], agent, turn, rng, env.information_of(agent)))
-    decisions: dict[tuple[int, str], Decision] = {}
+            rng = turn_generator(game.seed, seat_of(agent), turn)
+            contexts.append(Context(game.key, agent, turn, rng, env.information_of(agent)))
+    made: list[dict[str, Decision]] = [{} for _ in games]
     for policy, places, observations, contexts in batches.values():
         try:
-            made = policy.act(observations, contexts)
+            decisions = policy.act(observations, contexts)
         except Exception as error:
-            tasks = {i: env.episode.task.id for env, i in zip(envs, indices, strict=True)}
             asked = [
-                f"task {tasks[i]}, episode {context.episode}, {agent}, own turn {context.turn}"
-                for (i, agent), context in zip(places, contexts, strict=True)
+                f"task {games[i].env.unwrapped.episode.task.id}, episode {context.episode}, {context.agent}, "
+                f"own turn {context.turn}"
+                for i, context in zip(places, contexts, strict=True)
             ]
             where = "; ".join(asked[:3]) + (f" and {len(asked) - 3} more" if len(asked) > 3 else "")
             failure = f"{type(error).__name__}: {error}"
             raise RuntimeError(f"policy {policy.name!r} failed ({failure}) at {where}") from error
-        if len(made) != len(places):
-            raise ValueError(f"policy {policy.name!r} made {len(made)} decisions for {len(places)} observations")
-        for decision in made:
+        if len(decisions) != len(places):
+            raise ValueError(f"policy {policy.name!r} made {len(decisions)} decisions for {len(places)} observations")
+        for i, context, decision in zip(places, contexts, decisions, strict=True):
             if not isinstance(decision, Decision):
                 raise TypeError(f"policy {policy.name!r}: act returned a {type(decision).__name__}, not a Decision")
-        decisions.update(zip(places, made, strict=True))
-    return decisions
+            made[i][context.agent] = decision
+    return made

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode
@@ -47,6 +46,23 @@ class EpisodePlan:
         return self.seed if self.env_seed is None else self.env_seed
 
 
+class Paying(Protocol):
+    """Pays for episodes when they are over: the learner, or the file, that reads them looks at no single step.
+
+    ``waits``: whether most of its time is spent on waiting for servers, so that it pays while others are played.
+    """
+
+    waits: bool
+
+    def begin(self, envs: Sequence[Any]) -> None:
+        """Has the steps of environments pay nothing."""
+        ...
+
+    def pay(self, envs: Sequence[Any]) -> None:
+        """Pays all that environments owe, whose episodes are over."""
+        ...
+
+
 @dataclass(frozen=True)
 class RunContext:
     """Where plans are played.
@@ -57,19 +73,24 @@ class RunContext:
         family: of the tasks, where it is not one the package ships.
         env_options: of the bare environments that are made, such as ``max_cycles``.
         judged: whether finished episodes are judged by their family.
-        paying: a context in which the environments of a batch are played, and after which their episodes are read,
-            such as :func:`~sotopia_env.rewards.wrappers.base.paid_at_the_end`.
+        paying: what has the environments paid when their episodes are over, and not step by step; by default an
+            environment pays as it is played.
     """
 
     env: Any = None
     family: Family | None = None
     env_options: Mapping[str, Any] = field(default_factory=dict)
     judged: bool = False
-    paying: Callable[[Sequence[Any]], AbstractContextManager[None]] | None = None
+    paying: Paying | None = None
 
-    def begin(self, plans: Sequence[EpisodePlan]) -> list[Any]:
-        """An environment for each plan, ready for its first turn."""
-        states: dict[int, SotopiaParallelEnv] = {}
+    def begin(self, plans: Sequence[EpisodePlan], states: dict[int, SotopiaParallelEnv] | None = None) -> list[Any]:
+        """An environment for each plan, ready for its first turn.
+
+        Args:
+            plans: of episodes.
+            states: of the episodes that others went on from before; those of these plans are added.
+        """
+        states = {} if states is None else states
         forks = iter(self.env.fork(sum(plan.begun is None for plan in plans)) if self.env is not None else ())
         return [self._reset(plan, forks) if plan.begun is None else self._resumed(plan, states) for plan in plans]
 
@@ -153,7 +174,10 @@ class RolloutPlan:
         def describe(traces: bool) -> dict[str, Any]:
             return describe_run(env, seated, seed=self.seed, traces=traces)
 
-        return Opened(RunContext(env, judged=True), episodes, describe, self.command)
+        paid = env.paid_when_over() if self.env_options.get("reward") is not None else None
+        # A reward that waits for nobody is paid step by step: so its numbers are known as an environment tells them.
+        paying = paid if paid is not None and paid.waits else None
+        return Opened(RunContext(env, judged=True, paying=paying), episodes, describe, self.command)
 
     def place(self, key: str) -> int | None:
         """The number of an episode in the run, from its key; ``None`` where it belongs to another run."""

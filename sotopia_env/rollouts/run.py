@@ -6,15 +6,18 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.progress import ProgressBar
+from sotopia_env.rollouts.beside import Beside
 from sotopia_env.rollouts.files import EpisodeStore, RunFiles
-from sotopia_env.rollouts.lockstep import play
+from sotopia_env.rollouts.lockstep import Game, play
 from sotopia_env.rollouts.plan import Opened, Plan
 from sotopia_env.rollouts.workers import WorkerPool
 from sotopia_env.storage.locks import WAIT
@@ -24,8 +27,19 @@ from sotopia_env.tasks import Task
 OnProgress = Callable[[int], None]
 """Told how many episodes are finished, each time there are more."""
 
-Judging = Callable[[Sequence[Episode]], list[Episode]]
-"""Episodes, all of them at once, with what is written beside them when they are finished."""
+
+@dataclass(frozen=True)
+class Judging:
+    """Judges episodes when they are finished.
+
+    Args:
+        judge: the same episodes with what is to be written beside them.
+        waits: whether it asks a server, so that episodes are judged while others are still played. It may then be
+            called several times, from another thread.
+    """
+
+    judge: Callable[[Sequence[Episode]], list[Episode]]
+    waits: bool = False
 
 
 def play_plan(
@@ -53,7 +67,7 @@ def play_plan(
         processes: how many processes share the work; what the plan holds must then be names, or picklable.
         traces: a dict that is filled with token traces, where policies give them, or ``True``; both store them beside
             ``out``.
-        judging: judges all episodes once they are finished; what it returns is written in their places.
+        judging: judges the episodes when they are finished; what it returns is written in their places in the end.
         progress: show a progress bar on stderr.
         description: stands beside it.
 
@@ -94,8 +108,7 @@ def _in_this_process(
     opened = plan.opened()
     if out is None:
         store = EpisodeStore()
-        _play_missing(opened, store, batch_size, keep_traces, on_progress)
-        store.finished |= _judged(store, len(plan), judging)
+        store.finished |= _play_missing(opened, store, batch_size, keep_traces, judging, on_progress)
         return store
     if len({episode.key for episode in opened.episodes}) < len(plan):
         raise ValueError(f"{out}: two episodes of the plan have one key; a file needs a key for each")
@@ -103,8 +116,7 @@ def _in_this_process(
     with RunFiles(out, plan.place, plan.first_key, store_traces=keep_traces, run=described) as files:
         _check_played(opened, files)
         files.manifest.open(described, len(plan), opened.command)
-        _play_missing(opened, files, batch_size, keep_traces, on_progress)
-        files.complete(_judged(files, len(plan), judging))
+        files.complete(_play_missing(opened, files, batch_size, keep_traces, judging, on_progress))
     return files
 
 
@@ -163,63 +175,126 @@ def _judged(store: EpisodeStore, number: int, judging: Judging | None) -> dict[i
         return {}
     # Another process may have judged them meanwhile.
     store.find()
-    return dict(enumerate(judging([store.finished[i] for i in range(number)])))
+    return dict(enumerate(judging.judge([store.finished[i] for i in range(number)])))
 
 
 def _play_missing(
-    opened: Opened, store: EpisodeStore, batch_size: int, keep_traces: bool, on_progress: OnProgress
-) -> None:
-    """Play what nobody has finished, batch by batch."""
-    number = len(opened.episodes)
-    while missing := [i for i in range(number) if i not in store.finished]:
-        indices = store.take(missing, batch_size)
-        # How many were finished by other processes and earlier calls.
-        others = number - sum(i not in store.finished for i in missing) - store.played
-        on_progress(others + store.played)
-        if indices:
-            _play_batch(opened, store, indices, keep_traces, others, on_progress)
-            store.give_back(indices)
-        else:
-            # Other processes are playing the rest. Should one of them die, its episodes are free to be taken.
-            time.sleep(WAIT)
-    on_progress(number)
-
-
-def _play_batch(
     opened: Opened,
     store: EpisodeStore,
-    indices: Sequence[int],
+    batch_size: int,
     keep_traces: bool,
-    others: int,
+    judging: Judging | None,
     on_progress: OnProgress,
-) -> None:
-    """Play some episodes in lockstep; each is put away as soon as it is over and paid for.
+) -> dict[int, Episode]:
+    """Play what nobody has finished; returns the episodes that were judged."""
+    number = len(opened.episodes)
+    # A file may hold more than is asked for.
+    further = sum(i >= number for i in store.finished)
+    judged: dict[int, Episode] = {}
 
-    ``others`` is how many were finished by other processes and earlier calls.
-    """
-    context, plans = opened.context, [opened.episodes[i] for i in indices]
-    envs = context.begin(plans)
-    traces: Traces = {}
-    left = dict.fromkeys(range(len(plans)))
+    def judge(indices: Sequence[int]) -> None:
+        assert judging is not None
+        judged.update(zip(indices, judging.judge([store.finished[i] for i in indices]), strict=True))
 
-    def finished(position: int, env: Any, _: Any = None) -> None:
-        plan = plans[position]
-        own = {agent: traces.pop((plan.key, agent), []) for agent in plan.policies}
-        store.put(indices[position], context.finished(env, plan), own)
-        del left[position]
-        on_progress(others + store.played)
+    with Beside(judge, threaded=True) as early:
+        hurry = judging is not None and judging.waits
 
-    with nullcontext() if context.paying is None else context.paying(envs):
-        play(
-            envs,
-            [plan.policies for plan in plans],
-            [plan.seed for plan in plans],
-            keys=[plan.key for plan in plans],
-            traces=traces if keep_traces else None,
-            on_finish=finished if context.paying is None else None,
-        )
-    for position in list(left):
-        finished(position, envs[position])
+        def put(indices: Sequence[int]) -> None:
+            on_progress(len(store.finished) - further)
+            for i in indices if hurry else ():
+                early.give(i)
+            # What it could not do is told at once, and not when all is played.
+            early.ready()
+
+        put([i for i in range(number) if i in store.finished])
+        while missing := [i for i in range(number) if i not in store.finished]:
+            if not _Table(opened, store, missing, keep_traces, put).play(batch_size):
+                # Other processes are playing the rest. Should one of them die, its episodes are free to be taken.
+                time.sleep(WAIT)
+        on_progress(number)
+        early.rest()
+    if not hurry:
+        return _judged(store, number, judging)
+    if late := [i for i in range(number) if i not in judged]:
+        judge(late)
+    return judged
+
+
+class _Table:
+    """Episodes that are played side by side; where one is over, the next one of those that are missing joins in."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        store: EpisodeStore,
+        missing: Sequence[int],
+        keep_traces: bool,
+        on_put: Callable[[Sequence[int]], None],
+    ) -> None:
+        self._opened, self._store, self._on_put = opened, store, on_put
+        self._missing = iter(missing)
+        self._states: dict[int, SotopiaParallelEnv] = {}
+        self._traces: Traces | None = {} if keep_traces else None
+        paying = opened.context.paying
+        self._payment = Beside(self._pay, threaded=paying is not None and paying.waits)
+
+    def play(self, size: int) -> bool:
+        """Play all that nobody else is playing; returns whether there was any.
+
+        Args:
+            size: at most so many at a time.
+        """
+        games = self._join(size)
+        try:
+            with self._payment:
+                play(games, traces=self._traces, on_finish=self._finish, join=self._join)
+                self._put_away(self._payment.rest())
+        except Exception:
+            # A policy has failed, say: what is over is not lost with it.
+            self._put_away(self._payment.rest())
+            raise
+        return bool(games)
+
+    def _join(self, room: int) -> list[Game]:
+        self._put_away(self._payment.ready())
+        taken: list[int] = []
+        while len(taken) < room and (some := list(islice(self._missing, room - len(taken)))):
+            taken += self._store.take(some, len(some))
+        plans = [self._opened.episodes[i] for i in taken]
+        # Of the states that episodes go on from, those of these plans alone are kept.
+        begun = {id(plan.begun) for plan in plans}
+        self._states = {key: state for key, state in self._states.items() if key in begun}
+        context = self._opened.context
+        envs = context.begin(plans, self._states)
+        if context.paying is not None:
+            context.paying.begin(envs)
+        games = [
+            Game(env, plan.policies, plan.seed, plan.key, i) for env, plan, i in zip(envs, plans, taken, strict=True)
+        ]
+        over = [game for game in games if not game.env.unwrapped.acting]
+        for game in over:
+            self._finish(game)
+        return games
+
+    def _finish(self, game: Game, _: Any = None) -> None:
+        if self._opened.context.paying is None:
+            self._put_away([game])
+        else:
+            self._payment.give(game)
+
+    def _pay(self, games: Sequence[Game]) -> None:
+        paying = self._opened.context.paying
+        assert paying is not None
+        paying.pay([game.env for game in games])
+
+    def _put_away(self, games: Sequence[Game]) -> None:
+        for game in games:
+            plan = self._opened.episodes[game.index]
+            traces = {} if self._traces is None else self._traces
+            own = {agent: traces.pop((plan.key, agent), []) for agent in plan.policies}
+            self._store.put(game.index, self._opened.context.finished(game.env, plan), own)
+            self._store.give_back([game.index])
+            self._on_put([game.index])
 
 
 def _said(turns: Sequence[Turn]) -> list[tuple[int, str, str]]:

@@ -14,7 +14,7 @@ from sotopia_env.families.base import Family
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Context, Decision, Observation
 from sotopia_env.resolve import family_and_tasks, make_policy
-from sotopia_env.rollouts.lockstep import play
+from sotopia_env.rollouts.lockstep import Game, play
 from sotopia_env.seeds import episode_seed, turn_generator
 from sotopia_env.tasks import Character, Scenario, Task
 
@@ -135,7 +135,13 @@ def dialogues(
     seeds = [episode_seed(seed, i) for i in range(number)]
     for i, (twin, start) in enumerate(zip(envs, seeds, strict=True)):
         begin(twin, start, i)
-    play(envs, [dict.fromkeys(env.possible_agents, policies[i % len(policies)]) for i in range(number)], seeds)
+    seated = [dict.fromkeys(env.possible_agents, policy) for policy in policies]
+    play(
+        [
+            Game(twin, seated[i % len(seated)], start, twin.unwrapped.episode.key)
+            for i, (twin, start) in enumerate(zip(envs, seeds, strict=True))
+        ]
+    )
     return [twin.episode for twin in envs]
 
 

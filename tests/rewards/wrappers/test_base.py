@@ -2,6 +2,7 @@ import copy
 import json
 import math
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from pettingzoo.test import parallel_api_test
 
 import sotopia_env
+from sotopia_env import rollout
+from sotopia_env.episodes import Judgement
 from sotopia_env.families.base import OpenEnded
 from sotopia_env.rewards import (
     ClipReward,
@@ -24,6 +27,7 @@ from sotopia_env.rewards import (
     relabel,
     reward_of,
 )
+from sotopia_env.rewards.judges.base import Judge
 from sotopia_env.rewards.wrappers.base import paid_at_the_end
 
 NAMES = ["utterance_rewards", "reward_parts", "scores"]
@@ -400,3 +404,40 @@ def test_what_is_no_environment_of_ours_is_refused():
 
 def test_the_wrapped_environment_passes_the_api_test(make_env):
     parallel_api_test(RewardWrapper(make_env(), "episode"), num_cycles=50)
+
+
+class SlowJudge(Judge):
+    """Knows the words of each seat, and says in which thread, and of how many episodes, it was asked."""
+
+    name, waits = "slow", True
+
+    def __init__(self):
+        self.threads, self.sizes = set(), []
+
+    def describe(self):
+        return {"name": self.name}
+
+    def judge(self, episodes):
+        self.threads.add(threading.current_thread().name)
+        self.sizes.append(len(episodes))
+        words = [[sum(len(t.text.split()) for t in e.own_turns(a)) for a in e.agents] for e in episodes]
+        return [Judgement(self.name, "1", {"goal": [float(n) for n in numbers]}) for numbers in words]
+
+
+def test_a_judge_that_waits_for_a_server_is_asked_beside_a_rollout_and_pays_the_same(tmp_path):
+    judge = SlowJudge()
+    arguments = {"num_episodes": 12, "seed": 3, "batch_size": 3}
+    seats = ["scripted:warm", "scripted:firm"]
+    beside = rollout("bargain", seats, reward=Outcome(judge=judge), out=tmp_path / "e.jsonl", **arguments)
+    assert judge.threads == {"beside"} and sum(judge.sizes) == 12
+    judge.waits = False
+    assert rollout("bargain", seats, reward=Outcome(judge=judge), **arguments) == beside
+    assert judge.threads == {"beside", "MainThread"}
+
+
+def test_a_reward_with_a_model_on_this_machine_is_not_asked_beside_the_policies():
+    class Computing(SlowJudge):
+        computes = True
+
+    assert Outcome(judge=SlowJudge()).works_beside and not Outcome(judge=Computing()).works_beside
+    assert not Outcome().works_beside and not MonteCarlo("scripted:warm").works_beside

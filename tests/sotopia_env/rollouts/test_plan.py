@@ -18,7 +18,7 @@ from sotopia_env.policies import Context, Decision, Observation
 from sotopia_env.rollouts.manifest import manifest_path
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
 from sotopia_env.rollouts.rollout import continue_episodes
-from sotopia_env.rollouts.run import play_plan
+from sotopia_env.rollouts.run import Judging, play_plan
 from sotopia_env.storage.episodes import load_episodes, save_episodes
 
 
@@ -136,9 +136,33 @@ def test_episodes_are_judged_once_all_are_finished_and_written_so(tmp_path: Path
         asked.append(len(episodes))
         return [replace(episode, rewards={"words": {"agent_0": [1.0], "agent_1": []}}) for episode in episodes]
 
-    played = play_plan(plans(), out=out, judging=judging)
+    played = play_plan(plans(), out=out, judging=Judging(judging))
     assert asked == [16] and played[3].rewards == {"words": {"agent_0": [1.0], "agent_1": []}}
-    assert load_episodes(out) == played == play_plan(plans(), judging=judging)
+    assert load_episodes(out) == played == play_plan(plans(), judging=Judging(judging))
+
+
+def test_a_judge_that_waits_for_a_server_judges_while_others_are_still_played(tmp_path: Path) -> None:
+    out, asked = tmp_path / "e.jsonl", []
+
+    def judging(episodes: Sequence[Episode]) -> list[Episode]:
+        asked.append(len(episodes))
+        return [replace(episode, rewards={"words": {"agent_0": [1.0], "agent_1": []}}) for episode in episodes]
+
+    played = play_plan(plans(), out=out, batch_size=2, judging=Judging(judging, waits=True))
+    assert sum(asked) == 16 and len(asked) > 1
+    assert load_episodes(out) == played == play_plan(plans(), judging=Judging(judging))
+
+
+def test_a_judge_whose_server_is_gone_ends_the_run_before_all_is_played(tmp_path: Path) -> None:
+    out = tmp_path / "e.jsonl"
+
+    def judging(episodes: Sequence[Episode]) -> list[Episode]:
+        raise ConnectionError("the server is gone")
+
+    with pytest.raises(ConnectionError, match="gone"):
+        play_plan(plans(), out=out, batch_size=1, judging=Judging(judging, waits=True))
+    kept = load_episodes(out)
+    assert 0 < len(kept) < 16 and all(episode.ending for episode in kept)
 
 
 def test_what_another_process_writes_while_episodes_are_judged_stays_in_the_file(tmp_path: Path) -> None:
@@ -150,7 +174,7 @@ def test_what_another_process_writes_while_episodes_are_judged_stays_in_the_file
             file.write(further.to_json() + b"\n")
         return [replace(episode, rewards={"words": {"agent_0": [1.0], "agent_1": []}}) for episode in episodes]
 
-    judged = play_plan(wanted, out=out, judging=judging)
+    judged = play_plan(wanted, out=out, judging=Judging(judging))
     assert load_episodes(out) == [*judged, further]
 
 

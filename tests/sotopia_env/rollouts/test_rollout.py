@@ -15,7 +15,7 @@ from sotopia_env.episodes import Episode
 from sotopia_env.errors import DataWarning
 from sotopia_env.families import family_of
 from sotopia_env.policies import Context, Decision, Observation, TokenTrace
-from sotopia_env.rollouts.lockstep import play
+from sotopia_env.rollouts.lockstep import Game, play
 from sotopia_env.rollouts.rollout import continue_episodes
 from sotopia_env.seeds import episode_seed, turn_generator
 from sotopia_env.storage.episodes import load_episodes
@@ -389,14 +389,33 @@ def test_play_tells_of_each_episode_as_soon_as_it_is_over() -> None:
         env.reset(seed=i)
     finished = []
     policy = Recorder()
-    play(
-        envs,
-        [{"agent_0": policy, "agent_1": policy}] * 3,
-        [0, 1, 2],
-        on_finish=lambda i, env, infos: finished.append(i),
-    )
+    seats = {"agent_0": policy, "agent_1": policy}
+    games = [Game(env, seats, seed=i, key=str(i), index=i) for i, env in enumerate(envs)]
+    play(games, on_finish=lambda game, infos: finished.append(game.index))
     assert finished == [2, 1, 0]
     assert policy.batches == [3, 3, 2, 2, 1, 1]
+
+
+def test_another_episode_takes_the_place_of_one_that_is_over() -> None:
+    envs = sotopia_env.parallel_env("bargain").fork(4)
+    for i, cycles in enumerate([2, 6, 4, 2]):
+        envs[i].max_cycles = cycles
+        envs[i].reset(seed=i)
+    policy = Recorder()
+    seats = {"agent_0": policy, "agent_1": policy}
+    games = [Game(env, seats, seed=i, key=str(i), index=i) for i, env in enumerate(envs)]
+    finished: list[int] = []
+    waiting = games[2:]
+
+    def join(room: int) -> list[Game]:
+        joined = waiting[:room]
+        del waiting[:room]
+        return joined
+
+    play(games[:2], on_finish=lambda game, infos: finished.append(game.index), join=join)
+    assert finished == [0, 1, 2, 3]
+    # Two at a time from the first cycle to the last but two, where nobody is left to join in.
+    assert policy.batches == [2, 2, 2, 2, 2, 2, 1, 1]
 
 
 def test_episodes_cut_short_are_continued(make_task: Callable[..., Task]) -> None:
