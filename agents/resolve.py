@@ -26,6 +26,7 @@ def policy_names() -> list[str]:
         *(f"scripted:{name}" for name in PRESETS),
         "local:DIR or hub id",
         "local:DIR?thinking=on",
+        "local:DIR?dtype=float32",
         "openai:MODEL",
         "openai:MODEL@URL",
         "openai:MODEL@URL?thinking=off",
