@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
@@ -20,8 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sotopia_env.agents.attention import can_be_written_out, writing_out
-from sotopia_env.agents.forward import arguments, bare, without_router_loss
+from sotopia_env.agents.forward import arguments, without_router_loss
 from sotopia_env.agents.generation import Continuation, Sampling
 from sotopia_env.agents.sequence_states import Batch, Memory, Reread, SequenceStates, memory_of
 from sotopia_env.agents.weights import Watch
@@ -132,10 +130,7 @@ class Decoder:
         """
         self._drop_stale()
         self._calls += 1
-        base = bare(self.model)
-        fast = base.dtype == torch.bfloat16 and can_be_written_out(base)
-        with writing_out(base) if fast else nullcontext():
-            ids, logprobs = self._sampled([list(prompt) for prompt in prompts], uniforms, sampling, keys)
+        ids, logprobs = self._sampled([list(prompt) for prompt in prompts], uniforms, sampling, keys)
         if not np.isfinite(sum(map(sum, logprobs))):
             raise FloatingPointError("the model's logits are no numbers (nan); its weights are damaged or overflow")
         return [

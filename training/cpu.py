@@ -9,16 +9,18 @@ at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
-from sotopia_env.agents.attention import can_be_written_out, writing_out
 from sotopia_env.agents.loading import computes_in_bfloat16
 
 LONGEST_WRITTEN_OUT = 512
-"""Up to this length of rows, in tokens, attention written out is faster than the fused kernel."""
+"""Up to this length of rows, in tokens, :func:`written_out_attention` is faster than the fused kernel."""
 
 ROWS_AT_A_TIME = 16
 """So many rows go through the model at a time: larger tensors are paged in anew for every operation."""
@@ -61,8 +63,58 @@ def without_autocast(model: Any) -> Iterator[None]:
 @contextmanager
 def fast_attention(base: Any, length: int) -> Iterator[None]:
     """Use the attention that is fastest for rows of this length, where the model computes in bfloat16 on a CPU."""
+    before = base.config._attn_implementation
     in_bfloat16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    fitting = can_be_written_out(base) and length <= LONGEST_WRITTEN_OUT
+    fitting = base.config.model_type in _PLAIN_ATTENTION and before == "sdpa" and length <= LONGEST_WRITTEN_OUT
     # What checkpointing computes a second time, in the backward pass, has to be computed in the same way.
-    with writing_out(base) if in_bfloat16 and fitting and not base.is_activation_checkpointing else nullcontext():
+    if base.device.type != "cpu" or not in_bfloat16 or not fitting or base.is_activation_checkpointing:
         yield
+        return
+    base.set_attn_implementation(_WRITTEN_OUT)
+    try:
+        yield
+    finally:
+        base.set_attn_implementation(before)
+
+
+def written_out_attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    scaling: float,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Plain attention in bfloat16, scores and mask in one operation; ``"eager"`` makes three passes over them.
+
+    Args:
+        module: the layer; there is dropout while it is in training.
+        query: (B, H, L, D).
+        key: (B, G, K, D); H is a multiple of G.
+        value: like ``key``.
+        attention_mask: (B, 1, L, K), added to the scores.
+        scaling: of the scores.
+        dropout: the part of the weights that is dropped.
+
+    Returns:
+        (B, L, H, D), and no weights.
+    """
+    batch, heads, length, size = query.shape
+    # Heads that share a key are rows of one product.
+    queries = (query * scaling).to(torch.bfloat16).reshape(batch * key.shape[1], -1, size)
+    keys, values = (x.to(torch.bfloat16).flatten(0, 1) for x in (key, value))
+    # A row that sees nothing has to see all of it equally: with minus infinity everywhere it would be no number.
+    mask = attention_mask.to(torch.bfloat16).clamp_min(torch.finfo(torch.bfloat16).min)
+    mask = mask.expand(batch, heads, length, -1).reshape(*queries.shape[:2], -1)
+    weights = torch.baddbmm(mask, queries, keys.transpose(1, 2)).softmax(-1)
+    weights = torch.nn.functional.dropout(weights, dropout, module.training)
+    return torch.bmm(weights, values).view(batch, heads, length, size).transpose(1, 2).contiguous(), None
+
+
+_WRITTEN_OUT = "sotopia_env_written_out"
+# Kinds of models whose attention is nothing but scores, a mask, and weights.
+_PLAIN_ATTENTION = ("llama", "mistral", "qwen2", "qwen3")
+AttentionInterface.register(_WRITTEN_OUT, written_out_attention)
+AttentionMaskInterface.register(_WRITTEN_OUT, ALL_MASK_ATTENTION_FUNCTIONS["eager"])

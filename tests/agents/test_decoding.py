@@ -228,7 +228,6 @@ def test_a_model_in_bfloat16_is_one_pass_but_for_rounding(model: Any) -> None:
     half = model.to(torch.bfloat16)
     sampling = Sampling(max_new_tokens=12)
     found = Decoder(half, STOPS, pad_id=0).generate(prompts(6), uniforms(6), sampling, list("abcdef"))
-    assert half.config._attn_implementation == "sdpa"
     for prompt, continuation in zip(prompts(6), found, strict=True):
         with torch.no_grad():
             logits = half(torch.tensor([[*prompt, *continuation.ids]])).logits[0, len(prompt) - 1 : -1]
