@@ -82,6 +82,10 @@ class Generator(Protocol):
     def forget(self) -> None:
         """Drop what is kept of all sequences."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether log-probabilities are those of the policy's model itself, in the number format it has."""
+
     def describe(self) -> Description:
         """What model it is, as plain data for a manifest."""
 

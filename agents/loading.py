@@ -59,16 +59,18 @@ class LoadedModel:
         model: a causal language model of ``transformers``, or a ``PeftModel`` around one.
         tokenizer: has a chat template and a padding token.
         name: for tables and episodes.
+        ends: tokens that end a turn; by default those of the model's generation config and of the tokenizer.
     """
 
     model: Any
     tokenizer: PreTrainedTokenizerBase
     name: str = "model"
+    ends: frozenset[int] | None = None
 
     @property
     def stop_ids(self) -> frozenset[int]:
         """Tokens that end a turn, as tokenizer and generation config name them."""
-        return _ends(self.model.generation_config, self.tokenizer)
+        return _ends(self.model.generation_config, self.tokenizer) if self.ends is None else self.ends
 
     def describe(self, adapters: Collection[str] | None = None) -> Description:
         """What the model is, wherever it was loaded from: digests of weights, configuration and tokenizer.
@@ -262,30 +264,27 @@ def load_model(
     return LoadedModel(model, encoding, named)
 
 
-def load_tokenizer(
-    source: str | Path, *, chat_template: str | None = None, name: str | None = None
-) -> tuple[PreTrainedTokenizerBase, frozenset[int], str]:
-    """Load what is needed of a model that runs elsewhere: its tokenizer, the tokens that end a turn, and its name.
+def load_tokenizer(source: str | Path, *, chat_template: str | None = None) -> LoadedModel:
+    """Load what is needed of a model that runs elsewhere: all but the model itself, which is ``None``.
 
     Args:
         source: as for :func:`load_model`.
         chat_template: replaces the tokenizer's own.
-        name: for tables and episodes; by default the directory's name or the hub id.
 
     Raises:
         ModelLoadError: it holds no tokenizer.
     """
     path = _directory(source)
+    origins = [str(source), *([base_of(path)] if path and (path / "adapter_config.json").is_file() else [])]
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(source), trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(_tokenizer_source(path) or origins[-1], trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelLoadError(_explain(source, path, error)) from error
     generation = None
-    for origin in (source, *([base_of(path)] if path and (path / "adapter_config.json").is_file() else [])):
-        with suppress(OSError):
-            generation = GenerationConfig.from_pretrained(str(origin))
-    tokenizer = _with_template(tokenizer, chat_template)
-    return tokenizer, _ends(generation, tokenizer), name or (path.resolve().name if path else str(source))
+    with suppress(OSError):
+        generation = GenerationConfig.from_pretrained(origins[-1])
+    encoding = _with_template(tokenizer, chat_template)
+    return LoadedModel(None, encoding, path.resolve().name if path else str(source), _ends(generation, encoding))
 
 
 def _ends(generation: Any, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

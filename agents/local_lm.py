@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from sotopia_env.actions import NONE, Action
 from sotopia_env.agents.decoding import CACHE_BYTES
 from sotopia_env.agents.generation import Continuation, Generator, Sampling
-from sotopia_env.agents.loading import FAST, LoadedModel, load_model
+from sotopia_env.agents.loading import FAST, LoadedModel, load_model, load_tokenizer
 from sotopia_env.agents.model_generator import ModelGenerator
 from sotopia_env.agents.scripted.policy import context_of
 from sotopia_env.chat_encoding import ChatEncoder, Thinking
@@ -62,7 +62,12 @@ class LocalLM:
         thinking: ``"off"`` has it speak at once. With ``"on"`` it thinks first, where its chat template has it think:
             nobody else learns of its thoughts, and a template may drop them from its own history, as those of most
             models do, so that its dialogues cannot be trained on. Thoughts count in ``max_new_tokens``.
-        load_options: passed to :func:`~sotopia_env.agents.loading.load_model`, such as ``device`` or ``revision``.
+        backend: ``"decoder"`` computes in this process with ``transformers``; ``"vllm"`` has vLLM do it: the server at
+            ``url``, or an engine in this process. From the source then comes the tokenizer alone, and the weights of a
+            model that is given loaded are handed over to the server as they change.
+        url: of a running server of vLLM (:class:`~sotopia_env.agents.vllm.server.VLLMServer`).
+        load_options: passed to :func:`~sotopia_env.agents.loading.load_model`, such as ``device`` or ``revision``, and
+            for vLLM to the server's client or the engine.
     """
 
     def __init__(
@@ -79,15 +84,25 @@ class LocalLM:
         cache_bytes: int = CACHE_BYTES,
         thinking: Thinking = "off",
         dtype: Any = None,
+        backend: Literal["decoder", "vllm"] = "decoder",
+        url: str | None = None,
         **load_options: Any,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 or more")
-        self._source, self._load_options, self._dtype = source, load_options, dtype
+        if backend not in ("decoder", "vllm"):
+            raise ValueError(f"backend is {backend!r}; it must be 'decoder' or 'vllm'")
+        if url is not None and backend != "vllm":
+            raise ValueError(f"url is {url!r}, and backend {backend!r} asks no server; give backend='vllm'")
+        self._source = source
+        self._elsewhere = {"dtype": dtype, "backend": backend, "url": url}
+        self._load_options = dict(load_options)
         if isinstance(source, LoadedModel):
-            if load_options:
+            if load_options and backend != "vllm":
                 raise TypeError(f"{', '.join(load_options)}: the model is already loaded")
             loaded = source
+        elif backend == "vllm":
+            loaded = load_tokenizer(source, chat_template=load_options.pop("chat_template", None))
         else:
             loaded, dtype = load_model(source, dtype=dtype or FAST, **load_options), None
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
@@ -99,7 +114,12 @@ class LocalLM:
         if thinking == "off":
             self.encoder.check_turns()
         stops = self.encoder.stop_ids | loaded.stop_ids
-        self.generator: Generator = ModelGenerator(loaded, stops, adapter=adapter, dtype=dtype, cache_bytes=cache_bytes)
+        if backend == "vllm":
+            from sotopia_env.agents.vllm.choice import vllm_generator
+
+            self.generator: Generator = vllm_generator(source, loaded, stops, url, adapter, load_options)
+        else:
+            self.generator = ModelGenerator(loaded, stops, adapter=adapter, dtype=dtype, cache_bytes=cache_bytes)
         self._own_turns: OrderedDict[tuple[str, str], dict[int, _OwnTurn]] = OrderedDict()
 
     def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
@@ -147,7 +167,7 @@ class LocalLM:
             **self._options,
             adapter=self.adapter,
             thinking=self.encoder.thinking,
-            dtype=self._dtype,
+            **self._elsewhere,
             **self._load_options,
         )
         return made, ()

@@ -82,6 +82,11 @@ class ModelGenerator:
         """Drop what is kept of all sequences."""
         self._decoder.forget()
 
+    @property
+    def exact(self) -> bool:
+        """Whether the model itself plays, and not a copy in another number format."""
+        return self.dtype is None
+
     def describe(self) -> Description:
         """Digests of weights, configuration and tokenizer, wherever they were loaded from."""
         return self.loaded.describe(None if self.adapter is None else [self.adapter])

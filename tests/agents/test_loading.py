@@ -63,9 +63,16 @@ def test_what_transformers_takes_is_passed_on(saved: Path) -> None:
     loaded = load_model(saved, device_map="cpu", attn_implementation="eager")
     assert loaded.model.config._attn_implementation == "eager"
     assert loaded.model.device == torch.device("cpu")
-    tokenizer, ends, name = load_tokenizer(saved)
-    assert (ends, name) == (loaded.stop_ids, loaded.name)
-    assert tokenizer.get_vocab() == loaded.tokenizer.get_vocab()
+
+
+def test_a_model_that_runs_elsewhere_leaves_its_tokenizer_here(saved: Path, tmp_path: Path) -> None:
+    base = load_model(saved, device="cpu")
+    LoadedModel(add_lora(base.model), base.tokenizer).save(tmp_path / "adapter")
+    for folder in (saved, tmp_path / "adapter"):
+        here = load_tokenizer(folder)
+        assert here.model is None
+        assert (here.stop_ids, here.name) == (base.stop_ids, folder.name)
+        assert here.tokenizer.get_vocab() == base.tokenizer.get_vocab()
 
 
 def test_without_a_chat_template_a_plain_one_is_used(saved: Path) -> None:
