@@ -20,54 +20,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sotopia_env.agents.forward import arguments, without_router_loss
+from sotopia_env.agents.generation import Continuation, Sampling
 from sotopia_env.agents.sequence_states import Batch, Memory, Reread, SequenceStates, memory_of
+from sotopia_env.agents.weights import Watch
 
 # Below this many tokens in common, computing a prefix on its own saves less than it costs.
 _MIN_SHARED = 16
 # So many of the most likely tokens are looked at where a cut (top_p) is sought, and all where these do not reach it.
 _CANDIDATES = (64, 512)
+# Of larger vocabularies the probabilities are summed block by block, of so many tokens, and then within one block.
+_LARGE_VOCABULARY = 8_192
+_BLOCK = 256
+
+CACHE_BYTES = 1 << 32
+"""How much of the keys and values is kept between the turns, where nobody says otherwise."""
+
+_REMEMBERED_USES = 1 << 14
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How tokens are drawn.
+class _Kept:
+    """A sequence that was read.
 
     Args:
-        temperature: divides the logits; 0 takes the most likely token.
-        top_k: only the k most likely tokens, ``None`` for all.
-        top_p: only the most likely tokens that together reach this probability, ``None`` for all.
-        max_new_tokens: length limit of one continuation.
+        call: the number of the call that read it last.
+        states: its keys and values; ``None`` where there was no room for them.
     """
 
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    max_new_tokens: int = 48
-
-    def __post_init__(self) -> None:
-        if self.temperature < 0:
-            raise ValueError(f"temperature is {self.temperature}; it must be 0 (greedy) or more")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k is {self.top_k}; it must be 1 or more, or None")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p is {self.top_p}; it must lie in (0, 1], or be None")
-        if self.max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens is {self.max_new_tokens}; it must be 1 or more")
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """What was sampled after one prompt.
-
-    Args:
-        ids: token ids, the one that ended the turn included.
-        logprobs: of each token under the sampling distribution; ``None`` where the most likely token was taken.
-        truncated: whether the length limit came before an end.
-    """
-
-    ids: tuple[int, ...]
-    logprobs: tuple[float, ...] | None
-    truncated: bool
+    call: int
+    states: SequenceStates | None
 
 
 class Decoder:
@@ -77,16 +58,18 @@ class Decoder:
         model: a causal language model of ``transformers``, adapters included.
         stop_ids: tokens that end a continuation.
         pad_id: any token id, for places that are masked.
-        cache_bytes: how much of the keys and values to keep between calls; 0 keeps nothing.
+        cache_bytes: how much of the keys and values to keep between calls; 0 keeps nothing. Where the sequences that
+            are gone on from need more, as many of them as there is room for are kept, and the others are read anew.
     """
 
-    def __init__(self, model: Any, stop_ids: Iterable[int], pad_id: int, cache_bytes: int = 1 << 29) -> None:
+    def __init__(self, model: Any, stop_ids: Iterable[int], pad_id: int, cache_bytes: int = CACHE_BYTES) -> None:
         self.model = model
         self.stop_ids = frozenset(stop_ids)
         self.cache_bytes = cache_bytes
-        self._kept: OrderedDict[Hashable, SequenceStates] = OrderedDict()
+        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
         self._kept_bytes = 0
-        self._seen: tuple[list[tuple[int, int]], Tensor] | None = None
+        self._calls = 0
+        self._watch = Watch(model)
         self._memory = Memory()
         self._pad_id = pad_id
         names = arguments(model)
@@ -123,8 +106,8 @@ class Decoder:
 
     def begin_like(self, key: Hashable, origin: Hashable) -> None:
         """Let a sequence that nothing is known of begin with what is kept of another one."""
-        if key not in self._kept and origin in self._kept:
-            self._store(key, self._kept[origin])
+        if key not in self._kept and origin in self._kept and (states := self._kept[origin].states) is not None:
+            self._store(key, states)
 
     @torch.inference_mode()
     def generate(
@@ -146,18 +129,37 @@ class Decoder:
             FloatingPointError: the model's logits are no numbers.
         """
         self._drop_stale()
-        batch, chunks = self._begin([list(prompt) for prompt in prompts], keys, sampling.max_new_tokens)
+        self._calls += 1
+        ids, logprobs = self._sampled([list(prompt) for prompt in prompts], uniforms, sampling, keys)
+        if not np.isfinite(sum(map(sum, logprobs))):
+            raise FloatingPointError("the model's logits are no numbers (nan); its weights are damaged or overflow")
+        return [
+            Continuation(tuple(own), tuple(values) if sampling.temperature > 0 else None, own[-1] not in self.stop_ids)
+            for own, values in zip(ids, logprobs, strict=True)
+        ]
+
+    def _sampled(
+        self,
+        prompts: list[list[int]],
+        uniforms: NDArray[np.float64],
+        sampling: Sampling,
+        keys: Sequence[Hashable] | None,
+    ) -> tuple[list[list[int]], list[list[float]]]:
+        """For each prompt the tokens that are drawn, and their log-probabilities."""
+        batch, chunks = self._begin(prompts, keys, sampling.max_new_tokens)
         ids: list[list[int]] = [[] for _ in prompts]
-        logprobs: list[list[float]] = [[] for _ in prompts]
+        drawn: list[Tensor] = []  # the log-probabilities of a step, which a GPU need not hand over before the end
+        owners: list[int | None] = []  # the prompt behind each of them; None where it had ended
         active = list(range(len(prompts)))  # the prompt behind each row of the batch
         for step in range(sampling.max_new_tokens):
             logits = batch.extend(chunks)
             tokens, values = draw(logits, torch.from_numpy(uniforms[active, step]).to(logits.device), sampling)
             running = [bool(chunk) for chunk in chunks]
-            for row, (index, token, value) in enumerate(zip(active, tokens.tolist(), values.tolist(), strict=True)):
+            drawn.append(values)
+            owners += [index if runs else None for index, runs in zip(active, running, strict=True)]
+            for row, (index, token) in enumerate(zip(active, tokens.tolist(), strict=True)):
                 if running[row]:
                     ids[index].append(token)
-                    logprobs[index].append(value)
                     running[row] = token not in self.stop_ids
             if not any(running):
                 break
@@ -169,12 +171,11 @@ class Decoder:
                 active, running = [active[row] for row in rest], [True] * len(rest)
             chunks = [ids[index][-1:] if runs else [] for index, runs in zip(active, running, strict=True)]
         self._keep(batch, active, keys, range(len(active)))
-        if not np.isfinite(sum(map(sum, logprobs))):
-            raise FloatingPointError("the model's logits are no numbers (nan); its weights are damaged or overflow")
-        return [
-            Continuation(tuple(own), tuple(values) if sampling.temperature > 0 else None, own[-1] not in self.stop_ids)
-            for own, values in zip(ids, logprobs, strict=True)
-        ]
+        logprobs: list[list[float]] = [[] for _ in prompts]
+        for owner, value in zip(owners, torch.cat(drawn).tolist(), strict=True):
+            if owner is not None:
+                logprobs[owner].append(value)
+        return ids, logprobs
 
     def _begin(
         self, prompts: list[list[int]], keys: Sequence[Hashable] | None, room: int
@@ -193,9 +194,10 @@ class Decoder:
         return self._new_batch(known, room=max(map(len, chunks)) + room), chunks
 
     def _known(self, key: Hashable, prompt: list[int]) -> SequenceStates | None:
-        states = self._kept.get(key)
-        if states is None:
+        kept = self._kept.get(key)
+        if kept is None or kept.states is None:
             return None
+        states = kept.states
         limit = min(len(states.ids), len(prompt) - 1)
         if states.ids[:limit] != prompt[:limit]:
             limit = _common_prefix([states.ids, prompt])
@@ -235,31 +237,37 @@ class Decoder:
             self._store(keys[active[row]], batch.row(row))
 
     def _store(self, key: Hashable, states: SequenceStates) -> None:
-        if key in self._kept:
-            self._kept_bytes -= self._kept.pop(key).size
-        self._kept[key] = states
-        self._kept_bytes += states.size
-        while self._kept_bytes > self.cache_bytes:
-            self._kept_bytes -= self._kept.popitem(last=False)[1].size
+        """Keep a sequence, where there is room or older ones can go.
+
+        What was read since this sequence was last is still being gone on from: were it dropped, sequences that take
+        turns would push each other out, each just before it is read again.
+        """
+        before = self._drop(key)
+        since = self._calls if before is None else before.call
+        stays = states.size <= self.cache_bytes
+        while stays and self._kept_bytes + states.size > self.cache_bytes:
+            oldest = next(key for key, kept in self._kept.items() if kept.states is not None)
+            stays = self._kept[oldest].call < since
+            if stays:
+                self._drop(oldest)
+        self._kept[key] = _Kept(self._calls, states if stays else None)
+        self._kept_bytes += states.size if stays else 0
+        if len(self._kept) > _REMEMBERED_USES:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: Hashable) -> _Kept | None:
+        kept = self._kept.pop(key, None)
+        if kept is not None and kept.states is not None:
+            self._kept_bytes -= kept.states.size
+        return kept
 
     def _drop_stale(self) -> None:
-        """States are worth nothing once the weights have changed.
-
-        Fused optimizers leave a tensor's version as it was, so a few of the values are compared too.
-        """
+        """States are worth nothing once the weights have changed."""
         if not self._keeps_states:
             return
-        parameters = list(self.model.parameters())
-        versions = [(parameter.data_ptr(), parameter._version) for parameter in parameters]
-        seen = (versions, torch.cat([_sample(parameter).float() for parameter in parameters]))
-        if self._seen is None or self._seen[0] != seen[0] or not torch.equal(self._seen[1], seen[1]):
+        self._watch.model = self.model
+        if self._watch.changed():
             self.forget()
-            self._seen = seen
-
-
-def _sample(parameter: Tensor) -> Tensor:
-    flat = parameter.detach().reshape(-1)
-    return flat[:: max(1, len(flat) // 8)]
 
 
 def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
@@ -283,11 +291,29 @@ def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> tuple[Tensor, 
     if sampling.top_p is not None:
         logits, candidates = _most_likely(logits, sampling.top_p)
     probabilities = logits.softmax(dim=-1)
-    cumulative = probabilities.cumsum(dim=-1, dtype=torch.float64)
-    targets = uniforms[:, None] * cumulative[:, -1:]
-    places = torch.searchsorted(cumulative, targets, right=True).clamp(max=logits.shape[-1] - 1)
+    places = _inverted(probabilities, uniforms[:, None])
     tokens = places if candidates is None else candidates.gather(-1, places)
     return tokens[:, 0], probabilities.gather(-1, places)[:, 0].log()
+
+
+def _inverted(probabilities: Tensor, uniforms: Tensor) -> Tensor:
+    """The places at which the cumulative distributions pass so large a share: B x 1 of B x V, in 64 bits."""
+    if probabilities.shape[-1] <= _LARGE_VOCABULARY:
+        cumulative = probabilities.cumsum(dim=-1, dtype=torch.float64)
+        return _passed(cumulative, uniforms * cumulative[:, -1:])
+    blocks = torch.nn.functional.pad(probabilities, (0, -probabilities.shape[-1] % _BLOCK)).unflatten(-1, (-1, _BLOCK))
+    cumulative = blocks.sum(-1, dtype=torch.float64).cumsum(-1)
+    targets = uniforms * cumulative[:, -1:]
+    block = _passed(cumulative, targets)
+    before = torch.nn.functional.pad(cumulative, (1, 0)).gather(-1, block)
+    chosen = blocks.gather(1, block[..., None].expand(-1, -1, _BLOCK))[:, 0]
+    return block * _BLOCK + _passed(chosen.cumsum(-1, dtype=torch.float64), targets - before)
+
+
+def _passed(cumulative: Tensor, targets: Tensor) -> Tensor:
+    """The first places above the targets or, where rounding has put these at the end, the last ones that add to it."""
+    last = (cumulative < cumulative[:, -1:]).sum(-1, keepdim=True)
+    return torch.minimum(torch.searchsorted(cumulative, targets, right=True), last)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from peft import PeftModel
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from sotopia_env.agents.adapters import keep_active_adapter
 from sotopia_env.agents.digests import describe_model, describe_tokenizer
+from sotopia_env.agents.forward import bare
 from sotopia_env.describe import Description
 
 PLAIN_CHAT_TEMPLATE = (
@@ -39,6 +40,12 @@ PLAIN_CHAT_TEMPLATE = (
 _PATIENCE = 10.0
 """Seconds that the hub has to say whether there is a model."""
 
+FAST = "fast"
+"""The number format of playing: see :func:`fast_dtype`."""
+
+_LARGE = 10_000_000
+"""Of so many weights on, a CPU with instructions for bfloat16 plays several times as fast in it as in float32."""
+
 
 class ModelLoadError(ValueError):
     """A model cannot be loaded; the message says why and what to do."""
@@ -52,18 +59,18 @@ class LoadedModel:
         model: a causal language model of ``transformers``, or a ``PeftModel`` around one.
         tokenizer: has a chat template and a padding token.
         name: for tables and episodes.
+        ends: tokens that end a turn; by default those of the model's generation config and of the tokenizer.
     """
 
     model: Any
     tokenizer: PreTrainedTokenizerBase
     name: str = "model"
+    ends: frozenset[int] | None = None
 
     @property
     def stop_ids(self) -> frozenset[int]:
         """Tokens that end a turn, as tokenizer and generation config name them."""
-        configured = getattr(self.model.generation_config, "eos_token_id", None)
-        ids = configured if isinstance(configured, list) else [configured]
-        return frozenset(int(index) for index in (*ids, self.tokenizer.eos_token_id) if index is not None)
+        return _ends(self.model.generation_config, self.tokenizer) if self.ends is None else self.ends
 
     def describe(self, adapters: Collection[str] | None = None) -> Description:
         """What the model is, wherever it was loaded from: digests of weights, configuration and tokenizer.
@@ -105,6 +112,57 @@ def without_progress_bars() -> Iterator[None]:
         logging.enable_progress_bar()
 
 
+def computes_in_bfloat16(device: torch.device | None = None) -> bool:
+    """Returns whether a device has instructions for bfloat16, so that it saves time.
+
+    Args:
+        device: by default the first GPU, or the CPU where there is none.
+    """
+    if torch.cuda.is_available() if device is None else device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    if device is not None and device.type != "cpu":
+        return False
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
+def fast_dtype(model: Any) -> torch.dtype:
+    """Returns the number format in which a model plays fastest where it is.
+
+    That is bfloat16 where the device has instructions for it and the model ten million weights or more; else float32 on
+    a CPU, and what the weights are held in elsewhere. Weights of 16 bits stay as they are on a GPU.
+
+    Args:
+        model: a causal language model of ``transformers``, adapters included.
+    """
+    base = bare(model)
+    return _fast(number_of_weights(base), base.dtype, base.device)
+
+
+def number_of_weights(model: Any) -> int:
+    """Returns how many numbers a model learns, or has learnt."""
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def _fast(weights: int, own: torch.dtype, device: torch.device) -> torch.dtype:
+    if device.type != "cpu" and own != torch.float32:
+        return own
+    if weights >= _LARGE and computes_in_bfloat16(device):
+        return torch.bfloat16
+    return torch.float32
+
+
+def cast(model: Any, dtype: torch.dtype) -> Any:
+    """Hold a model's weights in another number format, but for those that its kind keeps in 32 bits.
+
+    ``model.to(dtype)`` would take digits from the angles of its positions too.
+    """
+    kept = {*(getattr(model, "_keep_in_fp32_modules", None) or ())}
+    for name, weight in model.named_parameters():
+        if kept.isdisjoint(name.split(".")):
+            weight.data = weight.data.to(dtype)
+    return model
+
+
 def load_model(
     source: str | Path,
     *,
@@ -114,6 +172,10 @@ def load_model(
     gguf_file: str | None = None,
     chat_template: str | None = None,
     name: str | None = None,
+    attn_implementation: str | None = None,
+    revision: str | None = None,
+    device_map: str | dict[str, Any] | None = None,
+    quantization_config: Any = None,
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer.
 
@@ -121,42 +183,64 @@ def load_model(
         source: a directory with a model, with one GGUF file or with a PEFT adapter (whose base is then loaded too), or
             a hub id such as ``Qwen/Qwen2.5-7B-Instruct``.
         device: where to put it; by default the first GPU, or the CPU where there is none.
-        dtype: of the weights; by default float32 on a CPU, and what the files hold elsewhere.
+        dtype: of the weights; by default float32 on a CPU, and what the files hold elsewhere. ``"fast"`` is that of
+            :func:`fast_dtype`, for playing.
         adapter: directory or hub id of a PEFT adapter to put on the model.
         gguf_file: which GGUF file of the source to read, where it holds several. Its weights are read in 32 bits; the
             tokenizer that is built of it may split an empty line, or two spaces before a digit, unlike llama.cpp.
         chat_template: replaces the tokenizer's own.
         name: for tables and episodes; by default the directory's name or the hub id.
+        attn_implementation: as ``transformers`` takes it, such as ``"flash_attention_2"``.
+        revision: of a model on the hub: a branch, a tag or a commit.
+        device_map: shares the layers out among devices (``"auto"``), in place of ``device``.
+        quantization_config: as ``transformers`` takes it, such as a ``BitsAndBytesConfig``.
 
     Raises:
         ModelLoadError: there is no such model, it is damaged or incomplete, or it could only be read unsafely.
     """
-    path = _directory(source)
+    path, to_play = _directory(source), dtype == FAST
     named = name or (path.resolve().name if path else str(source))
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if path is not None and (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         if adapter is not None:
             raise ModelLoadError(f"{path} holds an adapter already; give its base model as source, or no adapter")
         base = base_of(path)
-        on_base = load_model(base, device=target, dtype=dtype, adapter=path, gguf_file=gguf_file, name=named)
+        on_base = load_model(
+            base,
+            device=target,
+            dtype=dtype,
+            adapter=path,
+            gguf_file=gguf_file,
+            name=named,
+            attn_implementation=attn_implementation,
+            device_map=device_map,
+            quantization_config=quantization_config,
+        )
         return LoadedModel(on_base.model, _with_template(on_base.tokenizer, chat_template), named)
     if path is not None and gguf_file is None:
         gguf_file = _only_gguf(path)
-    options: dict[str, Any] = {"trust_remote_code": False}
-    if gguf_file is not None:
-        options["gguf_file"] = gguf_file
+    options = _given(trust_remote_code=False, gguf_file=gguf_file, revision=None if path else revision)
+    placed = _given(
+        attn_implementation=attn_implementation, device_map=device_map, quantization_config=quantization_config
+    )
     # What is trained from it may name it as its base, and be read from another working directory.
     location = str(path.resolve() if path else source)
     try:
         # A download from the hub does show how far it is.
         with nullcontext() if path is None else without_progress_bars():
             tokenizer = AutoTokenizer.from_pretrained(_tokenizer_source(adapter) or location, **options)
+            if dtype == FAST:
+                config = AutoConfig.from_pretrained(location, **options)
+                with torch.device("meta"):
+                    skeleton = AutoModelForCausalLM.from_config(config)
+                dtype = _fast(number_of_weights(skeleton), config.dtype or torch.float32, target)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 location,
                 dtype=dtype or ("float32" if target.type == "cpu" else "auto"),
                 use_safetensors=True if gguf_file is None else None,
                 output_loading_info=True,
                 **options,
+                **placed,
             )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelLoadError(_explain(source, path, error)) from error
@@ -169,13 +253,48 @@ def load_model(
         )
     if gguf_file is not None:
         _forget_quantization(model)
-    model = model.to(target).eval()
+    here = not (device_map or getattr(model, "is_quantized", False))
+    model = (model.to(target) if here else model).eval()
     _refuse_reading_ahead(source, model)
     encoding = _with_template(tokenizer, chat_template)
     _refuse_unknown_tokens(source, model, encoding)
     if adapter is not None:
-        model = _with_adapter(model, adapter).to(target).eval()
+        model = _with_adapter(model, adapter, to_play=to_play)
+        model = (model.to(target) if here else model).eval()
     return LoadedModel(model, encoding, named)
+
+
+def load_tokenizer(source: str | Path, *, chat_template: str | None = None) -> LoadedModel:
+    """Load what is needed of a model that runs elsewhere: all but the model itself, which is ``None``.
+
+    Args:
+        source: as for :func:`load_model`.
+        chat_template: replaces the tokenizer's own.
+
+    Raises:
+        ModelLoadError: it holds no tokenizer.
+    """
+    path = _directory(source)
+    origins = [str(source), *([base_of(path)] if path and (path / "adapter_config.json").is_file() else [])]
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(_tokenizer_source(path) or origins[-1], trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelLoadError(_explain(source, path, error)) from error
+    generation = None
+    with suppress(OSError):
+        generation = GenerationConfig.from_pretrained(origins[-1])
+    encoding = _with_template(tokenizer, chat_template)
+    return LoadedModel(None, encoding, path.resolve().name if path else str(source), _ends(generation, encoding))
+
+
+def _ends(generation: Any, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    configured = getattr(generation, "eos_token_id", None)
+    ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(int(index) for index in (*ids, tokenizer.eos_token_id) if index is not None)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _directory(source: str | Path) -> Path | None:
@@ -258,12 +377,15 @@ def _tokenizer_source(adapter: str | Path | None) -> str | None:
     return str(adapter)
 
 
-def _with_adapter(model: Any, adapter: str | Path) -> PeftModel:
+def _with_adapter(model: Any, adapter: str | Path, *, to_play: bool) -> PeftModel:
     path = Path(adapter)
     if path.is_dir() and not (path / "adapter_model.safetensors").is_file():
         raise ModelLoadError(f"{path} holds no adapter_model.safetensors; other formats are not read")
     try:
-        adapted = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True)
+        # Who only plays it needs no more of its digits than of its base's, and is not to cast between the two.
+        adapted = PeftModel.from_pretrained(
+            model, str(adapter), use_safetensors=True, autocast_adapter_dtype=not to_play
+        )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelLoadError(f"the adapter {adapter} does not load onto this base model: {error}") from error
     if adapted.active_peft_config.is_prompt_learning:

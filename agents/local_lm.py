@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from sotopia_env.actions import NONE, Action
-from sotopia_env.agents.adapters import using_adapter
-from sotopia_env.agents.decoding import Continuation, Decoder, Sampling
-from sotopia_env.agents.forward import context_length
-from sotopia_env.agents.loading import LoadedModel, load_model
+from sotopia_env.agents.decoding import CACHE_BYTES
+from sotopia_env.agents.generation import Continuation, Generator, Sampling
+from sotopia_env.agents.loading import FAST, LoadedModel, load_model, load_tokenizer
+from sotopia_env.agents.model_generator import ModelGenerator
 from sotopia_env.agents.scripted.policy import context_of
 from sotopia_env.chat_encoding import ChatEncoder, Thinking
 from sotopia_env.describe import Description, typed
@@ -42,7 +41,7 @@ class _OwnTurn:
 class LocalLM:
     """Samples its turns from a causal language model.
 
-    The tokens of a turn depend on the dialogue and on the turn's own generator, not on the batch it is asked in. Own
+    In float32 the tokens of a turn depend on the dialogue and on the turn's own generator, not on the batch. Own
     turns are remembered as they were sampled; where there is no memory of them, as after a restart, or where what was
     played differs, their text is tokenised instead.
 
@@ -56,10 +55,19 @@ class LocalLM:
         batch_size: at most so many dialogues go through the model at a time.
         adapter: which of the model's adapters to use; ``None`` uses the model as it is.
         cache_bytes: how much of the keys and values to keep between turns; 0 keeps nothing.
+        dtype: what it plays in. By default the fastest (:func:`~sotopia_env.agents.loading.fast_dtype`) where it loads
+            the model itself, and the model's own where it is given one; ``"fast"``, or a name such as ``"bfloat16"``,
+            plays on a copy of that one. In bfloat16 the sums that a turn follows from are rounded otherwise in another
+            batch: now and then another token is drawn, and log-probabilities differ by a few hundredths.
         thinking: ``"off"`` has it speak at once. With ``"on"`` it thinks first, where its chat template has it think:
             nobody else learns of its thoughts, and a template may drop them from its own history, as those of most
             models do, so that its dialogues cannot be trained on. Thoughts count in ``max_new_tokens``.
-        load_options: passed to :func:`~sotopia_env.agents.loading.load_model`, such as ``device`` or ``dtype``.
+        backend: ``"decoder"`` computes in this process with ``transformers``; ``"vllm"`` has vLLM do it: the server at
+            ``url``, or an engine in this process. From the source then comes the tokenizer alone, and the weights of a
+            model that is given loaded are handed over to the server as they change.
+        url: of a running server of vLLM (:class:`~sotopia_env.agents.vllm.server.VLLMServer`).
+        load_options: passed to :func:`~sotopia_env.agents.loading.load_model`, such as ``device`` or ``revision``, and
+            for vLLM to the server's client or the engine.
     """
 
     def __init__(
@@ -73,30 +81,45 @@ class LocalLM:
         max_new_tokens: int = 48,
         batch_size: int = 64,
         adapter: str | None = None,
-        cache_bytes: int = 1 << 29,
+        cache_bytes: int = CACHE_BYTES,
         thinking: Thinking = "off",
+        dtype: Any = None,
+        backend: Literal["decoder", "vllm"] = "decoder",
+        url: str | None = None,
         **load_options: Any,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 or more")
-        self._source, self._load_options = source, load_options
+        if backend not in ("decoder", "vllm"):
+            raise ValueError(f"backend is {backend!r}; it must be 'decoder' or 'vllm'")
+        if url is not None and backend != "vllm":
+            raise ValueError(f"url is {url!r}, and backend {backend!r} asks no server; give backend='vllm'")
+        self._source = source
+        self._elsewhere = {"dtype": dtype, "backend": backend, "url": url}
+        self._load_options = dict(load_options)
         if isinstance(source, LoadedModel):
-            if load_options:
+            if load_options and backend != "vllm":
                 raise TypeError(f"{', '.join(load_options)}: the model is already loaded")
             loaded = source
+        elif backend == "vllm":
+            loaded = load_tokenizer(source, chat_template=load_options.pop("chat_template", None))
         else:
-            loaded = load_model(source, **load_options)
+            loaded, dtype = load_model(source, dtype=dtype or FAST, **load_options), None
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
         self.name = name or (f"{loaded.name}:{adapter}" if adapter else loaded.name)
         self.sampling = Sampling(temperature, top_k, top_p, max_new_tokens)
-        self.batch_size = batch_size
+        self.batch_size, self._cache_bytes = batch_size, cache_bytes
         self.adapter = adapter
         self.encoder = ChatEncoder(self.tokenizer, thinking=thinking, append_only=thinking == "off")
         if thinking == "off":
             self.encoder.check_turns()
-        self._decoder = Decoder(
-            self.model, self.encoder.stop_ids | loaded.stop_ids, self.tokenizer.pad_token_id, cache_bytes
-        )
+        stops = self.encoder.stop_ids | loaded.stop_ids
+        if backend == "vllm":
+            from sotopia_env.agents.vllm.choice import vllm_generator
+
+            self.generator: Generator = vllm_generator(source, loaded, stops, url, adapter, load_options)
+        else:
+            self.generator = ModelGenerator(loaded, stops, adapter=adapter, dtype=dtype, cache_bytes=cache_bytes)
         self._own_turns: OrderedDict[tuple[str, str], dict[int, _OwnTurn]] = OrderedDict()
 
     def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
@@ -122,12 +145,11 @@ class LocalLM:
     @property
     def _options(self) -> dict[str, Any]:
         """Its arguments beside the model."""
-        return {**asdict(self.sampling), "batch_size": self.batch_size, "cache_bytes": self._decoder.cache_bytes}
+        return {**asdict(self.sampling), "batch_size": self.batch_size, "cache_bytes": self._cache_bytes}
 
     def describe(self) -> Description:
         """What decides its turns: sampling, and the model by digests of what it is rather than by its folder."""
-        adapters = None if self.adapter is None else [self.adapter]
-        model = LoadedModel(self.model, self.tokenizer).describe(adapters)
+        model = self.generator.describe()
         return typed(self, sampling=asdict(self.sampling), thinking=self.encoder.thinking, model=model)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -145,6 +167,7 @@ class LocalLM:
             **self._options,
             adapter=self.adapter,
             thinking=self.encoder.thinking,
+            **self._elsewhere,
             **self._load_options,
         )
         return made, ()
@@ -152,7 +175,7 @@ class LocalLM:
     def forget(self) -> None:
         """Drop the memory of all dialogues."""
         self._own_turns.clear()
-        self._decoder.forget()
+        self.generator.forget()
 
     def _act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
         prompts = [
@@ -160,8 +183,7 @@ class LocalLM:
         ]
         uniforms = np.stack([context.rng.random(self.sampling.max_new_tokens) for context in contexts])
         keys = [(context.episode, context.agent) for context in contexts]
-        with _evaluating(self.model), using_adapter(self.model, self.adapter) if self.adapter else nullcontext():
-            continuations = self._decoder.generate(prompts, uniforms, self.sampling, keys)
+        continuations = self.generator.generate(prompts, uniforms, self.sampling, keys)
         return [
             self._decide(observation, context, prompt, continuation)
             for observation, context, prompt, continuation in zip(
@@ -195,7 +217,7 @@ class LocalLM:
     @property
     def context_length(self) -> int | None:
         """Longest sequence the model reads, in tokens; ``None`` where it names none."""
-        return context_length(self.model)
+        return self.generator.context_length
 
     def _remembered(self, context: Context) -> dict[int, _OwnTurn]:
         """Own turns of this dialogue. A continuation (``key~7``) begins with those of the episode it goes on from."""
@@ -205,7 +227,7 @@ class LocalLM:
         if key not in self._own_turns:
             origin = (context.episode.partition("~")[0], context.agent)
             self._own_turns[key] = dict(self._own_turns.get(origin, {})) if context.turn > 0 else {}
-            self._decoder.begin_like(key, origin)
+            self.generator.begin_like(key, origin)
             while len(self._own_turns) > _REMEMBERED_DIALOGUES:
                 self._own_turns.popitem(last=False)
         self._own_turns.move_to_end(key)
@@ -221,14 +243,3 @@ class LocalLM:
         self._own_turns[context.episode, context.agent][context.turn] = played
         trace = TokenTrace(tuple(prompt), ids, continuation.logprobs, continuation.truncated)
         return Decision(action, raw, invalid, trace)
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """Without dropout, and afterwards in the mode it was in: the model may be in training."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from inspect import Parameter, signature
 from pathlib import Path
@@ -15,6 +16,8 @@ from sotopia_env.agents.scripted.traits import CLONED, PRESETS
 from sotopia_env.names import import_attribute, name_and_options
 from sotopia_env.policies import Policy
 
+_ADDRESS = re.compile(r"@(?=https?://)")
+
 
 def policy_names() -> list[str]:
     """Every form of name :func:`make_policy` takes."""
@@ -26,6 +29,9 @@ def policy_names() -> list[str]:
         *(f"scripted:{name}" for name in PRESETS),
         "local:DIR or hub id",
         "local:DIR?thinking=on",
+        "local:DIR?dtype=float32",
+        "vllm:DIR@URL",
+        "vllm:DIR",
         "openai:MODEL",
         "openai:MODEL@URL",
         "openai:MODEL@URL?thinking=off",
@@ -71,6 +77,13 @@ def _named(name: str, options: dict[str, Any]) -> Policy:
         from sotopia_env.agents.openai_policy import OpenAIPolicy
 
         return _configured(OpenAIPolicy, rest, options, Endpoint)
+    if kind == "vllm":
+        from sotopia_env.agents.endpoint.client import Endpoint
+        from sotopia_env.agents.local_lm import LocalLM
+
+        source, _, address = _ADDRESS.sub("\n", rest.partition("?")[0], count=1).partition("\n")
+        served = {"backend": "vllm", "url": address or None, "name": f"vllm:{source}"}
+        return _configured(LocalLM, source + rest[len(rest.partition("?")[0]) :], {**served, **options}, Endpoint)
     if kind == "local" or Path(name.partition("?")[0]).is_dir():
         from sotopia_env.agents.loading import load_model
         from sotopia_env.agents.local_lm import LocalLM

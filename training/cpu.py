@@ -17,18 +17,13 @@ from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
+from sotopia_env.agents.loading import computes_in_bfloat16
+
 LONGEST_WRITTEN_OUT = 512
 """Up to this length of rows, in tokens, :func:`written_out_attention` is faster than the fused kernel."""
 
 ROWS_AT_A_TIME = 16
 """So many rows go through the model at a time: larger tensors are paged in anew for every operation."""
-
-
-def computes_in_bfloat16() -> bool:
-    """Whether this machine has instructions for bfloat16, so that mixed precision saves time."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
 def set_device_defaults(args: Any) -> None:

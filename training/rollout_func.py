@@ -19,7 +19,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset
 
-from sotopia_env.agents.decoding import Sampling
+from sotopia_env.agents.generation import Sampling
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.episodes import Episode, agent_name

@@ -298,15 +298,11 @@ class Endpoint:
         started = time.monotonic()
         outcome: Reply | Failure | None = None
         asked_wait = None
-        chat: Any = form.messages(request.messages)
         try:
             # The client's own time-out begins anew with every byte that arrives.
             async with asyncio.timeout(self.timeout):
-                response = await client.chat.completions.with_raw_response.create(
-                    model=self.model, messages=chat, extra_body=form.body(body)
-                )
-            opened = self.dialect.opens_thoughts
-            outcome = read_reply(response.http_response.content, request.label, attempt, key, opened)
+                response = await self._send(client, request, form, body)
+            outcome = self._read(response.http_response.content, request.label, attempt, key)
         except (openai.APIError, TimeoutError) as error:
             outcome, asked_wait = failure_of(error, request.label, attempt, key, self.timeout)
         finally:
@@ -314,6 +310,17 @@ class Endpoint:
         if not (isinstance(outcome, Failure) and outcome.status is None):
             self._last_response = time.monotonic()
         return outcome, asked_wait
+
+    async def _send(self, client: AsyncOpenAI, request: Request, form: Form, body: Mapping[str, Any]) -> Any:
+        """Send one request, and return the library's raw response."""
+        chat: Any = form.messages(request.messages)
+        return await client.chat.completions.with_raw_response.create(
+            model=self.model, messages=chat, extra_body=form.body(body)
+        )
+
+    def _read(self, body: bytes, label: str, attempt: int, key: str) -> Reply | Failure:
+        """What a response of status 200 says."""
+        return read_reply(body, label, attempt, key, self.dialect.opens_thoughts)
 
     async def _with_models(self, client: AsyncOpenAI, failure: Failure) -> Failure:
         """A failure that may come of a wrong name, with the names that the server knows.

@@ -84,7 +84,7 @@ class Dialect:
         if failure.kind not in ("rejected", "server"):
             return None
         last, forms = tried[-1], [self.form]
-        if messages[0]["role"] == "system" and _NO_SYSTEM.search(failure.detail):
+        if messages and messages[0]["role"] == "system" and _NO_SYSTEM.search(failure.detail):
             forms.append(last._replace(folds_system=True))
         elif _has_schema(body) and not self.proven_schema and (again or _of_schema(failure)):
             forms.append(last._replace(schema_in_object=True))

@@ -12,7 +12,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralFo
 
 from sotopia_env.agents import decoding, sequence_states
 from sotopia_env.agents.adapters import add_lora
-from sotopia_env.agents.decoding import Decoder, Sampling, draw, drawable
+from sotopia_env.agents.decoding import Decoder, draw, drawable
+from sotopia_env.agents.generation import Sampling
 
 VOCABULARY = 50
 SAMPLING = Sampling(max_new_tokens=12)
@@ -185,8 +186,53 @@ def test_memory_stays_within_its_limit(model: Any) -> None:
     a_token = 2 * 2 * 2 * 8 * 4  # keys and values, layers, heads, head size, bytes
     decoder = Decoder(model, STOPS, pad_id=0, cache_bytes=300 * a_token)
     for _ in dialogue(decoder, 8, 3, [f"dialogue {row}" for row in range(8)]):
-        kept = sum(states.size for states in decoder._kept.values())
+        kept = sum(kept.states.size for kept in decoder._kept.values() if kept.states)
         assert 0 < kept == decoder._kept_bytes <= 300 * a_token
+
+
+def reads(model: Any, decoder: Decoder, count: int, turns: int) -> int:
+    """How often a turn went on from what was kept of its dialogue."""
+    keys = [f"dialogue {row}" for row in range(count)]
+    found = 0
+    known = decoder._known
+
+    def counting(key: Any, prompt: list[int]) -> Any:
+        nonlocal found
+        states = known(key, prompt)
+        found += states is not None
+        return states
+
+    decoder._known = counting  # type: ignore[method-assign]
+    for _ in dialogue(decoder, count, turns, keys):
+        pass
+    return found
+
+
+def test_where_not_all_dialogues_fit_some_are_kept_whole(model: Any) -> None:
+    a_token = 2 * 2 * 2 * 8 * 4  # keys and values, layers, heads, head size, bytes
+    assert reads(model, Decoder(model, STOPS, pad_id=0), 16, 4) == 48
+    # In the order of their last use, each would be dropped just before it is read again.
+    some = reads(model, Decoder(model, STOPS, pad_id=0, cache_bytes=600 * a_token), 16, 4)
+    assert 14 <= some < 48
+
+
+def test_finished_dialogues_make_room(model: Any) -> None:
+    a_token = 2 * 2 * 2 * 8 * 4
+    decoder = Decoder(model, STOPS, pad_id=0, cache_bytes=2_000 * a_token)
+    for _ in dialogue(decoder, 16, 4, [f"finished {row}" for row in range(16)]):
+        pass
+    assert reads(model, decoder, 8, 4) >= 16
+
+
+def test_a_model_in_bfloat16_is_one_pass_but_for_rounding(model: Any) -> None:
+    half = model.to(torch.bfloat16)
+    sampling = Sampling(max_new_tokens=12)
+    found = Decoder(half, STOPS, pad_id=0).generate(prompts(6), uniforms(6), sampling, list("abcdef"))
+    for prompt, continuation in zip(prompts(6), found, strict=True):
+        with torch.no_grad():
+            logits = half(torch.tensor([[*prompt, *continuation.ids]])).logits[0, len(prompt) - 1 : -1]
+        expected = logits.float().log_softmax(-1)[range(len(continuation.ids)), list(continuation.ids)]
+        assert continuation.logprobs == pytest.approx(expected.tolist(), abs=0.1)
 
 
 def test_broken_weights_are_reported(model: Any) -> None:
@@ -202,6 +248,19 @@ def test_draws_follow_the_distribution() -> None:
     tokens, logprobs = draw(probabilities.log().expand(1_000, 4), grid, Sampling())
     assert torch.bincount(tokens, minlength=4).tolist() == [500, 0, 300, 200]
     torch.testing.assert_close(logprobs, probabilities.log()[tokens])
+
+
+def test_large_vocabularies_are_drawn_from_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    logits, uniforms = 3 * torch.randn(400, 1_000), torch.rand(400, dtype=torch.float64)
+    uniforms[:2] = torch.tensor([0.0, 1 - 2**-53])
+    logits[:, 990:] = -torch.inf
+    plain = draw(logits, uniforms, Sampling())
+    monkeypatch.setattr(decoding, "_LARGE_VOCABULARY", 100)
+    tokens, logprobs = draw(logits, uniforms, Sampling())
+    assert torch.equal(tokens, plain[0])
+    assert torch.equal(logprobs, plain[1])
+    assert logprobs.isfinite().all()
 
 
 @pytest.mark.parametrize(

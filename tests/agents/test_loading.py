@@ -14,8 +14,9 @@ from peft import PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertLMHeadModel
 
+from sotopia_env.agents import loading
 from sotopia_env.agents.adapters import add_lora
-from sotopia_env.agents.loading import LoadedModel, ModelLoadError, load_model
+from sotopia_env.agents.loading import LoadedModel, ModelLoadError, load_model, load_tokenizer
 from sotopia_env.chat_encoding import ChatEncoder
 
 
@@ -38,6 +39,40 @@ def test_a_directory_is_loaded_for_use(saved: Path) -> None:
     assert loaded.tokenizer.padding_side == "left"
     assert loaded.stop_ids == {loaded.tokenizer.eos_token_id}
     assert load_model(str(saved), name="clone", dtype="bfloat16", device="cpu").model.dtype == torch.bfloat16
+
+
+def test_what_plays_is_loaded_in_the_fastest_format(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = load_model(saved, device="cpu")
+    LoadedModel(add_lora(base.model), base.tokenizer).save(tmp_path / "adapter")
+    monkeypatch.setattr(loading, "computes_in_bfloat16", lambda device: True)
+    assert load_model(saved, device="cpu", dtype="fast").model.dtype == torch.float32  # too small to gain from it
+    monkeypatch.setattr(loading, "_LARGE", 1_000)
+    large = load_model(saved, device="cpu", dtype="fast").model
+    assert large.dtype == torch.bfloat16
+    assert large.model.rotary_emb.inv_freq.dtype == torch.float32
+    adapted = load_model(tmp_path / "adapter", device="cpu", dtype="fast").model
+    assert {weight.dtype for weight in adapted.parameters()} == {torch.bfloat16}
+    assert load_model(saved, device="cpu").model.dtype == torch.float32
+    monkeypatch.setattr(loading, "computes_in_bfloat16", lambda device: False)
+    assert load_model(saved, device="cpu", dtype="fast").model.dtype == torch.float32
+
+
+def test_what_transformers_takes_is_passed_on(saved: Path) -> None:
+    loaded = load_model(saved, device_map="cpu", attn_implementation="eager")
+    assert loaded.model.config._attn_implementation == "eager"
+    assert loaded.model.device == torch.device("cpu")
+
+
+def test_a_model_that_runs_elsewhere_leaves_its_tokenizer_here(saved: Path, tmp_path: Path) -> None:
+    base = load_model(saved, device="cpu")
+    LoadedModel(add_lora(base.model), base.tokenizer).save(tmp_path / "adapter")
+    for folder in (saved, tmp_path / "adapter"):
+        here = load_tokenizer(folder)
+        assert here.model is None
+        assert (here.stop_ids, here.name) == (base.stop_ids, folder.name)
+        assert here.tokenizer.get_vocab() == base.tokenizer.get_vocab()
 
 
 def test_without_a_chat_template_a_plain_one_is_used(saved: Path) -> None:

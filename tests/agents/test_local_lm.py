@@ -213,7 +213,7 @@ def test_a_published_model_plays_a_turn() -> None:
     ids = lm.encoder.encode(chat).ids
     assert ids == loaded.tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"]
     stock = loaded.model.generate(torch.tensor([ids]), max_new_tokens=16, do_sample=False)[0, len(ids) :].tolist()
-    (ours,) = lm._decoder.generate([ids], np.zeros((1, 16)), lm.sampling)
+    (ours,) = lm.generator.generate([ids], np.zeros((1, 16)), lm.sampling)
     assert list(ours.ids) == stock
     assert "Paris" in loaded.tokenizer.decode(stock)
     turns, traces = play(LocalLM(loaded, max_new_tokens=16), episodes=2)

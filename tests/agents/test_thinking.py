@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import sotopia_env
-from sotopia_env.agents.decoding import Continuation
+from sotopia_env.agents.generation import Continuation
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.chat_encoding import ChatTemplateError
@@ -46,7 +46,7 @@ def saying(policy: LocalLM, raw: str, *, cut: bool = False) -> list[list[int]]:
         prompts.extend(given)
         return [Continuation(ids, (0.0,) * len(ids), cut)] * len(given)
 
-    policy._decoder.generate = generate  # type: ignore[method-assign]
+    policy.generator.generate = generate  # type: ignore[method-assign]
     return prompts
 
 
