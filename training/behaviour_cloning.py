@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from peft import LoraConfig
+from torch import Tensor
 from torch.utils.data import Sampler
 from transformers import PreTrainedTokenizerBase, TrainingArguments
 from trl import SFTConfig, SFTTrainer
@@ -29,7 +30,7 @@ from sotopia_env.training.data_parallel import call_wrapped, holds_all_weights
 from sotopia_env.training.model_card import data_facts, write_model_card
 from sotopia_env.training.optimizer import WithMuon
 from sotopia_env.training.options import CLONING
-from sotopia_env.training.scoring import selected_logits
+from sotopia_env.training.scoring import scored
 from sotopia_env.training.start import TrainsAnyModel, load_to_train
 
 
@@ -185,19 +186,28 @@ class CloningTrainer(TrainsAnyModel, WithMuon, SFTTrainer):
         stock = self.label_smoother is not None or self.args.loss_type != "nll" or self.compute_loss_func is not None
         if return_outputs or num_items_in_batch is None or stock or not holds_all_weights(model):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        labels, attention_mask = inputs["labels"], inputs["attention_mask"]
-        selected = labels != -100
+        labels = inputs["labels"]
         with self.accelerator.autocast():
-            logits, router_loss = call_wrapped(
-                model, selected_logits, inputs["input_ids"], attention_mask, selected, self.aux_loss_enabled
+            (losses,), router_loss = call_wrapped(
+                model,
+                scored,
+                inputs["input_ids"],
+                inputs["attention_mask"],
+                labels != -100,
+                _cross_entropy,
+                self.aux_loss_enabled,
             )
-        loss = torch.nn.functional.cross_entropy(logits, labels[selected], reduction="sum") / num_items_in_batch
+        loss = losses.sum() / num_items_in_batch
         # Gradients are averaged over the processes, while items are counted over all of them.
         if self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes
         if router_loss is not None:
             loss = loss + self.router_aux_loss_coef * router_loss / self.current_gradient_accumulation_steps
         return loss
+
+
+def _cross_entropy(logits: Tensor, tokens: Tensor, _: Tensor) -> tuple[Tensor]:
+    return (torch.nn.functional.cross_entropy(logits, tokens, reduction="none"),)
 
 
 def order_seed(args: TrainingArguments) -> int:
