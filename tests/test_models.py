@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from sotopia_env.episodes import Episode
+from sotopia_env.training import memory, scoring
+from sotopia_env.training.scoring import scored
 
 
 def _table() -> Any:
@@ -61,3 +64,59 @@ def test_essential_kinds_sample_what_they_score(name: str, episodes: list[Episod
 @pytest.mark.parametrize("name", table.FAMILIES)
 def test_the_page_says_what_each_family_can_do(name: str, episodes: list[Episode]) -> None:
     assert table.measure(name, episodes) == table.read_page()[name]
+
+
+# Rows with padding anywhere, and the tokens of them that are asked about.
+IDS = torch.randint(5, 60, (5, 40), generator=torch.Generator().manual_seed(0))
+_PLACES = torch.arange(40)
+_FIRST, _LAST = torch.tensor([[0], [9], [3], [12], [5]]), torch.tensor([[40], [31], [17], [40], [22]])
+ATTENTION = ((_PLACES >= _FIRST) & (_PLACES < _LAST)).long()
+SELECTED = (ATTENTION == 1) & (_PLACES > _FIRST + 4) & (_PLACES % 3 == 0) & (torch.arange(5)[:, None] != 2)
+# What the head's numbers go through: nothing, a factor, a divisor, a cap; a head that is more than a matrix, or not as
+# wide as the layers; experts, and states of recurrent layers.
+WAYS = ("Llama 2, 3", "Cohere", "Granite", "Gemma 2", "BERT as decoder", "OPT", "Mixtral", "Qwen 3.5")
+
+
+def gradient(model: Any, of: Tensor) -> Tensor:
+    model.zero_grad()
+    of.square().mean().backward()
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in WAYS else pytest.param(n, marks=pytest.mark.slow) for n in table.FAMILIES if n != "BERT"],
+)
+@pytest.mark.parametrize("layers_again", [False, True])
+def test_in_pieces_computed_again_numbers_and_gradients_are_those_of_a_plain_pass(
+    name: str, layers_again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if layers_again and name == "Phi MoE":
+        pytest.skip("while in training, the layers of this one draw at random")
+    model = table.tiny(name, table.tokenizer())
+    rows = zip(IDS, ATTENTION.bool(), SELECTED, strict=True)
+    logits = [(model(input_ids=ids[read][None], use_cache=False).logits[0], chosen[read]) for ids, read, chosen in rows]
+    plain = torch.cat([said[chosen.roll(-1)] for said, chosen in logits])
+    gradients = gradient(model, plain)
+    if layers_again:
+        model.activation_checkpointing_enable()
+        model.train()
+        table.without_dropout(model)
+    monkeypatch.setattr(scoring, "LOGITS_AT_A_TIME", 7 * plain.shape[1])
+    monkeypatch.setattr(scoring, "tokens_at_a_time", lambda model: 60)
+    monkeypatch.setattr(memory, "KEPT_ON_CPU", 0)
+    most = 0
+
+    def read(logits: Tensor, tokens: Tensor, which: Tensor) -> tuple[Tensor]:
+        nonlocal most
+        most = max(most, len(logits))
+        assert torch.equal(IDS[SELECTED][which], tokens)
+        return (logits,)
+
+    (found,), _ = scored(model, IDS, ATTENTION, SELECTED, read)
+    # Llama 4 names no part of itself as its layers, so that its logits are held for all rows that are read together.
+    assert most == (14 if name == "Llama 4" else 7)
+    assert torch.allclose(found, plain, atol=1e-4)
+    again = gradient(model, found)
+    assert len(again) == len(gradients)
+    assert (again - gradients).norm() < 1e-4 * gradients.norm()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from peft import LoraConfig
+from torch import Tensor
 from torch.utils.data import Sampler
 from transformers import PreTrainedTokenizerBase, TrainingArguments
 from trl import SFTConfig, SFTTrainer
@@ -29,7 +30,8 @@ from sotopia_env.training.data_parallel import call_wrapped, holds_all_weights
 from sotopia_env.training.model_card import data_facts, write_model_card
 from sotopia_env.training.optimizer import WithMuon
 from sotopia_env.training.options import CLONING
-from sotopia_env.training.scoring import selected_logits
+from sotopia_env.training.pieces import TrainsInPieces
+from sotopia_env.training.scoring import scored
 from sotopia_env.training.start import TrainsAnyModel, load_to_train
 
 
@@ -169,7 +171,7 @@ def cloning_rows(
     return rows
 
 
-class CloningTrainer(TrainsAnyModel, WithMuon, SFTTrainer):
+class CloningTrainer(TrainsInPieces, TrainsAnyModel, WithMuon, SFTTrainer):
     """TRL's ``SFTTrainer`` with batches of rows of like length, and a loss that looks at the own tokens alone."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
@@ -182,22 +184,42 @@ class CloningTrainer(TrainsAnyModel, WithMuon, SFTTrainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The mean negative log-likelihood of the own tokens of the batch, of the model's own logits."""
-        stock = self.label_smoother is not None or self.args.loss_type != "nll" or self.compute_loss_func is not None
-        if return_outputs or num_items_in_batch is None or stock or not holds_all_weights(model):
+        if return_outputs or not self._sums_own_tokens(model, num_items_in_batch):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        labels, attention_mask = inputs["labels"], inputs["attention_mask"]
-        selected = labels != -100
+        labels = inputs["labels"]
         with self.accelerator.autocast():
-            logits, router_loss = call_wrapped(
-                model, selected_logits, inputs["input_ids"], attention_mask, selected, self.aux_loss_enabled
+            (losses,), router_loss = call_wrapped(
+                model,
+                scored,
+                inputs["input_ids"],
+                inputs["attention_mask"],
+                labels != -100,
+                _cross_entropy,
+                self.aux_loss_enabled,
             )
-        loss = torch.nn.functional.cross_entropy(logits, labels[selected], reduction="sum") / num_items_in_batch
+        loss = losses.sum() / num_items_in_batch
         # Gradients are averaged over the processes, while items are counted over all of them.
         if self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes
         if router_loss is not None:
             loss = loss + self.router_aux_loss_coef * router_loss / self.current_gradient_accumulation_steps
         return loss
+
+    def pieces(self, model: Any, inputs: Mapping[str, Any], num_items_in_batch: Any) -> Sequence[Mapping[str, Any]]:
+        """Some rows each; the loss of routers is one of the whole batch."""
+        if self.aux_loss_enabled or not self._sums_own_tokens(model, num_items_in_batch):
+            return [inputs]
+        groups = self.rows_together(self.accelerator.unwrap_model(model), inputs["labels"] != -100)
+        return [{name: tensor[rows] for name, tensor in inputs.items()} for rows in groups]
+
+    def _sums_own_tokens(self, model: Any, num_items_in_batch: Any) -> bool:
+        """Whether the loss is the one that is computed here."""
+        stock = self.label_smoother is not None or self.args.loss_type != "nll" or self.compute_loss_func is not None
+        return num_items_in_batch is not None and not stock and holds_all_weights(model)
+
+
+def _cross_entropy(logits: Tensor, tokens: Tensor, _: Tensor) -> tuple[Tensor]:
+    return (torch.nn.functional.cross_entropy(logits, tokens, reduction="none"),)
 
 
 def order_seed(args: TrainingArguments) -> int:

@@ -2,8 +2,7 @@
 
 Measured for a model of a million parameters on two cores: a pass there and back over 16 rows of 170 to 450 tokens, with
 attention written out in bfloat16, takes 0.65 to 0.8 of the time with the fused kernel; a head that predicts the own
-tokens alone takes a quarter of one that predicts every token; and 64 rows take 2.6 times as long in one piece as 16
-at a time.
+tokens alone takes a quarter of one that predicts every token.
 """
 
 from __future__ import annotations
@@ -21,9 +20,6 @@ from sotopia_env.agents.loading import computes_in_bfloat16
 
 LONGEST_WRITTEN_OUT = 512
 """Up to this length of rows, in tokens, :func:`written_out_attention` is faster than the fused kernel."""
-
-ROWS_AT_A_TIME = 16
-"""So many rows go through the model at a time: larger tensors are paged in anew for every operation."""
 
 
 def set_device_defaults(args: Any) -> None:

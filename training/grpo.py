@@ -61,7 +61,7 @@ from sotopia_env.training.rollout_func import (
     learner_of,
     sampling_of,
 )
-from sotopia_env.training.scoring import selected_logits
+from sotopia_env.training.scoring import scored
 from sotopia_env.training.start import TrainsAnyModel, load_to_train, without_dropout
 
 RUNNING_BASELINE = "running_baseline.json"
@@ -372,18 +372,21 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         prompt = torch.zeros(len(own), input_ids.shape[1] - own.shape[1], dtype=torch.bool, device=own.device)
         selected = torch.cat([prompt, own], dim=1)
         with self.accelerator.autocast():
-            logits, loss = call_wrapped(model, selected_logits, input_ids, attention_mask, selected, with_router_loss)
+            (chosen, entropy), loss = call_wrapped(
+                model, scored, input_ids, attention_mask, selected, self._logprob_and_entropy, with_router_loss
+            )
+        empty = torch.zeros(own.shape, dtype=torch.float32, device=own.device)
+        return empty.masked_scatter(own, chosen), empty.masked_scatter(own, entropy), loss
+
+    def _logprob_and_entropy(self, logits: Tensor, tokens: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
         logits = tempered(logits, self.temperature)
-        tokens = input_ids[selected][:, None]
-        among = self._drawable(logits, tokens) if self._cuts else None
+        among = self._drawable(logits, tokens[:, None]) if self._cuts else None
         logprobs = (logits if among is None else logits.masked_fill(~among, -torch.inf)).log_softmax(-1)
-        chosen = logprobs.gather(-1, tokens)[:, 0]
         with torch.set_grad_enabled(torch.is_grad_enabled() and self._entropy_bonus_enabled):
             # What cannot be drawn adds nothing, and minus infinity times 0 would be no number.
             finite = logprobs if among is None else logprobs.masked_fill(~among, 0.0)
             entropy = -(logprobs.exp() * finite).sum(-1)
-        empty = torch.zeros(own.shape, dtype=torch.float32, device=own.device)
-        return empty.masked_scatter(own, chosen), empty.masked_scatter(own, entropy), loss
+        return logprobs.gather(-1, tokens[:, None])[:, 0], entropy
 
     @property
     def _cuts(self) -> bool:
@@ -400,9 +403,13 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         model = self.accelerator.unwrap_model(self.model)
         training = model.training
         model.eval()
-        logits, _ = selected_logits(model, ids[rows], attention[rows], selected)
+
+        def read(logits: Tensor, tokens: Tensor, _: Tensor) -> tuple[Tensor]:
+            return (self._drawable(tempered(logits, self.temperature), tokens[:, None]),)
+
+        (among,), _ = scored(model, ids[rows], attention[rows], selected, read)
         model.train(training)
-        return self._drawable(tempered(logits, self.temperature), ids[rows][selected][:, None])
+        return among
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)

@@ -14,7 +14,6 @@ from peft import PeftModel
 from torch import Tensor
 
 from sotopia_env.agents.adapters import copy_adapter, using_adapter
-from sotopia_env.agents.decoding import tempered
 from sotopia_env.agents.digests import describe_model
 from sotopia_env.agents.forward import bare
 from sotopia_env.agents.loading import LoadedModel, base_of, load_model
@@ -22,7 +21,7 @@ from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.describe import Description
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
-from sotopia_env.training.scoring import selected_logits, selected_logprobs
+from sotopia_env.training.scoring import selected_logprobs
 
 PARTNER_ADAPTER = "partner"
 """Name of the frozen adapter on the learner's model, where partner and learner share a base."""
@@ -84,13 +83,9 @@ class Reference:
             among = None if drawable is None else drawable(rows)
             self.model.eval()
             with self._active():
-                inputs = (self.model, input_ids[rows], attention_mask[rows], selected)
-                if among is None:
-                    values = selected_logprobs(*inputs, temperature)
-                else:
-                    logits, _ = selected_logits(*inputs)
-                    among_them = tempered(logits, temperature).masked_fill(~among, -torch.inf)
-                    values = among_them.log_softmax(-1).gather(-1, input_ids[rows][selected][:, None])[:, 0]
+                values = selected_logprobs(
+                    self.model, input_ids[rows], attention_mask[rows], selected, temperature, among
+                )
             self.model.train(training)
             scored[rows] = scored[rows].masked_scatter(selected, values)
         return scored

@@ -1,83 +1,149 @@
-"""Log-probabilities of chosen tokens: of the learner, of its reference and of a clone, all from one function."""
+"""Numbers of chosen tokens: of the learner, of its reference and of a clone, all from one function.
+
+Rows go through the model some at a time, and the logits of some places are held at a time: what the backward pass needs
+beyond that is computed once more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from sotopia_env.agents.decoding import log_probabilities
-from sotopia_env.agents.forward import bare, logits_at, without_router_loss
-from sotopia_env.training.cpu import ROWS_AT_A_TIME, fast_attention
+from sotopia_env.agents.decoding import tempered
+from sotopia_env.agents.forward import bare, logits_at, states_and_head, without_router_loss
+from sotopia_env.training.cpu import fast_attention
+from sotopia_env.training.memory import activation_bytes, kept_bytes, rows_at_a_time, tokens_at_a_time
+
+LOGITS_AT_A_TIME = 2**24
+"""So many logits are held at a time, 64 MB in 32 bits; with their gradients about four times as much."""
+
+Read = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
+"""Makes of logits (n, vocabulary), of the n tokens that they predict, and of these tokens' places among all N, some
+numbers for each token, (n,). It is called once more in the backward pass, and has to say the same."""
 
 
-def selected_logits(
-    model: Any, input_ids: Tensor, attention_mask: Tensor, selected: Tensor, with_router_loss: bool = False
-) -> tuple[Tensor, Tensor | None]:
-    """The logits that predict some tokens, as one plain pass over each row by itself gives them.
+def scored(
+    model: Any,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    selected: Tensor,
+    read: Read,
+    with_router_loss: bool = False,
+) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    """What is read from the logits that predict some tokens, as one plain pass over each row by itself gives them.
 
     Rows are shown to the model without the padding in front of them: so their positions, windows and recurrent states
-    are those of a row by itself, whatever the model makes of padding.
+    are those of a row by itself, whatever the model makes of padding. Nothing is computed behind the last token that
+    is predicted.
 
     Args:
         model: a causal language model, adapters included, not wrapped for several processes.
         input_ids: (B, L) token ids.
         attention_mask: (B, L), 1 on tokens; padding may lie anywhere.
         selected: (B, L) booleans: the N tokens to be predicted. None of them is the first of its row.
+        read: of the logits of some tokens.
         with_router_loss: also return the loss of the routers of a mixture of experts, for the batch as a whole.
 
     Returns:
-        (N, vocabulary) numbers in 32 bits, in the order of ``input_ids[selected]``, and that loss.
+        What ``read`` made, (N,) each, in the order of ``input_ids[selected]``, and that loss.
     """
-    # Where memory is fast, and where the loss is one of the whole batch, it is not cut into pieces.
-    whole = with_router_loss or bare(model).device.type != "cpu"
-    at_a_time = len(input_ids) if whole else ROWS_AT_A_TIME
-    found: list[Tensor] = [input_ids.new_empty(0)] * len(input_ids)
-    router_loss = None
-    for rows, logits, _, loss in _in_groups(model, input_ids, attention_mask, selected, at_a_time, with_router_loss):
-        router_loss = loss
-        for row, values in zip(rows, logits, strict=True):
-            found[row] = values
-    return torch.cat(found), router_loss
+    base = bare(model)
+    # Tokens to the front, in their order, and behind them padding, which no token looks at.
+    order = (attention_mask == 0).long().argsort(dim=1, stable=True)
+    ids, wanted, lengths = input_ids.gather(1, order), selected.gather(1, order), attention_mask.sum(1)
+    if not with_router_loss:
+        # A token is predicted at the place before it.
+        lengths = (wanted * torch.arange(wanted.shape[1], device=ids.device)).amax(1).clamp(min=1)
+    # A loss of the whole batch is not cut into pieces.
+    tokens = ids.numel() if with_router_loss else tokens_at_a_time(base)
+    places, first = wanted.roll(-1, dims=1), wanted.sum(1).cumsum(0) - wanted.sum(1)
+    found: list[tuple[Tensor, ...]] = [()] * len(ids)
+    budget, router_loss = kept_bytes(ids.device), None
+    for rows in rows_at_a_time(lengths.tolist(), tokens):
+        at, sizes, longest = (
+            torch.tensor(rows, device=ids.device),
+            wanted[rows].sum(1).tolist(),
+            int(lengths[rows].max()),
+        )
+        which = torch.cat(
+            [first[row] + torch.arange(size, device=ids.device) for row, size in zip(rows, sizes, strict=True)]
+        )
+        mask = (torch.arange(longest, device=ids.device) < lengths[at, None]).long()
+        inputs = {"input_ids": ids[at, :longest], "attention_mask": mask, **_router_options(base, with_router_loss)}
+        work = partial(_read_group, model, inputs, places[at, :longest], ids[at][wanted[at]], which, read)
+        budget -= mask.numel() * activation_bytes(base.config)
+        again = budget < 0 and torch.is_grad_enabled() and not (with_router_loss or base.is_activation_checkpointing)
+        values, router_loss = checkpoint(work, use_reentrant=False) if again else work()
+        for row, part in zip(rows, zip(*(value.split(sizes) for value in values), strict=True), strict=True):
+            found[row] = part
+    return tuple(map(torch.cat, zip(*found, strict=True))), router_loss
 
 
 @torch.no_grad()
 def selected_logprobs(
-    model: Any, input_ids: Tensor, attention_mask: Tensor, selected: Tensor, temperature: float
-) -> Tensor:
-    """Log-probabilities of some tokens, (N,); see :func:`selected_logits`, of which never many are held."""
-    found: list[Tensor] = [input_ids.new_empty(0)] * len(input_ids)
-    for rows, logits, tokens, _ in _in_groups(model, input_ids, attention_mask, selected, ROWS_AT_A_TIME):
-        for row, values, ids in zip(rows, logits, tokens, strict=True):
-            found[row] = log_probabilities(values, temperature).gather(-1, ids[:, None])[:, 0]
-    return torch.cat(found)
-
-
-def _in_groups(
     model: Any,
     input_ids: Tensor,
     attention_mask: Tensor,
     selected: Tensor,
-    at_a_time: int,
-    with_router_loss: bool = False,
-) -> Iterator[tuple[list[int], list[Tensor], list[Tensor], Tensor | None]]:
-    """For rows of like length their numbers, logits and selected tokens, and the loss of their routers."""
+    temperature: float,
+    among: Tensor | None = None,
+) -> Tensor:
+    """Log-probabilities of some tokens, (N,); see :func:`scored`.
+
+    Args:
+        model: a causal language model.
+        input_ids: (B, L).
+        attention_mask: (B, L).
+        selected: (B, L) booleans, N of them true.
+        temperature: divides the logits.
+        among: (N, vocabulary) booleans: the tokens that are asked about, where these are not all.
+    """
+
+    def read(logits: Tensor, tokens: Tensor, which: Tensor) -> tuple[Tensor]:
+        logits = tempered(logits, temperature)
+        if among is not None:
+            logits = logits.masked_fill(~among[which], -torch.inf)
+        return (logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0],)
+
+    (logprobs,), _ = scored(model, input_ids, attention_mask, selected, read)
+    return logprobs
+
+
+def _router_options(base: Any, with_router_loss: bool) -> dict[str, Any]:
+    return {"output_router_logits": True} if with_router_loss else without_router_loss(base)
+
+
+def _read_group(
+    model: Any, inputs: Mapping[str, Any], places: Tensor, tokens: Tensor, which: Tensor, read: Read
+) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    """What is read of some rows, and the loss of their routers where it was asked for."""
     base = bare(model)
-    options = {"output_router_logits": True} if with_router_loss else without_router_loss(base)
-    # Tokens to the front, in their order, and behind them padding, which no token looks at.
-    order = (attention_mask == 0).long().argsort(dim=1, stable=True)
-    ids, wanted, lengths = input_ids.gather(1, order), selected.gather(1, order), attention_mask.sum(1)
-    for rows in lengths.argsort().split(at_a_time):
-        longest = int(lengths[rows].max())
-        mask = (torch.arange(longest, device=ids.device) < lengths[rows, None]).long()
-        read, chosen = ids[rows, :longest], wanted[rows, :longest]
-        with fast_attention(base, longest):
-            # A token is predicted at the place before it.
-            logits, output = logits_at(base, chosen.roll(-1, dims=1), input_ids=read, attention_mask=mask, **options)
-        sizes = chosen.sum(1).tolist()
-        # Some that have routers say nothing of their loss.
-        said = getattr(output, "aux_loss", None)
-        loss = None if not with_router_loss else logits.new_zeros(()) if said is None else said
-        yield rows.tolist(), list(logits.split(sizes)), list(read[chosen].split(sizes)), loss
+    some = max(1, LOGITS_AT_A_TIME // base.get_output_embeddings().weight.shape[0])
+    with fast_attention(base, places.shape[1]):
+        apart = states_and_head(base, places, **inputs) if len(tokens) > some else None
+        if apart is None:
+            logits, output = logits_at(base, places, **inputs)
+            return read(logits, tokens, which), _router_loss(inputs, output, logits)
+    states, head, output = apart
+
+    def read_some(part: Tensor, predicted: Tensor, among: Tensor) -> tuple[Tensor, ...]:
+        return read(head(part), predicted, among)
+
+    parts = [
+        checkpoint(read_some, *given, use_reentrant=False) if torch.is_grad_enabled() else read_some(*given)
+        for given in zip(states.split(some), tokens.split(some), which.split(some), strict=True)
+    ]
+    return tuple(map(torch.cat, zip(*parts, strict=True))), _router_loss(inputs, output, states)
+
+
+def _router_loss(inputs: Mapping[str, Any], output: Any, like: Tensor) -> Tensor | None:
+    """Some models that have routers say nothing of their loss."""
+    if not inputs.get("output_router_logits"):
+        return None
+    said = getattr(output, "aux_loss", None)
+    return like.new_zeros(()) if said is None else said

@@ -4,31 +4,38 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from sotopia_env.agents.loading import load_model
 from sotopia_env.training import scoring
-from sotopia_env.training.scoring import selected_logits, selected_logprobs
+from sotopia_env.training.scoring import scored, selected_logprobs
+
+generator = torch.Generator().manual_seed(0)
+ids = torch.randint(5, 60, (5, 40), generator=generator)
+first, last = torch.tensor([0, 9, 3, 12, 5]), torch.tensor([40, 31, 17, 40, 22])
+places = torch.arange(40)
+attention = ((places >= first[:, None]) & (places < last[:, None])).long()
+selected = (attention == 1) & (places > first[:, None] + 4) & (places % 3 == 0)
+selected[2] = False
 
 
-@pytest.mark.parametrize("rows_at_a_time", [2, 16])
+def read_logits(logits: Tensor, *_: Tensor) -> tuple[Tensor]:
+    return (logits,)
+
+
+@pytest.mark.parametrize("tokens_at_a_time", [60, 2000])
 def test_selected_tokens_are_predicted_as_by_the_whole_model(
-    tiny_directory: Path, rows_at_a_time: int, monkeypatch: pytest.MonkeyPatch
+    tiny_directory: Path, tokens_at_a_time: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "ROWS_AT_A_TIME", rows_at_a_time)
+    monkeypatch.setattr(scoring, "tokens_at_a_time", lambda model: tokens_at_a_time)
     model = load_model(tiny_directory).model
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(5, 400, (5, 40), generator=generator)
-    first, last = torch.tensor([0, 9, 3, 12, 5]), torch.tensor([40, 31, 17, 40, 22])
-    places = torch.arange(40)
-    attention = ((places >= first[:, None]) & (places < last[:, None])).long()
-    selected = (attention == 1) & (places > first[:, None] + 4) & (places % 3 == 0)
-    selected[2] = False
     logits = model(input_ids=ids, attention_mask=attention).logits[:, :-1][selected[:, 1:]]
-    assert torch.allclose(selected_logits(model, ids, attention, selected)[0], logits, atol=1e-4)
+    (found,), _ = scored(model, ids, attention, selected, read_logits)
+    assert torch.allclose(found, logits, atol=1e-4)
     expected = (logits / 0.5).log_softmax(-1).gather(-1, ids[selected][:, None])[:, 0]
     assert torch.allclose(selected_logprobs(model, ids, attention, selected, 0.5), expected, atol=1e-4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rounded, _ = selected_logits(model, ids, attention, selected)
+        (rounded,), _ = scored(model, ids, attention, selected, read_logits)
     assert (rounded - logits).abs().mean() < 0.02
     assert model.config._attn_implementation == "sdpa"
 
@@ -36,5 +43,5 @@ def test_selected_tokens_are_predicted_as_by_the_whole_model(
 def test_gradients_reach_all_weights(tiny_directory: Path) -> None:
     model = load_model(tiny_directory).model
     ids = torch.arange(5, 45).reshape(2, 20)
-    selected_logits(model, ids, torch.ones_like(ids), ids % 2 == 0)[0].sum().backward()
+    scored(model, ids, torch.ones_like(ids), ids % 2 == 0, read_logits)[0][0].sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())

@@ -37,6 +37,7 @@ from sotopia_env.training.checkpoints import (
 from sotopia_env.training.cpu import fast_attention
 from sotopia_env.training.model_card import data_facts, write_model_card
 from sotopia_env.training.optimizer import WithMuon
+from sotopia_env.training.pieces import TrainsInPieces
 from sotopia_env.training.reward_modelling.config import RewardModelConfig
 from sotopia_env.training.reward_modelling.labels import LabelledRow, labelled_rows, limits_of, split_by_scenario
 from sotopia_env.training.reward_modelling.report import report_on, report_table
@@ -136,7 +137,7 @@ def train_reward_model(
     return out
 
 
-class ValueTrainer(WithMuon, Trainer):
+class ValueTrainer(TrainsInPieces, WithMuon, Trainer):
     """``transformers``' trainer on labelled rows, batches of like length. Checkpoints hold what is trained alone.
 
     Args:
@@ -167,6 +168,7 @@ class ValueTrainer(WithMuon, Trainer):
         """The mean squared error over known labels, in units of each dimension's deviation."""
         targets: Tensor = inputs.pop("targets")
         siblings: Tensor = inputs.pop("siblings")
+        number = inputs.pop("known", None)
         heads = self.accelerator.unwrap_model(model)
         with self.accelerator.autocast(), fast_attention(bare(heads.language_model), inputs["input_ids"].shape[1]):
             values = model(**inputs)
@@ -175,8 +177,24 @@ class ValueTrainer(WithMuon, Trainer):
         squared = errors.square().sum(dim=0)
         if self.args.between < 1:
             squared = squared - (1 - self.args.between) * between_groups(errors, known, siblings)
-        loss = (squared * self.shares_D.to(squared.device)).sum() / max(1, int(known.sum()))
+        number = known.sum() if number is None else number
+        loss = (squared * self.shares_D.to(squared.device)).sum() / number.clamp(min=1)
         return (loss, values) if return_outputs else loss
+
+    def pieces(self, model: Any, inputs: Mapping[str, Any], num_items_in_batch: Any) -> Sequence[Mapping[str, Any]]:
+        """Some rows each; dialogues of one task stay together where they are held against each other."""
+        places: Tensor = inputs["places"]
+        if self.args.between < 1:
+            return [inputs]
+        of_row, found = places.nonzero()[:, 0].cpu(), []
+        for rows in self.rows_together(self.accelerator.unwrap_model(model).language_model, places):
+            # Behind the last token that is read nothing counts.
+            length = max(1, *(places[rows].any(0).nonzero()[:, 0] + 1).tolist())
+            numbers = torch.isin(of_row, rows)
+            piece = {name: inputs[name][rows, :length] for name in ("input_ids", "attention_mask", "places")}
+            piece |= {name: inputs[name][numbers] for name in ("targets", "siblings")}
+            found.append({**piece, "known": (~inputs["targets"].isnan()).sum()})
+        return found
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
