@@ -118,7 +118,8 @@ def _run(read: Recipe, out: Path, data: Path | None, stages: list[str], dry_run:
     records = run.run(wanted)
     if as_json:
         print_json(records)
-    stderr.print(f"the run is in {out}", soft_wrap=True, highlight=False)
+    table = f"; the table is {out / 'evaluation' / 'table.md'}" if "evaluation" in records else ""
+    stderr.print(f"the run is in {out}{table}", soft_wrap=True, highlight=False)
 
 
 def _quickstart(

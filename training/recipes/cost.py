@@ -29,13 +29,13 @@ class Asked:
 
     Args:
         role: who is asked: ``"policy"``, ``"judge"`` or ``"attributor"``.
-        calls: the fewest; a reply that cannot be used costs one more.
+        calls: the fewest, ``None`` where unknown; a reply that cannot be used costs one more.
         read: tokens of prompts.
         written: tokens of replies.
     """
 
     role: str
-    calls: float
+    calls: float | None
     read: float | None
     written: float | None
 

@@ -112,10 +112,11 @@ def _table(rows: Sequence[Mapping[str, Any]], given: Evaluated, title: str) -> T
     ]
     for one in given.published:
         blank = [""] * (len(others) + 4)
-        body.append([f"{one.name} ({one.source})", "", Cell(one.goal, ".2f"), Cell(one.overall, ".2f"), *blank])
+        body.append([f"{one.name}, published", "", Cell(one.goal, ".2f"), Cell(one.overall, ".2f"), *blank])
     headings = [dimension.replace("_", " ") for dimension in others]
     columns = ["policy", "episodes", "goal", "overall", *headings, "not judged", "words a turn", "turns", "invalid"]
-    note = "not judged: episodes whose goal nobody knows; they count in no mean."
+    sources = [f"{one.name}, published: {one.source}." for one in given.published]
+    note = " ".join(["not judged: episodes whose goal nobody knows; they count in no mean.", *sources])
     return Table(columns, body, title, note)
 
 

@@ -351,8 +351,11 @@ class Calls(Section):
         max_tokens: length limit of a reply.
         concurrency: calls in flight at once.
         timeout: seconds one may take.
+        enforce_schema: have the server hold replies to their form; by default at OpenAI alone. vLLM does, and it is
+            what makes a small model usable.
     """
 
+    enforce_schema: bool | None = None
     max_tokens: PositiveInt = 2048
     concurrency: PositiveInt = 64
     timeout: PositiveFloat = 120.0
