@@ -105,13 +105,8 @@ def made(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
-def test_all_stages_run_and_go_on_after_a_kill_in_the_middle_of_any(
-    tmp_path: Path,
-    model: str,
-    server: Any,
-    dies_after: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_all_stages_run_and_end_in_a_table(
+    tmp_path: Path, model: str, server: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = recipe(tmp_path, model=model, judge=f"llm:m@{server.url}")
     whole = RecipeRun(given, tmp_path / "whole").run()
@@ -138,11 +133,20 @@ def test_all_stages_run_and_go_on_after_a_kill_in_the_middle_of_any(
     assert len(numbers) == whole["labels"]["labels"]
     assert numbers.count(None) == whole["labels"]["unknown"]
     assert 0 < max(v for v in numbers if v is not None) <= 8
-    # Of one question nothing is asked twice, and a finished run asks, plays and trains nothing.
+    # A finished run asks, plays and trains nothing.
     before, files = len(server.requests), made(tmp_path / "whole")
     assert RecipeRun(given, tmp_path / "whole").run() == whole
     assert (len(server.requests), made(tmp_path / "whole")) == (before, files)
 
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
+def test_a_run_goes_on_after_kills_in_the_middle_of_stages_as_if_there_had_been_none(
+    tmp_path: Path, model: str, server: Any, dies_after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = recipe(tmp_path, model=model, judge=f"llm:m@{server.url}")
+    RecipeRun(given, tmp_path / "whole").run()
+    before = len(server.requests)
     cut = RecipeRun(given, tmp_path / "cut")
     with monkeypatch.context() as patch:
         patch.setattr(CloningTrainer, "training_step", dies_after(1, CloningTrainer.training_step))
@@ -169,7 +173,7 @@ def test_all_stages_run_and_go_on_after_a_kill_in_the_middle_of_any(
             RecipeRun(given, tmp_path / "cut").run()
     assert (tmp_path / "cut" / "learner" / "checkpoint-1").is_dir()
     RecipeRun(given, tmp_path / "cut").run()
-    assert made(tmp_path / "cut") == files
+    assert made(tmp_path / "cut") == made(tmp_path / "whole")
     # Nothing was asked twice.
     assert len(server.requests) == 2 * before
 
