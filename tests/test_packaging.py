@@ -42,8 +42,8 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], 
 
 
 def sources() -> set[str]:
-    """Every module of the four folders, every template and the labelled talk, by its path inside the package."""
-    patterns = ("**/*.py", "**/*.jsonl", "templates/*.*")
+    """Every module of the four folders, every template, recipe and labelled talk, by its path inside the package."""
+    patterns = ("**/*.py", "**/*.jsonl", "templates/*.*", "recipes/*.yaml")
     paths = {path.relative_to(ROOT) for name in FOLDERS for kind in patterns for path in (ROOT / name).glob(kind)}
     return {str(path if path.parts[0] == "sotopia_env" else Path("sotopia_env") / path) for path in paths}
 

@@ -55,13 +55,25 @@ def read_settings(kind: type[Any], out: Path, config: Path | None, extra: Sequen
             its range, or a tracker that is not installed.
         FileNotFoundError: there is no such file.
     """
+    given = [(f"{config}: {name}", name, [value]) for name, value in _from_file(config).items()]
+    # A text is taken as it stands where the setting is one, and as YAML where it is not: "none" may be either.
+    given += [(f"--{name}", name, [text, _from_yaml(text)]) for name, text in _pairs(extra)]
+    return checked_settings(kind, out, given, seed)
+
+
+def checked_settings(kind: type[Any], out: Path, given: Sequence[tuple[str, str, Sequence[Any]]], seed: int) -> Any:
+    """Settings of a trainer, each checked where it was given; arguments and errors as in :func:`read_settings`.
+
+    Args:
+        kind: their dataclass.
+        out: the folder of the run.
+        given: where it stands, its name, and the readings of its value of which the first that fits is taken.
+        seed: of the run.
+    """
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind) if field.init]
     defaults = {field.name: field.default for field in fields(kind)}
     values: dict[str, Any] = {}
-    given = [(f"{config}: {name}", name, [value]) for name, value in _from_file(config).items()]
-    # A text is taken as it stands where the setting is one, and as YAML where it is not: "none" may be either.
-    given += [(f"--{name}", name, [text, _from_yaml(text)]) for name, text in _pairs(extra)]
     for where, name, readings in given:
         if name not in names:
             near = get_close_matches(name, names, n=3)

@@ -7,11 +7,12 @@ in none, since a newer release has brought it, is refused too.
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
 from typing import Any
-
-from accelerate.utils import parse_flag_from_env
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ class Options:
         Raises:
             ValueError: a setting is refused, or does nothing beside another one; the error names the remedy.
         """
+        # The tables are read without the libraries, too.
+        from accelerate.utils import parse_flag_from_env
+
         for variable in ("ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_FSDP"):
             if parse_flag_from_env(variable):
                 raise ValueError(f"{variable}: {_SHARDED}")
@@ -81,6 +85,25 @@ class Options:
                     f"{name} = {value!r} has no effect with {needs.other} = {getattr(args, needs.other)!r}; it needs "
                     f"{needs.wording}, so leave it out or change {needs.other}"
                 )
+
+
+def source_of(module: str, name: str) -> ast.ClassDef:
+    """Returns the source of a class of settings, read without importing it, which would take seconds.
+
+    Args:
+        module: where it stands.
+        name: of the class.
+    """
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None, module
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    return next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+
+
+def own_settings(source: ast.ClassDef) -> dict[str, str]:
+    """Returns the settings that a class adds, or gives another default, with that default as it is written."""
+    given = [node for node in source.body if isinstance(node, ast.AnnAssign) and node.value is not None]
+    return {ast.unparse(node.target): ast.unparse(node.value) for node in given if node.value is not None}
 
 
 def default_of(setting: Field[Any]) -> Any:

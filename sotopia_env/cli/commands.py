@@ -16,6 +16,7 @@ from sotopia_env.cli import (
     evaluating,
     playing,
     quickstart,
+    recipes,
     relabeling,
     results,
     rewards,
@@ -25,6 +26,7 @@ from sotopia_env.cli import (
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command(name="quickstart")(quickstart.run_quickstart)
+app.command(name="recipe")(recipes.recipe)
 app.command(name="list")(playing.list_names)
 app.command(name="rollout")(playing.rollout)
 app.command(name="play")(playing.play)

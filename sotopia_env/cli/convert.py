@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,27 +69,10 @@ def convert(
 
 def _read(source: str, profiles: str | None) -> list[Episode]:
     """Episodes of the package's own format or of a published one."""
-    from sotopia_env.published import load_published, load_tasks
     from sotopia_env.published.files import DATA_VARIABLE
-    from sotopia_env.storage.episodes import load_episodes
+    from sotopia_env.published.reading import any_episodes
 
-    path = Path(source).expanduser()
-    if path.suffix == ".parquet" or (path.is_file() and _is_own(path)):
-        return load_episodes(path)
-    folder = profiles or os.environ.get(DATA_VARIABLE)
-    return load_published(source, load_tasks(folder) if folder else None)
-
-
-def _is_own(path: Path) -> bool:
-    with path.open("rb") as file:
-        for line in file:
-            if line.strip():
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    continue
-                return isinstance(record, dict) and "format_version" in record
-    return False
+    return any_episodes(source, profiles or os.environ.get(DATA_VARIABLE))
 
 
 def _labelled(episodes: Sequence[Episode], name: str, judge: str | None) -> tuple[list[Episode], str]:

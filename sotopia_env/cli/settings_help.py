@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
-from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
+
+from sotopia_env.training.options import own_settings, source_of
 
 
 def settings_help(module: str, name: str) -> list[str]:
@@ -19,12 +19,8 @@ def settings_help(module: str, name: str) -> list[str]:
         module: where the class is.
         name: of the class.
     """
-    spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None, module
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
-    fields = [node for node in found.body if isinstance(node, ast.AnnAssign) and node.value is not None]
-    defaults = {ast.unparse(node.target): ast.unparse(node.value) for node in fields if node.value is not None}
+    found = source_of(module, name)
+    defaults = own_settings(found)
     arguments = (ast.get_docstring(found) or "").partition("\nArgs:\n")[2]
     told = re.findall(r"^    (\w+): (.*?)(?=^    \w|\Z)", arguments, re.MULTILINE | re.DOTALL)
     paragraphs = [

@@ -228,15 +228,29 @@ def _hard(tasks: Iterable[Task], files: PublishedFiles, report: Report) -> list[
     return chosen
 
 
-def _splits(used: Path | None) -> dict[str, str]:
-    """The split of each scenario: Sotopia's evaluation sets are ``test``, its development set is ``validation``."""
+def scenario_sets(path: str | Path) -> dict[str, list[str]]:
+    """The sets of scenarios that ``used_env.json`` names, such as ``"SFT-round-1"``, by their ids; none without it.
+
+    Args:
+        path: a folder or dump that :func:`load_tasks` takes.
+    """
+    path = local_path(path)
+    return _sets(find_files(path, Report(str(path), "report")).used)
+
+
+def _sets(used: Path | None) -> dict[str, list[str]]:
     if used is None:
         return {}
     content = read_json(used)
     if not isinstance(content, dict) or not all(isinstance(ids, list) for ids in content.values()):
         raise ValueError(f"{used}: an object of set name -> list of scenario ids is needed")
+    return content
+
+
+def _splits(used: Path | None) -> dict[str, str]:
+    """The split of each scenario: Sotopia's evaluation sets are ``test``, its development set is ``validation``."""
     splits: dict[str, str] = {}
-    for name, ids in content.items():
+    for name, ids in _sets(used).items():
         split = "test" if name.startswith("sotopia") else "validation" if name.startswith("dev") else "train"
         for scenario in ids:
             if splits.setdefault(scenario, split) != split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,9 +11,23 @@ from sotopia_env.errors import RecordError
 from sotopia_env.published.episodes import KnownTasks, read_episode
 from sotopia_env.published.files import EPISODES, FILES, PublishedFiles, find_files, local_path
 from sotopia_env.published.json_records import is_dump, read_records
-from sotopia_env.published.loading import read_pairings, read_profiles
+from sotopia_env.published.loading import load_tasks, read_pairings, read_profiles
 from sotopia_env.published.report import Report
+from sotopia_env.storage.episodes import load_episodes
 from sotopia_env.tasks import Task
+
+
+def any_episodes(source: str | Path, profiles: str | Path | None = None) -> list[Episode]:
+    """Read episodes of the package's own format, or of a published one.
+
+    Args:
+        source: see :func:`load_published`; or a file of this package.
+        profiles: the folder of Sotopia's profiles, for published ones.
+    """
+    path = Path(source).expanduser()
+    if path.suffix == ".parquet" or (path.is_file() and _is_own(path)):
+        return load_episodes(path)
+    return load_published(source, load_tasks(profiles) if profiles else None)
 
 
 def load_published(path: str | Path, tasks: Iterable[Task] | None = None, on_error: str = "report") -> list[Episode]:
@@ -58,6 +73,18 @@ def load_published(path: str | Path, tasks: Iterable[Task] | None = None, on_err
     if not episodes:
         raise ValueError(f"{path}: there is no episode in it")
     return list(episodes.values())
+
+
+def _is_own(path: Path) -> bool:
+    with path.open("rb") as file:
+        for line in file:
+            if line.strip():
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                return isinstance(record, dict) and "format_version" in record
+    return False
 
 
 def _episodes_in(folder: Path) -> Path:
