@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sotopia_env.environment import SotopiaParallelEnv
+from sotopia_env.environment import SotopiaParallelEnv, StepResult
 from sotopia_env.episodes import seat_of
 from sotopia_env.policies import Context, Decision, Policy
 from sotopia_env.seeds import turn_generator
@@ -34,13 +34,7 @@ def play(
     keys = [env.unwrapped.episode.key for env in envs] if keys is None else keys
     live = [i for i, env in enumerate(envs) if env.unwrapped.acting]
     while live:
-        decisions = _decide([envs[i].unwrapped for i in live], live, policies, seeds, keys)
-        if traces is not None:
-            for (i, agent), decision in decisions.items():
-                if decision.trace is not None:
-                    traces.setdefault((keys[i], agent), []).append(decision.trace)
-        actions = [{agent: decisions[i, agent] for agent in envs[i].unwrapped.acting} for i in live]
-        results = type(envs[live[0]]).step_many([envs[i] for i in live], actions)
+        results = play_cycle(envs, live, policies, seeds, keys, traces=traces)
         still = []
         for i, (*_, infos) in zip(live, results, strict=True):
             if envs[i].unwrapped.acting:
@@ -48,6 +42,40 @@ def play(
             elif on_finish is not None:
                 on_finish(i, envs[i], infos)
         live = still
+
+
+def play_cycle(
+    envs: Sequence[Any],
+    live: Sequence[int],
+    policies: Sequence[Mapping[str, Policy]],
+    seeds: Sequence[int],
+    keys: Sequence[str],
+    *,
+    traces: Traces | None = None,
+) -> list[StepResult]:
+    """Play one cycle of some environments, in lockstep.
+
+    Args:
+        envs: N environments.
+        live: numbers of those that are played; none of them is over.
+        policies: for each environment the policy of every agent.
+        seeds: for each environment the seed of its policies' generators.
+        keys: for each environment the key that contexts and traces carry.
+        traces: filled with the token traces of policies that give them.
+
+    Returns:
+        For each that was played what ``step`` returned.
+    """
+    if not live:
+        return []
+    decisions = _decide([envs[i].unwrapped for i in live], live, policies, seeds, keys)
+    if traces is not None:
+        for (i, agent), decision in decisions.items():
+            if decision.trace is not None:
+                traces.setdefault((keys[i], agent), []).append(decision.trace)
+    actions = [{agent: decisions[i, agent] for agent in envs[i].unwrapped.acting} for i in live]
+    results: list[StepResult] = type(envs[live[0]]).step_many([envs[i] for i in live], actions)
+    return results
 
 
 def _decide(
