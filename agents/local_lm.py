@@ -220,12 +220,17 @@ class LocalLM:
         return self.generator.context_length
 
     def _remembered(self, context: Context) -> dict[int, _OwnTurn]:
-        """Own turns of this dialogue. A continuation (``key~7``) begins with those of the episode it goes on from."""
+        """Own turns of this dialogue. A continuation (``key~7``) begins with those of what it goes on from.
+
+        That may be a continuation too (``key~7~1``), or one in which this agent had no turn yet.
+        """
         key = (context.episode, context.agent)
         if context.turn == 0:
             self._own_turns.pop(key, None)
         if key not in self._own_turns:
-            origin = (context.episode.partition("~")[0], context.agent)
+            origin = key
+            while origin not in self._own_turns and "~" in origin[0]:
+                origin = (origin[0].rpartition("~")[0], context.agent)
             self._own_turns[key] = dict(self._own_turns.get(origin, {})) if context.turn > 0 else {}
             self.generator.begin_like(key, origin)
             while len(self._own_turns) > _REMEMBERED_DIALOGUES:

@@ -50,7 +50,8 @@ def group_advantages(
         gather: of several processes that share a batch: makes one list of theirs. The batch is that of all of them.
 
     Returns:
-        (B, T) advantages, 0 beyond the end of a dialogue; and the share of groups in which all of them are 0.
+        (B, T) advantages, times the members' weights, 0 beyond the end of a dialogue; and the share of groups, of those
+        in which somebody had a turn, in which all of them are 0.
 
     Raises:
         ValueError: a group is not whole.
@@ -74,8 +75,10 @@ def group_advantages(
         # Each process learns from its own groups alone; the baselines of all of them are the same.
         for key, parts, alive_GT in gather(tables):
             update_running_baseline(running, key, parts, alive_GT)
-    flat = float(np.mean([not np.any(values) for values in advantages]))
-    return _scaled(np.stack(advantages), groups, scale_rewards, gather).reshape(len(dialogues), num_turns), flat
+    spoke = [values for values, (_, _, alive_GT) in zip(advantages, tables, strict=True) if alive_GT.any()]
+    flat = float(np.mean([not np.any(values) for values in spoke])) if spoke else 1.0
+    scaled = _scaled(np.stack(advantages), groups, scale_rewards, gather).reshape(len(dialogues), num_turns)
+    return scaled * np.array([[dialogue.weight] for dialogue in dialogues]), flat
 
 
 def _stacked(name: str, members: Sequence[GroupMember], num_turns: int) -> RewardPart:

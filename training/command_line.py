@@ -33,7 +33,7 @@ _BY_OPTION = {"output_dir": "--out", "seed": "--seed"}
 _ABOVE_ZERO = frozenset(
     {"per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "num_train_epochs"}
     | {"logging_steps", "save_steps", "eval_steps", "num_generations", "num_iterations", "steps_per_generation"}
-    | {"temperature", "max_turn_tokens", "max_completion_length", "max_length"}
+    | {"temperature", "max_turn_tokens", "max_completion_length", "max_length", "states_per_dialogue"}
 )
 """Settings of which 0 is none either."""
 

@@ -53,7 +53,6 @@ from sotopia_env.training.model_card import write_model_card
 from sotopia_env.training.reference import partner_for, reference_for
 from sotopia_env.training.rollout_func import (
     GroupMember,
-    RolloutFunc,
     check_context,
     check_payable,
     dialogue_return,
@@ -62,6 +61,7 @@ from sotopia_env.training.rollout_func import (
     sampling_of,
 )
 from sotopia_env.training.scoring import scored
+from sotopia_env.training.single_turn import rollout_for
 from sotopia_env.training.start import TrainsAnyModel, load_to_train, without_dropout
 
 RUNNING_BASELINE = "running_baseline.json"
@@ -139,9 +139,7 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         check_context(env, loaded, args.max_turn_tokens)
         policy = partner_for(partner, loaded, model)
         self.reference = reference_for(loaded, reference, policy)
-        self.rollout = RolloutFunc(
-            env, policy, max_new_tokens=args.max_turn_tokens, mask_truncated=args.mask_truncated_turns
-        )
+        self.rollout = rollout_for(args, env, policy)
         self.sampling = sampling_of(args, args.max_turn_tokens)
         self.estimator = estimator or get_estimator(args.estimator, **(args.estimator_options or {}))
         self.running = RunningBaseline()
@@ -163,7 +161,12 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
                 loaded.model,
                 reward_funcs=dialogue_return,
                 args=args,
-                train_dataset=group_dataset(args.num_groups, seed=args.seed, seats=args.seats),
+                train_dataset=group_dataset(
+                    args.num_groups,
+                    seed=args.seed,
+                    seats=args.seats,
+                    states_per_dialogue=args.states_per_dialogue,
+                ),
                 processing_class=loaded.tokenizer,
                 rollout_func=self._play,
                 **options,
@@ -234,10 +237,11 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         started = time.perf_counter()
         with without_autocast(self.accelerator.unwrap_model(self.model)):
             output = self.rollout(prompts, trainer)
-        own_tokens = sum(map(sum, output["env_mask"]))
         seconds = time.perf_counter() - started
         self._record_mean("seconds_playing", seconds)
-        self._record_mean("own_tokens_per_second", own_tokens / seconds)
+        for name, number in self.rollout.sampled.items():
+            self._record_mean(name, number)
+        self._record_mean("own_tokens_per_second", sum(self.rollout.sampled.values()) / seconds)
         self._scored = _padded(output["env_mask"], 0, self.accelerator.device)
         return output
 
@@ -256,7 +260,7 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         index = _padded([record["utterance_index"] for record in inputs], -1, self.accelerator.device)
         output["advantages"] = self._token_advantages(dialogues, index)
         self._hold_against_reference(output)
-        for name, value in averages(gather_object(dialogue_values(dialogues))).items():
+        for name, value in averages(gather_object(dialogue_values(self.rollout.dialogues))).items():
             self._record(name, value)
         return output
 

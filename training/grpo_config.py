@@ -13,20 +13,29 @@ from sotopia_env.training.estimators import get_estimator
 from sotopia_env.training.options import GRPO
 
 CHOICES = {
+    "rollouts": ("multi-turn", "single-turn"),
     "loss_type": ("grpo", "bnpo", "dr_grpo", "dapo", "luspo", "cispo", "sapo", "vespo"),
     "importance_sampling_level": ("token", "sequence"),
     "scale_rewards": ("none", "group", "batch"),
 }
-"""What may be chosen; all of them take one advantage per turn."""
+"""What may be chosen; all losses take one advantage per turn."""
 
 
 @dataclass
 class GRPOConfig(trl.GRPOConfig):
     """Settings of GRPO over dialogues: those of TRL's ``GRPOConfig``, with other defaults and a few more.
 
-    One step of the optimizer takes ``per_device_train_batch_size`` dialogues, in groups of ``num_generations``.
+    One step of the optimizer takes ``per_device_train_batch_size`` dialogues, or turns, in groups of
+    ``num_generations``.
 
     Args:
+        rollouts: what is compared, a row each: with ``"multi-turn"`` whole dialogues of one task and seat, with
+            ``"single-turn"`` turns at one state that was reached in play (:mod:`sotopia_env.training.single_turn`).
+        continuations: of single turns: from each turn the dialogue is played to its end so many times, and the turn is
+            worth the mean. With 0 it is worth its own number, which ``step`` pays at once. By default 0 where the
+            reward is causal credit, and 1 where turns answer for what comes later.
+        states_per_dialogue: of single turns: at so many of the learner's turns each dialogue is branched, drawn at
+            random; where it has fewer, at all of them.
         estimator: name of the advantage estimator for returns.
         credit_estimator: name of the one for credit.
         estimator_options: keyword arguments of ``estimator``, such as ``{"baseline": "group", "scale": "group"}``.
@@ -45,6 +54,9 @@ class GRPOConfig(trl.GRPOConfig):
         evaluation_steps: how often the trainer's ``evaluate`` is called; 0 is never.
     """
 
+    rollouts: str = "multi-turn"
+    continuations: int | None = None
+    states_per_dialogue: int = 1
     estimator: str = "return_to_go"
     credit_estimator: str = "credit"
     estimator_options: dict[str, Any] | None = None
@@ -104,6 +116,12 @@ class GRPOConfig(trl.GRPOConfig):
                 f"each process plays {local} dialogues at a time, which is no multiple of num_generations = "
                 f"{self.num_generations}: a group may not span processes"
             )
+        groups = local // int(self.num_generations or 1)
+        if self.states_per_dialogue < 1 or groups % self.states_per_dialogue:
+            raise ValueError(
+                f"states_per_dialogue = {self.states_per_dialogue}: each process plays {groups} groups at a time, and "
+                "those of one dialogue belong together; give a divisor of that"
+            )
         if self.max_steps < 1:
             raise ValueError("max_steps: give the number of steps; dialogues are generated, so there are no epochs")
         # A number below 1 is a share of the run, as transformers has it.
@@ -121,6 +139,6 @@ class GRPOConfig(trl.GRPOConfig):
 
     @property
     def num_groups(self) -> int:
-        """How many groups of dialogues the whole run plays."""
+        """How many groups the whole run plays."""
         generations = -(-self.max_steps * self.gradient_accumulation_steps // self.generate_every)
         return int(generations * int(self.generation_batch_size or 1) // int(self.num_generations or 1))

@@ -290,5 +290,6 @@ GRPO = Options(
             _one_of("use_adaptive_entropy", True),
         ),
         "use_bias_correction_kl": Needs("beta", bool, "beta above 0"),
+        **dict.fromkeys(("continuations", "states_per_dialogue"), _one_of("rollouts", "single-turn")),
     },
 )

@@ -85,6 +85,7 @@ class GroupMember:
         agent: who learns.
         row: its tokens.
         parts: for each part of the reward its flags and its numbers, weight included, ``nan`` where unknown.
+        weight: what its advantages are multiplied by.
     """
 
     group: Group
@@ -93,6 +94,7 @@ class GroupMember:
     agent: str
     row: Row = field(repr=False)
     parts: Mapping[str, RewardPart] = field(repr=False)
+    weight: float = 1.0
 
     @property
     def total(self) -> float | None:
@@ -112,15 +114,19 @@ class GroupMember:
         return bool(self.row.num_turns) and any(np.isnan(turn_values(part)).all() for part in self.parts.values())
 
 
-def group_dataset(num_groups: int, *, seed: int = 0, seats: Sequence[int] = (0, 1)) -> Dataset:
+def group_dataset(
+    num_groups: int, *, seed: int = 0, seats: Sequence[int] = (0, 1), states_per_dialogue: int = 1
+) -> Dataset:
     """A data set of groups for TRL's trainers, one row each; the seats that learn alternate.
 
     Args:
         num_groups: how many.
         seed: of the run; decides tasks and every draw.
         seats: which seats learn.
+        states_per_dialogue: so many groups in a row have one seat, since they are of one dialogue
+            (:mod:`sotopia_env.training.single_turn`).
     """
-    groups = (Group(seed, index, seats[index % len(seats)]) for index in range(num_groups))
+    groups = (Group(seed, index, seats[index // states_per_dialogue % len(seats)]) for index in range(num_groups))
     return Dataset.from_dict({"prompt": [group.to_prompt() for group in groups]})
 
 
@@ -149,17 +155,8 @@ def play_groups(
         TypeError: the environment pays nothing.
         ValueError: with ``out``, groups of several runs.
     """
-    reward, fixed = paid_by(env).for_family(env.unwrapped.family), env.unwrapped.tasks
-    plans = [
-        EpisodePlan(
-            key=f"{group.seed}-{step}-{group.index}-{member}",
-            seed=seed_of(group.seed, step, group.index, member),
-            policies={a: learner if a == agent_name(group.seat) else partner for a in env.possible_agents},
-            task=fixed[group.index % len(fixed)] if fixed else None,
-            env_seed=seed_of(group.seed, step, group.index),
-        )
-        for group, member in members
-    ]
+    reward = paid_by(env).for_family(env.unwrapped.family)
+    plans = [member_plan(env, group, member, learner, partner, step) for group, member in members]
     traces: Traces = {}
     # Nobody looks at what single steps pay, unless a wrapper over the reward does.
     context = RunContext(env, paying=PaidWhenOver(reward))
@@ -176,6 +173,18 @@ def play_groups(
         row = traced_row(episode, agent, traces.get((episode.key, agent), ()))
         played.append(GroupMember(group, member, episode, agent, row, parts_of(reward, episode, agent)))
     return played
+
+
+def member_plan(env: Any, group: Group, member: int, learner: Policy, partner: Policy, step: int) -> EpisodePlan:
+    """How one member of a group is played: its task and draws follow from seed, step, group and member."""
+    fixed = env.unwrapped.tasks
+    return EpisodePlan(
+        key=f"{group.seed}-{step}-{group.index}-{member}",
+        seed=seed_of(group.seed, step, group.index, member),
+        policies={a: learner if a == agent_name(group.seat) else partner for a in env.possible_agents},
+        task=fixed[group.index % len(fixed)] if fixed else None,
+        env_seed=seed_of(group.seed, step, group.index),
+    )
 
 
 def _seed_of(members: Sequence[tuple[Group, int]], out: Any) -> int:
@@ -250,6 +259,10 @@ class RolloutFunc:
         """Dialogues so far of which the reward knew something."""
         self.unpaid = 0
         """Dialogues in a row of which it knew nothing."""
+        self.dialogues: list[GroupMember] = []
+        """What was played to its end at the last call."""
+        self.sampled: dict[str, int] = {}
+        """How many tokens the learner sampled at the last call, and what for."""
 
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
         """Play one dialogue for each prompt."""
@@ -262,8 +275,7 @@ class RolloutFunc:
         for group in map(Group.from_prompt, prompts):
             members.append((group, seen[group]))
             seen[group] += 1
-        step = int(trainer.state.global_step)
-        played = play_groups(self.env, members, self.learner, self.partner, step=step)
+        played = self.play(members, self.learner, int(trainer.state.global_step))
         self._count(gather_object([m.unpaid for m in played if m.row.num_turns]))
         ends = int(trainer.processing_class.eos_token_id)
         rows = [completion_of(member.row, ends, self.mask_truncated) for member in played]
@@ -277,6 +289,18 @@ class RolloutFunc:
             "dialogue": played,
             "dialogue_return": [member.total for member in played],
         }
+
+    def play(self, members: Sequence[tuple[Group, int]], learner: Policy, step: int) -> list[GroupMember]:
+        """Play the members of groups, and note what was played and sampled.
+
+        Args:
+            members: for each row its group and its number in it.
+            learner: acts for the group's seat.
+            step: of the training run.
+        """
+        self.dialogues = play_groups(self.env, members, learner, self.partner, step=step)
+        self.sampled = {"turn_tokens": sum(sum(dialogue.row.own_mask) for dialogue in self.dialogues)}
+        return self.dialogues
 
     def _count(self, unpaid: Sequence[bool]) -> None:
         """Count the dialogues of a step, of all processes, in which the learner spoke."""

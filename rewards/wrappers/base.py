@@ -12,7 +12,7 @@ from sotopia_env.episodes import Episode, seat_of
 from sotopia_env.rewards.judges.base import scores_of
 from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.reward import Reward
-from sotopia_env.rewards.turn_rewards import by_agent
+from sotopia_env.rewards.turn_rewards import TurnRewards, by_agent
 from sotopia_env.rewards.wrappers.delivery import PartPayments, Payments, settle
 from sotopia_env.wrappers.base import ParallelWrapper
 from sotopia_env.wrappers.partners import WithPartners
@@ -126,6 +126,11 @@ class RewardWrapper(ParallelWrapper):
         """What has forks of this environment paid when their episodes are over."""
         return PaidWhenOver(self._bound)
 
+    @property
+    def utterance_rewards(self) -> TurnRewards:
+        """One number per own turn so far, all parts together; ``None`` where it failed or is not known yet."""
+        return {agent: list(values) for agent, values in self._payments.totals.items()}
+
     def wrapper_spec(self) -> dict[str, Any]:
         """Its arguments as plain JSON-able data: ``RewardWrapper(env, **spec)`` makes an equal one."""
         return {"reward": self.reward.spec(), "on_failure": self.on_failure}
@@ -235,6 +240,10 @@ def _pay_later(envs: Sequence[Any], later: bool) -> list[RewardWrapper]:
 def paid_at_the_end(envs: Sequence[Any]) -> Iterator[None]:
     """Within, ``step`` pays nothing; at the end every reward is asked once for all that was played.
 
+    For learners that read ``utterance_rewards`` of finished episodes: they are the same either way, but a reward model
+    reads each dialogue once instead of once for every turn, and a judge is asked about all dialogues at the same time.
+    Forks that are taken within are paid at the end of such a context of their own.
+
     Args:
         envs: environments; those without a reward wrapper outermost pay as ever.
 
@@ -266,8 +275,14 @@ def _settle(envs: Sequence[RewardWrapper]) -> None:
 
 def reward_of(env: Any) -> Reward | None:
     """The reward an environment pays, however many wrappers lie over it."""
+    paying = paying_layer(env)
+    return None if paying is None else paying.reward
+
+
+def paying_layer(env: Any) -> RewardWrapper | None:
+    """The environment from the wrapper inwards that pays its reward, however many others lie over it."""
     while not isinstance(env, RewardWrapper):
         env = getattr(env, "env", None)
         if env is None:
             return None
-    return env.reward
+    return env

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sotopia_env.environment import StepResult
 from sotopia_env.episodes import seat_of
 from sotopia_env.policies import Context, Decision, Policy
 from sotopia_env.seeds import turn_generator
@@ -51,13 +52,7 @@ def play(
     live = [game for game in games if game.env.unwrapped.acting]
     room, cycle = len(games), 0
     while live:
-        actions = _decide(live)
-        if traces is not None:
-            for game, decisions in zip(live, actions, strict=True):
-                for agent, decision in decisions.items():
-                    if decision.trace is not None:
-                        traces.setdefault((game.key, agent), []).append(decision.trace)
-        results = type(live[0].env).step_many([game.env for game in live], actions)
+        results = play_cycle(live, traces=traces)
         still = []
         for game, (*_, infos) in zip(live, results, strict=True):
             if game.env.unwrapped.acting:
@@ -68,6 +63,28 @@ def play(
         live, cycle = still, cycle + 1
         if join is not None and len(live) < room and (cycle % seats == 0 or not live):
             live += [game for game in join(room - len(live)) if game.env.unwrapped.acting]
+
+
+def play_cycle(games: Sequence[Game], *, traces: Traces | None = None) -> list[StepResult]:
+    """Play one cycle of some episodes, none of which is over, in lockstep.
+
+    Args:
+        games: N episodes.
+        traces: filled with the token traces of policies that give them.
+
+    Returns:
+        What ``step`` returned for each.
+    """
+    if not games:
+        return []
+    actions = _decide(games)
+    if traces is not None:
+        for game, decisions in zip(games, actions, strict=True):
+            for agent, decision in decisions.items():
+                if decision.trace is not None:
+                    traces.setdefault((game.key, agent), []).append(decision.trace)
+    results: list[StepResult] = type(games[0].env).step_many([game.env for game in games], actions)
+    return results
 
 
 def _decide(games: Sequence[Game]) -> list[dict[str, Decision]]:

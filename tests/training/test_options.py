@@ -146,6 +146,7 @@ NEEDS: dict[str, tuple[dict[str, Any], str]] = {
         ({}, "use_adaptive_entropy = False"),
     ),
     "use_bias_correction_kl": ({}, "beta = 0.0"),
+    **dict.fromkeys(("continuations", "states_per_dialogue"), ({}, "rollouts = 'multi-turn'")),
 }
 
 
@@ -362,6 +363,9 @@ CASES: dict[type, dict[str, tuple[dict[str, Any], Any]]] = {
         "entropy_target": ({"use_adaptive_entropy": True, "entropy_coef": 0.1}, 100.0),
         "off_policy_mask_threshold": (TWICE, 1e-9),
         "use_bias_correction_kl": ({"beta": 0.5}, False),
+        "rollouts": ({}, "single-turn"),
+        "continuations": ({"rollouts": "single-turn"}, 2),
+        "states_per_dialogue": ({"rollouts": "single-turn"}, 2),
         "estimator": ({}, "trajectory"),
         "estimator_options": ({"estimator": "trajectory"}, {"scale": "group"}),
         "max_turn_tokens": ({}, 4),
