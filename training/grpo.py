@@ -309,7 +309,8 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
     def _hold_against_reference(self, output: dict[str, Any]) -> None:
         """The reference's log-probabilities: of all rows where the loss needs them, else of a few, to be logged."""
         num_rows = len(output["prompt_ids"]) if self.beta else self.args.reference_rows
-        sampled = output.get("sampling_per_token_logps")
+        # Scored by the weights in training, where others have sampled.
+        sampled = output.get("old_per_token_logps", output.get("sampling_per_token_logps"))
         if not num_rows:
             return
         rows = slice(0, num_rows)
