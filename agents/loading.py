@@ -44,7 +44,8 @@ FAST = "fast"
 """The number format of playing: see :func:`fast_dtype`."""
 
 _LARGE = 10_000_000
-"""Of so many weights on, a CPU with instructions for bfloat16 plays several times as fast in it as in float32."""
+"""From so many weights on float32 is given up for speed: on a CPU with instructions for bfloat16, 64 dialogues of
+models of 13 and 28 million weights play 2.0 and 2.4 times as fast in it."""
 
 
 class ModelLoadError(ValueError):

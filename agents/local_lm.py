@@ -95,7 +95,7 @@ class LocalLM:
         if url is not None and backend != "vllm":
             raise ValueError(f"url is {url!r}, and backend {backend!r} asks no server; give backend='vllm'")
         self._source = source
-        self._elsewhere = {"dtype": dtype, "backend": backend, "url": url}
+        self._playing = {"dtype": dtype, "backend": backend, "url": url}
         self._load_options = dict(load_options)
         if isinstance(source, LoadedModel):
             if load_options and backend != "vllm":
@@ -167,7 +167,7 @@ class LocalLM:
             **self._options,
             adapter=self.adapter,
             thinking=self.encoder.thinking,
-            **self._elsewhere,
+            **self._playing,
             **self._load_options,
         )
         return made, ()

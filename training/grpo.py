@@ -26,6 +26,7 @@ from transformers.trainer_utils import TrainOutput
 
 from sotopia_env.agents.decoding import drawable, tempered
 from sotopia_env.agents.loading import LoadedModel
+from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.episodes import agent_name
 from sotopia_env.errors import DataWarning
 from sotopia_env.families.formal import told_modes
@@ -137,7 +138,7 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         check_payable(env)
         loaded = load_to_train(model, tokenizer, peft_config=peft_config, seed=args.seed)
         check_context(env, loaded, args.max_turn_tokens)
-        policy = partner_for(partner, loaded, model)
+        policy = partner_for(partner, loaded, model, args.play_dtype)
         self.reference = reference_for(loaded, reference, policy)
         self.rollout = rollout_for(args, env, policy)
         self.sampling = sampling_of(args, args.max_turn_tokens)
@@ -250,6 +251,7 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         step = int(self.state.global_step)
         torch.manual_seed(process_seed(self.args.seed, step, self.args.process_index))
         self.rollout.learner = self.policy
+        self._correct_sampling(self.rollout.learner)
         beta, self.beta = self.beta, 0.0
         try:
             with _without_known_warnings():
@@ -263,6 +265,18 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         for name, value in averages(gather_object(dialogue_values(self.rollout.dialogues))).items():
             self._record(name, value)
         return output
+
+    def _correct_sampling(self, learner: Policy) -> None:
+        """Switch TRL's correction for turns that vLLM has sampled on where others than the weights in training do so.
+
+        Without it their log-probabilities are taken for those of the weights.
+        """
+        self.use_vllm = isinstance(learner, LocalLM) and not learner.generator.exact
+        # Weights are handed over by the learner's generator, and not by TRL.
+        self._last_loaded_step = self.state.global_step
+        if self.loss_type == "vespo":
+            # It takes one ratio a token alone.
+            self.vllm_importance_sampling_mode = "token_truncate"
 
     def _record(self, name: str, value: float) -> None:
         """Log a number with the others of this step."""
@@ -299,7 +313,8 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
     def _hold_against_reference(self, output: dict[str, Any]) -> None:
         """The reference's log-probabilities: of all rows where the loss needs them, else of a few, to be logged."""
         num_rows = len(output["prompt_ids"]) if self.beta else self.args.reference_rows
-        sampled = output.get("sampling_per_token_logps")
+        # Scored by the weights in training, where others have sampled.
+        sampled = output.get("old_per_token_logps", output.get("sampling_per_token_logps"))
         if not num_rows:
             return
         rows = slice(0, num_rows)

@@ -17,6 +17,7 @@ CHOICES = {
     "loss_type": ("grpo", "bnpo", "dr_grpo", "dapo", "luspo", "cispo", "sapo", "vespo"),
     "importance_sampling_level": ("token", "sequence"),
     "scale_rewards": ("none", "group", "batch"),
+    "backend": ("decoder", "vllm"),
 }
 """What may be chosen; all losses take one advantage per turn."""
 
@@ -52,6 +53,14 @@ class GRPOConfig(trl.GRPOConfig):
             ``"group"`` or of the ``"batch"``.
         disable_dropout: train without dropout, since tokens are drawn without: what is scored is what was sampled.
         evaluation_steps: how often the trainer's ``evaluate`` is called; 0 is never.
+        backend: what samples the learner's turns: ``"decoder"`` in this process, ``"vllm"`` the server at ``vllm_url``,
+            to which the weights are handed over when they have changed.
+        vllm_url: of a server of vLLM that serves the start model, on a machine that sees the same files.
+        play_dtype: what the decoder plays in, learner and partner: ``"fast"`` is the fastest number format
+            (:func:`~sotopia_env.agents.loading.fast_dtype`), on a copy where it is not that of the weights; ``None``
+            is always that of the weights. Where turns are not sampled by the very weights in training, as with vLLM or
+            a copy, the loss is corrected by the ratio of their probabilities, as TRL does for vLLM, which is logged
+            (``sampling/importance_sampling_ratio``).
     """
 
     rollouts: str = "multi-turn"
@@ -65,6 +74,9 @@ class GRPOConfig(trl.GRPOConfig):
     seats: tuple[int, ...] = (0, 1)
     reference_rows: int = 16
     evaluation_steps: int = 0
+    backend: str = "decoder"
+    vllm_url: str | None = None
+    play_dtype: str | None = "fast"
 
     learning_rate: float = 1e-5
     lr_scheduler_type: str = "constant_with_warmup"
@@ -103,6 +115,11 @@ class GRPOConfig(trl.GRPOConfig):
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is none of {', '.join(known)}")
+        if (self.backend == "vllm") != (self.vllm_url is not None):
+            raise ValueError(
+                f"backend = {self.backend!r}, vllm_url = {self.vllm_url!r}: a server is asked with both, backend "
+                "'vllm' and its address; start one with: vllm serve MODEL --logprobs-mode processed_logprobs"
+            )
         if not self.temperature > 0:
             raise ValueError(f"temperature = {self.temperature}: the learner explores; give a number above 0")
         if self.loss_type == "dr_grpo" and not (self.max_completion_length or 0) > 0:

@@ -126,7 +126,10 @@ _SHARDED = (
 )
 _ROWS = "rows are prepared, ordered and padded here, and nothing is ever cut; leave it out"
 _LOADED = "the model is loaded before the trainer sees it; pass a LoadedModel that was made as you want it"
-_NO_VLLM = "turns are sampled here, without vLLM; it is not served yet, leave it out"
+_NO_VLLM = (
+    "turns are sampled through this package: start a server of vLLM and give backend='vllm' and vllm_url; TRL's "
+    "correction is made as its defaults have it wherever it is needed"
+)
 _DRAWN = "turns are drawn by temperature, top_k and top_p alone, which are scored with; use those"
 _LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "luspo")
 

@@ -113,7 +113,7 @@ def reference_for(loaded: LoadedModel, given: Any, partner: Any) -> Reference:
         held = source if isinstance(source, LoadedModel) else load_model(source)
         _check_reads_alike(held, loaded)
         return Reference(_frozen(copy.deepcopy(held.model) if bare(held.model) is bare(model) else held.model))
-    if isinstance(partner, LocalLM):
+    if isinstance(partner, LocalLM) and partner.model is not None:
         adapters = None if partner.adapter is None else [partner.adapter]
         if describe_model(partner.model, adapters) == describe_model(model):
             shared = bare(partner.model) is bare(model)
@@ -125,7 +125,7 @@ def reference_for(loaded: LoadedModel, given: Any, partner: Any) -> Reference:
     return Reference(_frozen(copy.deepcopy(model)))
 
 
-def partner_for(given: Any, loaded: LoadedModel, start: Any) -> Policy:
+def partner_for(given: Any, loaded: LoadedModel, start: Any, dtype: str | None = None) -> Policy:
     """The partner, frozen: what it shares with the learner does not learn along.
 
     Args:
@@ -133,8 +133,9 @@ def partner_for(given: Any, loaded: LoadedModel, start: Any) -> Policy:
             starts from and trains an adapter of, the two share the base.
         loaded: the learner, which may have been given an adapter.
         start: what it was loaded from.
+        dtype: what it plays in where it shares the learner's weights; ``None`` is their own number format.
     """
-    shared = _on_the_learners_base(given, loaded, start)
+    shared = _on_the_learners_base(given, loaded, start, dtype)
     if shared is not None:
         return shared
     policy = make_policy(given)
@@ -148,7 +149,7 @@ def partner_for(given: Any, loaded: LoadedModel, start: Any) -> Policy:
     return policy.on(LoadedModel(_frozen(copy.deepcopy(loaded.model)), loaded.tokenizer, loaded.name), policy.adapter)
 
 
-def _on_the_learners_base(given: Any, loaded: LoadedModel, start: Any) -> LocalLM | None:
+def _on_the_learners_base(given: Any, loaded: LoadedModel, start: Any, dtype: str | None) -> LocalLM | None:
     """The partner as one more adapter on the learner's model, where it has the same base; else ``None``."""
     model = loaded.model
     if not isinstance(given, str | Path) or not _trains_adapter_alone(model):
@@ -163,7 +164,7 @@ def _on_the_learners_base(given: Any, loaded: LoadedModel, start: Any) -> LocalL
             model.load_adapter(str(path), adapter_name=PARTNER_ADAPTER, is_trainable=False)
     else:
         return None
-    return LocalLM(loaded, name=path.resolve().name, adapter=PARTNER_ADAPTER)
+    return LocalLM(loaded, name=path.resolve().name, adapter=PARTNER_ADAPTER, dtype=dtype)
 
 
 def _is_base(base: str, model: PeftModel) -> bool:

@@ -276,6 +276,10 @@ class RolloutFunc:
             members.append((group, seen[group]))
             seen[group] += 1
         played = self.play(members, self.learner, int(trainer.state.global_step))
+        for policy in (self.learner, self.partner):
+            if isinstance(policy, LocalLM):
+                # These dialogues are over, and training needs the memory.
+                policy.forget()
         self._count(gather_object([m.unpaid for m in played if m.row.num_turns]))
         ends = int(trainer.processing_class.eos_token_id)
         rows = [completion_of(member.row, ends, self.mask_truncated) for member in played]
@@ -340,10 +344,18 @@ def dialogue_return(
 
 
 def learner_of(trainer: Any, max_new_tokens: int) -> LocalLM:
-    """The model in training as a policy, with the trainer's tokenizer and sampling."""
+    """The model in training as a policy, with the trainer's tokenizer and sampling, and its backend where it has one.
+
+    Stock trainers do not correct for another number format, so there the model plays in its own.
+    """
     model = trainer.accelerator.unwrap_model(trainer.model)
     sampling = sampling_of(trainer.args, max_new_tokens)
-    return LocalLM(LoadedModel(model, trainer.processing_class), name="learner", **asdict(sampling))
+    options = {
+        name: value
+        for name, setting in (("backend", "backend"), ("url", "vllm_url"), ("dtype", "play_dtype"))
+        if (value := getattr(trainer.args, setting, None)) is not None
+    }
+    return LocalLM(LoadedModel(model, trainer.processing_class), name="learner", **asdict(sampling), **options)
 
 
 def sampling_of(args: Any, max_new_tokens: int) -> Sampling:

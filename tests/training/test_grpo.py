@@ -20,6 +20,8 @@ from peft import LoraConfig
 import sotopia_env
 from sotopia_env import training
 from sotopia_env.agents.adapters import add_lora
+from sotopia_env.agents.decoding import Decoder
+from sotopia_env.agents.generation import Sampling
 from sotopia_env.agents.loading import LoadedModel, load_model
 from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.episodes import Episode
@@ -619,3 +621,56 @@ def test_advantages_of_groups_are_scaled_as_asked(tiny_directory: Path) -> None:
 
 def replace_rewards(dialogue: GroupMember) -> Any:
     return dialogue.parts["brevity"]._replace(rewards=[0.0] * dialogue.row.num_turns)
+
+
+def test_turns_of_a_copy_in_bfloat16_are_corrected(tiny_directory: Path, tmp_path: Path) -> None:
+    exact = trainer_for(tiny_directory, settings(tmp_path / "exact"))
+    assert "importance_sampling_ratio" not in generate(exact)[0]
+    trainer = trainer_for(
+        tiny_directory,
+        settings(tmp_path / "copy", play_dtype="bfloat16"),
+        peft_config=LoraConfig(task_type="CAUSAL_LM"),
+    )
+    batch, _ = generate(trainer)
+    assert trainer.policy.generator.dtype == torch.bfloat16
+    own = batch["tool_mask"].bool()
+    difference = ((batch["old_per_token_logps"] - batch["sampling_per_token_logps"]) * own).nan_to_num(0.0)
+    assert 0 < difference.abs().max() < 0.2
+    ratio = difference.sum(-1, keepdim=True).exp()
+    torch.testing.assert_close(batch["importance_sampling_ratio"], ratio)
+    (mean,) = trainer._metrics["train"]["sampling/importance_sampling_ratio/mean"]
+    assert mean == pytest.approx(ratio.mean().item(), abs=1e-5)
+    trainer.train()
+    assert (tmp_path / "copy" / "complete.json").is_file()
+
+
+def test_a_server_has_the_weights_that_are_learnt(tiny_directory: Path, tmp_path: Path, chat_server: Any) -> None:
+    """The server answers as vLLM does, with this machine's model and the weights that were handed over last."""
+    chat_server.models = ["start"]
+    held: dict[str, Any] = {}
+
+    def answer(request: dict[str, Any]) -> Any:
+        if request.get("method") == "reload_weights":
+            held["model"] = load_model(request["kwargs"]["weights_path"]).model
+        if "prompt" not in request:
+            return chat_server.response({})
+        rng = np.random.default_rng(request["seed"])
+        decoder = Decoder(held["model"], request["stop_token_ids"], 0, cache_bytes=0)
+        sampling = Sampling(request["temperature"], max_new_tokens=request["max_tokens"])
+        (found,) = decoder.generate([request["prompt"]], rng.random((1, sampling.max_new_tokens)), sampling)
+        logprobs = {"token_logprobs": [value - 0.01 for value in found.logprobs or ()]}
+        return chat_server.response({"choices": [{"token_ids": list(found.ids), "logprobs": logprobs}]})
+
+    chat_server.otherwise = answer
+    args = settings(tmp_path / "out", max_steps=2, backend="vllm", vllm_url=chat_server.url)
+    trainer = trainer_for(tiny_directory, args)
+    trainer.train()
+    handed = [request for request in chat_server.requests if request["path"] == "/collective_rpc"]
+    assert len(handed) == 2
+    name = "sampling/importance_sampling_ratio/min"
+    ratios = [row[name] for row in read_metrics(tmp_path / "out/metrics.jsonl") if name in row]
+    assert len(ratios) == 2
+    # 0.01 a token is what the server is off by, of dialogues of a few dozen tokens; with stale weights it is far more.
+    assert all(1.0 < ratio < 1.5 for ratio in ratios)
+    with pytest.raises(ValueError, match="a server is asked with both"):
+        settings(tmp_path / "none", backend="vllm")

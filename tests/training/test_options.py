@@ -372,6 +372,7 @@ CASES: dict[type, dict[str, tuple[dict[str, Any], Any]]] = {
         "mask_truncated_turns": ({"max_turn_tokens": 2}, True),
         "seats": ({}, (1,)),
         "reference_rows": ({}, 4),
+        "play_dtype": ({}, "bfloat16"),
     },
 }
 
@@ -385,6 +386,8 @@ SHOWN_ELSEWHERE: dict[type, dict[str, str]] = {
     GRPOConfig: {
         "credit_estimator": "test_what_would_silently_go_wrong_is_refused",
         "evaluation_steps": "test_metrics_describe_the_dialogues",
+        "backend": "test_a_server_has_the_weights_that_are_learnt",
+        "vllm_url": "test_a_server_has_the_weights_that_are_learnt",
     },
 }
 
