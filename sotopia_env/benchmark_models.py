@@ -223,7 +223,7 @@ class _Clock:
 def _steps_of(clock: _Clock) -> Any:
     from transformers import TrainerCallback
 
-    class Steps(TrainerCallback):  # type: ignore[misc]
+    class Steps(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             clock.start()
 
