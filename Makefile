@@ -1,4 +1,4 @@
-# make setup | quickstart | test | slow | results | bench | bench-peers: each sets up what it needs first.
+# make setup | quickstart | test | slow | results | bench | bench-models | bench-peers: each sets up what it needs first.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +15,7 @@ SOTOPIA_ENV_DATA ?= $(abspath ../shared/data)
 export SOTOPIA_ENV_DATA
 endif
 
-.PHONY: setup quickstart lint test slow results bench bench-peers clean
+.PHONY: setup quickstart lint test slow results bench bench-models bench-peers clean
 
 setup: $(STAMP)
 
@@ -47,6 +47,10 @@ results: setup
 
 bench: setup
 	$(BIN)/python -m sotopia_env.benchmark $(ARGS)
+
+# MODEL: a folder; ARGS="--against CHECKOUT" measures another checkout in turn, ARGS=--quick takes little of everything.
+bench-models: setup
+	$(BIN)/python -m sotopia_env.benchmark_models $(MODEL) $(ARGS)
 
 # Installs Sotopia and TextArena into environments of their own, about 0.6 GB.
 bench-peers: setup

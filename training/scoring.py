@@ -64,7 +64,12 @@ def scored(
     places, first = wanted.roll(-1, dims=1), wanted.sum(1).cumsum(0) - wanted.sum(1)
     found: list[tuple[Tensor, ...]] = [()] * len(ids)
     budget, router_loss = kept_bytes(ids.device), None
-    for rows in rows_at_a_time(lengths.tolist(), tokens):
+    groups = rows_at_a_time(lengths.tolist(), tokens)
+    # What is computed again for one group alone was never held beside another's.
+    can_again = (
+        len(groups) > 1 and torch.is_grad_enabled() and not (with_router_loss or base.is_activation_checkpointing)
+    )
+    for rows in groups:
         at, sizes, longest = (
             torch.tensor(rows, device=ids.device),
             wanted[rows].sum(1).tolist(),
@@ -77,8 +82,7 @@ def scored(
         inputs = {"input_ids": ids[at, :longest], "attention_mask": mask, **_router_options(base, with_router_loss)}
         work = partial(_read_group, model, inputs, places[at, :longest], ids[at][wanted[at]], which, read)
         budget -= mask.numel() * activation_bytes(base.config)
-        again = budget < 0 and torch.is_grad_enabled() and not (with_router_loss or base.is_activation_checkpointing)
-        values, router_loss = checkpoint(work, use_reentrant=False) if again else work()
+        values, router_loss = checkpoint(work, use_reentrant=False) if can_again and budget < 0 else work()
         for row, part in zip(rows, zip(*(value.split(sizes) for value in values), strict=True), strict=True):
             found[row] = part
     return tuple(map(torch.cat, zip(*found, strict=True))), router_loss
