@@ -38,7 +38,7 @@ class Arm:
 
     Args:
         paid_by: ``"outcome"``, or ``"reward model"``: one of turns, whose numbers are credit that is known at once.
-        rollouts: settings of :class:`~sotopia_env.training.GRPOConfig` that say what is compared.
+        rollouts: settings of :class:`~sotopia_env.training.GRPOConfig`: what is compared, and how the learner is held.
     """
 
     paid_by: str
@@ -51,12 +51,14 @@ class Arm:
         return str(self.rollouts["rollouts"]) + ("" if number is None else f", continuations {number}")
 
 
+# The divergence from the clone is weighed as in the quickstart. Rows of single turns have the tokens of one of the 2.7
+# turns that a clone takes in a dialogue, so that the same hold takes 2.7 times the weight.
 ARMS = (
-    Arm("outcome", {"rollouts": "multi-turn"}),
-    Arm("outcome", {"rollouts": "single-turn", "continuations": 1}),
-    Arm("outcome", {"rollouts": "single-turn", "continuations": 4}),
-    Arm("reward model", {"rollouts": "multi-turn"}),
-    Arm("reward model", {"rollouts": "single-turn", "continuations": 0}),
+    Arm("outcome", {"rollouts": "multi-turn", "beta": 0.006}),
+    Arm("outcome", {"rollouts": "single-turn", "continuations": 1, "beta": 0.016}),
+    Arm("outcome", {"rollouts": "single-turn", "continuations": 4, "beta": 0.016}),
+    Arm("reward model", {"rollouts": "multi-turn", "beta": 0.02}),
+    Arm("reward model", {"rollouts": "single-turn", "continuations": 0, "beta": 0.054}),
 )
 
 
@@ -71,7 +73,7 @@ class Size:
         rows: of a step.
     """
 
-    tokens: int = 120_000
+    tokens: int = 90_000
     tasks: int = 50
     rate: float = 6e-4
     rows: int = 64
