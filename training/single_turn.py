@@ -94,7 +94,7 @@ class SingleTurnRollout(RolloutFunc):
 
 def rollout_for(args: GRPOConfig, env: Any, partner: Policy) -> RolloutFunc:
     """The rollout function that settings of GRPO ask for."""
-    options = {"max_new_tokens": args.max_turn_tokens, "mask_truncated": args.mask_truncated_turns}
+    options: dict[str, Any] = {"max_new_tokens": args.max_turn_tokens, "mask_truncated": args.mask_truncated_turns}
     if args.rollouts == "multi-turn":
         return RolloutFunc(env, partner, **options)
     return SingleTurnRollout(

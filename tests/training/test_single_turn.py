@@ -103,7 +103,7 @@ def gradients(played: Branched, states: int) -> np.ndarray[Any, Any]:
         (AT_LEAST_TWICE, 2, 3, 2 * PROBABILITY**2 * (1 - PROBABILITY)),
     ],
 )
-@pytest.mark.parametrize("dialogues", [60, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dialogues", [60, pytest.param(600, marks=pytest.mark.slow)])
 def test_the_gradient_of_the_expected_return_is_found(
     dialogues: int, reward: Any, states: int, continuations: int, expected: float
 ) -> None:
