@@ -1,4 +1,4 @@
-"""GRPO over whole dialogues, played in the environment against a frozen partner.
+"""GRPO over dialogues, or single turns of them, played in the environment against a frozen partner.
 
 TRL's trainer does the optimisation. What is added here: dialogues instead of single completions, paid by the
 environment's ``step``; one advantage per own turn; the clone as reference; metrics of dialogues; exact resumption.

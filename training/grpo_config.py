@@ -38,7 +38,7 @@ class GRPOConfig(trl.GRPOConfig):
         states_per_dialogue: of single turns: at so many of the learner's turns each dialogue is branched, drawn at
             random; where it has fewer, at all of them.
         estimator: name of the advantage estimator for returns.
-        credit_estimator: name of the one for credit.
+        credit_estimator: name of the one for credit. To groups of single turns all is a return.
         estimator_options: keyword arguments of ``estimator``, such as ``{"baseline": "group", "scale": "group"}``.
         max_turn_tokens: length limit of one turn, in tokens.
         max_completion_length: the constant by which ``loss_type="dr_grpo"`` divides; it limits nothing.

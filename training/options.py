@@ -294,5 +294,6 @@ GRPO = Options(
         ),
         "use_bias_correction_kl": Needs("beta", bool, "beta above 0"),
         **dict.fromkeys(("continuations", "states_per_dialogue"), _one_of("rollouts", "single-turn")),
+        "credit_estimator": _one_of("rollouts", "multi-turn"),
     },
 )

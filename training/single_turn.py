@@ -94,7 +94,7 @@ class SingleTurnRollout(RolloutFunc):
 
 def rollout_for(args: GRPOConfig, env: Any, partner: Policy) -> RolloutFunc:
     """The rollout function that settings of GRPO ask for."""
-    options = {"max_new_tokens": args.max_turn_tokens, "mask_truncated": args.mask_truncated_turns}
+    options: dict[str, Any] = {"max_new_tokens": args.max_turn_tokens, "mask_truncated": args.mask_truncated_turns}
     if args.rollouts == "multi-turn":
         return RolloutFunc(env, partner, **options)
     return SingleTurnRollout(
@@ -141,7 +141,8 @@ class Branched:
     """What a step played.
 
     Args:
-        members: one for each that was asked for: a turn, with what it is worth as its only number.
+        members: one for each that was asked for: a turn, with what it is worth as a return of this one turn, part by
+            part (all together where it is paid at once).
         dialogues: those that were branched, played to their ends.
         turn_tokens: how many tokens the learner sampled in the turns that are compared.
         continuation_tokens: how many it sampled besides, in the rest of the dialogues and in continuations.
@@ -205,8 +206,7 @@ def play_states(
             line = turns[member].line
             row, parts, episode = turns[member].row(traces), values[member], line.episode
         else:
-            row, parts = Row([], [], [], 0), {n: part._replace(rewards=[]) for n, part in dialogue.parts.items()}
-            episode = dialogue.episode
+            row, parts, episode = Row([], [], [], 0), {}, dialogue.episode
         played.append(GroupMember(*member, episode, dialogue.agent, row, parts, weight))
     seats = {line.plan.key: line.agent for line in lines}
     sampled = sum(
@@ -329,7 +329,7 @@ def _paid_at_once(turns: Sequence[_Turn], reward: Reward, traces: Traces) -> lis
     unreplied = [turn.line for turn in fresh if math.isnan(_paid(turn)) and not turn.line.is_over]
     with paid_at_the_end([line.env for line in unreplied]):
         _cycle(unreplied, traces)
-    return [{reward.name: RewardPart("credit", [_paid(turn)])} for turn in turns]
+    return [{reward.name: RewardPart("return", [_paid(turn)])} for turn in turns]
 
 
 def _paid(turn: _Turn) -> float:
@@ -359,7 +359,7 @@ def _mean_of_rests(turns: Sequence[_Turn], reward: Reward, traces: Traces, conti
 def _mean(rests: Sequence[Parts], turn: int) -> Parts:
     """The mean of what one own turn answers for, as a number of its own."""
     means = {}
-    for name, part in rests[0].items():
+    for name in rests[0]:
         found = [value for rest in rests if not math.isnan(value := float(turn_values(rest[name])[turn]))]
-        means[name] = RewardPart(part.kind, [sum(found) / len(found) if found else math.nan])
+        means[name] = RewardPart("return", [sum(found) / len(found) if found else math.nan])
     return means

@@ -459,10 +459,11 @@ def test_tasks_that_rules_can_never_score_are_refused_at_once(tiny_directory: Pa
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns(tiny_directory: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rollouts", ["multi-turn", "single-turn"])
+def test_two_processes_learn_what_one_learns(tiny_directory: Path, tmp_path: Path, rollouts: str) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    learn(str(tiny_directory), str(one))
-    launch(2, learn, str(tiny_directory), str(two))
+    learn(str(tiny_directory), str(one), rollouts)
+    launch(2, learn, str(tiny_directory), str(two), rollouts)
     running = [json.loads((path / "checkpoint-3" / "running_baseline.json").read_text()) for path in (one, two)]
     assert running[0] == running[1]
     for mine, theirs in zip(read_metrics(one / "metrics.jsonl"), read_metrics(two / "metrics.jsonl"), strict=True):
@@ -470,12 +471,17 @@ def test_two_processes_learn_what_one_learns(tiny_directory: Path, tmp_path: Pat
             assert theirs[name] == pytest.approx(mine[name], abs=1e-5), (mine["step"], name)
 
 
-def learn(directory: str, out: str) -> None:
-    """Three steps of 16 dialogues, whatever the number of processes."""
+def learn(directory: str, out: str, rollouts: str) -> None:
+    """Three steps of 16 rows, whatever the number of processes."""
     torch.set_num_threads(1)
     env = environment(Outcome("episode", {"believability": 1}) + LengthPenalty(target_words=1), max_cycles=6)
     args = settings(
-        Path(out), max_steps=3, per_device_train_batch_size=16 // world()[1], save_steps=3, scale_rewards="batch"
+        Path(out),
+        max_steps=3,
+        per_device_train_batch_size=16 // world()[1],
+        save_steps=3,
+        scale_rewards="batch",
+        rollouts=rollouts,
     )
     trainer_for(directory, args, env).train()
 

@@ -147,6 +147,7 @@ NEEDS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "use_bias_correction_kl": ({}, "beta = 0.0"),
     **dict.fromkeys(("continuations", "states_per_dialogue"), ({}, "rollouts = 'multi-turn'")),
+    "credit_estimator": ({"rollouts": "single-turn"}, "rollouts = 'single-turn'"),
 }
 
 

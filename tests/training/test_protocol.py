@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from sotopia_env.tables import Table
+from sotopia_env import parallel_env
+from sotopia_env.tables import Table, markdown
+from sotopia_env.training import GRPOConfig, GRPOTrainer
 from sotopia_env.training import protocol as P
 from sotopia_env.training.protocol import protocol as module
+from sotopia_env.training.protocol import rollouts
 from sotopia_env.training.protocol.blocks import blocks_of
 
 ROOT = Path(__file__).parents[2]
@@ -80,3 +83,42 @@ def test_figures_that_need_data_say_so(tmp_path: Path, counted: list[int]) -> No
         P.make_figures(P.Protocol(tmp_path), ["two"])
     with pytest.raises(ValueError, match="there are no figures 'three'; there are one, two"):
         P.make_figures(P.Protocol(tmp_path), ["three"])
+
+
+def test_learners_are_measured_at_each_quarter_of_their_tokens_and_end_with_them(
+    tiny_directory: Path, tmp_path: Path
+) -> None:
+    args = GRPOConfig(
+        str(tmp_path),
+        max_steps=50,
+        per_device_train_batch_size=4,
+        num_generations=4,
+        max_turn_tokens=4,
+        disable_tqdm=True,
+    )
+    env = parallel_env("bargain", reward="episode", max_cycles=4)
+    trainer = GRPOTrainer(str(tiny_directory), env=env, partner="scripted:firm", args=args)
+    measured: list[int] = []
+
+    def measure(policy: Any) -> dict[str, float]:
+        measured.append(trainer.state.global_step)
+        return {name: float(len(measured)) for name in rollouts.MEASURED}
+
+    trainer.add_callback(rollouts.Budget(trainer, 200, measure))
+    trainer.train()
+    told = rollouts._told(tmp_path)
+    assert 200 <= told["tokens"] < 200 + 4 * 2 * 4
+    assert told["steps"] == trainer.state.global_step == measured[-1]
+    assert [one["goal"] for one in told["after"]] == [1.0, 2.0, 3.0, 4.0]
+    assert told["turn_tokens"] == told["tokens"]
+
+
+def test_the_table_of_rollouts_has_gains_over_the_clone() -> None:
+    after = [{"goal": goal, "goal_strict": 1.0, "deal_rate": 0.5} for goal in (1.0, 2.0, 3.0, 4.0)]
+    arm = {"steps": 7, "tokens": 400.0, "turn_tokens": 100.0, "seconds": 90.0, "after": after}
+    runs = [{"seed": seed, "before": {"goal": 1.0 + seed}, "arms": [arm] * len(rollouts.ARMS)} for seed in range(3)]
+    text = markdown(*rollouts.draw_rollouts({"runs": runs})["rollouts"])
+    (row,) = [line for line in text.splitlines() if "single-turn, continuations 4" in line]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:7] == ["outcome", "single-turn, continuations 4", "2.00", "1.00", "2.00", "3.00", "4.00"]
+    assert cells[7].startswith("+2.00 [") and cells[8:] == ["1.00", "50%", "7", "25%", "1.5"]

@@ -103,7 +103,7 @@ def gradients(played: Branched, states: int) -> np.ndarray[Any, Any]:
         (AT_LEAST_TWICE, 2, 3, 2 * PROBABILITY**2 * (1 - PROBABILITY)),
     ],
 )
-@pytest.mark.parametrize("dialogues", [60, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dialogues", [60, pytest.param(600, marks=pytest.mark.slow)])
 def test_the_gradient_of_the_expected_return_is_found(
     dialogues: int, reward: Any, states: int, continuations: int, expected: float
 ) -> None:
@@ -126,22 +126,26 @@ def branched(rng: np.random.Generator, number: int, continuations: int) -> tuple
     goes_on[:, 0] = on[first, turn]
     later = np.arange(NUM_TURNS) > turn[:, None]
     rests = rng.random((number, GROUP_SIZE, continuations, NUM_TURNS)) < PROBABILITY
-    rests[:, 0, 0] = on
+    rests[:, 0, :1] = on[:, None]
     # How often one goes on after the turn, one play of the rest after the other.
     times = np.logical_and.accumulate(rests | ~later[:, None, None], axis=-1) & later[:, None, None]
-    values = goes_on * (1 + times.sum(axis=-1).mean(axis=-1))
+    values = goes_on * (1 + times.sum(axis=-1).mean(axis=-1)) if continuations else goes_on
     advantages = values - (values.sum(axis=1, keepdims=True) - values) / (GROUP_SIZE - 1)
     played = goes_on[..., None] * np.minimum(times.sum(axis=-1) + 1, (NUM_TURNS - 1 - turn)[:, None, None])
-    played[:, 0, 0] = 0
+    played[:, 0, :1] = 0
     turns = lengths + GROUP_SIZE - 1 + played.sum(axis=(1, 2))
     return lengths * (advantages * (goes_on - PROBABILITY)).mean(axis=1), float(turns.mean())
 
 
 # The standard error of a share is its spread / sqrt(100,000) / 1.15: at most 0.23 %.
-@pytest.mark.parametrize(("continuations", "spread", "turns"), [(1, 0.805, 17.5), (4, 0.71, 44.5)])
-def test_share_of_the_gradient_its_spread_and_what_it_takes(continuations: int, spread: float, turns: float) -> None:
+@pytest.mark.parametrize(
+    ("continuations", "share", "spread", "turns"), [(0, 0.481, 0.36, 9.3), (1, 1, 0.805, 17.5), (4, 1, 0.71, 44.5)]
+)
+def test_share_of_the_gradient_its_spread_and_what_it_takes(
+    continuations: int, share: float, spread: float, turns: float
+) -> None:
     found, taken = branched(np.random.default_rng(0), 100_000, continuations)
-    assert found.mean() / TRUE_GRADIENT == pytest.approx(1.0, abs=0.007)
+    assert found.mean() / TRUE_GRADIENT == pytest.approx(share, abs=0.007)
     assert found.std() == pytest.approx(spread, abs=0.012)
     assert taken == pytest.approx(turns, abs=0.2)
 

@@ -46,7 +46,7 @@ def make_learning(
         for variant in variants:
             out = folder / f"{variant}-{seed}"
             if first is not None and not out.exists():
-                _share_clone(first, out)
+                share_clone(first, out)
             first = first or out
             data = quickstart(
                 out,
@@ -63,7 +63,7 @@ def _size(protocol: Protocol, variant: str, agreement: str) -> Settings:
     return replace(PRESETS[protocol.preset], variant=cast(Variant, variant), agreement=agreement)
 
 
-def _share_clone(source: Path, target: Path) -> None:
+def share_clone(source: Path, target: Path) -> None:
     """What both variants have in common, copied in one step: a folder that is there is complete."""
     making = target.with_name(f"{target.name}.part")
     shutil.rmtree(making, ignore_errors=True)

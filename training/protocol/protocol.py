@@ -73,7 +73,7 @@ class Figures:
     settings: Callable[[Protocol], Mapping[str, Any]] = field(default=lambda protocol: {"seed": protocol.seeds[0]})
 
 
-MODULES = ("learning", "worlds", "rewards", "reading")
+MODULES = ("learning", "rollouts", "worlds", "rewards", "reading")
 """Where the sets stand, in the order in which they are made."""
 
 
