@@ -229,7 +229,10 @@ class RecipeRun:
         """What decides a stage, besides its inputs: neither where a server is nor how many calls are in flight."""
         recipe, play = self.recipe, self.recipe.play.model_dump(exclude={"batch_size"})
         model = None if recipe.model is None else _name(recipe.model)
-        judge = {"judge": _without_address(recipe.judge), **recipe.calls.model_dump(include={"max_tokens", "enforce_schema"})}
+        judge = {
+            "judge": _without_address(recipe.judge),
+            **recipe.calls.model_dump(include={"max_tokens", "enforce_schema"}),
+        }
         attributor = _without_address(recipe.attributor) or judge["judge"]
         labels = recipe.labels
         parts: dict[StageName, dict[str, Any]] = {
