@@ -12,10 +12,8 @@ from typing import Any
 
 from sotopia_env.episodes import Episode
 from sotopia_env.published.reading import any_episodes
-from sotopia_env.tables import Cell, Table
 from sotopia_env.tasks import Task
-from sotopia_env.training.quickstart_settings import Settings
-from sotopia_env.training.recipes.cost import FORMULAS, Asked, Computed, parameters_of, total
+from sotopia_env.training.recipes.cost import Asked, Computed, parameters_of, total
 from sotopia_env.training.recipes.dialogue_size import DialogueSize, dialogue_size
 from sotopia_env.training.recipes.experts import chosen_experts
 from sotopia_env.training.recipes.files import READS, WRITES
@@ -95,7 +93,7 @@ class DryRun:
                 "calls": [{**vars(asked), "money": asked.money(getattr(prices, asked.role))} for asked in one.asked],
                 "tokens": {name: getattr(one.computed, name) for name in ("read", "written", "trained")},
                 "gpu_hours": one.computed.gpu_hours(self.parameters, machine),
-                "least_gpu_memory": self._memory(one),
+                "least_gpu_memory": self.least_memory(one),
                 "notes": list(one.notes),
             }
             for one in self.found
@@ -122,80 +120,8 @@ class DryRun:
             rows.append({**published.model_dump(), "ours": value, "ratio": ratio})
         return rows
 
-    def tables(self) -> list[str | Table]:
-        """The same to be read."""
-        assumed = self.recipe.estimates
-        counted = [
-            [
-                f"{one.name} (finished)" if one.finished else one.name,
-                *(_count(one.counts.get(name, "")) for name in ("dialogues", "rows", "steps", "generations")),
-                ", ".join(READS[one.name]),
-                ", ".join(WRITES[one.name]),
-            ]
-            for one in self.found
-        ]
-        asked = [
-            [one.name, ask.role, *map(_count, (ask.calls, ask.read, ask.written)), _money(ask, self.recipe)]
-            for one in self.found
-            for ask in one.asked
-        ]
-        sums = [ask for one in self.found for ask in one.asked]
-        money = total(ask.money(getattr(self.recipe.prices, ask.role)) for ask in sums)
-        asked.append(
-            [
-                "all",
-                "",
-                _count(total(ask.calls for ask in sums)),
-                _count(total(ask.read for ask in sums)),
-                _count(total(ask.written for ask in sums)),
-                Cell(money, ",.2f"),
-            ]
-        )
-        computed = [
-            [
-                one.name,
-                *map(_count, (one.computed.read, one.computed.written, one.computed.trained)),
-                Cell(one.computed.gpu_hours(self.parameters, assumed.machine), ",.1f"),
-                _gigabytes(self._memory(one)),
-            ]
-            for one in self.found
-            if not one.computed.nothing
-        ]
-        machine = "no GPU is named in estimates.machine" if assumed.machine is None else f"on {assumed.machine.name}"
-        size = "unknown" if self.parameters is None else f"{self.parameters / 1e9:.3g} billion"
-        parts: list[str | Table] = [
-            Table(["stage", "dialogues", "rows", "steps", "generations", "reads", "writes"], counted, "Stages"),
-            Table(
-                ["stage", "who is asked", "calls", "tokens read", "tokens written", "money"],
-                asked,
-                "Calls of servers",
-                f"Estimates: {assumed.characters_per_token:g} characters a token of what is read, "
-                f"{assumed.tokens_per_word:g} tokens a word of what is said, dialogues as long as `estimates` says. "
-                "Money needs prices; without them it is unknown.",
-            ),
-            Table(
-                ["stage", "tokens read", "written", "trained on", "GPU-hours, at best", "GPU memory, GB, at least"],
-                computed,
-                f"The model's own work: {size} parameters, {machine}",
-                f"Estimates. {FORMULAS}",
-            ),
-        ]
-        if rows := self.against_published:
-            body = [
-                [row["count"], _count(row["ours"]), _count(row["value"]), Cell(row["ratio"], ".2f"), _why(row)]
-                for row in rows
-            ]
-            parts.append(
-                Table(
-                    ["count", "here", "published", "ratio", "source, and why ours differs"],
-                    body,
-                    "Against what was published",
-                )
-            )
-        notes = [f"- {one.name}: {note}" for one in self.found for note in one.notes]
-        return [*parts, "\n".join(notes)] if notes else parts
-
-    def _memory(self, one: StageCounts) -> float | None:
+    def least_memory(self, one: StageCounts) -> float | None:
+        """Of a GPU, in bytes; ``None`` where that is unknown, or the model has no part in the stage."""
         return None if one.computed.nothing else one.computed.least_memory(self.parameters)
 
     def _counted(self, name: StageName, counts: Counts, **more: Any) -> StageCounts:
@@ -286,11 +212,14 @@ class DryRun:
         # The reward model reads every row once, and the reference every row where it counts.
         scored = _times(trained, 2.0 if float(given.given.get("beta", 0.0)) else 1.0)
         more = _times(generations, size and size.turn) if single else 0.0
+        whole = self.recipe.cloning.adapter is None
         computed = Computed(
             read=total([played.read, scored]),
             written=total([played.written, more]),
             trained=trained,
-            whole=self.recipe.cloning.adapter is None,
+            whole=whole,
+            # The reward model, the partner where it is no adapter, and the bare base where it is the reference.
+            copies=1 + whole + (section.reference == "base"),
         )
         return self._counted("grpo", counts, computed=computed, notes=[tasks.note])
 
@@ -311,7 +240,7 @@ class DryRun:
         counts["dialogues"] = dialogues = _times(per_row, 2.0)
         learner, clone = self._size("learner", sizes), self._size("clone", sizes)
         parts = [self._played(per_row, learner), self._played(per_row, clone)]
-        computed = Computed(read=total(p.read for p in parts), written=total(p.written for p in parts))
+        computed = Computed(read=total(p.read for p in parts), written=total(p.written for p in parts), copies=1)
         judge = section.judge or self.recipe.judge
         asked = _asked("judge", judge, "llm:", dialogues, learner, judged=True)
         return self._counted("evaluation", counts, asked=asked, computed=computed, notes=notes)
@@ -437,26 +366,6 @@ class DryRun:
         return {}
 
 
-def quickstart_tables(settings: Settings) -> list[str | Table]:
-    """What the quickstart would do; it asks no server, and what it takes is in docs/results.md."""
-    given, learning = settings, settings.grpo
-    experts = given.expert_episodes + given.erratic_episodes
-    rows = _SEATS * given.expert_episodes + given.erratic_episodes
-    seats = _SEATS * given.tasks
-    stages = [
-        ["experts", experts, "", ""],
-        ["cloning", "", rows, math.ceil(rows * given.cloning_epochs / given.cloning_batch)],
-        ["grpo", learning.steps * given.dialogues, learning.steps * given.dialogues, learning.steps],
-        ["evaluation, a row", seats, "", ""],
-    ]
-    if given.variant != "outcome":
-        labelled = _SEATS * given.label_episodes
-        steps = math.ceil(labelled * given.model_epochs / given.model_batch)
-        stages.insert(2, ["labels and reward model", given.label_episodes, labelled, steps])
-    body = [[name, *map(_count, values)] for name, *values in stages]
-    return [Table(["stage", "dialogues", "rows", "steps"], body, "The quickstart", "No server is asked.")]
-
-
 def _asked(
     role: str,
     name: str | None,
@@ -481,22 +390,3 @@ def _asked(
 
 def _times(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a * b
-
-
-def _count(value: Any) -> Any:
-    if isinstance(value, str):
-        return value
-    whole = value is None or value == 0 or abs(value) >= 10 or float(value).is_integer()
-    return Cell(value, ",.0f" if whole else ".2f")
-
-
-def _money(asked: Asked, recipe: Recipe) -> Cell:
-    return Cell(asked.money(getattr(recipe.prices, asked.role)), ",.2f")
-
-
-def _gigabytes(value: float | None) -> Cell:
-    return Cell(None if value is None else value / 1e9, ",.1f")
-
-
-def _why(row: Mapping[str, Any]) -> str:
-    return str(row["source"]) + (f"; {row['note']}" if row["note"] else "")
