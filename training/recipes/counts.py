@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sotopia_env.episodes import Episode
 from sotopia_env.published.reading import any_episodes
@@ -134,7 +134,7 @@ class DryRun:
         notes = [self._expert_note]
         if given.policy is None:
             return self._counted("experts", counts, notes=[*notes, f"read in place: {given.episodes}"])
-        asked = _asked("policy", given.policy, "openai:", dialogues, self._size("experts"), turnwise=True)
+        asked = _asked("policy", given.policy, dialogues, self._size("experts"))
         if not asked and given.policy.startswith("local:"):
             notes.append("a local policy that is not the run's model is not in the estimate")
         return self._counted("experts", counts, asked=asked, notes=notes)
@@ -147,7 +147,7 @@ class DryRun:
     def _cloning(self) -> StageCounts:
         section, size = self.recipe.cloning, self._size("experts")
         counts = self._supervised(section.settings, self._cloned_rows)
-        tokens = _times(counts["row_uses"], size and size.row)
+        tokens = _times(counts["row_uses"], _part(size, "row"))
         return self._counted("cloning", counts, computed=Computed(trained=tokens, whole=section.adapter is None))
 
     def _self_play(self) -> StageCounts:
@@ -168,7 +168,7 @@ class DryRun:
         asked = self._judging(dialogues, kind) if section.scores == "judge" and not known else ()
         if section.attributed:
             calls = _times(dialogues, _SEATS * len(section.dimensions))
-            asked += _asked("attributor", self._attributor, "llm:", calls, self._size(kind))
+            asked += _asked("attributor", self._attributor, calls, self._size(kind))
         notes = ["scores are those that filtering asked for"] if known and section.scores == "judge" else []
         return self._counted("labels", {"dialogues": dialogues}, asked=asked, notes=notes)
 
@@ -178,7 +178,7 @@ class DryRun:
         held_out = float(section.settings.given.get("held_out", 0.1))
         rows = _times(self._labelled_dialogues, _SEATS * (1.0 - held_out))
         counts = self._supervised(section.settings, rows)
-        tokens = _times(counts["row_uses"], size and size.row)
+        tokens = _times(counts["row_uses"], _part(size, "row"))
         whole = section.adapter is None and (section.start == "base" or self.recipe.cloning.adapter is None)
         return self._counted("reward-model", counts, computed=Computed(trained=tokens, whole=whole))
 
@@ -211,7 +211,7 @@ class DryRun:
         trained = _times(counts["rows"], length)
         # The reward model reads every row once, and the reference every row where it counts.
         scored = _times(trained, 2.0 if float(given.given.get("beta", 0.0)) else 1.0)
-        more = _times(generations, size and size.turn) if single else 0.0
+        more = _times(generations, _part(size, "turn")) if single else 0.0
         whole = self.recipe.cloning.adapter is None
         computed = Computed(
             read=total([played.read, scored]),
@@ -242,7 +242,7 @@ class DryRun:
         parts = [self._played(per_row, learner), self._played(per_row, clone)]
         computed = Computed(read=total(p.read for p in parts), written=total(p.written for p in parts), copies=1)
         judge = section.judge or self.recipe.judge
-        asked = _asked("judge", judge, "llm:", dialogues, learner, judged=True)
+        asked = _asked("judge", judge, dialogues, learner)
         return self._counted("evaluation", counts, asked=asked, computed=computed, notes=notes)
 
     def _supervised(self, given: Supervised, rows: float | None) -> dict[str, float | None]:
@@ -263,12 +263,13 @@ class DryRun:
         }
 
     def _judging(self, dialogues: float | None, kind: str) -> tuple[Asked, ...]:
-        return _asked("judge", self.recipe.judge, "llm:", dialogues, self._size(kind), judged=True)
+        return _asked("judge", self.recipe.judge, dialogues, self._size(kind))
 
     def _played(self, dialogues: float | None, size: DialogueSize | None) -> Computed:
         """What two local players compute, each token read once: what was said before stays in their caches."""
         return Computed(
-            read=_times(dialogues, size and _SEATS * size.row), written=_times(dialogues, size and size.written)
+            read=_times(dialogues, _times(_SEATS, _part(size, "row"))),
+            written=_times(dialogues, _part(size, "written")),
         )
 
     @property
@@ -367,25 +368,28 @@ class DryRun:
 
 
 def _asked(
-    role: str,
-    name: str | None,
-    prefix: str,
-    times: float | None,
-    size: DialogueSize | None,
-    *,
-    turnwise: bool = False,
-    judged: bool = False,
+    role: Literal["policy", "judge", "attributor"], name: str | None, times: float | None, size: DialogueSize | None
 ) -> tuple[Asked, ...]:
-    """Questions to a model behind a server; none where the name is of something else. Who is not named yet, is one."""
+    """Questions to a model behind a server; none where the name is of something else. Who is not named yet, is one.
+
+    Args:
+        role: who is asked: a policy for each turn of so many dialogues, the others once each time.
+        name: of it.
+        times: how often.
+        size: of the dialogues.
+    """
+    prefix = "openai:" if role == "policy" else "llm:"
     if not (name or prefix).startswith(prefix):
         return ()
-    if turnwise:
-        calls, read, written = (size and size.turns), (size and size.read), (size and size.written)
-    elif judged:
-        calls, read, written = 1.0, (size and size.judge_read), (size and size.judge_written)
+    if role == "policy":
+        calls, read, written = _part(size, "turns"), _part(size, "read"), _part(size, "written")
     else:
-        calls, read, written = 1.0, (size and size.attributor_read), (size and size.attributor_written)
+        calls, read, written = 1.0, _part(size, f"{role}_read"), _part(size, f"{role}_written")
     return (Asked(role, _times(times, calls), _times(times, read), _times(times, written)),)
+
+
+def _part(size: DialogueSize | None, name: str) -> float | None:
+    return None if size is None else float(getattr(size, name))
 
 
 def _times(a: float | None, b: float | None) -> float | None:

@@ -68,10 +68,10 @@ def _calls(run: DryRun) -> Table:
 
     body = [row(one.name, a.role, a.calls, a.read, a.written, money_of(a)) for one in run.found for a in one.asked]
     left = [asked for one in run.found if not one.finished for asked in one.asked]
-    sums = [total(getattr(asked, name) for asked in left) for name in ("calls", "read", "written")]
+    calls, read, written = (total(getattr(asked, name) for asked in left) for name in ("calls", "read", "written"))
     # What is finished is paid for.
     name = "all that is left" if any(one.finished for one in run.found) else "all"
-    body.append(row(name, "", *sums, total(map(money_of, left))))
+    body.append(row(name, "", calls, read, written, total(map(money_of, left))))
     return Table(
         ["stage", "who is asked", "calls", "tokens read", "tokens written", "money"],
         body,
