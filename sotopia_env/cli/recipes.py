@@ -107,10 +107,11 @@ def _run(read: Recipe, out: Path, data: Path | None, stages: list[str], dry_run:
         raise ValueError(f"--stage {unknown[0]!r} is none of {', '.join(STAGES)}")
     if dry_run:
         from sotopia_env.training.recipes.counts import DryRun
+        from sotopia_env.training.recipes.dry_run_tables import dry_run_tables
 
         finished = frozenset(path.stem for path in (out / "stages").glob("*.json"))
         found = DryRun(read, data, wanted, finished)
-        print_json(found.record) if as_json else show(*found.tables())
+        print_json(found.record) if as_json else show(*dry_run_tables(found))
         return
     from sotopia_env.training.recipes.run import RecipeRun
 
@@ -134,7 +135,7 @@ def _quickstart(
     if stages:
         raise ValueError("--stage: the quickstart goes on from its last finished stage by itself; leave it out")
     if dry_run:
-        from sotopia_env.training.recipes.counts import quickstart_tables
+        from sotopia_env.training.recipes.dry_run_tables import quickstart_tables
 
         show(*quickstart_tables(read.settings))
         return

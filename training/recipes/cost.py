@@ -18,8 +18,8 @@ _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([BM])(?![\w.])")
 FORMULAS = (
     "GPU-hours = (f x parameters x tokens trained on + 2 x parameters x tokens read) / (peak x utilisation) + tokens "
     "written / (dialogues side by side x bandwidth x its use / bytes of the weights), f = 4 for an adapter and 6 for "
-    "all weights. Memory = weights in 2 bytes, and 16 bytes for each that is trained (32-bit weight, gradient, two "
-    "moments); adapters, activations and caches come on top."
+    "all weights. Memory = 2 bytes a weight of each copy that is loaded, and 16 where all are trained (32-bit weight, "
+    "gradient, two moments); adapters, activations and caches come on top."
 )
 
 
@@ -55,12 +55,14 @@ class Computed:
         written: decoded.
         trained: forward and backward.
         whole: whether all weights are trained, and not an adapter.
+        copies: of the model that are frozen and loaded besides.
     """
 
     read: float | None = 0.0
     written: float | None = 0.0
     trained: float | None = 0.0
     whole: bool = False
+    copies: int = 0
 
     @property
     def nothing(self) -> bool:
@@ -84,7 +86,7 @@ class Computed:
         """
         if parameters is None:
             return None
-        return parameters * (16.0 if self.trained and self.whole else 2.0)
+        return parameters * ((16.0 if self.trained and self.whole else 2.0) + 2.0 * self.copies)
 
 
 def parameters_of(model: str | None, given: float | None = None) -> float | None:

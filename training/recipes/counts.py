@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sotopia_env.episodes import Episode
 from sotopia_env.published.reading import any_episodes
-from sotopia_env.tables import Cell, Table
 from sotopia_env.tasks import Task
-from sotopia_env.training.quickstart_settings import Settings
-from sotopia_env.training.recipes.cost import FORMULAS, Asked, Computed, parameters_of, total
+from sotopia_env.training.recipes.cost import Asked, Computed, parameters_of, total
 from sotopia_env.training.recipes.dialogue_size import DialogueSize, dialogue_size
 from sotopia_env.training.recipes.experts import chosen_experts
 from sotopia_env.training.recipes.files import READS, WRITES
@@ -95,7 +93,7 @@ class DryRun:
                 "calls": [{**vars(asked), "money": asked.money(getattr(prices, asked.role))} for asked in one.asked],
                 "tokens": {name: getattr(one.computed, name) for name in ("read", "written", "trained")},
                 "gpu_hours": one.computed.gpu_hours(self.parameters, machine),
-                "least_gpu_memory": self._memory(one),
+                "least_gpu_memory": self.least_memory(one),
                 "notes": list(one.notes),
             }
             for one in self.found
@@ -122,80 +120,8 @@ class DryRun:
             rows.append({**published.model_dump(), "ours": value, "ratio": ratio})
         return rows
 
-    def tables(self) -> list[str | Table]:
-        """The same to be read."""
-        assumed = self.recipe.estimates
-        counted = [
-            [
-                f"{one.name} (finished)" if one.finished else one.name,
-                *(_count(one.counts.get(name, "")) for name in ("dialogues", "rows", "steps", "generations")),
-                ", ".join(READS[one.name]),
-                ", ".join(WRITES[one.name]),
-            ]
-            for one in self.found
-        ]
-        asked = [
-            [one.name, ask.role, *map(_count, (ask.calls, ask.read, ask.written)), _money(ask, self.recipe)]
-            for one in self.found
-            for ask in one.asked
-        ]
-        sums = [ask for one in self.found for ask in one.asked]
-        money = total(ask.money(getattr(self.recipe.prices, ask.role)) for ask in sums)
-        asked.append(
-            [
-                "all",
-                "",
-                _count(total(ask.calls for ask in sums)),
-                _count(total(ask.read for ask in sums)),
-                _count(total(ask.written for ask in sums)),
-                Cell(money, ",.2f"),
-            ]
-        )
-        computed = [
-            [
-                one.name,
-                *map(_count, (one.computed.read, one.computed.written, one.computed.trained)),
-                Cell(one.computed.gpu_hours(self.parameters, assumed.machine), ",.1f"),
-                _gigabytes(self._memory(one)),
-            ]
-            for one in self.found
-            if not one.computed.nothing
-        ]
-        machine = "no GPU is named in estimates.machine" if assumed.machine is None else f"on {assumed.machine.name}"
-        size = "unknown" if self.parameters is None else f"{self.parameters / 1e9:.3g} billion"
-        parts: list[str | Table] = [
-            Table(["stage", "dialogues", "rows", "steps", "generations", "reads", "writes"], counted, "Stages"),
-            Table(
-                ["stage", "who is asked", "calls", "tokens read", "tokens written", "money"],
-                asked,
-                "Calls of servers",
-                f"Estimates: {assumed.characters_per_token:g} characters a token of what is read, "
-                f"{assumed.tokens_per_word:g} tokens a word of what is said, dialogues as long as `estimates` says. "
-                "Money needs prices; without them it is unknown.",
-            ),
-            Table(
-                ["stage", "tokens read", "written", "trained on", "GPU-hours, at best", "GPU memory, GB, at least"],
-                computed,
-                f"The model's own work: {size} parameters, {machine}",
-                f"Estimates. {FORMULAS}",
-            ),
-        ]
-        if rows := self.against_published:
-            body = [
-                [row["count"], _count(row["ours"]), _count(row["value"]), Cell(row["ratio"], ".2f"), _why(row)]
-                for row in rows
-            ]
-            parts.append(
-                Table(
-                    ["count", "here", "published", "ratio", "source, and why ours differs"],
-                    body,
-                    "Against what was published",
-                )
-            )
-        notes = [f"- {one.name}: {note}" for one in self.found for note in one.notes]
-        return [*parts, "\n".join(notes)] if notes else parts
-
-    def _memory(self, one: StageCounts) -> float | None:
+    def least_memory(self, one: StageCounts) -> float | None:
+        """Of a GPU, in bytes; ``None`` where that is unknown, or the model has no part in the stage."""
         return None if one.computed.nothing else one.computed.least_memory(self.parameters)
 
     def _counted(self, name: StageName, counts: Counts, **more: Any) -> StageCounts:
@@ -208,7 +134,7 @@ class DryRun:
         notes = [self._expert_note]
         if given.policy is None:
             return self._counted("experts", counts, notes=[*notes, f"read in place: {given.episodes}"])
-        asked = _asked("policy", given.policy, "openai:", dialogues, self._size("experts"), turnwise=True)
+        asked = _asked("policy", given.policy, dialogues, self._size("experts"))
         if not asked and given.policy.startswith("local:"):
             notes.append("a local policy that is not the run's model is not in the estimate")
         return self._counted("experts", counts, asked=asked, notes=notes)
@@ -221,7 +147,7 @@ class DryRun:
     def _cloning(self) -> StageCounts:
         section, size = self.recipe.cloning, self._size("experts")
         counts = self._supervised(section.settings, self._cloned_rows)
-        tokens = _times(counts["row_uses"], size and size.row)
+        tokens = _times(counts["row_uses"], _part(size, "row"))
         return self._counted("cloning", counts, computed=Computed(trained=tokens, whole=section.adapter is None))
 
     def _self_play(self) -> StageCounts:
@@ -242,7 +168,7 @@ class DryRun:
         asked = self._judging(dialogues, kind) if section.scores == "judge" and not known else ()
         if section.attributed:
             calls = _times(dialogues, _SEATS * len(section.dimensions))
-            asked += _asked("attributor", self._attributor, "llm:", calls, self._size(kind))
+            asked += _asked("attributor", self._attributor, calls, self._size(kind))
         notes = ["scores are those that filtering asked for"] if known and section.scores == "judge" else []
         return self._counted("labels", {"dialogues": dialogues}, asked=asked, notes=notes)
 
@@ -252,7 +178,7 @@ class DryRun:
         held_out = float(section.settings.given.get("held_out", 0.1))
         rows = _times(self._labelled_dialogues, _SEATS * (1.0 - held_out))
         counts = self._supervised(section.settings, rows)
-        tokens = _times(counts["row_uses"], size and size.row)
+        tokens = _times(counts["row_uses"], _part(size, "row"))
         whole = section.adapter is None and (section.start == "base" or self.recipe.cloning.adapter is None)
         return self._counted("reward-model", counts, computed=Computed(trained=tokens, whole=whole))
 
@@ -285,12 +211,15 @@ class DryRun:
         trained = _times(counts["rows"], length)
         # The reward model reads every row once, and the reference every row where it counts.
         scored = _times(trained, 2.0 if float(given.given.get("beta", 0.0)) else 1.0)
-        more = _times(generations, size and size.turn) if single else 0.0
+        more = _times(generations, _part(size, "turn")) if single else 0.0
+        whole = self.recipe.cloning.adapter is None
         computed = Computed(
             read=total([played.read, scored]),
             written=total([played.written, more]),
             trained=trained,
-            whole=self.recipe.cloning.adapter is None,
+            whole=whole,
+            # The reward model, the partner where it is no adapter, and the bare base where it is the reference.
+            copies=1 + whole + (section.reference == "base"),
         )
         return self._counted("grpo", counts, computed=computed, notes=[tasks.note])
 
@@ -311,9 +240,9 @@ class DryRun:
         counts["dialogues"] = dialogues = _times(per_row, 2.0)
         learner, clone = self._size("learner", sizes), self._size("clone", sizes)
         parts = [self._played(per_row, learner), self._played(per_row, clone)]
-        computed = Computed(read=total(p.read for p in parts), written=total(p.written for p in parts))
+        computed = Computed(read=total(p.read for p in parts), written=total(p.written for p in parts), copies=1)
         judge = section.judge or self.recipe.judge
-        asked = _asked("judge", judge, "llm:", dialogues, learner, judged=True)
+        asked = _asked("judge", judge, dialogues, learner)
         return self._counted("evaluation", counts, asked=asked, computed=computed, notes=notes)
 
     def _supervised(self, given: Supervised, rows: float | None) -> dict[str, float | None]:
@@ -334,12 +263,13 @@ class DryRun:
         }
 
     def _judging(self, dialogues: float | None, kind: str) -> tuple[Asked, ...]:
-        return _asked("judge", self.recipe.judge, "llm:", dialogues, self._size(kind), judged=True)
+        return _asked("judge", self.recipe.judge, dialogues, self._size(kind))
 
     def _played(self, dialogues: float | None, size: DialogueSize | None) -> Computed:
         """What two local players compute, each token read once: what was said before stays in their caches."""
         return Computed(
-            read=_times(dialogues, size and _SEATS * size.row), written=_times(dialogues, size and size.written)
+            read=_times(dialogues, _times(_SEATS, _part(size, "row"))),
+            written=_times(dialogues, _part(size, "written")),
         )
 
     @property
@@ -437,66 +367,30 @@ class DryRun:
         return {}
 
 
-def quickstart_tables(settings: Settings) -> list[str | Table]:
-    """What the quickstart would do; it asks no server, and what it takes is in docs/results.md."""
-    given, learning = settings, settings.grpo
-    experts = given.expert_episodes + given.erratic_episodes
-    rows = _SEATS * given.expert_episodes + given.erratic_episodes
-    seats = _SEATS * given.tasks
-    stages = [
-        ["experts", experts, "", ""],
-        ["cloning", "", rows, math.ceil(rows * given.cloning_epochs / given.cloning_batch)],
-        ["grpo", learning.steps * given.dialogues, learning.steps * given.dialogues, learning.steps],
-        ["evaluation, a row", seats, "", ""],
-    ]
-    if given.variant != "outcome":
-        labelled = _SEATS * given.label_episodes
-        steps = math.ceil(labelled * given.model_epochs / given.model_batch)
-        stages.insert(2, ["labels and reward model", given.label_episodes, labelled, steps])
-    body = [[name, *map(_count, values)] for name, *values in stages]
-    return [Table(["stage", "dialogues", "rows", "steps"], body, "The quickstart", "No server is asked.")]
-
-
 def _asked(
-    role: str,
-    name: str | None,
-    prefix: str,
-    times: float | None,
-    size: DialogueSize | None,
-    *,
-    turnwise: bool = False,
-    judged: bool = False,
+    role: Literal["policy", "judge", "attributor"], name: str | None, times: float | None, size: DialogueSize | None
 ) -> tuple[Asked, ...]:
-    """Questions to a model behind a server; none where the name is of something else. Who is not named yet, is one."""
+    """Questions to a model behind a server; none where the name is of something else. Who is not named yet, is one.
+
+    Args:
+        role: who is asked: a policy for each turn of so many dialogues, the others once each time.
+        name: of it.
+        times: how often.
+        size: of the dialogues.
+    """
+    prefix = "openai:" if role == "policy" else "llm:"
     if not (name or prefix).startswith(prefix):
         return ()
-    if turnwise:
-        calls, read, written = (size and size.turns), (size and size.read), (size and size.written)
-    elif judged:
-        calls, read, written = 1.0, (size and size.judge_read), (size and size.judge_written)
+    if role == "policy":
+        calls, read, written = _part(size, "turns"), _part(size, "read"), _part(size, "written")
     else:
-        calls, read, written = 1.0, (size and size.attributor_read), (size and size.attributor_written)
+        calls, read, written = 1.0, _part(size, f"{role}_read"), _part(size, f"{role}_written")
     return (Asked(role, _times(times, calls), _times(times, read), _times(times, written)),)
+
+
+def _part(size: DialogueSize | None, name: str) -> float | None:
+    return None if size is None else float(getattr(size, name))
 
 
 def _times(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a * b
-
-
-def _count(value: Any) -> Any:
-    if isinstance(value, str):
-        return value
-    whole = value is None or value == 0 or abs(value) >= 10 or float(value).is_integer()
-    return Cell(value, ",.0f" if whole else ".2f")
-
-
-def _money(asked: Asked, recipe: Recipe) -> Cell:
-    return Cell(asked.money(getattr(recipe.prices, asked.role)), ",.2f")
-
-
-def _gigabytes(value: float | None) -> Cell:
-    return Cell(None if value is None else value / 1e9, ",.1f")
-
-
-def _why(row: Mapping[str, Any]) -> str:
-    return str(row["source"]) + (f"; {row['note']}" if row["note"] else "")

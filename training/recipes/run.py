@@ -103,7 +103,7 @@ class RecipeRun:
                 f"--stage {absent[0]}: this recipe has no such stage; it has {', '.join(self.recipe.stages)}"
             )
         self._check(wanted)
-        records = {}
+        records: dict[str, dict[str, Any]] = {}
         for stage in wanted:
             self._check_inputs(stage)
             run = self._described(stage)
@@ -282,7 +282,7 @@ class RecipeRun:
         recipe = self.recipe
         given: dict[StageName, TasksFrom | None] = {
             "experts": recipe.experts.tasks,
-            "self-play": recipe.self_play and recipe.self_play.tasks,
+            "self-play": None if recipe.self_play is None else recipe.self_play.tasks,
             "grpo": recipe.grpo.tasks,
         }
         return {stage: tasks for stage, tasks in given.items() if tasks is not None}

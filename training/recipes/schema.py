@@ -18,6 +18,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
@@ -25,7 +26,7 @@ from pydantic import (
 
 from sotopia_env.rewards.designs import ATTRIBUTION_DESIGNS, DESIGNS
 from sotopia_env.rewards.dimensions import DIMENSIONS, Scale
-from sotopia_env.training.options import CLONING, GRPO, REWARD_MODEL, Options, own_settings, source_of
+from sotopia_env.training.options import CLONING, GRPO, REWARD_MODEL, Options, default_of, own_settings, source_of
 from sotopia_env.training.quickstart_settings import Learning, Settings
 
 StageName = Literal["experts", "filtering", "cloning", "self-play", "labels", "reward-model", "grpo", "evaluation"]
@@ -508,13 +509,9 @@ class QuickstartRecipe(Section):
     def settings(self) -> Settings:
         """The settings, made."""
         given = dict(self.quickstart)
-        names = {field.name for field in fields_of(Settings)}
-        if unknown := [name for name in given if name not in names]:
-            raise ValueError(f"quickstart: there is no key {unknown[0]!r}{_nearest(unknown[0], names)}")
         if isinstance(given.get("learning"), Mapping):
-            given["learning"] = Learning(**given["learning"])
-        made = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-        return Settings(**made)
+            given["learning"] = Learning(**_checked_fields(Learning, given["learning"], "quickstart.learning"))
+        return Settings(**_checked_fields(Settings, given, "quickstart"))
 
 
 def recipe_names() -> list[str]:
@@ -589,6 +586,21 @@ def _problems(error: ValidationError) -> Iterator[str]:
         elif one["type"] != "value_error":
             said = f"{one['input']!r:.60}: {said[:1].lower()}{said[1:]}"
         yield f"{where}: {said}" if where else said
+
+
+def _checked_fields(kind: type[Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Values for fields of a dataclass, by name, of the types of their defaults."""
+    known = {field.name: default_of(field) for field in fields_of(kind)}
+    made = {}
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(f"{where}: there is no key {name!r}{_nearest(name, known)}")
+        try:
+            # What is None by default is checked where it is used.
+            made[name] = value if known[name] is None else TypeAdapter(type(known[name])).validate_python(value)
+        except ValidationError as error:
+            raise ValueError(f"{where}.{name}: {'; '.join(_problems(error))}") from error
+    return made
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -39,9 +39,7 @@ def recipe_tasks(given: TasksFrom, data: Path | None, seed: int) -> list[Task]:
         tasks = _first_pairings(tasks, given.pairings)
     if not tasks:
         raise ValueError(f"{data} holds no task of {described(given)}; give a folder with those scenarios")
-    if given.number is not None and given.number < len(tasks):
-        tasks = [tasks[i * len(tasks) // given.number] for i in range(given.number)]
-    return tasks
+    return _spread(tasks, given.number)
 
 
 def evaluation_tasks(given: Evaluated, data: Path | None, seed: int) -> list[Task]:
@@ -58,8 +56,7 @@ def evaluation_tasks(given: Evaluated, data: Path | None, seed: int) -> list[Tas
     found = list(tasks.values())
     if given.tasks.pairings is not None:
         found = _first_pairings(found, given.tasks.pairings)
-    number = given.tasks.number
-    return found if number is None or number >= len(found) else [found[i * len(found) // number] for i in range(number)]
+    return _spread(found, given.tasks.number)
 
 
 def scenarios_of(name: str, data: Path) -> list[str]:
@@ -122,6 +119,13 @@ def described(given: TasksFrom) -> str:
         *(f"{key} {value}" for key, value in given.model_dump(exclude_none=True).items() if key != "name"),
     ]
     return ", ".join(parts)
+
+
+def _spread(tasks: list[Task], number: int | None) -> list[Task]:
+    """So many tasks, evenly spaced; all where there are no more."""
+    if number is None or number >= len(tasks):
+        return tasks
+    return [tasks[i * len(tasks) // number] for i in range(number)]
 
 
 def _first_pairings(tasks: list[Task], number: int) -> list[Task]:

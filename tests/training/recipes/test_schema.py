@@ -31,6 +31,23 @@ def test_the_quickstarts_recipe_is_the_quickstart() -> None:
     assert found.settings == Settings(learning=Learning())
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("{taskz: 3}", "quickstart: there is no key 'taskz'; did you mean tasks"),
+        ("{tasks: many}", "quickstart.tasks: 'many': input should be a valid integer"),
+        ("{learning: {stepz: 3}}", "quickstart.learning: there is no key 'stepz'; did you mean steps"),
+        ("{variant: none}", "variant: 'none' is none of paper, on-policy, outcome"),
+        ("{label_episodes: 3}", "label_episodes: 3 is no multiple of label_group = 8"),
+    ],
+)
+def test_settings_of_the_quickstart_are_checked_too(tmp_path: Path, given: str, said: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"quickstart: {given}", encoding="utf-8")
+    with pytest.raises(ValueError, match=said):
+        read_recipe(str(path))
+
+
 def test_the_papers_numbers_stand_in_its_recipe() -> None:
     """arXiv 2508.03905, appendix E, and TRL's defaults of then, where the published code sets nothing."""
     found = read_recipe("sotopia-rl")
