@@ -10,9 +10,11 @@ import hashlib
 import multiprocessing
 import os
 import pickle
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import ModuleType, TracebackType
@@ -235,11 +237,15 @@ class _RayExecutor:
         return future
 
     def __enter__(self) -> Self:
+        # Ray tells of machines that died on stdout, where a command's answer belongs.
+        self._told = redirect_stdout(sys.stderr)
+        self._told.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._told.__exit__(kind, error, trace)
         for task in list(self._running.values()):
             self._ray.cancel(task, force=True)
 

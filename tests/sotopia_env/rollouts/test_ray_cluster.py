@@ -40,6 +40,7 @@ from sotopia_env.training.evaluation import draw_tasks, evaluate
 
 FOLDER = Path(sys.argv[1])
 SMALL = {"num_cpus": 1, "object_store_memory": 80_000_000}
+NODES = []
 
 
 def note(file, text):
@@ -91,8 +92,8 @@ def lines(path):
 
 
 def killed_midway(cluster, path, call, total):
-    # Kill a node once some results are in the file, and start another in its place afterwards.
-    victim, at = cluster.worker_nodes.copy().pop(), []
+    # Kill a node once some results are in the file: the one that has been at work for longest. Another takes its place.
+    victim, at = NODES.pop(0), []
 
     def kill():
         while lines(path) < total // 5:
@@ -105,7 +106,7 @@ def killed_midway(cluster, path, call, total):
     result = call()
     killer.join()
     assert total // 5 <= at[0] < total, at
-    cluster.add_node(**SMALL)
+    NODES.append(cluster.add_node(**SMALL))
     cluster.wait_for_nodes()
     return result, at[0]
 
@@ -120,8 +121,7 @@ def main():
         file.unlink()
 
     cluster = Cluster(initialize_head=True, head_node_args=SMALL)
-    cluster.add_node(**SMALL)
-    cluster.add_node(**SMALL)
+    NODES.extend(cluster.add_node(**SMALL) for _ in range(2))
     cluster.wait_for_nodes()
     workers = RayCluster(cluster.address)
     told = {}
@@ -158,12 +158,13 @@ def main():
             # Both are asked once before, so that no process starts within the time.
             for size in (8, 64):
                 begun = time.perf_counter()
-                sotopia_env.rollout("bargain", [Waiting("timed", 0.1)], num_episodes=size, batch_size=4, processes=workers)
+                timed = Waiting("timed", 0.1)
+                sotopia_env.rollout("bargain", [timed], num_episodes=size, batch_size=4, processes=workers)
             return time.perf_counter() - begun
 
-        cluster.remove_node(cluster.worker_nodes.copy().pop())
+        cluster.remove_node(NODES.pop())
         two = seconds()
-        cluster.remove_node(cluster.worker_nodes.copy().pop())
+        cluster.remove_node(NODES.pop())
         told["one over two"] = seconds() / two
     finally:
         ray.shutdown()
@@ -195,7 +196,7 @@ def test_a_node_killed_in_the_middle_loses_nothing_and_plays_nothing_twice_into_
     )
     assert ended.returncode == 0, ended.stderr
     print(ended.stdout)
-    told = json.loads(ended.stdout.splitlines()[-1])
+    told = json.loads(ended.stdout)
     for whole, killed in (("whole", "e"), ("whole-paid", "paid"), ("whole-row", "row")):
         assert (tmp_path / f"{killed}.jsonl").read_bytes() == (tmp_path / f"{whole}.jsonl").read_bytes()
     assert traces_path(tmp_path / "e.jsonl").read_bytes() == traces_path(tmp_path / "whole.jsonl").read_bytes()
@@ -203,6 +204,8 @@ def test_a_node_killed_in_the_middle_loses_nothing_and_plays_nothing_twice_into_
     assert (session["played"], session["outcome"]) == (90, "complete")
     # What the killed node was at is begun again, a batch or two, and nothing else.
     assert 0 < told["asked twice"]["asked-waiting"] <= 20
+    assert 0 < told["asked twice"]["asked-faulty"] <= 2 * 20
+    assert 0 < told["asked twice"]["asked-policy"] + told["asked twice"]["asked-partner"] <= 20
     assert told["audit"]
     name, text, cause = told["error"]
     assert (name, cause) == ("RuntimeError", "KeyError")
