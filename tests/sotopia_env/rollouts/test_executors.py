@@ -18,7 +18,7 @@ import pytest
 
 from sotopia_env import leave, rollout, speak
 from sotopia_env.policies import Decision, TokenTrace
-from sotopia_env.rewards import Outcome, relabel
+from sotopia_env.rewards import MonteCarlo, Outcome, Shapley, relabel
 from sotopia_env.rewards.audit.collect import collect_audit
 from sotopia_env.rollouts.executors import InThisProcess, RayCluster, as_finished, executor_of, runs_models
 from sotopia_env.rollouts.files import EpisodeStore, RunFiles
@@ -160,13 +160,16 @@ def test_a_policy_that_fails_on_a_cluster_fails_as_without(tmp_path: Path) -> No
 
 
 def test_labels_of_several_processes_or_of_a_cluster_are_those_of_one(tmp_path: Path) -> None:
-    episodes = rollout("bargain", "scripted:mixed", num_episodes=14)
+    episodes = rollout("bargain", "scripted:mixed", num_episodes=7, max_cycles=3)
+    credit = MonteCarlo("scripted:warm", k=2) + Shapley("scripted:warm", k=1, exact_up_to=0, permutations=1)
+    reward = Outcome("uniform", judge=scored) + credit
+    expected = relabel(episodes, reward)
+    assert expected[0].rewards["uniform"]["agent_0"][0] is None
+    assert None not in expected[1].rewards["shapley"]["agent_0"] + expected[1].rewards["monte-carlo"]["agent_0"]
     files = {}
     for name, processes in (("one", 1), ("two", 2), ("cluster", Threads())):
-        reward = Outcome("uniform", judge=scored)
         files[name] = tmp_path / f"{name}.jsonl"
-        paid = relabel(episodes, reward, out=files[name], batch_size=3, processes=processes)
-        assert paid == relabel(episodes, reward)
+        assert relabel(episodes, reward, out=files[name], batch_size=2, processes=processes) == expected
     assert len({path.read_bytes() for path in files.values()}) == 1
     with pytest.raises(ValueError, match="2 processes meet in a file; give out"):
         relabel(episodes, "episode", processes=2)
