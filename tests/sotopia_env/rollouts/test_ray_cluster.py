@@ -75,7 +75,7 @@ class Faulty:
 
     def score(self, episode, agent):
         note("asked-faulty", f"{episode.key}/{agent}")
-        time.sleep(0.02)
+        time.sleep(0.1)
         number = int(episode.key.rpartition("-")[2])
         return {"goal": None if number % 3 == 0 else 0.1 * (number % 10)}
 
@@ -203,10 +203,12 @@ def test_a_node_killed_in_the_middle_loses_nothing_and_plays_nothing_twice_into_
     assert traces_path(tmp_path / "e.jsonl").read_bytes() == traces_path(tmp_path / "whole.jsonl").read_bytes()
     (session,) = json.loads(manifest_path(tmp_path / "e.jsonl").read_text())["sessions"]
     assert (session["played"], session["outcome"]) == (90, "complete")
-    # What the killed node was at is begun again, a batch or two, and nothing else.
-    assert 0 < told["asked twice"]["asked-waiting"] <= 20
-    assert 0 < told["asked twice"]["asked-faulty"] <= 2 * 20
-    assert 0 < told["asked twice"]["asked-policy"] + told["asked twice"]["asked-partner"] <= 20
+    # What a killed node was at is begun again, a batch or two, and nothing else; it may have been at nothing just then.
+    twice = told["asked twice"]
+    assert twice["asked-waiting"] <= 20
+    assert twice["asked-faulty"] <= 2 * 20
+    assert twice["asked-policy"] + twice["asked-partner"] <= 20
+    assert sum(number for name, number in twice.items() if name != "asked-timed") > 0
     assert told["audit"]
     name, text, cause = told["error"]
     assert (name, cause) == ("RuntimeError", "KeyError")
