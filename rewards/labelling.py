@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from sotopia_env.families import FAMILIES, family_of
 from sotopia_env.families.resolve import as_family
 from sotopia_env.progress import ProgressBar
 from sotopia_env.rewards.judges.base import judged
-from sotopia_env.rewards.model_usage import out_of_budget
+from sotopia_env.rewards.model_usage import Told, models_in, out_of_budget, take_down, tell_apart
 from sotopia_env.rewards.resolve import get_reward
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.turn_rewards import TurnRewards, combine
+from sotopia_env.rollouts.executors import Executor, InThisProcess, Workers, as_finished, executor_of, runs_models
 from sotopia_env.rollouts.files import RunFiles
 from sotopia_env.rollouts.manifest import as_stored
 from sotopia_env.statistics import Estimate
@@ -29,6 +31,7 @@ def relabel(
     *,
     out: str | Path | None = None,
     batch_size: int = 64,
+    processes: Workers = 1,
     cached_only: bool = False,
     on_start: Callable[[Sequence[Episode]], None] | None = None,
     progress: bool = False,
@@ -49,6 +52,8 @@ def relabel(
         family: of their tasks, where it is one of your own.
         out: a file of JSON lines, or of parquet where the name ends in ``.parquet``; its manifest stands beside it.
         batch_size: with ``out``, how many episodes the reward is asked about in one call.
+        processes: with ``out``, how many processes share the work, or a :class:`~sotopia_env.RayCluster` whose machines
+            do; the reward must then be picklable. Files are written by this process alone.
         cached_only: whether no model is called, for the manifest.
         on_start: with ``out``, told the episodes that are missing from it, once it is known to be of this call.
         progress: with ``out``, show a progress bar on stderr.
@@ -61,18 +66,24 @@ def relabel(
         models is used up are not among them.
 
     Raises:
-        ValueError: the reward can never be computed for tasks of that family; with ``out`` also, two episodes have one
-            key, or the file holds what this call would not have written.
+        ValueError: the reward can never be computed for tasks of that family, or several processes share the work
+            without ``out`` or with a budget; with ``out`` also, two episodes have one key, or the file holds what this
+            call would not have written.
     """
     reward = get_reward(reward)
     if family is not None:
         made = as_family(family)
         reward.check(made)
         reward = reward.for_family(made)
+    for argument, value in (("batch_size", batch_size), ("processes", processes)):
+        if isinstance(value, int) and value < 1:
+            raise ValueError(f"{argument}: {value} is not a positive number")
     if out is None:
+        if processes != 1:
+            raise ValueError(f"processes: {processes} processes meet in a file; give out")
         return _paid(episodes, reward)
-    if batch_size < 1:
-        raise ValueError(f"batch_size: {batch_size} is not a positive number")
+    if processes != 1 and any(one.calls.limited for one in models_in(reward)):
+        raise ValueError("processes: a budget is kept by one process; give none, or leave the work to one process")
     check_payable(reward, episodes, source)
     places = {episode.key: place for place, episode in enumerate(episodes)}
     first = episodes[0].key if episodes else ""
@@ -83,25 +94,36 @@ def relabel(
         if on_start is not None:
             on_start([episodes[i] for i in missing])
         done = len(episodes) - len(missing)
-        with ProgressBar("relabel", len(episodes), show=progress, completed=done, transient=True) as bar:
+        with (
+            ProgressBar("relabel", len(episodes), show=progress, completed=done, transient=True) as bar,
+            _labelling(processes if missing else 1, reward) as executor,
+        ):
+            # Small enough that all have something to do.
+            share = min(batch_size, -(-len(missing) // executor.in_flight))
+
+            def take() -> list[Episode] | None:
+                free = missing if files.outcome == "complete" else ()
+                return [episodes[i] for i in files.take(free, share)] or None
+
             while missing and files.outcome == "complete":
-                indices = files.take(missing, batch_size)
-                if indices:
-                    labelled = _paid([episodes[i] for i in indices], reward)
+                for batch, (labelled, told) in as_finished(executor, take):
+                    if told is not None:
+                        take_down(reward, told)
                     files.manifest.check(run)
                     # What was not asked for lack of money is not written: it would pass for what could not be known.
                     unpaid = out_of_budget(reward)
+                    indices = [places[episode.key] for episode in batch]
                     for i, episode in zip(indices, labelled, strict=True):
                         if episode.key not in unpaid:
                             files.put(i, episode, {})
                     files.give_back(indices)
                     if unpaid:
                         files.outcome = "out of budget"
-                else:
+                    bar.update(sum(i in files.finished for i in range(len(episodes))))
+                missing = [i for i in missing if i not in files.finished]
+                if missing and files.outcome == "complete":
                     # Other processes are at the rest. Should one of them die, its episodes are free to be taken.
                     time.sleep(WAIT)
-                missing = [i for i in missing if i not in files.finished]
-                bar.update(len(episodes) - len(missing))
         # As long as nothing is written, a call with another reward may take the file over.
         files.manifest.check(run)
         files.complete()
@@ -144,6 +166,30 @@ def check_payable(reward: Reward, episodes: Sequence[Episode], source: str | Pat
         # A family of the user's own is not to be found; whether anything needs it shows when the reward is asked.
         if name in FAMILIES:
             reward.check(family_of(tasks[0]), tasks)
+
+
+def _labelling(processes: Workers, reward: Reward) -> Executor:
+    """Whoever pays episodes; from elsewhere comes what the models of the reward have to tell, too."""
+    if processes == 1:
+        return InThisProcess(lambda episodes: (_paid(episodes, reward), None))
+    work = partial(_Labeller, reward)
+    return executor_of(processes, work, models=runs_models(*reward.walk()), sent=f"the reward {reward.name!r}")
+
+
+class _Labeller:
+    """Pays episodes in another process.
+
+    Args:
+        reward: theirs.
+    """
+
+    def __init__(self, reward: Reward) -> None:
+        self._reward = reward
+
+    def __call__(self, episodes: Sequence[Episode]) -> tuple[list[Episode], Told]:
+        """The episodes paid, and what the models of the reward tell of it."""
+        told = tell_apart(self._reward)
+        return _paid(episodes, self._reward), told
 
 
 def _paid(episodes: Sequence[Episode], reward: Reward) -> list[Episode]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
+from sotopia_env.agents.endpoint.call_log import CallLog
 from sotopia_env.agents.endpoint.calls import CallEstimate
 from sotopia_env.episodes import Episode, Judgement
 from sotopia_env.rewards.attribution.llm import LLMAttributor
@@ -15,6 +16,7 @@ from sotopia_env.rewards.components import Component
 from sotopia_env.rewards.credit.judge_reward import JudgeScores
 from sotopia_env.rewards.credit.potentials import JudgePotential, StandingOffer
 from sotopia_env.rewards.credit.progress import Progress
+from sotopia_env.rewards.grader import GradeFailure
 from sotopia_env.rewards.judges.base import Judge, judged
 from sotopia_env.rewards.judges.llm import LLMJudge
 from sotopia_env.rewards.reward import Reward, weighted_sum
@@ -74,6 +76,38 @@ def estimates(reward: Reward, episodes: Sequence[Episode]) -> dict[str, CallEsti
     for attributor, dimensions in _attributions(reward):
         found[f"importances by {attributor.name}"] = attributor.estimate(finished, dimensions)
     return found
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of the calls for some episodes, in the order of :func:`models_in`.
+
+    Args:
+        failures: of each model.
+        logs: the calls of each, perhaps one log for several.
+    """
+
+    failures: list[list[GradeFailure]]
+    logs: list[CallLog]
+
+
+def tell_apart(reward: Reward) -> Told:
+    """Have the models of a reward take down failures and calls in new lists and logs, and return these."""
+    models = models_in(reward)
+    logs = {id(log): CallLog(log.path) for log in (one.calls.endpoint.ledger for one in models)}
+    told = Told([[] for _ in models], [logs[id(one.calls.endpoint.ledger)] for one in models])
+    for one, failures, log in zip(models, told.failures, told.logs, strict=True):
+        one.failures, one.calls.endpoint.ledger = failures, log
+    return told
+
+
+def take_down(reward: Reward, told: Told) -> None:
+    """Add what the models of an equal reward in another process told to those of this one."""
+    models = models_in(reward)
+    for one, failures in zip(models, told.failures, strict=True):
+        one.failures += failures
+    for one, log in {id(log): (one, log) for one, log in zip(models, told.logs, strict=True)}.values():
+        one.calls.endpoint.ledger.add(log)
 
 
 def failures_of(reward: Reward) -> Counter[str]:

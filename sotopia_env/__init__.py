@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sotopia_env.published import load_published, load_tasks
     from sotopia_env.rendering import render
     from sotopia_env.resolve import make_policy
+    from sotopia_env.rollouts.executors import RayCluster
     from sotopia_env.rollouts.rollout import rollout
     from sotopia_env.storage.episodes import load_episodes, save_episodes
     from sotopia_env.tasks import Character, Scenario, Task
@@ -29,6 +30,7 @@ else:
             "published": "load_published load_tasks",
             "rendering": "render",
             "resolve": "make_policy",
+            "rollouts.executors": "RayCluster",
             "rollouts.rollout": "rollout",
             "storage.episodes": "load_episodes save_episodes",
             "tasks": "Character Scenario Task",
@@ -48,6 +50,7 @@ __all__ = [
     "Family",
     "Judgement",
     "Policy",
+    "RayCluster",
     "Scenario",
     "SotopiaEnv",
     "Task",

@@ -18,6 +18,7 @@ from sotopia_env.episodes import agent_name
 from sotopia_env.families.base import Family
 from sotopia_env.resolve import family_and_tasks
 from sotopia_env.rewards.judges.base import as_judge, judged
+from sotopia_env.rollouts.executors import Workers
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
 from sotopia_env.rollouts.run import Judging, play_plan
 from sotopia_env.seeds import seed_of_key
@@ -58,7 +59,7 @@ def evaluate(
     family: Family | None = None,
     allow_train: bool = False,
     out: str | Path | None = None,
-    processes: int = 1,
+    processes: Workers = 1,
     progress: bool = False,
     **env_options: Any,
 ) -> Evaluation:
@@ -77,7 +78,7 @@ def evaluate(
         allow_train: evaluate on tasks of the training split all the same; the result then says so.
         out: a JSON-lines file that takes each episode as it finishes, with a manifest beside it; what it holds
             already is not played again. More tasks and seats may be asked for later, and another judge.
-        processes: how many processes share the work; policies must then be names, or picklable.
+        processes: who shares the work, as in :func:`~sotopia_env.rollout`; policies must then be names, or picklable.
         progress: show a progress bar on stderr.
         env_options: of the environment, such as ``max_cycles``.
 

@@ -30,6 +30,7 @@ from sotopia_env.rewards.learning import RewardPart, dialogue_value, parts_of, t
 from sotopia_env.rewards.outcome import ScoredReward
 from sotopia_env.rewards.reward import Reward
 from sotopia_env.rewards.wrappers.base import PaidWhenOver, reward_of
+from sotopia_env.rollouts.executors import Workers
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
 from sotopia_env.rollouts.run import play_plan
 from sotopia_env.seeds import seed_of
@@ -138,7 +139,7 @@ def play_groups(
     *,
     step: int = 0,
     out: str | Path | None = None,
-    processes: int = 1,
+    processes: Workers = 1,
 ) -> list[GroupMember]:
     """Play the members of groups to their ends, in lockstep.
 

@@ -97,6 +97,12 @@ class CallLog:
         """Take down that a request was given up."""
         self._sums["failures"] += 1
 
+    def add(self, other: CallLog) -> None:
+        """Count the calls of another log, which has written them down itself."""
+        self._outcomes += other._outcomes
+        self._sums += other._sums
+        self._seconds += other._seconds
+
     @property
     def usage(self) -> Usage:
         """Everything so far."""

@@ -140,6 +140,11 @@ class ModelCalls:
         return self.endpoint.model
 
     @property
+    def limited(self) -> bool:
+        """Whether there is a budget."""
+        return self.max_calls is not None or self.max_cost is not None
+
+    @property
     def usage(self) -> Usage:
         """Calls, tokens and failed requests of the ledger so far."""
         return self.endpoint.ledger.usage
@@ -224,8 +229,7 @@ class ModelCalls:
             return replace(request, messages=messages, label=f"correction of {request.label}")
 
         outcomes: Outcomes = {}
-        limited = self.max_calls is not None or self.max_cost is not None
-        first = self._ask(requests, outcomes, None if limited else correction_of)
+        first = self._ask(requests, outcomes, None if self.limited else correction_of)
         again = {
             i: correction
             for i, reply in enumerate(first)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,16 @@ from sotopia_env.policies import Context, Policy
 from sotopia_env.progress import ProgressBar
 from sotopia_env.rewards.audit.storage import AuditedTurn, AuditFile, Candidate, Scores, load_audit, save_audit
 from sotopia_env.rewards.judges.base import RuleJudge, scores_of
+from sotopia_env.rollouts.executors import (
+    Executor,
+    InThisProcess,
+    RayCluster,
+    Work,
+    Workers,
+    as_finished,
+    executor_of,
+    runs_models,
+)
 from sotopia_env.rollouts.manifest import describe_run
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext, seat
 from sotopia_env.rollouts.run import OnProgress, play_plan
@@ -41,6 +52,9 @@ ATTEMPTS = 8
 
 EPISODES_PER_TURN = 8
 """So many episodes are played at most for each turn asked for; one in which the audited seat never moves has none."""
+
+_SENT = "tasks and policies"
+"""What goes to other processes, for errors."""
 
 _TRUTH, _LABELS, _SIBLINGS, _PLACES = range(4)
 
@@ -62,7 +76,7 @@ def collect_audit(
     seed: int = 0,
     out: str | Path | None = None,
     batch_size: int = 512,
-    processes: int = 1,
+    processes: Workers = 1,
     progress: bool = False,
     **env_options: Any,
 ) -> list[AuditedTurn]:
@@ -88,8 +102,8 @@ def collect_audit(
         out: a file of JSON lines, written turn by turn; the same call goes on after a kill, and plays nothing where
             the file holds all that is asked for.
         batch_size: continuations played side by side.
-        processes: how many processes share the work, in ``out``; tasks and policies must then be names, or
-            picklable. Several calls with the same ``out`` share it too.
+        processes: who shares the work, as in :func:`~sotopia_env.rollout`, in ``out``; tasks and policies must then
+            be names, or picklable. Several calls with the same ``out`` share it too.
         progress: show a progress bar on stderr.
         env_options: passed to ``parallel_env``.
 
@@ -103,11 +117,12 @@ def collect_audit(
     """
     smallest = {"num_turns": 1, "candidates": 1, "continuations": 2, "label_continuations": 1, "turns_per_episode": 1}
     smallest |= {"batch_size": 1, "processes": 1}
-    given = (num_turns, candidates, continuations, label_continuations, turns_per_episode, batch_size, processes)
+    number = 1 if isinstance(processes, RayCluster) else processes
+    given = (num_turns, candidates, continuations, label_continuations, turns_per_episode, batch_size, number)
     for (name, least), value in zip(smallest.items(), given, strict=True):
         if value < least:
             raise ValueError(f"{name}: {value} is less than {least}")
-    if processes > 1 and out is None:
+    if processes != 1 and out is None:
         raise ValueError(f"processes: {processes} processes meet in a file; give out")
     env = parallel_env(tasks, split=split, reward=None, **env_options).unwrapped
     RuleJudge().check(env.family, env.tasks)
@@ -129,34 +144,42 @@ def collect_audit(
     with nullcontext() if out is None else AuditFile(out, settings) as file:
         if file is not None and len(file.finished) >= num_turns:
             return list(file.finished.values())[:num_turns]
-        places = _played_places(env, seated, num_turns, turns_per_episode, seed)
+        cluster = processes if isinstance(processes, RayCluster) else None
+        places = _played_places(env, seated, num_turns, turns_per_episode, seed, cluster)
         with ProgressBar("turns audited", len(places), show=progress) as bar:
             if file is None:
                 return [_counted(auditor.audit(place), bar) for place in places]
-            if processes > 1:
-                sent = (replace(auditor, policies={}), policies, env.possible_agents, places, str(out), settings)
-                pool = WorkerPool(processes, _audit_in_process, sent, "tasks and policies")
+            auditing = partial(_auditing, replace(auditor, policies={}), policies, env.possible_agents)
+            if cluster is None and number > 1:
+                sent = (auditing, places, str(out), settings)
+                pool = WorkerPool(number, _audit_in_process, sent, _SENT)
                 pool.run(bar.update)
                 if pool.deaths:
                     warnings.warn(f"{pool.deaths}; this one audits what they had begun", stacklevel=2)
                 file.find()
-            _audit_missing(auditor, places, file, bar.update)
+            here = InThisProcess(auditor.audit)
+            models = runs_models(*seated.values())
+            with here if cluster is None else executor_of(cluster, auditing, models=models, sent=_SENT) as executor:
+                _audit_missing(executor, places, file, bar.update)
         return [file.finished[place.key] for place in places]
 
 
 def _audit_in_process(
     on_progress: OnProgress,
     index: int,
-    auditor: _Auditor,
-    policies: Any,
-    agents: Sequence[str],
+    auditing: Work,
     places: Sequence[_Place],
     path: str,
     settings: Mapping[str, Any],
 ) -> None:
     """What one of several processes does."""
     with AuditFile(path, settings) as file:
-        _audit_missing(replace(auditor, policies=seat(policies, agents)), places, file, on_progress)
+        _audit_missing(InThisProcess(auditing()), places, file, on_progress)
+
+
+def _auditing(auditor: _Auditor, policies: Any, agents: Sequence[str]) -> Callable[[_Place], AuditedTurn]:
+    """Returns what audits a turn, its policies made in the process that asks."""
+    return replace(auditor, policies=seat(policies, agents)).audit
 
 
 def _counted(turn: AuditedTurn, bar: ProgressBar) -> AuditedTurn:
@@ -164,24 +187,36 @@ def _counted(turn: AuditedTurn, bar: ProgressBar) -> AuditedTurn:
     return turn
 
 
-def _audit_missing(auditor: _Auditor, places: Sequence[_Place], file: AuditFile, on_progress: OnProgress) -> None:
+def _audit_missing(executor: Executor, places: Sequence[_Place], file: AuditFile, on_progress: OnProgress) -> None:
     """Audit what nobody has audited; what is finished before those that precede it waits until they are written."""
+    numbers = {place.key: number for number, place in enumerate(places)}
     ready: dict[int, AuditedTurn] = {}
-    while (written := len(file.finished)) < len(places):
-        on_progress(written)
-        if written in ready:
-            file.write(written, ready.pop(written))
-            continue
-        free = (n for n in range(written, len(places)) if n not in ready and file.take(n, places[n].key))
-        number = next(free, None) if len(ready) < _AHEAD else None
+    taken: set[int] = set()
+
+    def take() -> _Place | None:
+        open_numbers = range(len(file.finished), len(places)) if len(ready) < _AHEAD else ()
+        free = (n for n in open_numbers if n not in taken and file.take(n, places[n].key))
+        number = next(free, None)
         if number is None:
+            return None
+        taken.add(number)
+        return places[number]
+
+    def write() -> None:
+        file.find()
+        while (written := len(file.finished)) in ready:
+            file.write(written, ready.pop(written))
+        on_progress(written)
+
+    write()
+    while len(file.finished) < len(places):
+        for place, turn in as_finished(executor, take):
+            ready[numbers[place.key]] = turn
+            write()
+        if len(file.finished) < len(places):
             # Other processes are at what is missing. Should one of them die, its turns are free to be taken.
             time.sleep(WAIT)
-            file.find()
-        else:
-            ready[number] = auditor.audit(places[number])
-            file.find()
-    on_progress(len(places))
+            write()
 
 
 @dataclass(frozen=True)
@@ -282,7 +317,12 @@ class _Auditor:
 
 
 def _played_places(
-    env: SotopiaParallelEnv, policies: Mapping[str, Policy], num_turns: int, turns_per_episode: int, seed: int
+    env: SotopiaParallelEnv,
+    policies: Mapping[str, Policy],
+    num_turns: int,
+    turns_per_episode: int,
+    seed: int,
+    cluster: RayCluster | None,
 ) -> list[_Place]:
     """The turns that are audited, of as few episodes as have them: those that ``rollout`` plays with this seed."""
     places: list[_Place] = []
@@ -299,7 +339,8 @@ def _played_places(
             )
             for i in indices
         ]
-        for i, episode in zip(indices, play_plan(EpisodePlans(plans, RunContext(env))), strict=True):
+        episodes = play_plan(EpisodePlans(plans, RunContext(env)), processes=cluster or 1)
+        for i, episode in zip(indices, episodes, strict=True):
             places += _places(episode, i, seed, turns_per_episode)
         played += len(indices)
     if not places:

@@ -10,13 +10,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from sotopia_env.errors import reason_of
+
+if TYPE_CHECKING:
+    from sotopia_env.rollouts.executors import RayCluster, Workers
 
 stderr = Console(stderr=True, emoji=False)
 
@@ -45,6 +48,21 @@ def within(least: float, most: float = math.inf, *, above: bool = False) -> Call
 
 Seed = Annotated[int, typer.Option(callback=within(0, 2**32 - 1), help="Of everything.")]
 Processes = Annotated[int, typer.Option(callback=within(1), help="How many processes share the work.")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="The machines of a Ray cluster share the work: local (this one alone), auto, HOST:PORT or "
+        "ray://HOST:PORT.",
+    ),
+]
+GpusPerTask = Annotated[
+    float | None,
+    typer.Option(
+        callback=within(0),
+        help="Of each task on Ray; by default 1 where local models play and the cluster has GPUs, else 0.",
+    ),
+]
 FamilyName = Annotated[
     str | None, typer.Option("--family", help="Of the episodes, where it is one of your own: module:attribute.")
 ]
@@ -67,6 +85,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout inste
 
 _EXTRAS = {
     "openai": ("openai",),
+    "ray": ("ray",),
     "train": (
         "torch",
         "transformers",
@@ -81,6 +100,31 @@ _EXTRAS = {
     ),
 }
 """The optional libraries, by the extra that installs them."""
+
+
+def cluster_of(ray: str | None, gpus_per_task: float | None) -> RayCluster | None:
+    """Returns the cluster that shares the work, where there is one.
+
+    Raises:
+        ValueError: GPUs are asked for, and no cluster.
+    """
+    from sotopia_env.rollouts.executors import RayCluster
+
+    if ray is None and gpus_per_task is not None:
+        raise ValueError("--gpus-per-task is of tasks on Ray; give --ray too")
+    return None if ray is None else RayCluster(ray, gpus_per_task)
+
+
+def workers_of(processes: int, ray: str | None, gpus_per_task: float | None) -> Workers:
+    """Returns who shares the work, as the options say.
+
+    Raises:
+        ValueError: they contradict one another.
+    """
+    cluster = cluster_of(ray, gpus_per_task)
+    if cluster is not None and processes > 1:
+        raise ValueError(f"--processes {processes}: with --ray the cluster shares the work; give one of them")
+    return processes if cluster is None else cluster
 
 
 def in_mode(tasks: str, agreement: str | None, default: str | None = None) -> Any:

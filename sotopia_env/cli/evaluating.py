@@ -10,8 +10,10 @@ import typer
 
 from sotopia_env.cli.common import (
     AsJson,
+    GpusPerTask,
     MeasuredAgreement,
     Processes,
+    RayAddress,
     Seed,
     clear_errors,
     in_mode,
@@ -19,6 +21,7 @@ from sotopia_env.cli.common import (
     stderr,
     tell_other_mode,
     within,
+    workers_of,
 )
 from sotopia_env.cli.model_options import print_failures
 from sotopia_env.tables import estimate, show
@@ -42,6 +45,8 @@ def evaluate(
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the episodes of each row; resumes.")] = None,
     processes: Processes = 1,
+    ray: RayAddress = None,
+    gpus_per_task: GpusPerTask = None,
     allow_train: Annotated[bool, typer.Option(help="Evaluate on tasks of the training split all the same.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -69,7 +74,7 @@ def evaluate(
             "judge": made,
             "family": family,
             "out": out,
-            "processes": processes,
+            "processes": workers_of(processes, ray, gpus_per_task),
             "allow_train": allow_train,
             "seats": seats,
         }

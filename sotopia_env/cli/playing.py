@@ -18,8 +18,10 @@ from rich.text import Text
 from sotopia_env.cli.common import (
     Agreement,
     AsJson,
+    GpusPerTask,
     MeasuredAgreement,
     Processes,
+    RayAddress,
     Seed,
     clear_errors,
     in_mode,
@@ -27,6 +29,7 @@ from sotopia_env.cli.common import (
     tell_other_mode,
     told_mean,
     within,
+    workers_of,
 )
 from sotopia_env.episodes import Episode, agent_name, seat_of
 from sotopia_env.statistics import known_mean
@@ -67,6 +70,8 @@ def rollout(
     agreement: MeasuredAgreement = None,
     batch_size: Annotated[int, typer.Option(callback=within(1), help="Episodes played side by side.")] = 64,
     processes: Processes = 1,
+    ray: RayAddress = None,
+    gpus_per_task: GpusPerTask = None,
     traces: Annotated[bool, typer.Option(help="Store token traces beside the episodes.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -88,7 +93,7 @@ def rollout(
             reward=reward,
             out=out,
             batch_size=batch_size,
-            processes=processes,
+            processes=workers_of(processes, ray, gpus_per_task),
             progress=True,
             traces=traces,
             command=["sotopia-env", *sys.argv[1:]],

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sotopia_env.cli import model_options as models
-from sotopia_env.cli.common import AsJson, FamilyName, clear_errors, print_json, stderr, told_mean, within
+from sotopia_env.cli.common import (
+    AsJson,
+    FamilyName,
+    GpusPerTask,
+    Processes,
+    RayAddress,
+    clear_errors,
+    print_json,
+    stderr,
+    told_mean,
+    within,
+    workers_of,
+)
 
 if TYPE_CHECKING:
     from sotopia_env.episodes import Episode
@@ -43,6 +55,9 @@ def relabel(
     batch_size: Annotated[
         int, typer.Option(callback=within(1), help="Episodes that the reward is asked about in one call.")
     ] = 64,
+    processes: Processes = 1,
+    ray: RayAddress = None,
+    gpus_per_task: GpusPerTask = None,
     as_json: AsJson = False,
 ) -> None:
     """Pay stored episodes by any reward: judgements and one number per own turn are written beside their turns.
@@ -91,6 +106,7 @@ def relabel(
             family,
             out=out,
             batch_size=batch_size,
+            processes=workers_of(processes, ray, gpus_per_task),
             cached_only=cached_only,
             on_start=started,
             progress=True,

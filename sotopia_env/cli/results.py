@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sotopia_env.cli.common import clear_errors, stderr
+from sotopia_env.cli.common import GpusPerTask, RayAddress, clear_errors, cluster_of, stderr
 from sotopia_env.tables import Table, show
 
 
@@ -30,6 +30,8 @@ def results(
         "default"
     ),
     processes: Annotated[int, typer.Option(min=0, help="How many share the work; 0: one a core, up to 8.")] = 0,
+    ray: RayAddress = None,
+    gpus_per_task: GpusPerTask = None,
     listed: Annotated[bool, typer.Option("--list", help="Say which figures there are, and make none.")] = False,
 ) -> None:
     """Make the figures of README and docs, by the protocol of docs/results.md. Hours, and it goes on where it was."""
@@ -50,6 +52,7 @@ def results(
             seeds=P.REPORTED_SEEDS if seeds is None else _numbers(seeds),
             data=data,
             processes=processes or min(8, os.cpu_count() or 1),
+            ray=cluster_of(ray, gpus_per_task),
             preset=preset,
             progress=True,
         )

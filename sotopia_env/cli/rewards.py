@@ -12,13 +12,16 @@ from sotopia_env.cli.common import (
     Agreement,
     AsJson,
     FamilyName,
+    GpusPerTask,
     Processes,
+    RayAddress,
     Seed,
     clear_errors,
     in_mode,
     print_json,
     stderr,
     within,
+    workers_of,
 )
 from sotopia_env.tables import Cell, Table, show
 
@@ -89,6 +92,8 @@ def audit(
     seed: Seed = 0,
     batch_size: Annotated[int, typer.Option(callback=within(1), help="Continuations played side by side.")] = 512,
     processes: Processes = 1,
+    ray: RayAddress = None,
+    gpus_per_task: GpusPerTask = None,
     as_json: AsJson = False,
 ) -> None:
     """Play on from turns, and from others the policy could have taken, to measure their true advantage."""
@@ -108,7 +113,7 @@ def audit(
             seed=seed,
             out=out,
             batch_size=batch_size,
-            processes=processes,
+            processes=workers_of(processes, ray, gpus_per_task),
             progress=True,
         )
         summary = _summary(collected)

@@ -22,14 +22,17 @@ class EpisodeStore:
         """Nothing is finished."""
         self.finished: dict[int, Episode] = {}
         self.played = 0
+        self._held: set[int] = set()
         self._kept: Traces = {}
 
     def find(self) -> None:
         """Looks for what other processes have finished: nothing, in memory."""
 
     def take(self, missing: Sequence[int], limit: int) -> list[int]:
-        """Returns episodes for this process to play; none where other processes play all that are missing."""
-        return list(missing[:limit])
+        """Returns episodes to be played now; none where all that are missing are being played, here or elsewhere."""
+        taken = [i for i in missing if i not in self.finished and i not in self._held][:limit]
+        self._held.update(taken)
+        return taken
 
     def put(self, index: int, episode: Episode, traces: Mapping[str, Sequence[TokenTrace]]) -> None:
         """Keep a finished episode and the traces of its agents."""
@@ -39,6 +42,7 @@ class EpisodeStore:
 
     def give_back(self, indices: Sequence[int]) -> None:
         """Releases episodes that are played, or that this process will not play."""
+        self._held.difference_update(indices)
 
     def traces(self) -> Traces:
         """The token traces of the finished episodes, where policies gave any."""
@@ -110,10 +114,12 @@ class RunFiles(EpisodeStore):
         self._add(self._writer.refresh())
 
     def take(self, missing: Sequence[int], limit: int) -> list[int]:
-        """Returns episodes for this process to play; none where other processes play all that are missing."""
+        """Returns episodes to be played now; none where all that are missing are being played, here or elsewhere."""
         taken = []
         for index in missing:
-            if self._locks.take(index):
+            # A lock does not tell what this process holds already.
+            if index not in self.finished and index not in self._held and self._locks.take(index):
+                self._held.add(index)
                 taken.append(index)
                 if len(taken) == limit:
                     break
@@ -132,6 +138,7 @@ class RunFiles(EpisodeStore):
 
     def give_back(self, indices: Sequence[int]) -> None:
         """Releases episodes that are played, or that this process will not play."""
+        super().give_back(indices)
         for index in indices:
             self._locks.release(index)
 

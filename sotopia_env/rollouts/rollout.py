@@ -10,6 +10,7 @@ from typing import Any
 from sotopia_env.episodes import Episode
 from sotopia_env.families.base import Family
 from sotopia_env.policies import Policy
+from sotopia_env.rollouts.executors import Workers
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RolloutPlan, RunContext
 from sotopia_env.rollouts.run import play_plan
 from sotopia_env.storage.traces import Traces
@@ -25,7 +26,7 @@ def rollout(
     reward: Any = None,
     out: str | Path | None = None,
     batch_size: int = 64,
-    processes: int = 1,
+    processes: Workers = 1,
     progress: bool = False,
     traces: Traces | bool | None = None,
     command: Sequence[str] = (),
@@ -48,7 +49,8 @@ def rollout(
         reward: a reward to be paid while playing; its numbers are stored in the episodes.
         out: a file of JSON lines, or of parquet where the name ends in ``.parquet``.
         batch_size: how many are played side by side.
-        processes: how many processes share the work; policies, tasks and reward must then be names, or picklable.
+        processes: how many processes share the work, or a :class:`~sotopia_env.RayCluster` whose machines do; policies,
+            tasks and reward must then be names, or picklable.
         progress: show a progress bar on stderr.
         traces: a dict that is filled with token traces, where policies give them, or ``True``; both store them beside
             ``out``.
@@ -83,7 +85,7 @@ def continue_episodes(
     family: Family | None = None,
     out: str | Path | None = None,
     batch_size: int = 512,
-    processes: int = 1,
+    processes: Workers = 1,
 ) -> list[Episode]:
     """Play episodes that were cut short to their ends: the continuations of Monte-Carlo credit.
 

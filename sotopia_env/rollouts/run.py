@@ -14,8 +14,10 @@ from typing import Any
 
 from sotopia_env.environment import SotopiaParallelEnv
 from sotopia_env.episodes import Episode, Turn
+from sotopia_env.policies import TokenTrace
 from sotopia_env.progress import ProgressBar
 from sotopia_env.rollouts.beside import Beside
+from sotopia_env.rollouts.executors import RayCluster, Workers, as_finished, executor_of, runs_models
 from sotopia_env.rollouts.files import EpisodeStore, RunFiles
 from sotopia_env.rollouts.lockstep import Game, play
 from sotopia_env.rollouts.plan import Opened, Plan
@@ -26,6 +28,9 @@ from sotopia_env.tasks import Task
 
 OnProgress = Callable[[int], None]
 """Told how many episodes are finished, each time there are more."""
+
+OnPut = Callable[[Sequence[int]], None]
+"""Told the numbers of episodes that were put away just now."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,16 @@ class Judging:
     waits: bool = False
 
 
+_SENT = "policies, tasks and reward"
+"""What goes to other processes, for errors."""
+
+
 def play_plan(
     plan: Plan,
     *,
     out: str | Path | None = None,
     batch_size: int = 64,
-    processes: int = 1,
+    processes: Workers = 1,
     traces: Traces | bool | None = None,
     judging: Judging | None = None,
     progress: bool = False,
@@ -64,7 +73,8 @@ def play_plan(
         plan: what to play.
         out: a file of JSON lines, or of parquet where the name ends in ``.parquet``.
         batch_size: how many episodes are played side by side.
-        processes: how many processes share the work; what the plan holds must then be names, or picklable.
+        processes: how many processes share the work, or a :class:`~sotopia_env.RayCluster` whose
+            machines do; what the plan holds must then be names, or picklable.
         traces: a dict that is filled with token traces, where policies give them, or ``True``; both store them beside
             ``out``.
         judging: judges the episodes when they are finished; what it returns is written in their places in the end.
@@ -79,14 +89,17 @@ def play_plan(
         ValueError: ``out`` holds another run; the error says what differs.
     """
     for name, value in (("batch_size", batch_size), ("processes", processes)):
-        if value < 1:
+        if isinstance(value, int) and value < 1:
             raise ValueError(f"{name}: {value} is not a positive number")
     if traces is True and out is None:
         raise ValueError("traces=True stores token traces beside the episodes; give out, or a dict to be filled")
     if not len(plan):
         return []
     keep_traces = traces is not None and traces is not False
-    way = partial(_in_processes, processes) if processes > 1 else _in_this_process
+    if isinstance(processes, int) and processes > 1:
+        way = partial(_in_processes, processes)
+    else:
+        way = partial(_in_this_process, processes if isinstance(processes, RayCluster) else None)
     with ProgressBar(description, len(plan), show=progress) as bar:
         store = way(plan, out, batch_size, keep_traces, judging, bar.update)
     episodes = [store.finished[i] for i in range(len(plan))]
@@ -97,6 +110,7 @@ def play_plan(
 
 
 def _in_this_process(
+    cluster: RayCluster | None,
     plan: Plan,
     out: str | Path | None,
     batch_size: int,
@@ -104,11 +118,13 @@ def _in_this_process(
     judging: Judging | None,
     on_progress: OnProgress,
 ) -> EpisodeStore:
-    """Play what is missing of a plan until nothing is missing."""
+    """Play what is missing of a plan until nothing is missing, here or on a cluster; files are written here."""
     opened = plan.opened()
+    way = _play_here if cluster is None else partial(_play_on_cluster, cluster, plan)
+    play_missing = partial(way, batch_size, keep_traces)
     if out is None:
         store = EpisodeStore()
-        store.finished |= _play_missing(opened, store, batch_size, keep_traces, judging, on_progress)
+        store.finished |= _played_and_judged(play_missing, opened, store, judging, on_progress)
         return store
     if len({episode.key for episode in opened.episodes}) < len(plan):
         raise ValueError(f"{out}: two episodes of the plan have one key; a file needs a key for each")
@@ -116,7 +132,7 @@ def _in_this_process(
     with RunFiles(out, plan.place, plan.first_key, store_traces=keep_traces, run=described) as files:
         _check_played(opened, files)
         files.manifest.open(described, len(plan), opened.command)
-        files.complete(_play_missing(opened, files, batch_size, keep_traces, judging, on_progress))
+        files.complete(_played_and_judged(play_missing, opened, files, judging, on_progress))
     return files
 
 
@@ -143,7 +159,7 @@ def _in_processes(
                 store.put(index, episode, {agent: traces.get((episode.key, agent), []) for agent in episode.agents})
             return store
     share = min(batch_size, -(-len(plan) // processes))
-    pool = WorkerPool(processes, _work, (plan, str(out), share, keep_traces), "policies, tasks and reward")
+    pool = WorkerPool(processes, _work, (plan, str(out), share, keep_traces), _SENT)
     most = 0
 
     def finished(number: int) -> None:
@@ -167,7 +183,7 @@ def _in_processes(
 
 def _work(on_progress: OnProgress, index: int, plan: Plan, out: str, batch_size: int, keep_traces: bool) -> None:
     """What one process does: play what is missing, and tell of it."""
-    _in_this_process(plan, out, batch_size, keep_traces, None, on_progress)
+    _in_this_process(None, plan, out, batch_size, keep_traces, None, on_progress)
 
 
 def _judged(store: EpisodeStore, number: int, judging: Judging | None) -> dict[int, Episode]:
@@ -178,15 +194,14 @@ def _judged(store: EpisodeStore, number: int, judging: Judging | None) -> dict[i
     return dict(enumerate(judging.judge([store.finished[i] for i in range(number)])))
 
 
-def _play_missing(
+def _played_and_judged(
+    play_missing: Callable[[Opened, EpisodeStore, OnPut], None],
     opened: Opened,
     store: EpisodeStore,
-    batch_size: int,
-    keep_traces: bool,
     judging: Judging | None,
     on_progress: OnProgress,
 ) -> dict[int, Episode]:
-    """Play what nobody has finished; returns the episodes that were judged."""
+    """Play what nobody has finished; returns the episodes that were judged, meanwhile or afterwards."""
     number = len(opened.episodes)
     # A file may hold more than is asked for.
     further = sum(i >= number for i in store.finished)
@@ -207,10 +222,7 @@ def _play_missing(
             early.ready()
 
         put([i for i in range(number) if i in store.finished])
-        while missing := [i for i in range(number) if i not in store.finished]:
-            if not _Table(opened, store, missing, keep_traces, put).play(batch_size):
-                # Other processes are playing the rest. Should one of them die, its episodes are free to be taken.
-                time.sleep(WAIT)
+        play_missing(opened, store, put)
         on_progress(number)
         early.rest()
     if not hurry:
@@ -218,6 +230,64 @@ def _play_missing(
     if late := [i for i in range(number) if i not in judged]:
         judge(late)
     return judged
+
+
+def _play_here(batch_size: int, keep_traces: bool, opened: Opened, store: EpisodeStore, on_put: OnPut) -> None:
+    """Play what nobody has finished, in this process."""
+    while missing := [i for i in range(len(opened.episodes)) if i not in store.finished]:
+        if not _Table(opened, store, missing, keep_traces, on_put).play(batch_size):
+            # Other processes are playing the rest. Should one of them die, its episodes are free to be taken.
+            time.sleep(WAIT)
+
+
+def _play_on_cluster(
+    cluster: RayCluster,
+    plan: Plan,
+    batch_size: int,
+    keep_traces: bool,
+    opened: Opened,
+    store: EpisodeStore,
+    on_put: OnPut,
+) -> None:
+    """Play what nobody has finished in tasks of a cluster, each a batch; their episodes are put away here."""
+    number = len(opened.episodes)
+    missing = [i for i in range(number) if i not in store.finished]
+    if not missing:
+        return
+    policies = [policy for episode in opened.episodes for policy in episode.policies.values()]
+    models = runs_models(policies, getattr(opened.context.env, "reward", None))
+    with executor_of(cluster, partial(_Player, plan, keep_traces), models=models, sent=_SENT) as executor:
+        # Small enough that all have something to do, and little is lost with a machine.
+        share = min(batch_size, -(-len(missing) // executor.in_flight))
+        while any(i not in store.finished for i in missing):
+            for indices, played in as_finished(executor, lambda: store.take(missing, share) or None):
+                for index, (episode, traces) in zip(indices, played, strict=True):
+                    store.put(index, episode, traces)
+                store.give_back(indices)
+                on_put(indices)
+            if any(i not in store.finished for i in missing):
+                # Other calls are playing the rest. Should one of them die, its episodes are free to be taken.
+                time.sleep(WAIT)
+
+
+class _Player:
+    """Plays episodes of a plan, wherever it is; its policies are made once.
+
+    Args:
+        plan: of many episodes.
+        keep_traces: whether token traces come back beside the episodes.
+    """
+
+    def __init__(self, plan: Plan, keep_traces: bool) -> None:
+        self._opened = plan.opened()
+        self._keep_traces = keep_traces
+
+    def __call__(self, indices: Sequence[int]) -> list[tuple[Episode, dict[str, Sequence[TokenTrace]]]]:
+        """The episodes of some numbers, with the traces of their agents."""
+        store = EpisodeStore()
+        _Table(self._opened, store, indices, self._keep_traces, lambda _: None).play(len(indices))
+        traces, played = store.traces(), [store.finished[i] for i in indices]
+        return [(one, {agent: traces.get((one.key, agent), []) for agent in one.agents}) for one in played]
 
 
 class _Table:
@@ -229,7 +299,7 @@ class _Table:
         store: EpisodeStore,
         missing: Sequence[int],
         keep_traces: bool,
-        on_put: Callable[[Sequence[int]], None],
+        on_put: OnPut,
     ) -> None:
         self._opened, self._store, self._on_put = opened, store, on_put
         self._missing = iter(missing)

@@ -119,10 +119,10 @@ def _member(connection: Connection, work: Callable[..., None], index: int, argum
         raise SystemExit(130) from None
     except Exception as error:  # noqa: BLE001 - whatever the work raises is for the parent to raise
         error.add_note(f"In the process that raised it:\n{traceback.format_exc()}")
-        connection.send(_portable(error))
+        connection.send(portable(error))
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """The error, or where it cannot travel its text."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - what was pickled in this line

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from sotopia_env import rewards as R
+from sotopia_env.agents.endpoint.call_log import CallLog
 from sotopia_env.describe import describe, differences
 from sotopia_env.rewards.model_usage import estimates, failures_of, graded_by, models_in, out_of_budget
 
@@ -46,6 +49,23 @@ def test_failures_are_counted_by_kind(chat_server, name, make_episode):
     R.relabel([make_episode("a", "b")], reward)
     assert failures_of(reward) == {"unreadable": 2, "budget": 2}
     assert out_of_budget(reward) == {"by-hand"}
+
+
+def test_what_models_tell_in_other_processes_is_counted_here(name, chat_server, make_episode, tmp_path):
+    episodes = [replace(make_episode("a", f"b{i}"), key=f"e{i}") for i in range(6)]
+    found = []
+    for processes in (1, 2):
+        log, out = CallLog(), tmp_path / f"{processes}.jsonl"
+        judge = R.LLMJudge(name, dimensions=["goal"], ledger=log)
+        reward = R.Attribution("direct", R.LLMAttributor(name, ledger=log), judge=judge)
+        R.relabel(episodes, reward, out=out, batch_size=2, processes=processes)
+        usage = replace(log.usage, seconds=0.0)
+        found.append((failures_of(reward), {failure.episode for failure in judge.failures}, usage, out.read_bytes()))
+    assert found[0] == found[1]
+    assert found[0][0]["unreadable"] > 0 < found[0][2].calls
+    limited = R.Outcome(judge=R.LLMJudge(name, max_calls=3))
+    with pytest.raises(ValueError, match="a budget is kept by one process"):
+        R.relabel(episodes, limited, out=tmp_path / "x.jsonl", processes=2)
 
 
 def test_what_makes_two_rewards_the_same(chat_server, name):

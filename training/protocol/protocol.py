@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from sotopia_env.describe import differences, told
+from sotopia_env.rollouts.executors import RayCluster, Workers
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.tables import Table, markdown
 from sotopia_env.training import pages
@@ -34,6 +35,7 @@ class Protocol:
         seeds: of training runs; what is measured once takes the first.
         data: a folder of published data, for the figures that need it.
         processes: how many share the work.
+        ray: the cluster whose machines share what is played; training runs stay here.
         preset: size of the training runs.
         progress: show what is done on stderr.
     """
@@ -42,8 +44,14 @@ class Protocol:
     seeds: tuple[int, ...] = REPORTED_SEEDS
     data: Path | None = None
     processes: int = 1
+    ray: RayCluster | None = None
     preset: str = "default"
     progress: bool = False
+
+    @property
+    def workers(self) -> Workers:
+        """Who shares what is played."""
+        return self.processes if self.ray is None else self.ray
 
     def __post_init__(self) -> None:
         """Refuse what has no interval over seeds."""

@@ -74,7 +74,7 @@ def make_audit(protocol: Protocol, folder: Path) -> dict[str, Any]:
         num_turns=120,
         seed=protocol.seeds[0],
         out=folder / "audit.jsonl",
-        processes=protocol.processes,
+        processes=protocol.workers,
         progress=protocol.progress,
     )
     measured = [fidelity(turns, get_reward(name), seed=protocol.seeds[0]) for name in DESIGNS]
@@ -122,7 +122,7 @@ def _model(learnt: Learnt, clone: Path, protocol: Protocol, folder: Path) -> dic
         num_episodes=learnt.dialogues,
         seed=seed,
         out=folder / f"{played}.jsonl",
-        processes=protocol.processes,
+        processes=protocol.workers,
         progress=protocol.progress,
     )
     out = folder / f"{played}-{learnt.target}-{learnt.design}"
@@ -142,7 +142,7 @@ def _model(learnt: Learnt, clone: Path, protocol: Protocol, folder: Path) -> dic
             num_turns=learnt.turns,
             seed=seed,
             out=folder / f"audit-{played}.jsonl",
-            processes=protocol.processes,
+            processes=protocol.workers,
             progress=protocol.progress,
         )
         audited = prediction_report(RewardModel(str(out)), turns, predicted="advantage", seed=seed)

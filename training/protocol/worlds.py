@@ -44,7 +44,7 @@ def _gates(world: str, name: str) -> Figures:
             GateSettings(world=world, seed=protocol.seeds[0]),
             clone=_clone(protocol) if world == "bargain" else None,
             out=folder,
-            processes=protocol.processes,
+            processes=protocol.workers,
             progress=protocol.progress,
         )
 
@@ -70,7 +70,7 @@ def _clone(protocol: Protocol) -> Path | None:
 def _table(world: str, name: str) -> Figures:
     def make(protocol: Protocol, folder: Path) -> Mapping[str, Any]:
         settings = TableSettings(world=world, seed=protocol.seeds[0])
-        return scripted_table(settings, out=folder, processes=protocol.processes, progress=protocol.progress)
+        return scripted_table(settings, out=folder, processes=protocol.workers, progress=protocol.progress)
 
     return Figures(
         name,
@@ -88,7 +88,7 @@ def make_friends(protocol: Protocol, folder: Path) -> dict[str, Any]:
         Match(name.rpartition(":")[2] if name.startswith(_PROBES) else name, name, "scripted:mixed") for name in FRIENDS
     ]
     rows = evaluate_many(
-        matches, tasks, seed=protocol.seeds[0], out=folder, processes=protocol.processes, progress=protocol.progress
+        matches, tasks, seed=protocol.seeds[0], out=folder, processes=protocol.workers, progress=protocol.progress
     )
     found = {row.name: sum(result.ending == "agreement" for result in row.results) for row in rows}
     return {
@@ -110,7 +110,7 @@ def _couplings(coupling: float, protocol: Protocol, folder: Path) -> dict[str, A
         seed=seed,
         family=family,
         out=folder / f"coupling-{coupling:g}",
-        processes=protocol.processes,
+        processes=protocol.workers,
         progress=protocol.progress,
     )
     rows = {row.name: row for row in played}

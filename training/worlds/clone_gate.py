@@ -26,6 +26,7 @@ from sotopia_env.families.bargain.agreement import opening, update
 from sotopia_env.families.formal import is_formal, parted
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
+from sotopia_env.rollouts.executors import Workers
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
 from sotopia_env.rollouts.rollout import rollout
 from sotopia_env.rollouts.run import play_plan
@@ -81,7 +82,7 @@ def clone_gate(
     agreement: str = "plain",
     split: str = "test",
     out: str | Path | None = None,
-    processes: int = 1,
+    processes: Workers = 1,
 ) -> dict[str, Any]:
     """Measure the effects of insertions on the scripted partner and on its clone.
 
@@ -94,7 +95,7 @@ def clone_gate(
         agreement: how agreements are made in it; as in those episodes.
         split: of its tasks.
         out: folder for what is played on; what stands there is not played again.
-        processes: how many processes share the work; the clone must then be a name, or picklable.
+        processes: who shares the work, as in :func:`~sotopia_env.rollout`; the clone must then be a name, or picklable.
 
     Returns:
         ``effects``: for each insertion and outcome ``scripted``, ``clone`` and their ``ratio``, each
@@ -197,7 +198,7 @@ def _outcomes(
     draws: int,
     seed: int,
     out: Path | None,
-    processes: int,
+    processes: Workers,
 ) -> FloatArray:
     """Outcomes (S states, 1 + insertions, outcomes), means over the draws; the first of the forks has no insertion."""
     arms = (Additions(), *INSERTIONS.values())

@@ -21,6 +21,7 @@ import numpy as np
 from sotopia_env.families.bargain import Bargain
 from sotopia_env.families.base import Family
 from sotopia_env.families.divide import Divide
+from sotopia_env.rollouts.executors import Workers
 from sotopia_env.statistics import Estimate, interval
 from sotopia_env.tasks import Task
 from sotopia_env.training.evaluation import draw_tasks, evaluate, file_name
@@ -111,7 +112,7 @@ def factorial(
     schedules: Sequence[Schedule] | None = None,
     agreement: str = "plain",
     out: str | Path | None = None,
-    processes: int = 1,
+    processes: Workers = 1,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Play all cells at one coupling.
@@ -124,7 +125,7 @@ def factorial(
         schedules: to choose from; the world's own by default.
         agreement: how agreements are made, ``"plain"`` or ``"formal"``.
         out: folder for what is played, a file for each cell and schedule; what stands there is not played again.
-        processes: how many processes share the work.
+        processes: who shares the work, as in :func:`~sotopia_env.rollout`.
         progress: called after every cell.
 
     Returns:
@@ -174,7 +175,7 @@ def best_schedule(
     seed: int,
     *,
     out: str | Path | None = None,
-    processes: int = 1,
+    processes: Workers = 1,
 ) -> Schedule:
     """The schedule with the highest mean goal; the first of equals."""
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from sotopia_env.families.formal import MODES
 from sotopia_env.progress import ProgressBar
+from sotopia_env.rollouts.executors import Workers
 from sotopia_env.statistics import paired_difference
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.training.checks import Check
@@ -65,7 +66,7 @@ def run_gates(
     *,
     clone: str | Path | None = None,
     out: str | Path | None = None,
-    processes: int = 1,
+    processes: Workers = 1,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Measure everything and say what was met.
@@ -75,7 +76,7 @@ def run_gates(
         clone: directory of a cloned model; it is forked where agreements are made as in what it learnt from.
         out: folder for ``gates.json`` and ``gates.md``, and in ``played`` for the episodes: what stands there is not
             played again.
-        processes: how many processes share the work.
+        processes: who shares the work, as in :func:`~sotopia_env.rollout`.
         progress: show a progress bar on stderr.
 
     Returns:
@@ -140,7 +141,7 @@ def matched_worlds(
     progress: Callable[[], None] = lambda: None,
     *,
     out: Path | None = None,
-    processes: int = 1,
+    processes: Workers = 1,
 ) -> list[dict[str, Any]]:
     """Goal of the scripted policies among themselves at every coupling, and its difference to coupling 0.
 
@@ -192,7 +193,7 @@ def _learnt_in(clone: str | Path) -> str | None:
     return learnt if learnt in MODES else None
 
 
-def _self_play(coupling: float, settings: GateSettings, out: Path | None, processes: int) -> Evaluation:
+def _self_play(coupling: float, settings: GateSettings, out: Path | None, processes: Workers) -> Evaluation:
     family = checked_world(settings.world).family(coupling, agreement=settings.agreement)
     tasks = draw_tasks(family, settings.tasks, settings.seed)
     kept = None if out is None else out / f"self-play, coupling {coupling:g}.jsonl"

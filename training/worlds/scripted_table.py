@@ -20,6 +20,7 @@ from sotopia_env.agents.scripted.traits import CLONED, PRESETS
 from sotopia_env.families.resolve import as_family
 from sotopia_env.progress import ProgressBar
 from sotopia_env.rewards.dimensions import DIMENSIONS
+from sotopia_env.rollouts.executors import Workers
 from sotopia_env.storage.journal import replace_file
 from sotopia_env.tables import Cell, Table, estimate, markdown, mean
 from sotopia_env.tasks import Task
@@ -59,7 +60,7 @@ def scripted_table(
     settings: TableSettings | None = None,
     *,
     out: str | Path | None = None,
-    processes: int = 1,
+    processes: Workers = 1,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Play the table.
@@ -68,7 +69,7 @@ def scripted_table(
         settings: how large.
         out: folder for ``table.json`` and ``table.md``, and in ``played`` for the episodes: what stands there is not
             played again.
-        processes: how many processes share the work.
+        processes: who shares the work, as in :func:`~sotopia_env.rollout`.
         progress: show a progress bar on stderr.
 
     Returns:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import select
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -169,6 +170,17 @@ def test_the_extra_of_a_missing_library_is_named(refused: Run, monkeypatch: pyte
 
     monkeypatch.setattr("sotopia_env.rollouts.rollout.rollout", rollout)
     assert "pip install 'sotopia-env[train]'" in refused("rollout", "bargain", "random")
+
+
+def test_ray_and_its_options_are_refused_where_they_make_no_sense(
+    refused: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert "pip install 'sotopia-env[ray]'" in refused("rollout", "bargain", "random", "-n", 2, "--ray", "local")
+    assert "with --ray the cluster shares the work" in refused(
+        "evaluate", "random", "-n", 2, "--ray", "auto", "--processes", 2
+    )
+    assert "--gpus-per-task is of tasks on Ray; give --ray too" in refused("results", "--gpus-per-task", 1)
 
 
 @pytest.mark.parametrize(
