@@ -265,6 +265,25 @@ def load_model(
     return LoadedModel(model, encoding, named)
 
 
+def check_source(source: str | Path) -> None:
+    """Look whether there is a model, without loading it.
+
+    Args:
+        source: as for :func:`load_model`.
+
+    Raises:
+        ModelLoadError: there is none in the directory, and none of that name on the hub.
+    """
+    path = _directory(source)
+    if path is None:
+        try:
+            AutoConfig.from_pretrained(str(source), trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise ModelLoadError(_explain(source, None, error)) from error
+    elif not (path / "adapter_config.json").is_file():
+        _only_gguf(path)
+
+
 def load_tokenizer(source: str | Path, *, chat_template: str | None = None) -> LoadedModel:
     """Load what is needed of a model that runs elsewhere: all but the model itself, which is ``None``.
 

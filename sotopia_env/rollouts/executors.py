@@ -10,6 +10,7 @@ import hashlib
 import multiprocessing
 import os
 import pickle
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,8 @@ from sotopia_env.rollouts.workers import portable, sharing_cores
 
 Work = Callable[[], Callable[[Any], Any]]
 """Called once in each process that does the work, to make what is costly, such as policies: returns what is done."""
+
+_ADDRESS = re.compile(r"local|auto|(ray://)?[^\s:/]+:\d+")
 
 RETRIES = 3
 """So often is a task done again whose process or machine died."""
@@ -67,7 +70,15 @@ class RayCluster:
     gpus_per_task: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the number."""
+        """Check both.
+
+        Raises:
+            ValueError: the address has no form of one, or the number is below 0.
+        """
+        if not _ADDRESS.fullmatch(self.address):
+            raise ValueError(
+                f"ray: {self.address!r} is no address of a cluster; give local, auto, HOST:PORT or ray://HOST:PORT"
+            )
         if self.gpus_per_task is not None and self.gpus_per_task < 0:
             raise ValueError(f"gpus_per_task: {self.gpus_per_task} is not 0 or more")
 

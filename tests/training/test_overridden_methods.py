@@ -44,6 +44,7 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
         "_save": "(self, output_dir=None, state_dict=None)",
         "compute_loss": "(self, model, inputs, return_outputs=False, num_items_in_batch=None)",
         "create_optimizer": "(self, model=None)",
+        "training_step": "(self, *args, **kwargs)",
         "_get_learning_rate": "(self)",
     },
     transformers.Trainer: {
@@ -52,6 +53,7 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
         "_save": "(self, output_dir=None, state_dict=None)",
         "compute_loss": "(self, model, inputs, return_outputs=False, num_items_in_batch=None)",
         "create_optimizer": "(self, model=None)",
+        "training_step": "(self, model, inputs, num_items_in_batch=None)",
         "_get_learning_rate": "(self)",
     },
     DynamicLayer: {"update": "(self, key_states, value_states, *args, **kwargs)"},
@@ -117,11 +119,11 @@ def test_every_override_is_known_and_what_it_overrides_is_as_it_was(ours: type) 
 def test_an_override_takes_all_that_it_may_be_called_with(ours: type) -> None:
     theirs = OURS[ours]
     for name in OVERRIDDEN[theirs]:
-        single = [
-            parameter
-            for parameter in inspect.signature(getattr(theirs, name)).parameters.values()
-            if parameter.kind == inspect.Parameter.POSITIONAL_OR_KEYWORD
-        ]
+        taken = inspect.signature(getattr(theirs, name)).parameters.values()
+        if any(parameter.kind == inspect.Parameter.VAR_POSITIONAL for parameter in taken):
+            # What it hands on without a name is what its own base takes.
+            taken = inspect.signature(getattr(theirs.__base__, name)).parameters.values()
+        single = [parameter for parameter in taken if parameter.kind == inspect.Parameter.POSITIONAL_OR_KEYWORD]
         needed = [parameter for parameter in single if parameter.default is inspect.Parameter.empty]
         optional = {parameter.name: None for parameter in single if parameter not in needed}
         inspect.signature(getattr(ours, name)).bind(*needed, **optional)

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from sotopia_env import rewards as R
 from sotopia_env.agents.endpoint.call_log import CallLog
+from sotopia_env.agents.loading import check_source
 from sotopia_env.agents.local_lm import LocalLM
 from sotopia_env.describe import differences, told
 from sotopia_env.episodes import Episode
@@ -134,6 +135,12 @@ class RecipeRun:
         }
         if recipe.judge is None and any(asked.get(stage) for stage in wanted):
             raise ValueError("judge: the recipe names none; give --judge, such as llm:MODEL@URL")
+        for name in {recipe.judge, recipe.evaluation.judge} - {None}:
+            as_judge(name)
+        if recipe.attributor is not None:
+            as_attributor(recipe.attributor)
+        if "cloning" in wanted:
+            check_source(recipe.model)
         self.cloning_args, self.reward_model_args, self.grpo_args  # noqa: B018
         self._adapter("cloning"), self._adapter("reward_model")
         for stage, given in self._tasks_of.items():

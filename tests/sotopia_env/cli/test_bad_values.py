@@ -33,6 +33,8 @@ NEEDED = {
     "fidelity": ["AUDIT", "episode"],
     "audit-model": ["EMPTY", "AUDIT"],
     "convert": ["EPISODES", "OUT.jsonl", "--format", "reward"],
+    "recipe": ["small", "--model", "MODEL", "--judge", "llm:m@http://127.0.0.1:9/v1", "--out", "OUT"],
+    "results": ["--out", "OUT"],
 }
 """What each command cannot do without."""
 
@@ -83,11 +85,18 @@ def bad_values() -> Iterator[tuple[str, str, str]]:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("files")
-    made = {"EPISODES": folder / "e.jsonl", "AUDIT": folder / "a.jsonl", "EMPTY": folder / "empty"}
+    made = {
+        "EPISODES": folder / "e.jsonl",
+        "AUDIT": folder / "a.jsonl",
+        "EMPTY": folder / "empty",
+        "MODEL": folder / "model",
+    }
     sotopia_env.rollout("bargain", "scripted:mixed", num_episodes=2, seed=0, out=made["EPISODES"])
     sizes = {"num_turns": 2, "candidates": 2, "continuations": 4, "label_continuations": 2}
     collect_audit("bargain:test", "scripted:mixed", out=made["AUDIT"], **sizes)
     made["EMPTY"].mkdir()
+    made["MODEL"].mkdir()
+    (made["MODEL"] / "config.json").write_text("{}")
     return made
 
 
