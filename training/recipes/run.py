@@ -139,8 +139,6 @@ class RecipeRun:
             as_judge(name)
         if recipe.attributor is not None:
             as_attributor(recipe.attributor)
-        if "cloning" in wanted:
-            check_source(recipe.model)
         self.cloning_args, self.reward_model_args, self.grpo_args  # noqa: B018
         self._adapter("cloning"), self._adapter("reward_model")
         for stage, given in self._tasks_of.items():
@@ -149,6 +147,9 @@ class RecipeRun:
         if "evaluation" in wanted:
             for one in recipe.evaluation.sets:
                 evaluation_tasks(one, self.data, recipe.seed)
+        if "cloning" in wanted:
+            # Last, since the hub may be asked for it.
+            check_source(recipe.model)
 
     @cached_property
     def cloning_args(self) -> CloningConfig:
