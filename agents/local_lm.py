@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -121,6 +123,18 @@ class LocalLM:
         else:
             self.generator = ModelGenerator(loaded, stops, adapter=adapter, dtype=dtype, cache_bytes=cache_bytes)
         self._own_turns: OrderedDict[tuple[str, str], dict[int, _OwnTurn]] = OrderedDict()
+        # Tokenizers are for one thread at a time.
+        self._lock = threading.Lock()
+
+    @property
+    def calls_at_once(self) -> int:
+        """How many calls its server gets at a time; 1 where it computes here, in batches."""
+        return getattr(self.generator, "calls_at_once", 1)
+
+    def opened(self) -> AbstractContextManager[None]:
+        """Keep one connection for the calls within, where it has a server."""
+        found: AbstractContextManager[None] = getattr(self.generator, "opened", nullcontext)()
+        return found
 
     def act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
         """Sample a turn for each observation.
@@ -178,18 +192,20 @@ class LocalLM:
         self.generator.forget()
 
     def _act(self, observations: Sequence[Observation], contexts: Sequence[Context]) -> list[Decision]:
-        prompts = [
-            self._prompt(observation, context) for observation, context in zip(observations, contexts, strict=True)
-        ]
+        with self._lock:
+            prompts = [
+                self._prompt(observation, context) for observation, context in zip(observations, contexts, strict=True)
+            ]
         uniforms = np.stack([context.rng.random(self.sampling.max_new_tokens) for context in contexts])
         keys = [(context.episode, context.agent) for context in contexts]
         continuations = self.generator.generate(prompts, uniforms, self.sampling, keys)
-        return [
-            self._decide(observation, context, prompt, continuation)
-            for observation, context, prompt, continuation in zip(
-                observations, contexts, prompts, continuations, strict=True
-            )
-        ]
+        with self._lock:
+            return [
+                self._decide(observation, context, prompt, continuation)
+                for observation, context, prompt, continuation in zip(
+                    observations, contexts, prompts, continuations, strict=True
+                )
+            ]
 
     def _prompt(self, observation: Observation, context: Context) -> list[int]:
         chat = messages(observation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 from sotopia_env.actions import NONE, Action
@@ -75,6 +76,15 @@ class OpenAIPolicy:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.endpoint.model!r}, {self.endpoint.base_url!r})"
+
+    @property
+    def calls_at_once(self) -> int:
+        """How many calls the server gets at a time."""
+        return self.endpoint.concurrency
+
+    def opened(self) -> AbstractContextManager[None]:
+        """Keep one connection for the calls within; see :meth:`Endpoint.opened`."""
+        return self.endpoint.opened()
 
     @property
     def usage(self) -> Usage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,6 +32,8 @@ class RandomPolicy:
     Args:
         name: what it is called in episodes and tables.
     """
+
+    calls_at_once = math.inf
 
     def __init__(self, name: str = "random") -> None:
         self.name = name

@@ -24,8 +24,10 @@ import typer
 from rich.console import Console
 
 from sotopia_env.actions import Action
+from sotopia_env.agents.scripted.policy import ScriptedPolicy
 from sotopia_env.episodes import Episode, Turn
 from sotopia_env.make import parallel_env, raw_env
+from sotopia_env.policies import Context, Decision
 from sotopia_env.published import load_tasks
 from sotopia_env.published.files import DATA_VARIABLE
 from sotopia_env.rendering import output_text
@@ -96,6 +98,7 @@ def measure_all(
     yield from face_cost(episodes, repeats)
     yield from wrapper_cost(episodes, repeats)
     yield from import_cost(repeats)
+    yield from stragglers(repeats, dialogues)
     yield from model_rollouts(repeats, dialogues, model)
     yield from reward_model_passes(repeats, model)
 
@@ -278,6 +281,34 @@ def model_rollouts(repeats: int, dialogues: int, model: str = "", singles: int =
     share = 1 - within / many
     note = "all but forward passes: text, tokens, sampling, environment"
     yield Measure(outside, share, "", "<= 0.15", share <= 0.15, note)
+
+
+def stragglers(repeats: int, dialogues: int) -> Iterator[Measure]:
+    """Dialogues with a policy behind a slow server, in lockstep and each at its own pace."""
+    name = "dialogues in lockstep over each at its own pace, behind a server"
+
+    class Waiting(ScriptedPolicy):
+        """A policy that takes its time, now and then ten times as much."""
+
+        def __init__(self, calls: float) -> None:
+            super().__init__("firm", name="waiting")
+            self.calls_at_once = calls
+
+        def act(self, observations: Sequence[Any], contexts: Sequence[Context]) -> list[Decision]:
+            # All calls of a batch are under way at once: it takes as long as its slowest.
+            waits = [0.02 * (10 if context.rng.random() < 0.1 else 1) for context in contexts]
+            time.sleep(max(waits))
+            return super().act(observations, contexts)
+
+    def play(calls: float) -> float:
+        start = time.perf_counter()
+        rollout("bargain", [Waiting(calls), "scripted:warm"], num_episodes=dialogues, batch_size=dialogues)
+        return time.perf_counter() - start
+
+    rounds = [(play(1), play(dialogues)) for _ in range(repeats)]
+    lockstep, free = (statistics.median(column) for column in zip(*rounds, strict=True))
+    note = f"{dialogues} dialogues: {lockstep:.1f} s and {free:.1f} s; a tenth of the answers takes ten times as long"
+    yield Measure(name, lockstep / free, "x", note=note)
 
 
 def reward_model_passes(repeats: int, model: str = "", dialogues: int = 4, turns: int = 20) -> Iterator[Measure]:

@@ -73,6 +73,11 @@ class Policy(Protocol):
 
     A run is told from another one by the arguments its policies were made with, or by what a method ``describe()``
     returns: plain data of all that decides their turns (:mod:`sotopia_env.describe`).
+
+    A policy that may be asked from several threads at once, such as one behind a server, says so by an attribute
+    ``calls_at_once``: at most so many calls, ``math.inf`` where it computes next to nothing. Where all policies of a
+    run do, no dialogue waits for another one's turn. It may have a method ``opened()``, a context manager within which
+    these calls are made.
     """
 
     name: str

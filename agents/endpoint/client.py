@@ -12,7 +12,8 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -26,6 +27,7 @@ from sotopia_env.agents.endpoint.replies import KINDS, Failure, Reply, failure_o
 from sotopia_env.chat_encoding import Thinking
 
 if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
     from openai import AsyncOpenAI
 
 __all__ = ["HOPELESS", "KINDS", "OPENAI_URL", "Endpoint", "EndpointError", "Failure", "Reply", "Request"]
@@ -76,6 +78,34 @@ class Request:
     label: str
     seed: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass
+class _Session:
+    """One connection of the client library, and what its calls have in common.
+
+    Args:
+        client: of the library.
+        key: see :func:`~sotopia_env.agents.endpoint.replies.read_reply`.
+        slots: one for each call that may be in flight.
+        told: the waits that were logged already, by kind and number: one line is enough for a whole batch.
+        hopeless: the failure that every further call would meet, once there is one.
+        batches: that wait for answers.
+    """
+
+    client: AsyncOpenAI
+    key: str
+    slots: asyncio.Semaphore
+    told: set[tuple[str, int]] = field(default_factory=set)
+    hopeless: list[Failure] = field(default_factory=list)
+    batches: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def close(self) -> None:
+        """Cancel what is in flight, and close the connection."""
+        for batch in self.batches:
+            batch.cancel()
+        await asyncio.gather(*self.batches, return_exceptions=True)
+        await self.client.close()
 
 
 class Endpoint:
@@ -147,6 +177,7 @@ class Endpoint:
         self.ledger = ledger if isinstance(ledger, CallLog) else CallLog(ledger)
         self.dialect = Dialect(opens_thoughts=thinking == "on")
         self._models: tuple[str, ...] | None = None
+        self._session: tuple[BlockingPortal, _Session] | None = None
         self._last_response = 0.0
         # Only spreads repetitions over time; nothing that is recorded depends on it.
         self._jitter = np.random.default_rng(0)
@@ -180,14 +211,38 @@ class Endpoint:
             B replies or failures, in the same order; those of further requests ``answered`` alone sees. Ctrl-C cancels
             what is in flight.
         """
-        from anyio.from_thread import start_blocking_portal
-
         if not requests:
             return []
+        if self._session is not None:
+            portal, session = self._session
+            return portal.call(self._complete, session, requests, answered)
         # A loop in a thread of its own for each batch: it works inside a running loop (Jupyter), nothing is left
         # behind after forks and interrupts, and it costs about 25 ms.
+        with self.opened():
+            return self.complete(requests, answered)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Keep one connection for all calls within, which may come from several threads at once.
+
+        ``concurrency`` is then the limit of all of them together, and after a failure that every further call would
+        meet none goes out. On the way out what is still in flight is cancelled.
+        """
+        import openai
+        from anyio.from_thread import start_blocking_portal
+
+        key = self._key()
         with start_blocking_portal() as portal:
-            return portal.call(self._complete, requests, answered)
+            client = openai.AsyncOpenAI(
+                api_key=key or _NO_KEY, base_url=self.base_url, max_retries=0, timeout=self.timeout
+            )
+            session = _Session(client, key, asyncio.Semaphore(self.concurrency))
+            self._session = portal, session
+            try:
+                yield
+            finally:
+                self._session = None
+                portal.call(session.close)
 
     def error(self, failure: Failure) -> EndpointError:
         """The exception for a failure."""
@@ -209,48 +264,38 @@ class Endpoint:
         return key
 
     async def _complete(
-        self, requests: Sequence[Request], answered: Callable[[int, Reply | Failure], Request | None] | None
+        self,
+        session: _Session,
+        requests: Sequence[Request],
+        answered: Callable[[int, Reply | Failure], Request | None] | None,
     ) -> list[Reply | Failure]:
-        import openai
+        async def ask(request: Request) -> Reply | Failure:
+            if session.hopeless:
+                self.ledger.give_up()
+                return session.hopeless[0]
+            outcome = await self._answer(session, request)
+            if isinstance(outcome, Failure) and (outcome.kind in HOPELESS or outcome.gone):
+                session.hopeless.append(outcome)
+            return outcome
 
-        key = self._key()
-        slots = asyncio.Semaphore(self.concurrency)
-        told: set[tuple[str, int]] = set()
-        hopeless: list[Failure] = []
-        async with openai.AsyncOpenAI(
-            api_key=key or _NO_KEY, base_url=self.base_url, max_retries=0, timeout=self.timeout
-        ) as client:
+        async def answer(position: int) -> Reply | Failure:
+            async with session.slots:
+                outcome = await ask(requests[position])
+                further = None if answered is None else answered(position, outcome)
+                while answered is not None and further is not None:
+                    further = answered(position, await ask(further))
+            return outcome
 
-            async def ask(request: Request) -> Reply | Failure:
-                if hopeless:
-                    self.ledger.give_up()
-                    return hopeless[0]
-                outcome = await self._answer(client, key, request, told)
-                if isinstance(outcome, Failure) and (outcome.kind in HOPELESS or outcome.gone):
-                    hopeless.append(outcome)
-                return outcome
-
-            async def answer(position: int) -> Reply | Failure:
-                async with slots:
-                    outcome = await ask(requests[position])
-                    further = None if answered is None else answered(position, outcome)
-                    while answered is not None and further is not None:
-                        further = answered(position, await ask(further))
-                return outcome
-
+        batch = asyncio.current_task()
+        assert batch is not None
+        session.batches.add(batch)
+        try:
             return await asyncio.gather(*map(answer, range(len(requests))))
+        finally:
+            session.batches.discard(batch)
 
-    async def _answer(
-        self, client: AsyncOpenAI, key: str, request: Request, told: set[tuple[str, int]]
-    ) -> Reply | Failure:
-        """Ask until there is an answer or no hope. A call that waits keeps its slot, which slows the others down.
-
-        Args:
-            client: of the library.
-            key: see :func:`read_reply`.
-            request: what is asked.
-            told: the waits that were logged already, by kind and number: one line is enough for a whole batch.
-        """
+    async def _answer(self, session: _Session, request: Request) -> Reply | Failure:
+        """Ask until there is an answer or no hope. A call that waits keeps its slot, which slows the others down."""
         began, unusable, failed = time.monotonic(), 0, 0
         form, usual = self.dialect.form, None
         tried = [form]
@@ -258,7 +303,7 @@ class Endpoint:
         for attempt in itertools.count(1):
             # A reply without words came of its seed: the same seed might give it again.
             seed = {} if request.seed is None else {"seed": (request.seed + unusable) % 2**31}
-            answer, asked_wait = await self._call(client, key, request, attempt, form, {**body, **seed})
+            answer, asked_wait = await self._call(session, request, attempt, form, {**body, **seed})
             if isinstance(answer, Reply):
                 self.dialect.learn(form, body)
                 self.dialect.opens_thoughts |= answer.begins_inside
@@ -273,7 +318,7 @@ class Endpoint:
                 detail = f"{usual.detail} (and in another form: {outcome.detail})"
                 form, outcome, usual = tried[0], replace(usual, attempts=attempt, detail=detail), None
             failed += 1
-            outcome = await self._with_models(client, outcome)
+            outcome = await self._with_models(session.client, outcome)
             limit = KINDS[outcome.kind].retries
             unusable += outcome.kind in ("empty", "truncated")
             if failed > self.retries or (limit is not None and failed > limit):
@@ -281,8 +326,8 @@ class Endpoint:
             if asked_wait is not None and asked_wait > self.longest_wait:
                 break
             wait = self._wait(failed, asked_wait)
-            level = logging.INFO if (outcome.kind, failed) in told else logging.WARNING
-            told.add((outcome.kind, failed))
+            level = logging.INFO if (outcome.kind, failed) in session.told else logging.WARNING
+            session.told.add((outcome.kind, failed))
             _log.log(level, "%s: %s (%s); again in %.1f s", request.label, outcome.kind, outcome.detail, wait)
             await asyncio.sleep(wait)
         self.ledger.give_up()
@@ -290,7 +335,7 @@ class Endpoint:
         return replace(outcome, detail=outcome.detail + tried_in_words(tried), gone=gone)
 
     async def _call(
-        self, client: AsyncOpenAI, key: str, request: Request, attempt: int, form: Form, body: Mapping[str, Any]
+        self, session: _Session, request: Request, attempt: int, form: Form, body: Mapping[str, Any]
     ) -> tuple[Reply | Failure, float | None]:
         """One call: what came of it, and how many seconds the server asks to wait."""
         import openai
@@ -301,10 +346,10 @@ class Endpoint:
         try:
             # The client's own time-out begins anew with every byte that arrives.
             async with asyncio.timeout(self.timeout):
-                response = await self._send(client, request, form, body)
-            outcome = self._read(response.http_response.content, request.label, attempt, key)
+                response = await self._send(session.client, request, form, body)
+            outcome = self._read(response.http_response.content, request.label, attempt, session.key)
         except (openai.APIError, TimeoutError) as error:
-            outcome, asked_wait = failure_of(error, request.label, attempt, key, self.timeout)
+            outcome, asked_wait = failure_of(error, request.label, attempt, session.key, self.timeout)
         finally:
             self._record(request, attempt, outcome, time.monotonic() - started)
         if not (isinstance(outcome, Failure) and outcome.status is None):

@@ -7,6 +7,7 @@ with courteous small talk.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,6 +33,8 @@ class ScriptedPolicy:
         traits: a preset's name or :class:`Traits`.
         name: how it appears in episodes.
     """
+
+    calls_at_once = math.inf
 
     def __init__(self, traits: str | Traits = "warm", *, name: str | None = None) -> None:
         """Look the preset up."""
@@ -62,6 +65,8 @@ class MixedPolicy:
         seed: decides the draws, with the episode's key and the agent. What follows a ``~`` in a key is not read, so
             that a continuation is played by the policy that began the episode.
     """
+
+    calls_at_once = math.inf
 
     def __init__(self, policies: Sequence[ScriptedPolicy], *, seed: int = 0, name: str = "scripted:mixed") -> None:
         """Keep the policies."""
@@ -96,6 +101,8 @@ class ChangingPolicy:
         policies: the policies drawn from.
         name: how it appears in episodes.
     """
+
+    calls_at_once = math.inf
 
     def __init__(self, policies: Sequence[ScriptedPolicy], *, name: str = "scripted:changing") -> None:
         """Keep the policies."""

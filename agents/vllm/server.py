@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,16 @@ class VLLMServer:
         self._learner, self._handed_over = learner, 0
         self._watch = None if learner is None else Watch(learner.model)
         self._folder = None if folder is None else Path(folder)
+        self._lock = threading.Lock()
+
+    @property
+    def calls_at_once(self) -> int:
+        """How many calls the server gets at a time."""
+        return self._endpoint.concurrency
+
+    def opened(self) -> AbstractContextManager[None]:
+        """Keep one connection for the calls within; see :meth:`Endpoint.opened`."""
+        return self._endpoint.opened()
 
     @property
     def served(self) -> str:
@@ -98,8 +110,9 @@ class VLLMServer:
             EndpointError: the server did not answer.
             VLLMError: it did not take the learner's weights.
         """
-        if self._watch is not None and self._watch.changed():
-            self._hand_over()
+        with self._lock:
+            if self._watch is not None and self._watch.changed():
+                self._hand_over()
         # All that a model's own generation_config might say otherwise is said.
         parameters = {
             "max_tokens": sampling.max_new_tokens,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sotopia_env.environment import StepResult
@@ -77,7 +77,13 @@ def play_cycle(games: Sequence[Game], *, traces: Traces | None = None) -> list[S
     """
     if not games:
         return []
-    actions = _decide(games)
+    return step(games, _decide(games), traces=traces)
+
+
+def step(
+    games: Sequence[Game], actions: Sequence[Mapping[str, Decision]], *, traces: Traces | None = None
+) -> list[StepResult]:
+    """Step some games with what was decided, and keep the traces of the decisions that have one."""
     if traces is not None:
         for game, decisions in zip(games, actions, strict=True):
             for agent, decision in decisions.items():
@@ -89,34 +95,73 @@ def play_cycle(games: Sequence[Game], *, traces: Traces | None = None) -> list[S
 
 def _decide(games: Sequence[Game]) -> list[dict[str, Decision]]:
     """For each game a decision of every agent that is to act; each policy is asked once."""
-    batches: dict[int, tuple[Policy, list[int], list[Any], list[Context]]] = {}
-    for i, game in enumerate(games):
-        env = game.env.unwrapped
-        for agent in env.acting:
-            policy = game.policies[agent]
-            _, places, observations, contexts = batches.setdefault(id(policy), (policy, [], [], []))
-            turn = env.own_turns_played(agent)
-            places.append(i)
-            observations.append(env.observe(agent))
-            rng = turn_generator(game.seed, seat_of(agent), turn)
-            contexts.append(Context(game.key, agent, turn, rng, env.information_of(agent)))
     made: list[dict[str, Decision]] = [{} for _ in games]
-    for policy, places, observations, contexts in batches.values():
+    for question in questions(games):
+        for i, context, decision in zip(question.places, question.contexts, question.ask(), strict=True):
+            made[i][context.agent] = decision
+    return made
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one policy is asked about some games.
+
+    Args:
+        policy: the policy.
+        places: N positions among the games.
+        games: the games there.
+        observations: N observations.
+        contexts: N contexts.
+    """
+
+    policy: Policy
+    places: list[int] = field(default_factory=list)
+    games: list[Game] = field(default_factory=list)
+    observations: list[Any] = field(default_factory=list)
+    contexts: list[Context] = field(default_factory=list)
+
+    def ask(self) -> list[Decision]:
+        """Returns the policy's N decisions.
+
+        Raises:
+            RuntimeError: it failed; the error names task, agent and turn.
+            ValueError: it made another number of decisions.
+            TypeError: one of them is none.
+        """
+        policy = self.policy
         try:
-            decisions = policy.act(observations, contexts)
+            decisions = policy.act(self.observations, self.contexts)
         except Exception as error:
             asked = [
-                f"task {games[i].env.unwrapped.episode.task.id}, episode {context.episode}, {context.agent}, "
+                f"task {game.env.unwrapped.episode.task.id}, episode {context.episode}, {context.agent}, "
                 f"own turn {context.turn}"
-                for i, context in zip(places, contexts, strict=True)
+                for game, context in zip(self.games, self.contexts, strict=True)
             ]
             where = "; ".join(asked[:3]) + (f" and {len(asked) - 3} more" if len(asked) > 3 else "")
             failure = f"{type(error).__name__}: {error}"
             raise RuntimeError(f"policy {policy.name!r} failed ({failure}) at {where}") from error
-        if len(decisions) != len(places):
-            raise ValueError(f"policy {policy.name!r} made {len(decisions)} decisions for {len(places)} observations")
-        for i, context, decision in zip(places, contexts, decisions, strict=True):
+        if len(decisions) != len(self.places):
+            raise ValueError(
+                f"policy {policy.name!r} made {len(decisions)} decisions for {len(self.places)} observations"
+            )
+        for decision in decisions:
             if not isinstance(decision, Decision):
                 raise TypeError(f"policy {policy.name!r}: act returned a {type(decision).__name__}, not a Decision")
-            made[i][context.agent] = decision
-    return made
+        return decisions
+
+
+def questions(games: Sequence[Game]) -> list[Question]:
+    """What has to be asked before the next cycle of some games, one question for each policy."""
+    asked: dict[int, Question] = {}
+    for i, game in enumerate(games):
+        env = game.env.unwrapped
+        for agent in env.acting:
+            policy = game.policies[agent]
+            turn = env.own_turns_played(agent)
+            rng = turn_generator(game.seed, seat_of(agent), turn)
+            question = asked.setdefault(id(policy), Question(policy))
+            question.places.append(i)
+            question.games.append(game)
+            question.observations.append(env.observe(agent))
+            question.contexts.append(Context(game.key, agent, turn, rng, env.information_of(agent)))
+    return list(asked.values())

@@ -19,6 +19,7 @@ from sotopia_env.progress import ProgressBar
 from sotopia_env.rollouts.beside import Beside
 from sotopia_env.rollouts.executors import RayCluster, Workers, as_finished, executor_of, runs_models
 from sotopia_env.rollouts.files import EpisodeStore, RunFiles
+from sotopia_env.rollouts.free_running import calls_at_once, play_freely
 from sotopia_env.rollouts.lockstep import Game, play
 from sotopia_env.rollouts.plan import Opened, Plan
 from sotopia_env.rollouts.workers import WorkerPool
@@ -306,6 +307,11 @@ class _Table:
         self._states: dict[int, SotopiaParallelEnv] = {}
         self._traces: Traces | None = {} if keep_traces else None
         paying = opened.context.paying
+        # What step itself asks a judge for is asked for many dialogues at once, in lockstep.
+        asks_alone = paying is not None or getattr(opened.context.env, "reward", None) is None
+        policies = {id(policy): policy for plan in opened.episodes for policy in plan.policies.values()}
+        calls = calls_at_once(policies.values()) if asks_alone else 1
+        self._way = play if calls == 1 else partial(play_freely, calls=calls)
         self._payment = Beside(self._pay, threaded=paying is not None and paying.waits)
 
     def play(self, size: int) -> bool:
@@ -317,7 +323,7 @@ class _Table:
         games = self._join(size)
         try:
             with self._payment:
-                play(games, traces=self._traces, on_finish=self._finish, join=self._join)
+                self._way(games, traces=self._traces, on_finish=self._finish, join=self._join)
                 self._put_away(self._payment.rest())
         except Exception:
             # A policy has failed, say: what is over is not lost with it.

@@ -26,6 +26,10 @@ def test_a_long_talk_is_measured_bare_and_paid() -> None:
     assert names == ["step at turn 60 over turn 5, bare", "step at turn 60 over turn 5, with a reward of every turn"]
 
 
+def test_waiting_for_servers_is_measured() -> None:
+    checked(list(benchmark.stragglers(1, 2)))
+
+
 def test_scripted_play_and_wrappers_are_measured() -> None:
     measures = [*benchmark.scripted_speed(3, 1), *benchmark.face_cost(4, 1), *benchmark.wrapper_cost(4, 1)]
     names = checked(measures)
