@@ -317,7 +317,8 @@ class _Table:
         games = self._join(size)
         try:
             with self._payment:
-                play(games, traces=self._traces, on_finish=self._finish, join=self._join)
+                on_cycle = self._opened.context.on_cycle
+                play(games, traces=self._traces, on_finish=self._finish, join=self._join, on_cycle=on_cycle)
                 self._put_away(self._payment.rest())
         except Exception:
             # A policy has failed, say: what is over is not lost with it.
