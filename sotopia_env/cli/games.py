@@ -97,6 +97,8 @@ def games_of(
     if not 0 <= seat < num_seats:
         raise ValueError(f"--seat {seat}: there are the seats 0 to {num_seats - 1}")
     if all_seats and len(policies) == num_seats:
+        if seat:
+            raise ValueError(f"--seat {seat}: {num_seats} policies fill every seat; write human where you sit")
         names: list[str | None] = list(policies)
     elif len(policies) in (1, num_seats - 1):
         names = list(policies) * (num_seats - 1) if len(policies) == 1 else list(policies)

@@ -57,7 +57,7 @@ def rollout(
         traces: a dict that is filled with token traces, where policies give them, or ``True``; both store them beside
             ``out``.
         command: what the user typed, for the manifest.
-        on_cycle: is shown each episode before each of its cycles, as far as it has come.
+        on_cycle: is shown each episode before each of its cycles, as far as it has come; in this process alone.
         env_options: passed to ``parallel_env``.
 
     Returns:
@@ -69,6 +69,8 @@ def rollout(
     """
     if num_episodes < 1:
         raise ValueError(f"num_episodes: {num_episodes} is not a positive number")
+    if on_cycle is not None and processes != 1:
+        raise ValueError("on_cycle is shown what this process plays; leave processes out")
     options = {"split": split, "reward": reward, **env_options}
     return play_plan(
         RolloutPlan(tasks, policies, num_episodes, seed, options, tuple(command), on_cycle),

@@ -77,7 +77,7 @@ def play_on_page(
             pass
         finally:
             session.stop()
-    if session.playing:
+    if session.broken_off:
         kept = session.unfinished
         where = "nothing of this game was saved" if kept is None else f"this game so far is in {kept}"
         console.print(Text(f"interrupted: {where}"), soft_wrap=True)

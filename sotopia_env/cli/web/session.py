@@ -125,9 +125,9 @@ class Session:
         self._closing.close()
 
     @property
-    def playing(self) -> bool:
-        """Whether a game is not over yet."""
-        return self._phase in ("starting", "playing", "failed")
+    def broken_off(self) -> bool:
+        """Whether the last game was begun and has no end."""
+        return self._begun is not None
 
     # What pages ask for
 
