@@ -8,8 +8,10 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
+import uvicorn
 from conftest import Chromium
 
 from sotopia_env.cli.games import games_of
@@ -25,18 +27,14 @@ SAID = (
 
 def main() -> None:
     """Play a few turns and take the picture."""
-    import threading
-
-    import uvicorn
-
     program = shutil.which("chromium") or sys.exit("chromium is not installed")
-    games = games_of("bargain:test", "bargain:test?agreement=formal", ["scripted:warm"], 0, seed=6, all_seats=True)
+    games = games_of("bargain:test", "bargain:test?agreement=formal", ["scripted:warm"], 0, seed=5, all_seats=True)
     session = Session(games)
     session.start()
     with listen(None) as listening, tempfile.TemporaryDirectory() as home:
         at = links(session, listening.getsockname()[1])
         server = uvicorn.Server(uvicorn.Config(app_of(session, at, lambda: server.should_exit), log_level="error"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         browser = Chromium(program, Path(home))
         tab = browser.tab()

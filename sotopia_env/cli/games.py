@@ -99,9 +99,9 @@ def games_of(
     if all_seats and len(policies) == num_seats:
         if seat:
             raise ValueError(f"--seat {seat}: {num_seats} policies fill every seat; write human where you sit")
-        names: list[str | None] = list(policies)
+        names: list[str | None] = [*policies]
     elif len(policies) in (1, num_seats - 1):
-        names = list(policies) * (num_seats - 1) if len(policies) == 1 else list(policies)
+        names = [*policies] * (num_seats - 1) if len(policies) == 1 else [*policies]
         names.insert(seat, None)
     else:
         raise ValueError(f"{len(policies)} policies for {num_seats - 1} other seats; give one for all or one for each")

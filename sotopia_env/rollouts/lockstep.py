@@ -58,8 +58,9 @@ def play(
     live = [game for game in games if game.env.unwrapped.acting]
     room, cycle = len(games), 0
     while live:
-        for game in live if on_cycle is not None else ():
-            on_cycle(game)
+        if on_cycle is not None:
+            for game in live:
+                on_cycle(game)
         results = play_cycle(live, traces=traces)
         still = []
         for game, (*_, infos) in zip(live, results, strict=True):

@@ -101,8 +101,16 @@ def serve(session: Session, listening: socket.socket, at: Mapping[str, str]) -> 
         KeyboardInterrupt: Ctrl-C ended it.
     """
     app = app_of(session, at, lambda: server.should_exit)
-    settings = {"log_level": "error", "access_log": False, "server_header": False, "ws": "none", "lifespan": "on"}
-    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=1, **settings))
+    config = uvicorn.Config(
+        app,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
     server.run(sockets=[listening])
 
 

@@ -310,12 +310,12 @@ class Session:
 
     def _paid(self, episode: Episode, game: Game | None) -> tuple[str | None, dict[str, Sequence[float | None]]]:
         """The reward that is paid, and what each agent got for its turns, as far as it is known."""
-        if game is None:
-            # After its parts comes the whole.
-            name = next(reversed(episode.rewards), None)
-            return name, {} if name is None else dict(episode.rewards[name])
-        paying = paying_layer(game.env)
-        return (None, {}) if paying is None else (paying.reward.name, paying.utterance_rewards)
+        if game is not None:
+            paying = paying_layer(game.env)
+            return (None, {}) if paying is None else (paying.reward.name, {**paying.utterance_rewards})
+        # After its parts comes the whole.
+        name = [None, *episode.rewards][-1]
+        return (None, {}) if name is None else (name, {**episode.rewards[name]})
 
 
 def _card(episode: Episode, seat: int, own: bool) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from sotopia_env import rollout
 from sotopia_env.describe import describe
 from sotopia_env.episodes import Episode
 from sotopia_env.policies import Context, Decision, Observation
-from sotopia_env.rollouts.manifest import manifest_path
 from sotopia_env.rollouts.lockstep import Game
+from sotopia_env.rollouts.manifest import manifest_path
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
 from sotopia_env.rollouts.rollout import continue_episodes
 from sotopia_env.rollouts.run import Judging, play_plan

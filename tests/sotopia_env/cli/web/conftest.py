@@ -9,24 +9,24 @@ from typing import Any
 
 import pytest
 
-for needed in ("starlette", "uvicorn", "httpx2"):
-    pytest.importorskip(needed, reason="the page of play --web needs sotopia-env[web], its tests httpx2 too")
-
-from starlette.testclient import TestClient
-
 from sotopia_env.cli.common import in_mode
 from sotopia_env.cli.games import games_of
-from sotopia_env.cli.web.server import app_of, links
 from sotopia_env.cli.web.session import Session
+
+NEEDED = "the page of play --web needs sotopia-env[web], and its tests httpx2"
 
 
 class Pages:
     """The pages of some games; each request carries what a browser sends from them."""
 
     def __init__(self, session: Session) -> None:
+        server = pytest.importorskip("sotopia_env.cli.web.server", reason=NEEDED)
+        pytest.importorskip("httpx2", reason=NEEDED)
+        from starlette.testclient import TestClient
+
         self.session = session
-        self.at = links(session, 8000)
-        app = app_of(session, self.at)
+        self.at: dict[str, str] = server.links(session, 8000)
+        app = server.app_of(session, self.at)
         self.client = TestClient(app, base_url="http://127.0.0.1:8000", headers={"Origin": "http://127.0.0.1:8000"})
 
     def state(self, viewer: str = "agent_0", until: str = "") -> dict[str, Any]:
