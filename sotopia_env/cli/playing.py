@@ -182,7 +182,7 @@ def play(
     as_json: AsJson = False,
     web: Annotated[bool, typer.Option("--web", help="Play on a page of this machine; a link is printed.")] = False,
     port: Annotated[
-        int | None, typer.Option(callback=within(1, 65535), help="Of the page; one that is free by default.")
+        int | None, typer.Option(callback=within(1024, 65535), help="Of the page; one that is free by default.")
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:

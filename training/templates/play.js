@@ -70,6 +70,9 @@ async function send(what, body) {
 // Drawing
 
 function draw() {
+  const scroll = byId("scroll");
+  const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 150;
+  const ended = !byId("end").hidden;
   if (state.key !== key) begin();
   const names = state.names ?? {};
   state.turns.forEach((turn, place) => {
@@ -98,7 +101,10 @@ function draw() {
   ending();
   controls();
   buttons();
-  byId("scroll").scrollTop = state.phase === "over" ? byId("end").offsetTop - 40 : byId("scroll").scrollHeight;
+  // Who reads further up is left there.
+  if (state.phase === "over") {
+    if (!ended) scroll.scrollTop = byId("end").offsetTop - 40;
+  } else if (atEnd || ended) scroll.scrollTop = scroll.scrollHeight;
 }
 
 function begin() {

@@ -14,7 +14,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Literal
 
 import anyio
 import uvicorn
@@ -27,7 +26,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sotopia_env.actions import MAX_UTTERANCE
-from sotopia_env.cli.web.session import Session
+from sotopia_env.cli.web.session import Act, Session
 from sotopia_env.training.pages import digest, page, source
 
 ADDRESS = "127.0.0.1"
@@ -50,7 +49,7 @@ class _Sent(BaseModel):
 
 class _Turn(_Sent):
     move: str
-    kind: Literal["speak", "offer", "accept", "reject", "do", "gesture", "leave", "none"]
+    kind: Act
     text: str = ""
 
 

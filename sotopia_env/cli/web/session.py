@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sotopia_env.actions import Action
 from sotopia_env.agents.human import HumanPolicy, brief_parts, possible_commands, read_command, speaker_names, visible
@@ -26,7 +26,7 @@ from sotopia_env.views import own_profile, static_observation, view
 WATCHER = "watcher"
 """Who looks on where no person plays; it sees everything."""
 
-ACTS = ("speak", "offer", "accept", "reject", "do", "gesture", "leave", "none")
+Act = Literal["speak", "offer", "accept", "reject", "do", "gesture", "leave", "none"]
 """What a person may send, as the page calls it: the commands of the terminal."""
 
 _LEAVE = 3.0
@@ -152,13 +152,13 @@ class Session:
                 "failed": None if self._error is None else visible(f"{type(self._error).__name__}: {self._error}"),
             }
 
-    def act(self, viewer: str, move: str, kind: str, text: str) -> str | None:
+    def act(self, viewer: str, move: str, kind: Act, text: str) -> str | None:
         """Takes a person's turn.
 
         Args:
             viewer: the agent.
             move: the turn it is for, as the page was told: one that is over is not taken for the next.
-            kind: one of :data:`ACTS`.
+            kind: what it does.
             text: what is said, offered or done.
 
         Returns:
@@ -292,19 +292,21 @@ class Session:
         if game is None:
             return {**found, **_end(episode, seat)} if self._phase == "over" else found
         bare = game.env.unwrapped
-        found |= {"cycle": bare.observe(viewer if seat is not None else agent_name(0))["turn"]}
-        found |= {"limit": bare.rules.limit(episode.task)}
-        information = bare.information_of(viewer if seat is not None else agent_name(0))
-        offers = information.get("offers") or {}
-        found["offers"] = [
-            ["you" if agent == viewer else names[agent], visible(offer)]
-            for agent, offer in offers.items()
-            if offer is not None
-        ]
+        agent = agent_name(0 if seat is None else seat)
+        offers = bare.information_of(agent)["offers"] or {}
+        found |= {
+            "cycle": bare.observe(agent)["turn"],
+            "limit": bare.rules.limit(episode.task),
+            "offers": [
+                ["you" if one == viewer else names[one], visible(offer)]
+                for one, offer in offers.items()
+                if offer is not None
+            ],
+        }
         if viewer in self._asked:
             observation = self._asked[viewer].observation
             possible = [name.removeprefix("/") or "speak" for name in possible_commands(observation)]
-            found["acts"] = [name for name in possible if name in ACTS]
+            found["acts"] = [name for name in possible if name in get_args(Act)]
             found["form"] = told_form(observation["situation"]) if tells_rule(observation["situation"]) else None
         return found
 
