@@ -89,7 +89,9 @@ class HumanPolicy:
             EOFError: the input has ended.
         """
         if self._ask_elsewhere is not None:
-            return list(map(Decision, self._ask_elsewhere(observations, contexts)))
+            actions = self._ask_elsewhere(observations, contexts)
+            self.turns_taken += len(actions)
+            return list(map(Decision, actions))
         return [
             Decision(self.act_one(observation, context))
             for observation, context in zip(observations, contexts, strict=True)

@@ -183,4 +183,5 @@ def test_turns_can_be_asked_for_elsewhere() -> None:
     (episode,) = sotopia_env.rollout("bargain", policy, num_episodes=1, seed=3, action_order="simultaneous")
     assert asked == ["agent_0", "agent_1"]
     assert [turn.type for turn in episode.turns] == ["leave", "leave"]
+    assert policy.turns_taken == 2
     assert policy.describe() == HumanPolicy().describe()

@@ -54,11 +54,11 @@ async function follow() {
 }
 
 function gone(why) {
-  if (state.version !== "" && !state.yours && byId("problem").textContent === why) return;
   state.version = "";
   state.yours = false;
   buttons();
-  say(why);
+  // What is written anew is read out anew.
+  if (byId("problem").textContent !== why) say(why);
 }
 
 async function send(what, body) {
@@ -84,6 +84,7 @@ function draw() {
     else byId("talk").append(line);
     drawn[place] = told;
   });
+  document.body.classList.toggle("fresh", state.turns.length === 0);
   const own = state.turns.filter((turn) => turn.agent === state.you);
   const last = own.at(-1);
   const playing = state.phase === "playing";
