@@ -1,4 +1,4 @@
-"""A human at the terminal as a policy."""
+"""A human as a policy, at the terminal or wherever else turns are asked for."""
 
 from __future__ import annotations
 
@@ -44,6 +44,10 @@ _COMMANDS = {
 }
 
 
+Ask = Callable[[Sequence[Observation], Sequence[Context]], list[Action]]
+"""Asks a person for a turn in each of several dialogues."""
+
+
 class HumanPolicy:
     """Shows a seat's view in the terminal and reads its turns from standard input.
 
@@ -55,15 +59,22 @@ class HumanPolicy:
         console: where the view is shown; standard output by default.
         read: reads a line, given the prompt; the console's ``input`` by default. The builtin ``input`` edits lines
             better in a terminal, where ``readline`` is imported, and always prompts on standard output.
+        ask: asks for the turns elsewhere, such as on a page, in place of the terminal.
     """
 
     def __init__(
-        self, name: str = "human", *, console: Console | None = None, read: Callable[[str], str] | None = None
+        self,
+        name: str = "human",
+        *,
+        console: Console | None = None,
+        read: Callable[[str], str] | None = None,
+        ask: Ask | None = None,
     ) -> None:
         self.name = name
         self.turns_taken = 0
         self._console = console or Console(highlight=False)
         self._read = read or self._console.input
+        self._ask_elsewhere = ask
         self._dialogue: tuple[str, ...] | None = None
         self._seen = -1
 
@@ -77,6 +88,10 @@ class HumanPolicy:
         Raises:
             EOFError: the input has ended.
         """
+        if self._ask_elsewhere is not None:
+            actions = self._ask_elsewhere(observations, contexts)
+            self.turns_taken += len(actions)
+            return list(map(Decision, actions))
         return [
             Decision(self.act_one(observation, context))
             for observation, context in zip(observations, contexts, strict=True)
@@ -154,16 +169,26 @@ class HumanPolicy:
 
     def _show_commands(self, observation: Observation) -> None:
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        formal = tells_rule(observation["situation"])
-        for name, command in _COMMANDS.items():
-            if name == "/offer" and not formal:
-                continue
-            if command.needs is None or command.needs in _legal(observation):
-                usage = f"/offer {told_form(observation['situation'])}" if name == "/offer" else command.usage
-                table.add_row(Text(usage, style="bold"), command.effect)
-        if formal:
+        for name in possible_commands(observation):
+            usage = f"/offer {told_form(observation['situation'])}" if name == "/offer" else _COMMANDS[name].usage
+            table.add_row(Text(usage, style="bold"), _COMMANDS[name].effect)
+        if tells_rule(observation["situation"]):
             table.add_row("", "Words settle nothing here: offer, accept and reject do.")
         self._console.print(Padding(table, (0, 0, 1, 2)))
+
+
+def possible_commands(observation: Observation) -> list[str]:
+    """The commands that one may give now, such as ``"/accept"``; ``""`` says something.
+
+    Args:
+        observation: says which types of action are legal, and whether acts alone settle anything.
+    """
+    legal, formal = _legal(observation), tells_rule(observation["situation"])
+    return [
+        name
+        for name, command in _COMMANDS.items()
+        if (command.needs is None or command.needs in legal) and (formal or name != "/offer")
+    ]
 
 
 def parse_line(
@@ -180,10 +205,25 @@ def parse_line(
         The action and ``None``, or ``none`` and what is wrong with the line.
     """
     text = line.strip()
-    word, _, rest = text.partition(" ")
-    rest = rest.strip()
     if not text.startswith("/") or text.startswith("//"):
-        action = speak(text.removeprefix("/") if text.startswith("//") else text)
+        return read_command("", text.removeprefix("/") if text.startswith("//") else text, observation, offers)
+    word, _, rest = text.partition(" ")
+    return read_command(word, rest.strip(), observation, offers)
+
+
+def read_command(
+    word: str, rest: str, observation: Observation, offers: Mapping[str, str | None] | None = None
+) -> tuple[Action, str | None]:
+    """A command with the text behind it as an action; arguments and result as of :func:`parse_line`.
+
+    Args:
+        word: such as ``"/accept"``; ``""`` says the text.
+        rest: the text.
+        observation: see there.
+        offers: see there.
+    """
+    if word == "":
+        action = speak(rest)
     elif word in ("/accept", "/reject", "/none") and rest:
         return NONE, f"{word} takes no text; to say something, type it without a /"
     elif word in ("/do", "/gesture", "/offer") and not rest:
@@ -221,15 +261,21 @@ def _without_effect(text: str, observation: Observation, offers: Mapping[str, st
     return None
 
 
+def brief_parts(observation: Observation) -> dict[str, str]:
+    """Who one is, where, with whom, and what one wants: texts by what they tell, none of them empty."""
+    parts = {
+        "Situation": observation["situation"],
+        "You": observation["background"],
+        "Others": observation["partners"] or ", ".join(_others(observation)),
+        "Your goal": observation["goal"],
+    }
+    return {label: visible(text) for label, text in parts.items() if text}
+
+
 def brief(observation: Observation) -> Panel:
-    """Who one is, where, with whom, and what one wants."""
-    parts = [
-        ("Situation", observation["situation"]),
-        ("You", observation["background"]),
-        ("Others", observation["partners"] or ", ".join(_others(observation))),
-        ("Your goal", observation["goal"]),
-    ]
-    texts = [Text(f"{label}: ", style="bold").append(visible(text), style="not bold") for label, text in parts if text]
+    """:func:`brief_parts` for a terminal."""
+    parts = brief_parts(observation)
+    texts = [Text(f"{label}: ", style="bold").append(text, style="not bold") for label, text in parts.items()]
     title = Text(f"You are {visible(observation['name'])} ({observation['agent']})")
     return Panel(Group(*texts), title=title, title_align="left")
 

@@ -294,6 +294,11 @@ class SotopiaParallelEnv(ParallelEnv[str, dict[str, Any], Any]):
         """What a policy is told beside the observation: see :class:`~sotopia_env.policies.Context`."""
         return self._playing("information_of").information_of(self._seat(agent))
 
+    def refusal(self, agent: str, text: str) -> str | None:
+        """Why the act ``do(text)`` of an agent would be invalid now by the rules of the game, or ``None``."""
+        state = self._playing("refusal")
+        return self.family.refusal(state.progress, self._seat(agent), text)
+
     def view(self, agent: str) -> views.View:
         """All that one agent has seen, its turns not cut to the window of an observation."""
         self._seat(agent)

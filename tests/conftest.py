@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
 import random
+import select
+import shutil
 import socket
 import struct
 import subprocess
@@ -286,3 +289,138 @@ def _save_smollm2(source: str, directory: Path) -> None:
     plain.generation_config.do_sample = True
     plain.save_pretrained(directory)
     loaded.tokenizer.save_pretrained(directory)
+
+
+# --- a browser ----------------------------------------------------------------------------------------------------
+
+PATIENCE = 60
+"""Seconds that a page, or the browser, may take."""
+
+
+class Chromium:
+    """A browser without a window, driven through its pipe: no library is needed for it."""
+
+    def __init__(self, program: str, home: Path) -> None:
+        to_browser, self._write = os.pipe()
+        self._read, from_browser = os.pipe()
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+        command = [program, *options, "--remote-debugging-pipe", f"--user-data-dir={home}", "about:blank"]
+        self._process = subprocess.Popen(
+            ["bash", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "bash", *command],
+            pass_fds=(to_browser, from_browser),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(to_browser)
+        os.close(from_browser)
+        self._left = b""
+        self._numbers = itertools.count(1)
+        self._tabs: dict[str, Tab] = {}
+
+    def tab(self) -> Tab:
+        """One more tab, empty."""
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._tabs[session] = Tab(self, session)
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.send(f"{domain}.enable", session)
+        return self._tabs[session]
+
+    def send(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
+        """The result of one command of the DevTools protocol."""
+        message = {"id": next(self._numbers), "method": method, "params": params}
+        os.write(self._write, json.dumps(message | ({"sessionId": session} if session else {})).encode() + b"\0")
+        while True:
+            answer = self._receive()
+            if answer.get("id") == message["id"]:
+                assert "error" not in answer, answer
+                return dict(answer["result"])
+            if answer.get("sessionId") in self._tabs:
+                self._tabs[answer["sessionId"]].take_down(answer)
+
+    def close(self) -> None:
+        """End it."""
+        self.send("Browser.close")
+        self._process.wait(timeout=PATIENCE)
+        os.close(self._write)
+        os.close(self._read)
+
+    def _receive(self) -> dict[str, Any]:
+        while b"\0" not in self._left:
+            assert select.select([self._read], [], [], PATIENCE)[0], "the browser does not answer"
+            part = os.read(self._read, 65_536)
+            assert part, "the browser has ended"
+            self._left += part
+        message, self._left = self._left.split(b"\0", 1)
+        return dict(json.loads(message))
+
+
+class Tab:
+    """One tab. ``asked`` lists every address it was to load, ``faults`` what went wrong on the page."""
+
+    def __init__(self, browser: Chromium, session: str) -> None:
+        self._browser, self._session = browser, session
+        self.asked: list[str] = []
+        self.faults: list[str] = []
+
+    def open(self, url: str, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        """Load a page anew, and wait until it says that it is ready."""
+        self.asked.clear()
+        self.faults.clear()
+        self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._send("Emulation.setEmulatedMedia", features=[scheme])
+        self._send("Page.navigate", url="about:blank")
+        self._send("Page.navigate", url=url)
+        self.wait("document.documentElement?.dataset.ready !== undefined")
+
+    def value(self, expression: str) -> Any:
+        """What an expression is on the page; a promise is awaited."""
+        found = self._send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def wait(self, expression: str) -> None:
+        """Wait until an expression is true."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.value(expression):
+            assert time.monotonic() < deadline, (expression, self.faults, self.value("document.body.innerText"))
+            time.sleep(0.02)
+
+    def type(self, text: str) -> None:
+        """Type into what has the focus."""
+        self._send("Input.insertText", text=text)
+
+    def press(self, key: str) -> None:
+        """Press and let go a key."""
+        text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
+        self._send("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        self._send("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    def shot(self, path: Path) -> None:
+        """Write what is seen as PNG."""
+        path.write_bytes(base64.b64decode(self._send("Page.captureScreenshot", format="png")["data"]))
+
+    def take_down(self, event: dict[str, Any]) -> None:
+        """Note what the page asks for, and what goes wrong on it."""
+        params = event.get("params", {})
+        if event.get("method") == "Network.requestWillBeSent":
+            self.asked.append(params["request"]["url"])
+        if event.get("method") == "Runtime.exceptionThrown":
+            self.faults.append(json.dumps(params["exceptionDetails"]))
+        if event.get("method") == "Log.entryAdded" and params["entry"]["level"] == "error":
+            self.faults.append(params["entry"]["text"])
+
+    def _send(self, method: str, **params: Any) -> dict[str, Any]:
+        return self._browser.send(method, self._session, **params)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """Chromium; ``chromium.tab()`` opens a tab."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("there is no chromium to open pages with")
+    found = Chromium(program, tmp_path_factory.mktemp("browser"))
+    yield found
+    found.close()

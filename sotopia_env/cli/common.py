@@ -98,6 +98,7 @@ _EXTRAS = {
         "matplotlib",
         "yaml",
     ),
+    "web": ("starlette", "uvicorn"),
 }
 """The optional libraries, by the extra that installs them."""
 

@@ -31,9 +31,9 @@ from sotopia_env.cli.common import (
     within,
     workers_of,
 )
-from sotopia_env.episodes import Episode, agent_name, seat_of
+from sotopia_env.episodes import Episode, agent_name
 from sotopia_env.statistics import known_mean
-from sotopia_env.tables import Cell, Table, show
+from sotopia_env.tables import UNKNOWN, Cell, Table, show
 
 MaxCycles = Annotated[int | None, typer.Option(callback=within(1), help="Turn limit; the task's own by default.")]
 
@@ -157,45 +157,78 @@ def _paid(episodes: list[Any]) -> dict[str, Any]:
 
 def play(
     tasks: Annotated[str, typer.Argument(help="A family, with its split (bargain:test), or a file of tasks.")],
-    policies: Annotated[list[str], typer.Argument(help="Who sits on the other seats: one for all, or one for each.")],
+    policies: Annotated[
+        list[str],
+        typer.Argument(
+            help="Who sits on the other seats: one for all, or one for each. With --web human is a second person, and "
+            "policies for every seat are watched.",
+        ),
+    ],
     seat: Annotated[int, typer.Option(help="Your seat.")] = 0,
     seed: Annotated[
         int, typer.Option(callback=within(0), help="Decides the task and the draws of the other side.")
     ] = 0,
     task: Annotated[str | None, typer.Option(help="Id of a task in the file; else the seed chooses one.")] = None,
     max_cycles: MaxCycles = None,
+    action_order: Annotated[
+        str | None, typer.Option(help="round-robin (the default), simultaneous or random: who acts when.")
+    ] = None,
     agreement: Agreement = None,
+    reward: Annotated[str | None, typer.Option(help="A reward to be paid for each turn, such as episode.")] = None,
     judge: Annotated[
         str, typer.Option(help="Who scores it for you: rule, llm:MODEL@URL or module:attribute; stored is the rules'.")
     ] = "rule",
     out: Annotated[Path | None, typer.Option(help="JSON lines that the episode is added to.")] = None,
     as_json: AsJson = False,
+    web: Annotated[bool, typer.Option("--web", help="Play on a page of this machine; a link is printed.")] = False,
+    port: Annotated[
+        int | None, typer.Option(callback=within(1024, 65535), help="Of the page; one that is free by default.")
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Sit at the table yourself; afterwards the judge gives its scores and reasons."""
     console = Console(stderr=as_json, highlight=False)
     with clear_errors("nothing was saved"):
-        from sotopia_env.agents.human import HumanPolicy
-        from sotopia_env.rewards.judges.base import as_judge, judged
+        from sotopia_env.cli.games import games_of
+        from sotopia_env.rewards.judges.base import as_judge
 
+        if not web and (port is not None or open_page):
+            raise ValueError(f"{'--open' if port is None else '--port'} is of the page; give --web too")
         scoring = None if judge == "rule" else as_judge(judge)
-        human = HumanPolicy(console=console, read=None if as_json else _line_reader())
-        try:
-            given = in_mode(tasks, agreement)
-            episode = _played(human, tasks, given, policies, seat, seed, task, max_cycles, out)
-        except RuntimeError as error:
-            if not isinstance(error.__cause__, EOFError):
-                raise
-            console.print(f"\n{error.__cause__}: nothing was saved")
-            raise typer.Exit(1) from None
-        if scoring is not None:
-            (episode,) = judged([episode], [scoring])
-        if not human.turns_taken:
-            console.print(f"Episode {episode.key} was played before; this is how it ended.")
-        _show_end(human, console, episode, seat)
-        if out is not None:
-            console.print(Text(f"Episode {episode.key} is in {out}"), soft_wrap=True)
-        if as_json:
-            print_json({"episode": episode.key, "judgement": asdict(episode.judgements[-1])})
+        options = {"max_cycles": max_cycles, "reward": reward}
+        options |= {} if action_order is None else {"action_order": action_order}
+        games = games_of(
+            tasks, in_mode(tasks, agreement), policies, seat, seed=seed, task=task, all_seats=web, **options
+        )
+        if web:
+            from sotopia_env.cli.web.command import play_on_page
+
+            play_on_page(games, console, out=out, judge=scoring, port=port, open_page=open_page, as_json=as_json)
+        else:
+            _play_in_terminal(games, console, seat, out=out, judge=scoring, as_json=as_json)
+
+
+def _play_in_terminal(games: Any, console: Console, seat: int, *, out: Path | None, judge: Any, as_json: bool) -> None:
+    from sotopia_env.agents.human import HumanPolicy
+    from sotopia_env.rewards.judges.base import judged
+
+    human = HumanPolicy(console=console, read=None if as_json else _line_reader())
+    try:
+        episode = games.play(human, out=out)
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, EOFError):
+            raise
+        console.print(f"\n{error.__cause__}: nothing was saved")
+        raise typer.Exit(1) from None
+    if judge is not None:
+        (episode,) = judged([episode], [judge])
+    if not human.turns_taken:
+        console.print(f"Episode {episode.key} was played before; this is how it ended.")
+    _show_end(human, console, episode, seat)
+    if out is not None:
+        console.print(Text(f"Episode {episode.key} is in {out}"), soft_wrap=True)
+    if as_json:
+        print_json({"episode": episode.key, "judgement": asdict(episode.judgements[-1])})
 
 
 def _line_reader() -> Callable[[str], str] | None:
@@ -207,67 +240,22 @@ def _line_reader() -> Callable[[str], str] | None:
     return input
 
 
-def _played(
-    human: Any,
-    tasks: str,
-    given: Any,
-    policies: list[str],
-    seat: int,
-    seed: int,
-    task: str | None,
-    max_cycles: int | None,
-    out: Path | None,
-) -> Episode:
-    from sotopia_env.make import parallel_env
-    from sotopia_env.resolve import family_and_tasks, make_policy
-    from sotopia_env.rollouts.rollout import rollout
-
-    _, fixed, _ = family_and_tasks(given, "train")
-    if fixed is not None:
-        chosen = [one for one in fixed if one.id == task] if task is not None else [fixed[seed % len(fixed)]]
-        if not chosen:
-            raise ValueError(f"--task {task!r} is none of the {len(fixed)} tasks of {tasks}")
-        given = chosen[:1]
-    elif task is not None:
-        raise ValueError(f"--task: the tasks of {tasks} are drawn by the seed; give another --seed")
-    num_seats = len(parallel_env(given).possible_agents)
-    if not 0 <= seat < num_seats:
-        raise ValueError(f"--seat {seat}: there are the seats 0 to {num_seats - 1}")
-    if len(policies) not in (1, num_seats - 1):
-        raise ValueError(f"{len(policies)} policies for {num_seats - 1} other seats; give one for all or one for each")
-    made = [make_policy(policy) for policy in policies]
-    seated = made * (num_seats - 1) if len(made) == 1 else made
-    seated.insert(seat, human)
-    return rollout(given, seated, num_episodes=1, seed=seed, max_cycles=max_cycles, out=out)[0]
-
-
 def _show_end(human: Any, console: Console, episode: Episode, seat: int) -> None:
-    """What the others did last, how it ended, and what the judge says of it, with its evidence."""
-    from sotopia_env.agents.human import speaker_names, visible
+    """What the others did last, how it ended, what was paid, and what the judge says of it, with its evidence."""
+    from sotopia_env.cli.games import verdict
     from sotopia_env.views import entry_of, view
 
     seen = view(episode, agent_name(seat))
-    participants, turns = seen.texts["participants"], seen.turns
-    own = [place for place, turn in enumerate(turns) if turn.seat == seat]
+    own = [place for place, turn in enumerate(seen.turns) if turn.seat == seat]
     start = own[-1] + 1 if own and human.turns_taken else 0
-    human.show(map(entry_of, turns[start:]), participants)
-    ending = episode.ending
-    detail = ", ".join(f"{name} {value}" for name, value in ending.detail.items()) if ending else ""
-    how = "" if ending is None else ending.reason.replace("_", " ") + (f" ({detail})" if detail else "")
-    console.print(Rule(Text(f"The end: {how}")))
-    if not episode.judgements:
+    human.show(map(entry_of, seen.turns[start:]), seen.texts["participants"])
+    found = verdict(episode, seat)
+    console.print(Rule(Text(f"The end: {found.how}")))
+    for name, paid in list(episode.rewards.items())[-1:]:
+        numbers = ", ".join(UNKNOWN if number is None else f"{number + 0.0:.2f}" for number in paid[agent_name(seat)])
+        console.print(Text(f"Your turns were paid by {name}: {numbers}"))
+    if found.scores is None:
         return
-    judgement = episode.judgements[-1]
-    names = [name + (" (you)" if seat_of(agent) == seat else "") for agent, name in speaker_names(participants).items()]
-    rows = [
-        [dimension, *(Cell(None if value is None else value + 0.0, ".2f") for value in values)]
-        for dimension, values in judgement.scores.items()
-    ]
-    show(
-        Table(["dimension", *names], rows, f"Scores of the judge {judgement.judge} {judgement.version}"),
-        console=console,
-    )
-    for dimension, by_seat in judgement.evidence.items():
-        for name, findings in zip(names, by_seat, strict=True):
-            for finding in findings:
-                console.print(Text(f"{dimension}, {name}: ", style="bold").append(visible(finding), style="not bold"))
+    show(found.scores, console=console)
+    for dimension, name, finding in found.findings:
+        console.print(Text(f"{dimension}, {name}: ", style="bold").append(finding, style="not bold"))

@@ -32,12 +32,17 @@ class Game:
     index: int = 0
 
 
+OnCycle = Callable[[Game], None]
+"""Shown an episode before each of its cycles, as far as it has come; what it raises ends the run."""
+
+
 def play(
     games: Sequence[Game],
     *,
     traces: Traces | None = None,
     on_finish: Callable[[Game, dict[str, dict[str, Any]]], None] | None = None,
     join: Callable[[int], Sequence[Game]] | None = None,
+    on_cycle: OnCycle | None = None,
 ) -> None:
     """Play episodes to their ends, in lockstep.
 
@@ -48,10 +53,14 @@ def play(
         join: called with how many episodes are over; returns up to as many others, which take their places. It is
             asked whenever every agent has had its turn, so that in turn-taking order all games wait for the same
             policy, and each policy is asked about all of them at once.
+        on_cycle: see :data:`OnCycle`.
     """
     live = [game for game in games if game.env.unwrapped.acting]
     room, cycle = len(games), 0
     while live:
+        if on_cycle is not None:
+            for game in live:
+                on_cycle(game)
         results = play_cycle(live, traces=traces)
         still = []
         for game, (*_, infos) in zip(live, results, strict=True):

@@ -14,6 +14,7 @@ from sotopia_env.families.base import Family
 from sotopia_env.make import parallel_env
 from sotopia_env.policies import Policy
 from sotopia_env.resolve import make_policy
+from sotopia_env.rollouts.lockstep import OnCycle
 from sotopia_env.rollouts.manifest import as_stored, describe_run
 from sotopia_env.seeds import episode_key, episode_seed
 from sotopia_env.tasks import Task
@@ -75,6 +76,7 @@ class RunContext:
         judged: whether finished episodes are judged by their family.
         paying: what has the environments paid when their episodes are over, and not step by step; by default an
             environment pays as it is played.
+        on_cycle: see :data:`~sotopia_env.rollouts.lockstep.OnCycle`.
     """
 
     env: Any = None
@@ -82,6 +84,7 @@ class RunContext:
     env_options: Mapping[str, Any] = field(default_factory=dict)
     judged: bool = False
     paying: Paying | None = None
+    on_cycle: OnCycle | None = None
 
     def begin(self, plans: Sequence[EpisodePlan], states: dict[int, SotopiaParallelEnv] | None = None) -> list[Any]:
         """An environment for each plan, ready for its first turn.
@@ -154,6 +157,7 @@ class RolloutPlan:
     seed: int = 0
     env_options: Mapping[str, Any] = field(default_factory=dict)
     command: tuple[str, ...] = ()
+    on_cycle: OnCycle | None = None
 
     def __len__(self) -> int:
         """How many episodes."""
@@ -177,7 +181,9 @@ class RolloutPlan:
         paid = env.paid_when_over() if self.env_options.get("reward") is not None else None
         # A reward that waits for nobody is paid step by step: so its numbers are known as an environment tells them.
         paying = paid if paid is not None and paid.waits else None
-        return Opened(RunContext(env, judged=True, paying=paying), episodes, describe, self.command)
+        return Opened(
+            RunContext(env, judged=True, paying=paying, on_cycle=self.on_cycle), episodes, describe, self.command
+        )
 
     def place(self, key: str) -> int | None:
         """The number of an episode in the run, from its key; ``None`` where it belongs to another run."""

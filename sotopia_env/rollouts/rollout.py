@@ -11,6 +11,7 @@ from sotopia_env.episodes import Episode
 from sotopia_env.families.base import Family
 from sotopia_env.policies import Policy
 from sotopia_env.rollouts.executors import Workers
+from sotopia_env.rollouts.lockstep import OnCycle
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RolloutPlan, RunContext
 from sotopia_env.rollouts.run import play_plan
 from sotopia_env.storage.traces import Traces
@@ -30,6 +31,7 @@ def rollout(
     progress: bool = False,
     traces: Traces | bool | None = None,
     command: Sequence[str] = (),
+    on_cycle: OnCycle | None = None,
     **env_options: Any,
 ) -> list[Episode]:
     """Play episodes and judge them by rule.
@@ -55,6 +57,7 @@ def rollout(
         traces: a dict that is filled with token traces, where policies give them, or ``True``; both store them beside
             ``out``.
         command: what the user typed, for the manifest.
+        on_cycle: is shown each episode before each of its cycles, as far as it has come; in this process alone.
         env_options: passed to ``parallel_env``.
 
     Returns:
@@ -66,9 +69,11 @@ def rollout(
     """
     if num_episodes < 1:
         raise ValueError(f"num_episodes: {num_episodes} is not a positive number")
+    if on_cycle is not None and processes != 1:
+        raise ValueError("on_cycle is shown what this process plays; leave processes out")
     options = {"split": split, "reward": reward, **env_options}
     return play_plan(
-        RolloutPlan(tasks, policies, num_episodes, seed, options, tuple(command)),
+        RolloutPlan(tasks, policies, num_episodes, seed, options, tuple(command), on_cycle),
         out=out,
         batch_size=batch_size,
         processes=processes,

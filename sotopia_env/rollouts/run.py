@@ -323,7 +323,10 @@ class _Table:
         games = self._join(size)
         try:
             with self._payment:
-                self._way(games, traces=self._traces, on_finish=self._finish, join=self._join)
+                # Games that are shown are played in lockstep.
+                on_cycle = self._opened.context.on_cycle
+                way = self._way if on_cycle is None else partial(play, on_cycle=on_cycle)
+                way(games, traces=self._traces, on_finish=self._finish, join=self._join)
                 self._put_away(self._payment.rest())
         except Exception:
             # A policy has failed, say: what is over is not lost with it.

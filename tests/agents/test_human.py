@@ -170,3 +170,18 @@ def test_an_act_that_settles_nothing_is_asked_again_or_told() -> None:
     assert "there is nothing to accept: nobody else has an offer on the table" in text
     assert "Your last turn did nothing: '80 or 90' is no price" in text
     assert [(turn.type, turn.text) for turn in episode.own_turns("agent_0")] == [("none", ""), ("action", "offer $80")]
+
+
+def test_turns_can_be_asked_for_elsewhere() -> None:
+    asked: list[str] = []
+
+    def ask(observations: Any, contexts: Any) -> list[Any]:
+        asked.extend(one.agent for one in contexts)
+        return [sotopia_env.leave() for _ in observations]
+
+    policy = HumanPolicy(ask=ask)
+    (episode,) = sotopia_env.rollout("bargain", policy, num_episodes=1, seed=3, action_order="simultaneous")
+    assert asked == ["agent_0", "agent_1"]
+    assert [turn.type for turn in episode.turns] == ["leave", "leave"]
+    assert policy.turns_taken == 2
+    assert policy.describe() == HumanPolicy().describe()

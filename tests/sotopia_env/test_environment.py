@@ -533,3 +533,15 @@ def test_the_legal_types_are_in_sotopias_order(open_env: MakeEnv) -> None:
     env = open_env(action_types=["leave", "speak", "none"])
     legal = env.observe("agent_0")["action_types"]
     assert [kind for kind, allowed in zip(ACTION_TYPES, legal, strict=True) if allowed] == ["none", "speak", "leave"]
+
+
+def test_an_act_can_be_asked_about_before_it_is_taken() -> None:
+    env = sotopia_env.parallel_env("bargain", agreement="formal")
+    env.reset(seed=3)
+    assert env.refusal("agent_0", "offer $80") is None
+    assert "is no price" in env.refusal("agent_0", "offer 80 or 90")
+    assert "nothing to accept" in env.refusal("agent_0", "accept")
+    env.step({"agent_0": do("offer $80")})
+    assert env.refusal("agent_1", "accept") is None
+    with pytest.raises(KeyError, match="unknown agent"):
+        env.refusal("agent_7", "accept")

@@ -158,10 +158,34 @@ def test_what_cannot_be_played_is_one_line(call: Callable[..., Any]) -> None:
         (("bargain", "scripted:firm", "--task", "x"), "give another --seed"),
         (("bargain", "scripted:firm", "scripted:warm"), "2 policies for 1 other seats"),
         (("bargain", "scripted:nobody"), "unknown scripted policy"),
+        (("bargain", "scripted:firm", "--port", 8000), "--port is of the page; give --web too"),
+        (("bargain", "scripted:firm", "--open"), "--open is of the page; give --web too"),
+        (("bargain", "scripted:firm", "scripted:warm", "random", "--web"), "3 policies for 1 other seats"),
+        (("bargain", "human", "scripted:warm", "--web", "--seat", 1), "2 policies fill every seat"),
     ):
         result = call("play", *arguments)
         assert result.exit_code == 2
         assert message in result.stderr
+
+
+def test_a_reward_is_told_turn_by_turn_and_any_order_can_be_played(tmp_path: Path) -> None:
+    options = ["--reward", "episode", "--action-order", "simultaneous", "--out", str(tmp_path / "e.jsonl")]
+    run = typed("Hello.\n/leave\n", "bargain:test", "scripted:warm", *options)
+    (episode,) = sotopia_env.load_episodes(tmp_path / "e.jsonl")
+    assert episode.action_order == "simultaneous"
+    numbers = ", ".join(f"{number:.2f}" for number in episode.rewards["episode"]["agent_0"])
+    assert f"Your turns were paid by episode: {numbers}" in run.stdout
+
+
+def test_without_the_library_of_the_page_the_remedy_is_told(
+    call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("sotopia_env.cli.web")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    result = call("play", "bargain", "scripted:firm", "--web")
+    assert result.exit_code == 2
+    assert "sotopia-env[web]" in result.stderr
 
 
 @pytest.mark.skipif("SOTOPIA_ENV_DATA" not in os.environ, reason="SOTOPIA_ENV_DATA names no folder of Sotopia's files")

@@ -15,6 +15,7 @@ from sotopia_env import rollout
 from sotopia_env.describe import describe
 from sotopia_env.episodes import Episode
 from sotopia_env.policies import Context, Decision, Observation
+from sotopia_env.rollouts.lockstep import Game
 from sotopia_env.rollouts.manifest import manifest_path
 from sotopia_env.rollouts.plan import EpisodePlan, EpisodePlans, RunContext
 from sotopia_env.rollouts.rollout import continue_episodes
@@ -192,3 +193,17 @@ def test_continuations_are_kept_in_a_file(tmp_path: Path) -> None:
     assert continue_episodes(short, {"agent_0": stops, "agent_1": stops}, seeds, out=out) == played
     # Two of four were played again.
     assert stops.left < 10**6 and [episode.turns for episode in load_episodes(out)] == [e.turns for e in kept]
+
+
+def test_each_episode_is_shown_before_each_of_its_cycles() -> None:
+    seen: list[tuple[str, int]] = []
+
+    def on_cycle(game: Game) -> None:
+        seen.append((game.key, len(game.env.unwrapped.episode.turns)))
+
+    episodes = sotopia_env.rollout(
+        "bargain", "scripted:warm", num_episodes=2, seed=1, max_cycles=3, reward="episode", on_cycle=on_cycle
+    )
+    assert sorted(seen) == [(episode.key, i) for episode in episodes for i in range(len(episode.turns))]
+    with pytest.raises(ValueError, match="leave processes out"):
+        sotopia_env.rollout("bargain", "scripted:warm", num_episodes=2, processes=2, on_cycle=on_cycle)
