@@ -1,15 +1,19 @@
-"""Pages: HTML from templates with one skeleton and one style sheet, in one file that loads nothing and runs no script.
+"""Pages: HTML from templates with one skeleton and one style sheet, in one file that loads nothing.
 
 Whatever is put into a page is escaped; a figure, as :func:`sotopia_env.training.report.figures.panel` draws it, is not.
+The viewer alone runs a script, its own: a policy in the page allows no other, by digests (:func:`digest`).
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 _NUMBER = re.compile(r"([+-]?)(\d[\d.]*(?:e[+-]?\d+)?)")
 
@@ -36,7 +40,21 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     found.filters["typeset"] = typeset
+    found.filters["digest"] = digest
+    found.globals["source"] = source
     return found
+
+
+def source(name: str) -> Markup:
+    """The text of a file in the folder ``templates``, as it is."""
+    environment = _environment()
+    assert environment.loader is not None
+    return Markup(environment.loader.get_source(environment, name)[0])
+
+
+def digest(text: str) -> str:
+    """How a Content-Security-Policy names a script or a style sheet that it allows."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def typeset(numbers: str) -> str:

@@ -243,7 +243,8 @@ def _played(
 
 def _show_end(human: Any, console: Console, episode: Episode, seat: int) -> None:
     """What the others did last, how it ended, and what the judge says of it, with its evidence."""
-    from sotopia_env.agents.human import speaker_names, visible
+    from sotopia_env.agents.human import speaker_names
+    from sotopia_env.showing.episode import visible
     from sotopia_env.views import entry_of, view
 
     seen = view(episode, agent_name(seat))
