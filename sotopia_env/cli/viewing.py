@@ -15,6 +15,9 @@ from sotopia_env.cli.common import clear_errors, stderr
 _MARK = b'<meta name="generator" content="sotopia-env view">'
 """In the first lines of every page of the viewer."""
 
+_FEW = 500
+"""So many episodes are written before a progress bar could be read."""
+
 
 def view(
     sources: Annotated[
@@ -51,7 +54,7 @@ def view(
         for name in reward or ():
             runs = [with_reward(run, name) for run in runs]
         total = sum(len(run.episodes) for run in runs)
-        with ProgressBar("view", total, transient=True) as bar:
+        with ProgressBar("view", total, show=total > _FEW, transient=True) as bar:
             write_viewer(runs, path, decode=decoder(tokenizer), on_progress=bar.update)
         size = path.stat().st_size
         told = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"

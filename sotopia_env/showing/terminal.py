@@ -50,7 +50,7 @@ def episode_line(episode: Episode) -> RenderableType:
     """An episode in a list: key, family, policies and ending, and below them its scores."""
     policies = ", ".join(dict.fromkeys(episode.policies.get(agent, UNKNOWN) for agent in episode.agents))
     head = [episode.task.family, policies, ending_text(episode.ending, seat_names(episode.task))]
-    line = Text(visible(episode.key), style="bold").append("  ".join(["", *map(visible, head)]), style="not bold")
+    line = Text(_line(episode.key), style="bold").append("  ".join(["", *map(_line, head)]), style="not bold")
     scores = [
         f"{_short(dimension)} {' '.join(map(_number, values))}"
         for judgement in episode.judgements[-1:]
@@ -61,10 +61,10 @@ def episode_line(episode: Episode) -> RenderableType:
 
 def _parts(found: ShownEpisode) -> Iterator[RenderableType]:
     episode, facts = found.episode, dict(found.facts)
-    yield Text(f"Episode {visible(episode.key)}", style="bold").append(f": {visible(found.ending)}", style="not bold")
+    yield Text(f"Episode {_line(episode.key)}", style="bold").append(f": {_line(found.ending)}", style="not bold")
     told = [facts["family"], facts["task"], *(["seed " + facts["seed"]] if "seed" in facts else [])]
-    yield Text(visible(" · ".join(told)), style="dim")
-    yield _labelled("Situation", episode.task.scenario.situation)
+    yield Text(_line(" · ".join(told)), style="dim")
+    yield Padding(_labelled("Situation", episode.task.scenario.situation), (0, 0, 0, 2))
     for number, seat in enumerate(found.seats):
         yield ""
         yield from _seat(seat, number)
@@ -84,8 +84,8 @@ def _parts(found: ShownEpisode) -> Iterator[RenderableType]:
 
 def _seat(seat: ShownSeat, number: int) -> Iterator[RenderableType]:
     policy = f", {seat.policy}" if seat.policy else ""
-    yield Text(visible(seat.name), style=f"bold {_colour(number)}").append(
-        visible(f" ({seat.agent}{policy})"), style="not bold default"
+    yield Text(_line(seat.name), style=f"bold {_colour(number)}").append(
+        _line(f" ({seat.agent}{policy})"), style="not bold default"
     )
     hidden = "; ".join(f"{name} {text}" for name, text in seat.hidden)
     for label, text in (
@@ -100,9 +100,9 @@ def _seat(seat: ShownSeat, number: int) -> Iterator[RenderableType]:
 
 def _turn(shown_turn: ShownTurn, names: Sequence[str]) -> RenderableType:
     turn = shown_turn.turn
-    said = Text().append(visible(names[turn.seat]), style=f"bold {_colour(turn.seat)}")
+    said = Text().append(_line(names[turn.seat]), style=f"bold {_colour(turn.seat)}")
     if shown_turn.to is not None:
-        said.append(f" (only to {visible(', '.join(shown_turn.to)) or 'nobody'})", style="bold")
+        said.append(f" (only to {_line(', '.join(shown_turn.to)) or 'nobody'})", style="bold")
     said.append(": " if turn.type == "speak" else f" [{turn.type}]: ").append(visible(turn.text))
     if turn.invalid is not None:
         said.append(f"\ninvalid: {visible(turn.invalid)}", style="red")
@@ -117,7 +117,7 @@ def _turn(shown_turn: ShownTurn, names: Sequence[str]) -> RenderableType:
     columns = [Text(f"#{turn.global_index}"), said]
     if shown_turn.rewards:
         grid.add_column(width=_BESIDE, justify="right", overflow="fold")
-        paid = [Text(f"{visible(name)} ").append(_number(value), "bold") for name, value in shown_turn.rewards.items()]
+        paid = [Text(f"{_line(name)} ").append(_number(value), "bold") for name, value in shown_turn.rewards.items()]
         columns.append(Text("\n").join(paid))
     grid.add_row(*columns)
     return grid
@@ -125,7 +125,7 @@ def _turn(shown_turn: ShownTurn, names: Sequence[str]) -> RenderableType:
 
 def offers_text(offers: Offers, names: Sequence[str]) -> str:
     """What is on the table, in one line."""
-    return visible("; ".join(f"{name} {offer}" for name, offer in zip(names, offers, strict=True) if offer is not None))
+    return _line("; ".join(f"{name} {offer}" for name, offer in zip(names, offers, strict=True) if offer is not None))
 
 
 def _judged(judgement: Judgement, names: Sequence[str]) -> Iterator[RenderableType]:
@@ -133,8 +133,8 @@ def _judged(judgement: Judgement, names: Sequence[str]) -> Iterator[RenderableTy
         [_short(dimension), *(Cell(None if value is None else value + 0.0, ".2f") for value in values)]
         for dimension, values in judgement.scores.items()
     ]
-    title = f"Scores of the judge {visible(judgement.judge)} {visible(judgement.version)}"
-    yield Table(["", *map(visible, names)], rows, title)
+    title = f"Scores of the judge {_line(judgement.judge)} {_line(judgement.version)}"
+    yield Table(["", *map(_line, names)], rows, title)
     findings = [
         (seat, dimension, finding)
         for dimension, by_seat in judgement.evidence.items()
@@ -142,7 +142,7 @@ def _judged(judgement: Judgement, names: Sequence[str]) -> Iterator[RenderableTy
         for finding in found
     ]
     for seat, own in groupby(sorted(findings, key=lambda one: one[0]), key=lambda one: one[0]):
-        yield Text(f"Why, {visible(names[seat])}:", style="bold")
+        yield Text(f"Why, {_line(names[seat])}:", style="bold")
         for _, dimension, finding in own:
             yield Padding(_labelled(_short(dimension), finding), (0, 0, 0, 2))
 
@@ -157,12 +157,17 @@ def _sums(episode: Episode, names: Sequence[str]) -> Table:
             known = None if own is None else [value for value in own if value is not None]
             whole = known is not None and own is not None and len(known) == len(own)
             sums.append(Cell(sum(known) if whole and known is not None else None, ".3g"))
-        rows.append([visible(reward), *sums])
-    return Table(["", *map(visible, names)], rows, "Rewards, added up")
+        rows.append([_line(reward), *sums])
+    return Table(["", *map(_line, names)], rows, "Rewards, added up")
 
 
 def _labelled(label: str, text: str) -> Text:
     return Text(f"{label}: ", style="bold").append(visible(text), style="not bold")
+
+
+def _line(text: str) -> str:
+    """What is named in one line: nothing in it can begin another."""
+    return visible(text).replace("\n", "\\n")
 
 
 def _colour(seat: int) -> str:
@@ -170,7 +175,7 @@ def _colour(seat: int) -> str:
 
 
 def _short(dimension: str) -> str:
-    return visible(dimension.removeprefix("financial_and_").replace("_", " "))
+    return _line(dimension.removeprefix("financial_and_").replace("_", " "))
 
 
 def _number(value: float | None) -> str:

@@ -57,15 +57,19 @@ def write_viewer(runs: Sequence[Run], out: str | Path, **options: Any) -> Path:
     return path
 
 
-def with_reward(run: Run, name: str) -> Run:
+def with_reward(run: Run, given: Any) -> Run:
     """A run whose episodes are paid by one more reward; the file stays as it is.
+
+    Args:
+        run: as it was read.
+        given: whatever :func:`sotopia_env.rewards.get_reward` takes.
 
     Raises:
         ValueError: the reward asks a model, or cannot be computed for these episodes.
     """
-    reward = get_reward(name)
+    reward = get_reward(given)
     if models_in(reward):
-        raise ValueError(f"{name}: it asks a model; pay the episodes with sotopia-env relabel, and view what that writes")
+        raise ValueError(f"{reward.name}: it asks a model; pay by sotopia-env relabel, and view what that writes")
     check_payable(reward, run.episodes, run.name)
     return replace(run, episodes=relabel(list(run.episodes), reward))
 

@@ -8,7 +8,6 @@ import json
 import os
 import select
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,13 +26,9 @@ class Browser:
         read, from_browser = os.pipe()
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
         command = [program, *options, "--remote-debugging-pipe", f"--user-data-dir={home}", "about:blank"]
-        redirected = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
-        self._process = subprocess.Popen(
-            ["sh", "-c", redirected, "sh", *command],
-            pass_fds=(to_browser, from_browser),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        silent = [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_RDWR, 0) for stream in (1, 2)]
+        pipe = [(os.POSIX_SPAWN_DUP2, to_browser, 3), (os.POSIX_SPAWN_DUP2, from_browser, 4)]
+        self._process = os.posix_spawn(program, command, os.environ, file_actions=[*silent, *pipe])
         os.close(to_browser)
         os.close(from_browser)
         self._write, self._read, self._left = write, read, b""
@@ -96,7 +91,7 @@ class Browser:
         """End it."""
         self._session = None
         self.send("Browser.close")
-        self._process.wait(timeout=PATIENCE)
+        os.waitpid(self._process, 0)
         os.close(self._write)
         os.close(self._read)
 
