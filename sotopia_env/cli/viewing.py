@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,9 @@ def view(
     ] = None,
     tokenizer: Annotated[
         Path | None,
-        typer.Option(help="Folder of the tokenizer of stored traces; by default the one in the policy's own folder."),
+        typer.Option(
+            help="Folder of the tokenizer of stored traces; by default each policy's own, found beside the run."
+        ),
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
@@ -46,19 +49,25 @@ def view(
         from sotopia_env.progress import ProgressBar
         from sotopia_env.showing.runs import read_runs
         from sotopia_env.training.viewer.page import with_reward, write_viewer
-        from sotopia_env.training.viewer.tokens import decoder
+        from sotopia_env.training.viewer.tokens import TokenReader
 
         path = out or _page_beside(sources[0])
         _check_free(path, given=out is not None)
         runs = read_runs(sources, traces=True)
         for name in reward or ():
             runs = [with_reward(run, name) for run in runs]
+        tokens = TokenReader(tokenizer, _places_of_models(sources))
         total = sum(len(run.episodes) for run in runs)
         with ProgressBar("view", total, show=total > _FEW, transient=True) as bar:
-            write_viewer(runs, path, decode=decoder(tokenizer), on_progress=bar.update)
+            write_viewer(runs, path, decode=tokens, on_progress=bar.update)
         size = path.stat().st_size
         told = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
         stderr.print(f"{total:,} episodes, {told}", highlight=False)
+        if tokens.unread:
+            unread = ", ".join(sorted(tokens.unread))
+            stderr.print(
+                f"tokens of {unread} are shown as numbers; --tokenizer FOLDER makes words of them", markup=False
+            )
         print(path)
         if open_page and not webbrowser.open(path.resolve().as_uri()):
             stderr.print("no browser could be opened; open the file yourself", highlight=False)
@@ -90,6 +99,12 @@ def show(
 
 def _page_beside(source: Path) -> Path:
     return source / "episodes.html" if source.is_dir() else source.with_suffix(".html")
+
+
+def _places_of_models(sources: Sequence[Path]) -> list[Path]:
+    """Where the folders of the models are looked for that played: beside the episodes, one folder up, and here."""
+    folders = [source if source.is_dir() else source.parent for source in sources]
+    return [*folders, *(folder.absolute().parent for folder in folders), Path()]
 
 
 def _check_free(path: Path, *, given: bool) -> None:

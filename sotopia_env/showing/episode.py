@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sotopia_env.episodes import Ending, Episode, Judgement, Turn, agent_name
+from sotopia_env.episodes import Ending, Episode, Turn, agent_name
 from sotopia_env.errors import RecordError
 from sotopia_env.families import family_of
 from sotopia_env.families.base import Family, hidden_of
@@ -79,11 +79,6 @@ class ShownEpisode:
     turns: tuple[ShownTurn, ...]
     ending: str
     facts: tuple[tuple[str, str], ...]
-
-    @property
-    def judgements(self) -> tuple[Judgement, ...]:
-        """What judges said."""
-        return self.episode.judgements
 
 
 def shown(episode: Episode) -> ShownEpisode:
@@ -208,7 +203,7 @@ def _background(character: Character) -> str:
         character.values,
         character.decision_making_style,
     ]
-    return ", ".join(part for part in told if part)
+    return "; ".join(part for part in told if part)
 
 
 def _hidden(task: Task, seat: int) -> tuple[tuple[str, str], ...]:

@@ -74,7 +74,7 @@ def _parts(found: ShownEpisode) -> Iterator[RenderableType]:
         yield _turn(turn, names)
     yield Rule(style="dim", characters="─")
     yield _labelled("The end", found.ending)
-    for judgement in found.judgements:
+    for judgement in episode.judgements:
         yield ""
         yield from _judged(judgement, names)
     if episode.rewards:

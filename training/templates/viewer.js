@@ -191,12 +191,14 @@ function drawRow(pair, place) {
       ? (row.values[measure] || [null]).map((value) => number(value)).join(" · ")
       : number(valueOf(row, measure, chosen("seat")));
   const policies = (one) => [...new Set(one.policies)].join(", ");
+  const run = page.index.runs.length > 1 && !besides() ? ` · ${page.index.runs[row.run]}` : "";
+  const about = `${row.family} · ${row.ending.replace("_", " ")} · ${row.turns} turns${run}`;
   const link = make(
     "a",
     page.open && page.open[0] === row ? "current" : "",
     make("span", "line", said(row.key, "key"), make("span", "value", page.index.measures.length ? values : "")),
     make("span", "line", said(policies(row) + (other && policies(other) !== policies(row) ? ` | ${policies(other)}` : ""))),
-    make("span", "line muted", said(`${row.family} · ${row.ending.replace("_", " ")} · ${row.turns} turns`)),
+    make("span", "line muted", said(about)),
   );
   link.href = address(row);
   const item = make("li", "", link);
@@ -356,7 +358,7 @@ function drawEpisode(row, episode) {
     make("div", "seats", episode.seats.map(drawSeat)),
     fold("about the task", false, terms(episode.facts)),
     drawLegend(episode),
-    make("ol", "talk", episode.turns.map((turn) => drawTurn(turn, episode, row, largest))),
+    make("ol", episode.rewards.length ? "talk" : "talk unpaid", episode.turns.map((turn) => drawTurn(turn, episode, row, largest))),
     make("p", "", make("b", "", "Ending: "), said(episode.ending)),
     drawSums(row, episode),
     episode.judgements.map((judgement) => drawJudgement(judgement, episode, row)),
@@ -407,14 +409,13 @@ async function drawEpisodes() {
   markTurn();
 }
 
+/** Mark the turn of the address, in both episodes where two are compared. */
 function markTurn() {
-  const old = document.querySelector(".turn.current");
-  if (old) old.classList.remove("current");
+  document.querySelectorAll(".turn.current").forEach((turn) => turn.classList.remove("current"));
   if (page.turn === null) return void ($("episode").scrollTop = 0);
-  const place = document.querySelector(`.turn[data-turn="${page.turn}"]`);
-  if (!place) return;
-  place.classList.add("current");
-  place.scrollIntoView({ block: "nearest" });
+  const turns = document.querySelectorAll(`.turn[data-turn="${page.turn}"]`);
+  turns.forEach((turn) => turn.classList.add("current"));
+  turns[0]?.scrollIntoView({ block: "nearest" });
 }
 
 function toggleTokens() {
@@ -523,12 +524,9 @@ async function search() {
       if (mine !== page.searches) return;
     }
   }
-  page.matching = wanted ? new Set(found(wanted)) : null;
+  const matching = words.flatMap((text, place) => (text.includes(wanted) ? [place] : []));
+  page.matching = wanted ? new Set(matching) : null;
   changed();
-}
-
-function found(wanted) {
-  return words.flatMap((text, place) => (text.includes(wanted) ? [place] : []));
 }
 
 function changed() {
@@ -558,7 +556,7 @@ function fillFilters() {
   fill("seat", [["all, their mean", "mean"], ...Array.from({ length: seats }, (_, seat) => [`seat ${seat}`, String(seat)])], null);
   // Sotopia's benchmark looks at the goal first.
   $("measure").value = String(Math.max(0, measures.findIndex((name) => name.startsWith("goal"))));
-  $("more").open = window.innerWidth > 640;
+  $("runs").hidden = runs.length < 2;
 }
 
 function listen() {

@@ -29,12 +29,15 @@ def index_of(runs: Sequence[Run]) -> dict[str, Any]:
         ``values`` holds ``None`` in place of a measure that it has not), and in ``equal`` a number that it shares with
         the episodes of other runs to be put beside it.
     """
-    measures = _measures(runs)
-    equal = iter(equal_tasks(runs))
+    episodes = [episode for run in runs for episode in run.episodes]
+    several = len({judgement.judge for episode in episodes for judgement in episode.judgements}) > 1
+    values = [_values(episode, several) for episode in episodes]
+    measures = list(dict.fromkeys(name for found in values for name in found))
+    rest = zip(values, equal_tasks(runs), strict=True)
     rows = []
     for number, run in enumerate(runs):
         for episode in run.episodes:
-            found = _values(episode)
+            found, equal = next(rest)
             rows.append(
                 {
                     "run": number,
@@ -47,7 +50,7 @@ def index_of(runs: Sequence[Run]) -> dict[str, Any]:
                     "turns": len(episode.turns),
                     "invalid": sum(turn.invalid is not None for turn in episode.turns),
                     "values": [found.get(measure) for measure in measures],
-                    "equal": next(equal),
+                    "equal": equal,
                 }
             )
     return {"runs": [run.name for run in runs], "measures": measures, "rows": rows}
@@ -92,20 +95,19 @@ def record_of(episode: Episode, traces: Traces | None = None, decode: Decoder | 
         "rewards": rewards,
         "turns": [_turn(turn, rewards) for turn in found.turns],
         "ending": found.ending,
-        "judgements": [_judgement(judgement) for judgement in found.judgements],
+        "judgements": [_judgement(judgement) for judgement in episode.judgements],
     }
     tokens = {} if not traces else _tokens(found, traces, decode)
     return {**record, "tokens": tokens} if tokens else record
 
 
-def _measures(runs: Sequence[Run]) -> list[str]:
-    """The names of all that episodes have values of, in the order in which they are first met."""
-    return list(dict.fromkeys(name for run in runs for episode in run.episodes for name in _values(episode)))
+def _values(episode: Episode, several: bool) -> dict[str, list[float | None]]:
+    """Every score of every judge, and what every reward pays each seat in all.
 
-
-def _values(episode: Episode) -> dict[str, list[float | None]]:
-    """Every score of every judge, and what every reward pays each seat in all."""
-    several = len({judgement.judge for judgement in episode.judgements}) > 1
+    Args:
+        episode: judged and paid by whomever.
+        several: whether there are several judges, so that names tell whose a score is.
+    """
     values = {}
     for judgement in episode.judgements:
         for dimension, scores in judgement.scores.items():

@@ -35,10 +35,11 @@ def viewer_page(
         decode: what makes texts of the tokens of traces; without it they are shown as numbers.
         on_progress: told how many episodes are done.
     """
-    names = ", ".join(run.name for run in runs)
+    names = [run.name for run in runs]
+    told = ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} more"
     return pages.page(
         "viewer.html.j2",
-        title=f"Episodes: {names}",
+        title=f"Episodes: {told}",
         index=packed(json.dumps({**index_of(runs), "chunk": CHUNK}, ensure_ascii=False, allow_nan=False)),
         chunks=_chunks(runs, decode, on_progress or (lambda done: None)),
     )

@@ -1,9 +1,8 @@
-"""Token ids of stored traces as texts, by the tokenizers of the policies that wrote them."""
+"""Token ids of stored traces as texts, by the tokenizers of the policies that sampled them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,39 @@ _BEFORE = 4
 """So many tokens are decoded before one, which may stand inside a letter or begin with a space."""
 
 
-def decoder(tokenizer: str | Path | None = None) -> Any:
-    """What makes texts of token ids: ``(policy name, ids) -> one text per id``.
+class TokenReader:
+    """Makes texts of the token ids of stored traces.
 
     Args:
-        tokenizer: a folder, of all policies; by default each one's own, where its name tells the folder. Without one
-            ids are shown as numbers.
+        tokenizer: a folder, of all policies; by default each one's own, a folder that is called like the policy.
+        places: where these are looked for, such as the folder of a run.
+
+    Attributes:
+        unread: the policies whose tokenizer was not found: their tokens are shown as numbers.
     """
-    found = cache(_tokenizer_of)
-    given = None if tokenizer is None else _loaded(tokenizer)
 
-    def decode(policy: str, ids: Sequence[int]) -> list[str]:
-        own = found(policy) if given is None else given
-        return [f"⟨{index}⟩" for index in ids] if own is None else token_texts(own, ids)
+    def __init__(self, tokenizer: str | Path | None = None, places: Iterable[Path] = ()) -> None:
+        self.unread: set[str] = set()
+        self._given = None if tokenizer is None else _loaded(tokenizer)
+        self._places = tuple(places)
+        self._found: dict[str, Any] = {}
 
-    return decode
+    def __call__(self, policy: str, ids: Sequence[int]) -> list[str]:
+        """One text for each id of a turn of a policy."""
+        tokenizer = self._given or self._of(policy)
+        if tokenizer is None:
+            self.unread.add(policy)
+            return [f"⟨{index}⟩" for index in ids]
+        return token_texts(tokenizer, ids)
+
+    def _of(self, policy: str) -> Any:
+        """The tokenizer in a folder that is called like a policy; ``None`` where there is none."""
+        if policy not in self._found:
+            name = policy.partition("?")[0]
+            folders = [place / name for place in self._places] if name else []
+            folder = next((one for one in folders if (one / "tokenizer.json").is_file()), None)
+            self._found[policy] = None if folder is None else _loaded(folder)
+        return self._found[policy]
 
 
 def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
@@ -42,13 +59,6 @@ def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
         texts.append(text[len(before) :])
         shown = stop
     return texts
-
-
-def _tokenizer_of(policy: str) -> Any:
-    """The tokenizer in the folder that the name of a policy tells; ``None`` where there is none."""
-    folder = Path(policy.partition(":")[2] if policy.startswith(("local:", "vllm:")) else policy)
-    folder = Path(str(folder).partition("?")[0])
-    return _loaded(folder) if (folder / "tokenizer.json").is_file() else None
 
 
 def _loaded(source: str | Path) -> Any:
