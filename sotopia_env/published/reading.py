@@ -84,7 +84,7 @@ def is_own(path: Path) -> bool:
                     record = json.loads(line)
                 except (ValueError, RecursionError):
                     continue
-                return isinstance(record, dict) and {"format_version", "turns"} <= record.keys()
+                return isinstance(record, dict) and "format_version" in record
     return False
 
 

@@ -151,12 +151,11 @@ def _sums(episode: Episode, names: Sequence[str]) -> Table:
     """What each reward pays in all; unknown where it is for a turn."""
     rows = []
     for reward, by_agent in episode.rewards.items():
-        sums: list[Cell] = []
+        sums = []
         for seat in range(len(names)):
-            own = by_agent.get(agent_name(seat))
-            known = None if own is None else [value for value in own if value is not None]
-            whole = known is not None and own is not None and len(known) == len(own)
-            sums.append(Cell(sum(known) if whole and known is not None else None, ".3g"))
+            own = by_agent.get(agent_name(seat), [None])
+            known = [value for value in own if value is not None]
+            sums.append(_cell(sum(known) if len(known) == len(own) else None))
         rows.append([_line(reward), *sums])
     return Table(["", *map(_line, names)], rows, "Rewards, added up")
 
@@ -178,5 +177,10 @@ def _short(dimension: str) -> str:
     return _line(dimension.removeprefix("financial_and_").replace("_", " "))
 
 
+def _cell(value: float | None) -> Cell:
+    """A number with three digits, or all of those before the point."""
+    return Cell(None if value is None else value + 0.0, ".0f" if value is not None and abs(value) >= 999.5 else ".3g")
+
+
 def _number(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value + 0.0:.3g}"
+    return _cell(value).text

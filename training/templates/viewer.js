@@ -75,7 +75,8 @@ async function wordsOfChunk(number) {
 
 function number(value, signed = false) {
   if (value === null || value === undefined) return UNKNOWN;
-  const text = String(Number(value.toPrecision(3))).replace("-", "−");
+  const short = Math.abs(value) < 1000 ? Number(value.toPrecision(3)) : Math.round(value);
+  const text = String(short).replaceAll("-", "−");
   return signed && value > 0 ? `+${text}` : text;
 }
 

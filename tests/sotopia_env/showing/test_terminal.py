@@ -82,6 +82,15 @@ def test_a_private_turn_and_an_invalid_one_are_marked(episode: Episode) -> None:
     assert lines[start + 1 : start + 3] == ["invalid: no JSON", "raw: {"]
 
 
+def test_large_numbers_keep_their_digits(episode: Episode) -> None:
+    paid = replace(episode, rewards={"price": {"agent_0": [1234.4, 0.12345, -0.0, 0.0], "agent_1": [1.0, 2.0, -3.0]}})
+    lines = str(paid).splitlines()
+    assert next(line for line in lines if line.startswith("#0")).endswith("price 1234")
+    assert next(line for line in lines if line.startswith("#2")).endswith("price 0.123")
+    assert next(line for line in lines if line.startswith("#4")).endswith("price 0")
+    assert lines[-1].split() == ["price", "1235", "0"]
+
+
 def test_an_episode_is_listed_with_its_scores(episode: Episode) -> None:
     console = Console(file=io.StringIO(), width=80)
     console.print(episode_line(episode))
