@@ -240,7 +240,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.12g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {_plain(item)}" for name, item in value.items())
+        return ", ".join(f"{name}: {_plain(item)}" for name, item in value.items() if item not in ("", None, [], ()))
     if isinstance(value, list | tuple):
         return ("; " if any(isinstance(item, Mapping | str) for item in value) else ", ").join(map(_plain, value))
     return json.dumps(value, ensure_ascii=False)

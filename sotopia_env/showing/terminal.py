@@ -64,7 +64,7 @@ def _parts(found: ShownEpisode) -> Iterator[RenderableType]:
     yield Text(f"Episode {_line(episode.key)}", style="bold").append(f": {_line(found.ending)}", style="not bold")
     told = [facts["family"], facts["task"], *(["seed " + facts["seed"]] if "seed" in facts else [])]
     yield Text(_line(" · ".join(told)), style="dim")
-    yield Padding(_labelled("Situation", episode.task.scenario.situation), (0, 0, 0, 2))
+    yield Padding(_labelled("Situation", episode.task.scenario.situation), (0, 0, 0, 2), expand=False)
     for number, seat in enumerate(found.seats):
         yield ""
         yield from _seat(seat, number)
@@ -95,7 +95,7 @@ def _seat(seat: ShownSeat, number: int) -> Iterator[RenderableType]:
         ("Judged by", hidden),
     ):
         if text:
-            yield Padding(_labelled(label, text), (0, 0, 0, 2))
+            yield Padding(_labelled(label, text), (0, 0, 0, 2), expand=False)
 
 
 def _turn(shown_turn: ShownTurn, names: Sequence[str]) -> RenderableType:
@@ -144,7 +144,7 @@ def _judged(judgement: Judgement, names: Sequence[str]) -> Iterator[RenderableTy
     for seat, own in groupby(sorted(findings, key=lambda one: one[0]), key=lambda one: one[0]):
         yield Text(f"Why, {_line(names[seat])}:", style="bold")
         for _, dimension, finding in own:
-            yield Padding(_labelled(_short(dimension), finding), (0, 0, 0, 2))
+            yield Padding(_labelled(_short(dimension), finding), (0, 0, 0, 2), expand=False)
 
 
 def _sums(episode: Episode, names: Sequence[str]) -> Table:
