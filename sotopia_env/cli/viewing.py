@@ -75,9 +75,9 @@ def view(
 
 def show(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A file of episodes, or a folder of a run.")],
-    key: Annotated[str | None, typer.Argument(help="Of the episode, or its beginning; without it all are listed.")] = (
-        None
-    ),
+    key: Annotated[
+        str | None, typer.Argument(metavar="KEY", help="Of the episode, or its beginning; without it all are listed.")
+    ] = None,
 ) -> None:
     """Read an episode in the terminal, or list those of a file."""
     with clear_errors():

@@ -437,6 +437,8 @@ function address(row, turn = null) {
 function go(row, turn = null) {
   // No entry in the history for each turn that is passed.
   location.replace(address(row, turn));
+  // At once, since the next key may be pressed before the page is told of its new address.
+  openEpisode(row, turn);
 }
 
 function decoded(text) {
@@ -461,8 +463,15 @@ function follow() {
     $("episode").replaceChildren(make("p", "", "There is no episode ", said(key), " here."));
     return;
   }
-  page.turn = turn ? Number(turn) : null;
-  if (page.open && page.open.includes(row)) return markTurn();
+  openEpisode(row, turn ? Number(turn) : null);
+}
+
+/** Show an episode, or another turn of the one that is shown. */
+function openEpisode(row, turn) {
+  const same = page.open && page.open.includes(row);
+  if (same && page.turn === turn) return;
+  page.turn = turn;
+  if (same) return markTurn();
   page.open = page.rows.find((pair) => pair.includes(row)) || [row, null];
   reveal();
   drawEpisodes();
@@ -575,7 +584,7 @@ function listen() {
 
 async function start() {
   if (!("DecompressionStream" in window)) {
-    $("told").textContent = "This browser is too old: take Chromium 80, Firefox 113 or Safari 16.4, or a later one.";
+    $("told").textContent = "This browser is too old: take Chromium 111, Firefox 113 or Safari 16.4, or a later one.";
     return;
   }
   page.index = await unpack($("index"));
