@@ -35,10 +35,13 @@ _BESIDE = 26
 
 def episode_text(episode: Episode) -> str:
     """An episode to be read, as plain text of 80 columns without a newline at its end."""
-    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, highlight=False, legacy_windows=False)
+    written = io.StringIO()
+    # In a notebook a console would draw there, whatever its file.
+    console = Console(
+        file=written, width=WIDTH, color_system=None, highlight=False, legacy_windows=False, force_jupyter=False
+    )
     console.print(episode_parts(shown(episode)))
-    written = console.file.getvalue()  # type: ignore[attr-defined]  # the file is the one above
-    return "\n".join(line.rstrip() for line in written.splitlines())
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
 
 
 def episode_parts(found: ShownEpisode) -> RenderableType:

@@ -185,7 +185,7 @@ def test_two_runs_stand_side_by_side_with_their_differences(browser: Any, page: 
     browser.open(f"{page}#0-0")
     choose(browser, "beside", "1")
     browser.wait("document.querySelectorAll('article').length === 2")
-    # One key differs: that pair is none.
+    # One key differs: its episodes are matched by task and seed.
     assert told(browser) == "120 pairs of equal tasks"
     runs = browser.value("page.rows.map(([one, other]) => [one.run, other.run, one.task === other.task])")
     assert runs == [[0, 1, True]] * 120
