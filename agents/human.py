@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from sotopia_env.actions import ACTION_TYPES, NONE, Action, do, gesture, leave, 
 from sotopia_env.describe import Description, typed
 from sotopia_env.families.formal import UnreadAct, act_of, tells_rule, told_form
 from sotopia_env.policies import Context, Decision, Observation
+from sotopia_env.showing.episode import visible
 from sotopia_env.views import Entry, parse_transcript
 
 
@@ -288,18 +288,6 @@ def speaker_names(participants: str) -> dict[str, str]:
         agent: name if name and names.count(name) == 1 else f"{name} ({agent})".strip()
         for (agent, _), name in zip(pairs, names, strict=True)
     }
-
-
-def visible(text: str) -> str:
-    """A text that can do nothing to a terminal: control characters and marks of direction are spelt out."""
-    return "".join(
-        char
-        if char.isprintable() or char == "\n"
-        else " "
-        if unicodedata.category(char) == "Zs"
-        else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
 
 
 def _others(observation: Observation) -> list[str]:

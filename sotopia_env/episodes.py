@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any
 
+from sotopia_env.names import import_attribute
 from sotopia_env.tasks import Task
 
 FORMAT_VERSION = 1
@@ -139,6 +140,19 @@ class Episode:
     def agents(self) -> list[str]:
         """All agents of the task, finished or not."""
         return [agent_name(seat) for seat in range(self.task.num_seats)]
+
+    def __str__(self) -> str:
+        """The episode to be read: who wants what, every turn with its rewards, offers, and scores with their reasons.
+
+        80 columns wide; ``sotopia-env show`` prints the same.
+        """
+        # By name: what is shown needs the families, which know episodes.
+        return str(import_attribute("sotopia_env.showing.terminal:episode_text")(self))
+
+    def __repr__(self) -> str:
+        """Which episode it is; a whole one is too long to be read so."""
+        ending = None if self.ending is None else self.ending.reason
+        return f"Episode(key={self.key!r}, task={self.task.id!r}, turns={len(self.turns)}, ending={ending!r})"
 
     def own_turns(self, agent: str) -> list[Turn]:
         """The turns of one agent: what T, per-utterance rewards and token spans count."""

@@ -21,6 +21,7 @@ from sotopia_env.cli import (
     results,
     rewards,
     training,
+    viewing,
     worlds,
 )
 
@@ -30,6 +31,8 @@ app.command(name="recipe")(recipes.recipe)
 app.command(name="list")(playing.list_names)
 app.command(name="rollout")(playing.rollout)
 app.command(name="play")(playing.play)
+app.command(name="view")(viewing.view)
+app.command(name="show")(viewing.show)
 app.add_typer(training.train, name="train")
 app.command(name="evaluate")(evaluating.evaluate)
 app.command(name="compare")(rewards.compare)

@@ -25,7 +25,7 @@ def any_episodes(source: str | Path, profiles: str | Path | None = None) -> list
         profiles: the folder of Sotopia's profiles, for published ones.
     """
     path = Path(source).expanduser()
-    if path.suffix == ".parquet" or (path.is_file() and _is_own(path)):
+    if path.suffix == ".parquet" or (path.is_file() and is_own(path)):
         return load_episodes(path)
     return load_published(source, load_tasks(profiles) if profiles else None)
 
@@ -75,7 +75,8 @@ def load_published(path: str | Path, tasks: Iterable[Task] | None = None, on_err
     return list(episodes.values())
 
 
-def _is_own(path: Path) -> bool:
+def is_own(path: Path) -> bool:
+    """Whether a file of JSON lines holds episodes of this package, as its first record tells."""
     with path.open("rb") as file:
         for line in file:
             if line.strip():

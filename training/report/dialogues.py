@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sotopia_env.episodes import Ending, Episode, agent_name
+from sotopia_env.episodes import Episode, agent_name
 from sotopia_env.rewards.dimensions import DIMENSIONS
+from sotopia_env.showing.episode import ending_text, seat_names
 from sotopia_env.tables import Cell, Table
 
 _PRIVATE = (("limit", "limit"), ("target", "target"), ("list_price", "list price"))
-_ENDINGS = {"left": "someone left", "stale": "silence", "max_cycles": "turn limit"}
 
 
 def dialogue(episode: Episode, learner: str | None) -> dict[str, Any]:
@@ -22,13 +22,14 @@ def dialogue(episode: Episode, learner: str | None) -> dict[str, Any]:
     """
     seats = range(episode.task.num_seats)
     own = [seat for seat in seats if episode.policies.get(agent_name(seat)) == learner]
+    names = seat_names(episode.task)
     return {
         "situation": episode.task.scenario.situation,
         "right": own[0] if len(own) == 1 else None,
-        "names": [character.name for character in episode.task.characters],
+        "names": names,
         "seats": [_seat(episode, seat) for seat in seats],
         "turns": episode.turns,
-        "ending": _ending(episode.ending, episode),
+        "ending": ending_text(episode.ending, names),
         "scores": _scores(episode),
     }
 
@@ -46,18 +47,6 @@ def _seat(episode: Episode, seat: int) -> dict[str, str]:
         "prices": prices[:1].upper() + prices[1:],
         "secret": episode.task.characters[seat].secret,
     }
-
-
-def _ending(ending: Ending | None, episode: Episode) -> str:
-    if ending is None:
-        return "still running"
-    parts = [_ENDINGS.get(ending.reason, ending.reason)]
-    if ending.seat is not None:
-        parts.append(f"by {episode.task.characters[ending.seat].name}")
-    price = ending.detail.get("price")
-    if isinstance(price, int | float):
-        parts.append(f"at ${price:g}")
-    return " ".join(parts)
 
 
 def _scores(episode: Episode) -> Table | None:
