@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from typer.main import get_command
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,7 +91,15 @@ def commands_page() -> str:
         capture_output=True,
         text=True,
     ).stdout
-    page = told.replace("# `sotopia-env`", "# Commands", 1).rstrip() + "\n"
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+
+    def whole(line: re.Match[str]) -> str:
+        command = commands.get(line["name"])
+        return line[0] if command is None else f"* `{line['name']}`: {command.get_short_help_str(limit=300)}"
+
+    # The list of commands cuts what each does after some words.
+    page = re.sub(r"^\* `(?P<name>[a-z-]+)`: .*$", whole, told, flags=re.M)
+    page = page.replace("# `sotopia-env`", "# Commands", 1).rstrip() + "\n"
     runner = CliRunner(env={"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1"})
     for names in TRAINERS:
         shown = runner.invoke(app, [*names, "--help"]).output
