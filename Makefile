@@ -1,4 +1,4 @@
-# make setup | quickstart | test | slow | docs | results | bench | bench-models | bench-peers: each sets up what it needs first.
+# make setup | quickstart | test | slow | docs | screenshots | results | bench | bench-models | bench-peers: each sets up what it needs first.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +15,7 @@ SOTOPIA_ENV_DATA ?= $(abspath ../shared/data)
 export SOTOPIA_ENV_DATA
 endif
 
-.PHONY: setup quickstart lint test slow docs results bench bench-models bench-peers clean
+.PHONY: setup quickstart lint test slow docs screenshots results bench bench-models bench-peers clean
 
 setup: $(STAMP)
 
@@ -44,6 +44,10 @@ slow: setup
 # The site, to build/docs/site/index.html, without a network; warnings are errors.
 docs: setup
 	$(BIN)/python docs/build.py
+
+# The pictures of the docs anew, by a headless Chromium.
+screenshots: setup
+	$(BIN)/python docs/screenshots.py $(ARGS)
 
 # Every published figure anew: hours, and the same call goes on where it was.
 results: setup
