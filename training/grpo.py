@@ -213,9 +213,7 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         self.accelerator.wait_for_everyone()
         return output
 
-    def create_model_card(
-        self, model_name: str | None = None, dataset_name: str | None = None, tags: str | list[str] | None = None
-    ) -> None:
+    def create_model_card(self, *_: Any, **__: Any) -> None:
         """Write what learnt from what, up to here, in place of the card that TRL leaves with each checkpoint."""
         if not self.is_world_process_zero():
             return
