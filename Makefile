@@ -1,4 +1,4 @@
-# make setup | quickstart | test | slow | results | bench | bench-models | bench-peers: each sets up what it needs first.
+# make setup | quickstart | test | slow | docs | screenshots | results | bench | bench-models | bench-peers: each sets up what it needs first.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +15,7 @@ SOTOPIA_ENV_DATA ?= $(abspath ../shared/data)
 export SOTOPIA_ENV_DATA
 endif
 
-.PHONY: setup quickstart lint test slow results bench bench-models bench-peers clean
+.PHONY: setup quickstart lint test slow docs screenshots results bench bench-models bench-peers clean
 
 setup: $(STAMP)
 
@@ -23,7 +23,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -c constraints.txt "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install --quiet -c constraints.txt -e ".[train,test,openai]"
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[train,test,openai,docs]"
 	touch $@
 
 quickstart: setup
@@ -40,6 +40,14 @@ test: lint
 
 slow: setup
 	$(BIN)/python -m pytest -q -m slow $(SIDE_BY_SIDE) $(ARGS)
+
+# The site, to build/docs/site/index.html, without a network; warnings are errors.
+docs: setup
+	$(BIN)/python docs/build.py
+
+# The pictures of the docs anew, by a headless Chromium.
+screenshots: setup
+	$(BIN)/python docs/screenshots.py $(ARGS)
 
 # Every published figure anew: hours, and the same call goes on where it was.
 results: setup

@@ -2,7 +2,7 @@
 
     python examples/llm_judge.py --judge llm:MODEL@http://127.0.0.1:8000/v1
 
-Needs ``pip install 'sotopia-env[openai]'`` and a server: OpenAI's (key in ``OPENAI_API_KEY``), vLLM's, llama.cpp's, or
+Needs ``pip install -e ".[openai]"`` and a server: OpenAI's (key in ``OPENAI_API_KEY``), vLLM's, llama.cpp's, or
 ``transformers serve``. Replies are kept in ``--cache``, so that a second run makes no call. What the model fails to
 say is ``None`` with the reason why, never 0.
 """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sotopia_env.episodes import Ending, Episode, Judgement, Turn
     from sotopia_env.families import Bargain, Family
     from sotopia_env.policies import Context, Decision, Policy
-    from sotopia_env.published import load_published, load_tasks
+    from sotopia_env.published import load_pairs, load_published, load_tasks, save_tasks
     from sotopia_env.rendering import render
     from sotopia_env.resolve import make_policy
     from sotopia_env.rollouts.executors import RayCluster
@@ -27,7 +27,7 @@ else:
             "episodes": "Ending Episode Judgement Turn",
             "families": "Bargain Family",
             "policies": "Context Decision Policy",
-            "published": "load_published load_tasks",
+            "published": "load_pairs load_published load_tasks save_tasks",
             "rendering": "render",
             "resolve": "make_policy",
             "rollouts.executors": "RayCluster",
@@ -61,6 +61,7 @@ __all__ = [
     "gesture",
     "leave",
     "load_episodes",
+    "load_pairs",
     "load_published",
     "load_tasks",
     "make_policy",
@@ -69,6 +70,7 @@ __all__ = [
     "render",
     "rollout",
     "save_episodes",
+    "save_tasks",
     "speak",
     "view",
 ]

@@ -26,6 +26,7 @@ from rich.console import Console
 from sotopia_env.actions import Action
 from sotopia_env.agents.scripted.policy import ScriptedPolicy
 from sotopia_env.episodes import Episode, Turn
+from sotopia_env.installing import install_command
 from sotopia_env.make import parallel_env, raw_env
 from sotopia_env.policies import Context, Decision
 from sotopia_env.published import load_tasks
@@ -251,12 +252,16 @@ def import_cost(repeats: int) -> Iterator[Measure]:
     yield Measure("import memory", megabytes, "MB", "<= 50", megabytes <= 50, note)
 
 
+def _no_models() -> str:
+    return f"torch and transformers are not installed: {install_command('train')}"
+
+
 def model_rollouts(repeats: int, dialogues: int, model: str = "", singles: int = SINGLES) -> Iterator[Measure]:
     """Dialogues of a model side by side against one at a time, and where the time goes."""
     batched, outside = "batched rollout over one at a time", "share of rollout time outside the model"
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
         for name in (batched, outside):
-            yield Measure(name, None, note="torch and transformers are not installed: pip install sotopia-env[train]")
+            yield Measure(name, None, note=_no_models())
         return
     loaded = _model(model)
     # The words of a model that is not trained are never a deal, so all its dialogues are equally long.
@@ -315,7 +320,7 @@ def reward_model_passes(repeats: int, model: str = "", dialogues: int = 4, turns
     """A reward model that reads a dialogue once against one that reads it anew for every turn."""
     name = f"reward model, every prefix over one pass at {turns} turns"
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
-        yield Measure(name, None, note="torch and transformers are not installed: pip install sotopia-env[train]")
+        yield Measure(name, None, note=_no_models())
         return
     from sotopia_env.rewards.reward_model.heads import ValueHeads
     from sotopia_env.rewards.reward_model.normalizers import fit_normalizer

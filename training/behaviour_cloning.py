@@ -174,6 +174,9 @@ def cloning_rows(
 class CloningTrainer(TrainsInPieces, TrainsAnyModel, WithMuon, SFTTrainer):
     """TRL's ``SFTTrainer`` with batches of rows of like length, and a loss that looks at the own tokens alone."""
 
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Checkpoints have no card; that of the clone is written once it is finished."""
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
         lengths = dataset["length"]

@@ -208,12 +208,15 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
             warnings.warn(self.rollout.told_unpaid(), DataWarning, stacklevel=2)
         if self.is_world_process_zero():
             LoadedModel(self.accelerator.unwrap_model(self.model), self.processing_class).save(self._folder)
-            self._write_card()
+            self.create_model_card()
             write_json(self._folder / COMPLETE, {"run": self.run, "steps": self.state.global_step})
         self.accelerator.wait_for_everyone()
         return output
 
-    def _write_card(self) -> None:
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Write what learnt from what, up to here, in place of the card that TRL leaves with each checkpoint."""
+        if not self.is_world_process_zero():
+            return
         world, tasks = self.rollout.env.unwrapped, self.run["tasks"]
         reward = reward_of(self.rollout.env)
         drawn = world.agreement or getattr(world.family, "agreement", "")

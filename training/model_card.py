@@ -21,6 +21,11 @@ from sotopia_env.training.options import default_of
 
 CARD = "README.md"
 
+_FILLED_IN = frozenset(
+    ("accelerator_config", "debug", "eos_token", "hub_token", "pad_to_multiple_of", "pad_token", "report_to")
+)
+"""Settings whose values are not those given: libraries fill them in, or hide them."""
+
 _HEADER = """\
 ---
 library_name: {library}
@@ -49,7 +54,8 @@ def write_model_card(
     """
     # Not those of settings made anew: that would reset what accelerate shares with a trainer.
     usual = {setting.name: default_of(setting) for setting in fields(args)}
-    chosen = {name: value for name, value in settings(args).items() if value != usual.get(name)}
+    given = settings(args, besides=_FILLED_IN)
+    chosen = {name: value for name, value in given.items() if value != usual.get(name)}
     parts: list[str | Table] = [
         f"# {folder.resolve().name}",
         f"{said} By sotopia-env {sotopia_env.__version__}; `complete.json` says all that decided the result.",

@@ -25,6 +25,7 @@ from sotopia_env.agents.endpoint.call_log import ANSWERED, Call, CallLog
 from sotopia_env.agents.endpoint.dialect import Dialect, Form, tried_in_words
 from sotopia_env.agents.endpoint.replies import KINDS, Failure, Reply, failure_of, read_reply
 from sotopia_env.chat_encoding import Thinking
+from sotopia_env.installing import install_command
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -409,7 +410,7 @@ def _require_openai() -> None:
     try:
         import openai  # noqa: F401
     except ModuleNotFoundError as error:
-        missing = "endpoints are called through the openai library, which comes with sotopia-env[openai]"
+        missing = f"endpoints are called through the openai library: {install_command('openai')}"
         raise ModuleNotFoundError(missing, name="openai") from error
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sotopia_env.errors import reason_of
+from sotopia_env.installing import install_command
 
 if TYPE_CHECKING:
     from sotopia_env.rollouts.executors import RayCluster, Workers
@@ -251,7 +252,9 @@ def _message(error: Exception) -> str | None:
     if isinstance(error, ModuleNotFoundError):
         library = (error.name or "").partition(".")[0]
         extra = next((extra for extra, libraries in _EXTRAS.items() if library in libraries), None)
-        return extra and f"{error}; this command needs more: pip install 'sotopia-env[{extra}]'"
+        if extra is None or "pip install" in str(error):
+            return extra and str(error)
+        return f"{error}; this command needs more: {install_command(extra)}"
     if not _raised_by_the_package(error):
         return None
     return str(error.args[0] if isinstance(error, KeyError) and error.args else error)

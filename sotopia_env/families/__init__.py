@@ -80,7 +80,10 @@ def family_of(task: Task) -> Family:
     """
     if task.family not in FAMILIES:
         known = ", ".join(FAMILIES)
-        raise KeyError(f"task {task.id!r}: family {task.family!r} is not one of {known}; pass the family object itself")
+        raise KeyError(
+            f"task {task.id!r}: family {task.family!r} is not one of {known}; a scenario that an LLM judges has the "
+            "family 'sotopia', and for a family of your own pass the family object itself"
+        )
     if "+" in task.version:
         raise KeyError(
             f"task {task.id!r}: it was drawn by {task.family} {task.version}, which is more than the family of that "

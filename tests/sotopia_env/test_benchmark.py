@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from sotopia_env import benchmark
 from sotopia_env.benchmark import Measure
+from sotopia_env.installing import install_command
 
 
 def checked(measures: list[Measure]) -> list[str]:
@@ -61,7 +62,7 @@ def test_a_model_is_measured_or_the_reason_is_given(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(benchmark.importlib.util, "find_spec", lambda name: None)
     measures = [*benchmark.model_rollouts(1, 2), *benchmark.reward_model_passes(1)]
     assert [measure.value for measure in measures] == [None, None, None]
-    assert all("pip install sotopia-env[train]" in measure.note for measure in measures)
+    assert all(install_command("train") in measure.note for measure in measures)
 
 
 def test_a_model_is_measured() -> None:

@@ -16,6 +16,7 @@ import trl
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from peft import LoraConfig
+from transformers import TrainerCallback
 
 import sotopia_env
 from sotopia_env import training
@@ -290,6 +291,21 @@ def test_the_card_says_what_was_learnt_from_what(tiny_directory: Path, tmp_path:
         r"steps +\| 1 ",
     ):
         assert re.search(pattern, card), (pattern, card)
+
+
+def test_a_run_that_is_cut_off_leaves_a_card_of_its_own_too(tiny_directory: Path, tmp_path: Path) -> None:
+    trainer = trainer_for(str(tiny_directory), settings(tmp_path, max_steps=3, save_steps=1))
+
+    class Cut(TrainerCallback):
+        def on_save(self, *_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
+
+    trainer.add_callback(Cut())
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "fine-tuned version of" not in card
+    assert re.search(r"steps +\| 1 ", card)
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,10 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
         "token_type_ids=None, mm_token_type_ids=None, image_position_ids=None)",
         "_save": "(self, output_dir=None, state_dict=None)",
         "_save_checkpoint": "(self, model, trial)",
+        "create_model_card": "(self, model_name=None, dataset_name=None, tags=None)",
     },
     trl.SFTTrainer: {
+        "create_model_card": "(self, model_name=None, dataset_name=None, tags=None)",
         "_get_train_sampler": "(self, train_dataset=None)",
         "_save": "(self, output_dir=None, state_dict=None)",
         "compute_loss": "(self, model, inputs, return_outputs=False, num_items_in_batch=None)",

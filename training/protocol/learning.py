@@ -33,6 +33,9 @@ SHOWN: tuple[tuple[str, str, str], ...] = (
 )
 """Key, heading and format of what the tables tell of a row."""
 
+DETAILS = ("strict", "uncertain deals", "unread turns", "relationship", "knowledge", "episodes")
+"""What a first page leaves to the tables of ``learning``."""
+
 Runs = Sequence[Mapping[str, Any]]
 
 
@@ -87,14 +90,15 @@ def _kept(data: Mapping[str, Any], seed: int) -> dict[str, Any]:
 
 
 def draw_learning(data: Mapping[str, Any]) -> dict[str, Parts]:
-    """The blocks ``learning`` (all tables) and ``learning-summary`` (rows for a first page)."""
+    """The blocks ``learning`` (all tables) and ``learning-summary`` (clones and learners, for a first page)."""
     runs: Mapping[str, Runs] = data["runs"]
     number = len(next(iter(runs.values())))
     partners = next(iter(runs.values()))[0]["headline"]["test"]["learner"]["partner"]
     over = f"means over {number} seeds with Student's t-intervals" if number > 1 else "one seed"
-    summary = _headline(runs, ("test",))
+    full = _headline(runs, ("test",))
+    kept = [row for row in full.rows if row[0] != PLAYERS["teacher"]]
     return {
-        "learning-summary": [summary],
+        "learning-summary": [Table(full.columns, kept).without(*DETAILS)],
         "learning": [
             f"**Against {partners}**, {over}:",
             _headline(runs, tuple(next(iter(runs.values()))[0]["headline"])),
