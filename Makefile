@@ -48,6 +48,7 @@ docs: setup
 # The pictures of the docs anew, by a headless Chromium.
 screenshots: setup
 	$(BIN)/python docs/screenshots.py $(ARGS)
+	$(BIN)/python tests/play_screenshot.py
 
 # Every published figure anew: hours, and the same call goes on where it was.
 results: setup
