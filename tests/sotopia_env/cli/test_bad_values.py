@@ -27,6 +27,7 @@ NEEDED = {
     "evaluate": ["random"],
     "compare": ["episode", "--out", "OUT"],
     "check": ["random"],
+    "view": ["EPISODES"],
     "relabel": ["EPISODES", "--reward", "episode", "--out", "OUT.jsonl"],
     "attack-judge": ["rule"],
     "audit": ["bargain", "--policy", "random", "--out", "OUT.jsonl"],
@@ -121,4 +122,4 @@ def test_a_value_that_is_none_is_refused_in_words(
 
 
 def test_the_walk_meets_every_command() -> None:
-    assert {command for command, *_ in options()} == {name for name, _ in commands()} - {"list"}
+    assert {command for command, *_ in options()} == {name for name, _ in commands()} - {"list", "show"}
