@@ -176,7 +176,9 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         self.beta = args.beta = beta
         if args.disable_dropout:
             without_dropout(self.accelerator.unwrap_model(self.model))
-        report_with(self, self._folder / "metrics.jsonl", shown=("reward", "deal_rate", "kl_to_reference"))
+        report_with(
+            self, self._folder / "metrics.jsonl", shown=("reward", "unknown_rewards", "deal_rate", "kl_to_reference")
+        )
         self.add_callback(MarkComplete(self.run))
         if args.log_dialogue_steps and args.report_to:
             self.add_callback(

@@ -86,12 +86,12 @@ class SampleDialogue(TrainerCallback):
                 callback.tb_writer.add_text(SAMPLE, table.markdown(), state.global_step)
         step = {"train/global_step": state.global_step}
         columns = ["dialogue", *table.columns]
-        if "wandb" in args.report_to:
+        if "wandb" in (args.report_to or ()):
             import wandb
 
             rows = [[table.heading, *row] for row in table.rows]
             wandb.log({SAMPLE: wandb.Table(columns=columns, data=rows), **step})
-        if "trackio" in args.report_to:
+        if "trackio" in (args.report_to or ()):
             import trackio
 
             # Its cells are Markdown.
