@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -91,5 +92,7 @@ class ProgressBar:
         console = self._bar.console
         if not console.is_terminal and time.monotonic() - self._told >= _PAUSE:
             self._told = time.monotonic()
-            told = f"{self._description} {self.completed}/{self._total} {self._note}".rstrip()
+            seconds = self._bar.tasks[self._task].time_remaining
+            left = "" if seconds is None else f"{timedelta(seconds=int(seconds))} left"
+            told = " ".join(filter(None, (f"{self._description} {self.completed}/{self._total}", left, self._note)))
             console.print(told, markup=False, highlight=False, soft_wrap=True)

@@ -189,7 +189,7 @@ def described_run(args: TrainingArguments, besides: Iterable[str] = (), **parts:
 
 SETTINGS_OF_THE_MACHINE = frozenset(
     {"output_dir", "logging_dir", "run_name", "disable_tqdm", "logging_steps", "save_steps", "save_total_limit"}
-    | {"local_rank", "vllm_url"}
+    | {"local_rank", "vllm_url", "report_to", "log_dialogue_steps", "project"}
 )
 """Arguments that do not change what is learnt, and may differ when a run goes on."""
 

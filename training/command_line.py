@@ -237,7 +237,9 @@ def _check_trackers(names: Sequence[str]) -> None:
         # Of flyte alone there is no telling.
         if name not in (*here, "flyte"):
             installed = f"; installed are {', '.join(here)}" if here else ""
-            raise ValueError(f"--report_to: {name} is not installed here: pip install it, or leave it out{installed}")
+            raise ValueError(
+                f"--report_to: {name} is not installed here: pip install {name}, or leave it out{installed}"
+            )
 
 
 def _of_type(hint: Any, readings: Sequence[Any], where: str) -> Any:

@@ -61,6 +61,7 @@ from sotopia_env.training.rollout_func import (
     learner_of,
     sampling_of,
 )
+from sotopia_env.training.sample_dialogues import SampleDialogue
 from sotopia_env.training.scoring import scored
 from sotopia_env.training.single_turn import rollout_for
 from sotopia_env.training.start import TrainsAnyModel, load_to_train, without_dropout
@@ -175,8 +176,18 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         self.beta = args.beta = beta
         if args.disable_dropout:
             without_dropout(self.accelerator.unwrap_model(self.model))
-        report_with(self, self._folder / "metrics.jsonl", shown=("reward", "deal_rate", "kl_to_reference"))
+        report_with(
+            self, self._folder / "metrics.jsonl", shown=("reward", "unknown_rewards", "deal_rate", "kl_to_reference")
+        )
         self.add_callback(MarkComplete(self.run))
+        if args.log_dialogue_steps and args.report_to:
+            self.add_callback(
+                SampleDialogue(
+                    args.log_dialogue_steps,
+                    lambda: self.rollout.dialogues,
+                    lambda: self.callback_handler.callbacks,
+                )
+            )
         if evaluate is not None and args.evaluation_steps:
             # TRL's own log would put the metrics of the step on the same line.
             log = partial(Trainer.log, self)

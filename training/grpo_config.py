@@ -53,6 +53,8 @@ class GRPOConfig(trl.GRPOConfig):
             ``"group"`` or of the ``"batch"``.
         disable_dropout: train without dropout, since tokens are drawn without: what is scored is what was sampled.
         evaluation_steps: how often the trainer's ``evaluate`` is called; 0 is never.
+        log_dialogue_steps: how often a dialogue of the step, with what each turn was paid, goes to the trackers of
+            ``report_to`` (TensorBoard, trackio, wandb); 0 is never.
         backend: what samples the learner's turns: ``"decoder"`` in this process, ``"vllm"`` the server at ``vllm_url``,
             to which the weights are handed over when they have changed.
         vllm_url: of a server of vLLM that serves the start model, on a machine that sees the same files.
@@ -74,6 +76,7 @@ class GRPOConfig(trl.GRPOConfig):
     seats: tuple[int, ...] = (0, 1)
     reference_rows: int = 16
     evaluation_steps: int = 0
+    log_dialogue_steps: int = 10
     backend: str = "decoder"
     vllm_url: str | None = None
     play_dtype: str | None = "fast"

@@ -266,8 +266,8 @@ GRPO = Options(
                 "sync_ref_model ref_model_mixup_alpha ref_model_sync_steps"
             ),
             "turns call no tools; max_cycles of the environment limits a dialogue": "max_tool_calling_iterations",
-            "TRL would log the names of groups and advantages that are not used; play with the learner to read it: "
-            "sotopia-env rollout": (
+            "TRL would log the names of groups and advantages that are not used; log_dialogue_steps shows one in "
+            "the trackers of report_to": (
                 "log_completions log_multimodal num_completions_to_print log_unique_prompts log_completions_hub_repo"
             ),
             _NO_VLLM: (

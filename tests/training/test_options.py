@@ -387,6 +387,7 @@ SHOWN_ELSEWHERE: dict[type, dict[str, str]] = {
     GRPOConfig: {
         "credit_estimator": "test_what_would_silently_go_wrong_is_refused",
         "evaluation_steps": "test_metrics_describe_the_dialogues",
+        "log_dialogue_steps": "test_tensorboard_keeps_metrics_and_a_dialogue",
         "backend": "test_a_server_has_the_weights_that_are_learnt",
         "vllm_url": "test_a_server_has_the_weights_that_are_learnt",
     },
