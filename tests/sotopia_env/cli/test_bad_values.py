@@ -127,6 +127,7 @@ def test_the_walk_meets_every_command() -> None:
 FILES = [
     ("rollout", "PLAYED random"),
     ("play", "PLAYED random"),
+    ("gates", "bargain --clone FILE"),
     ("train bc", "FILE --out OUT"),
     ("train rm", "FILE --out OUT"),
     ("train grpo", "FILE --out OUT"),
