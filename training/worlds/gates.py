@@ -90,6 +90,11 @@ def run_gates(
         raise ValueError(f"clone: the couplings of a clone are measured in bargain, not in {settings.world}")
     if isinstance(clone, str | Path) and ":" not in str(clone) and not Path(clone).is_dir():
         raise ValueError(f"clone: there is no folder {str(clone)!r}; give that of a cloned model")
+    if isinstance(clone, str | Path) and Path(clone).is_dir() and not _holds_a_model(Path(clone)):
+        # It is loaded last of all, when everything else has been played.
+        raise ValueError(
+            f"clone: {clone} is no model: it holds neither config.json, nor adapter_config.json, nor a GGUF file"
+        )
     if settings.tasks < 2:
         raise ValueError(f"tasks: {settings.tasks} is too few for an interval; give 2 or more, 500 for the gates")
     played = None if out is None else Path(out) / "played"
@@ -134,6 +139,11 @@ def run_gates(
         replace_file(Path(out) / "gates.json", [json.dumps(data, indent=1).encode(), b"\n"])
         replace_file(Path(out) / "gates.md", [gates_text(data).encode()])
     return data
+
+
+def _holds_a_model(folder: Path) -> bool:
+    described = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    return described or any(folder.glob("*.gguf"))
 
 
 def matched_worlds(

@@ -123,3 +123,69 @@ def test_a_value_that_is_none_is_refused_in_words(
 
 def test_the_walk_meets_every_command() -> None:
     assert {command for command, *_ in options()} == {name for name, _ in commands()} - {"list", "show"}
+
+
+FILES = [
+    ("rollout", "PLAYED random"),
+    ("play", "PLAYED random"),
+    ("gates", "bargain --clone FILE"),
+    ("train bc", "FILE --out OUT"),
+    ("train rm", "FILE --out OUT"),
+    ("train grpo", "FILE --out OUT"),
+    ("evaluate", "random --on PLAYED"),
+    ("compare", "episode --on PLAYED --out OUT"),
+    ("relabel", "FILE --reward episode --out OUT.jsonl"),
+    ("attack-judge", "rule FILE"),
+    ("audit", "PLAYED --policy random --out OUT.jsonl"),
+    ("fidelity", "FILE episode"),
+    ("audit-model", "FILE AUDIT"),
+    ("convert", "FILE OUT.jsonl --format sft"),
+    ("recipe", "FILE --out OUT"),
+    ("measure-agreement", "FILE"),
+    ("view", "FILE"),
+    ("show", "FILE"),
+]
+"""Where each command reads a file or a folder."""
+
+
+@pytest.mark.parametrize("kind", ["absent", "folder", "blank", "binary"])
+@pytest.mark.parametrize(("command", "arguments"), FILES, ids=[f"{name} {rest}" for name, rest in FILES])
+def test_a_file_that_is_none_is_refused_by_its_name(
+    call: Run, files: dict[str, Path], tmp_path: Path, command: str, arguments: str, kind: str
+) -> None:
+    if command.startswith("train"):
+        pytest.importorskip("trl")
+    bad = tmp_path / f"{kind}.jsonl"
+    if kind == "folder":
+        bad.mkdir()
+    elif kind != "absent":
+        bad.write_bytes(b"" if kind == "blank" else bytes(range(128, 256)) * 20)
+    given = {**files, "FILE": bad, "PLAYED": bad, "OUT": tmp_path / "out", "OUT.jsonl": tmp_path / "out.jsonl"}
+    result = call(*command.split(), *(given.get(word, word) for word in arguments.split()))
+    assert result.exit_code == 2, (result.exit_code, result.stdout, result.stderr, result.exception)
+    said = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(said) == 1, result.stderr
+    assert bad.name in said[0]
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+OUTS = ["rollout", "audit", "relabel", "compare", "results", "convert", "quickstart", "train bc"]
+
+
+@pytest.mark.parametrize("command", OUTS)
+def test_an_output_below_a_file_is_refused_before_work(
+    call: Run, files: dict[str, Path], tmp_path: Path, command: str
+) -> None:
+    if command.startswith("train"):
+        pytest.importorskip("trl")
+    (tmp_path / "file").write_text("kept")
+    below = tmp_path / "file" / "out"
+    given = {**files, "OUT": below, "OUT.jsonl": below.with_suffix(".jsonl")}
+    needed = [given.get(word, word) for word in NEEDED[command]]
+    if command == "rollout":
+        needed += ["--out", given["OUT.jsonl"], "-n", "1"]
+    result = call(*command.split(), *needed)
+    assert result.exit_code == 2, (result.exit_code, result.stdout, result.stderr, result.exception)
+    assert "error: " in result.stderr
+    assert str(tmp_path / "file") in result.stderr
+    assert (tmp_path / "file").read_text() == "kept"
