@@ -47,7 +47,21 @@ def within(least: float, most: float = math.inf, *, above: bool = False) -> Call
     return check
 
 
-Seed = Annotated[int, typer.Option(callback=within(0, 2**32 - 1), help="Of everything.")]
+def each_within(least: float, most: float = math.inf) -> Callable[..., Any]:
+    """Returns the callback of an option that may be given several times; arguments as in :func:`within`."""
+    check = within(least, most)
+
+    def check_each(param: typer.CallbackParam, values: list[float] | None) -> list[float] | None:
+        for value in values or ():
+            check(param, value)
+        return values
+
+    return check_each
+
+
+Seed = Annotated[
+    int, typer.Option(callback=within(0, 2**32 - 1), help="Decides every random draw: one seed gives one result.")
+]
 Processes = Annotated[int, typer.Option(callback=within(1), help="How many processes share the work.")]
 RayAddress = Annotated[
     str | None,

@@ -14,8 +14,8 @@ from sotopia_env.cli.common import (
     MeasuredAgreement,
     Processes,
     RayAddress,
-    Seed,
     clear_errors,
+    each_within,
     in_mode,
     print_json,
     stderr,
@@ -24,11 +24,14 @@ from sotopia_env.cli.common import (
     workers_of,
 )
 from sotopia_env.cli.model_options import print_failures
-from sotopia_env.tables import estimate, show
+from sotopia_env.tables import show
 
 
 def evaluate(
-    policies: Annotated[list[str], typer.Argument(help="One row for each.")],
+    policies: Annotated[
+        list[str],
+        typer.Argument(help="One row for each; those given as NAME=POLICY with one NAME are training runs of one row."),
+    ],
     on: Annotated[str, typer.Option(help="Tasks: a family with its split, or a file.")] = "bargain:test",
     partner: Annotated[str, typer.Option(help="Sits on all other seats.")] = "scripted:firm",
     judge: Annotated[str, typer.Option(help="Name of the judge.")] = "rule",
@@ -41,8 +44,17 @@ def evaluate(
             help="How many; by default 100 of a family, and all of a file or a named set.",
         ),
     ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="The row from which the others differ; all: any two. By default the first.")
+    ] = None,
     agreement: MeasuredAgreement = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            callback=each_within(0, 2**32 - 1),
+            help="Decides tasks and draws; given several times, the seeds are pooled. By default 0.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the episodes of each row; resumes.")] = None,
     processes: Processes = 1,
     ray: RayAddress = None,
@@ -59,41 +71,65 @@ def evaluate(
         from sotopia_env.resolve import family_and_tasks
         from sotopia_env.rewards.judges.base import as_judge
         from sotopia_env.rewards.model_usage import models_of
-        from sotopia_env.training.comparison import difference, table
+        from sotopia_env.training.evaluated_rows import (
+            Row,
+            behaviour_table,
+            difference_table,
+            grouped,
+            pairwise,
+            row_difference,
+            score_table,
+        )
         from sotopia_env.training.evaluation import Match, draw_tasks, evaluate_many
 
+        named, seeds = grouped(policies), list(dict.fromkeys(seed or [0]))
+        if against not in (None, "all", *named):
+            raise ValueError(f"--against {against!r} is none of the rows: all, {', '.join(named)}")
         played = in_mode(on, agreement, "formal")
         made, family = as_judge(judge), family_and_tasks(played, "test")[0]
-        drawn = draw_tasks(played, tasks, seed)
-        modes = told_modes(drawn, family)
-        tell_other_mode([*policies, partner], modes)
-        matches = [Match(policy, policy, partner) for policy in policies]
-        seats = "evaluated" if all(task.evaluated_seat is not None for task in drawn) else "both"
+        drawn = {one: draw_tasks(played, tasks, one) for one in seeds}
+        modes = told_modes(drawn[seeds[0]], family)
+        flat = [(name, policy) for name, runs in named.items() for policy in runs]
+        tell_other_mode([*(policy for _, policy in flat), partner], modes)
+        matches = [Match(policy, policy, partner) for _, policy in flat]
+        seats = "evaluated" if all(task.evaluated_seat is not None for task in drawn[seeds[0]]) else "both"
         options: dict[str, Any] = {
-            "seed": seed,
             "judge": made,
             "family": family,
-            "out": out,
             "processes": workers_of(processes, ray, gpus_per_task),
             "allow_train": allow_train,
             "seats": seats,
         }
-        rows = evaluate_many(matches, drawn, progress=True, **options)
+        found = []
+        for one in seeds:
+            # Tasks of one id may differ between seeds, so that each seed has files of its own.
+            folder = out / f"seed-{one}" if out is not None and len(seeds) > 1 else out
+            found.append(evaluate_many(matches, drawn[one], progress=True, seed=one, out=folder, **options))
         print_failures(Counter(failure.kind for one in models_of(made) for failure in one.failures))
-        differences = {row.name: difference(row, rows[0]) for row in rows[1:]}
+        by_policy = list(zip(*found, strict=True))
+        rows = [
+            Row(name, [run for run, (row, _) in zip(by_policy, flat, strict=True) if row == name]) for name in named
+        ]
+        pairs = pairwise(rows)
+        base = next((row for row in rows if row.name == against), rows[0])
+        differences = {row.name: row_difference(row, base) for row in rows if row is not base}
         if as_json:
-            print_json({"rows": [row.summary for row in rows], "differences": differences, "agreement": modes})
+            record = {"rows": [row.summary for row in rows], "against": base.name, "differences": differences}
+            print_json({**record, "pairwise": pairs, "agreement": modes})
             return
         caption = f"{on} against {partner}, judge {judge}" + (f", {modes} agreements" if modes else "")
-        show(table([row.summary for row in rows], caption))
+        caption += f", seeds {', '.join(map(str, seeds))} pooled" if len(seeds) > 1 else ""
+        shown = [score_table(rows, caption), behaviour_table(rows)]
+        if against == "all":
+            shown.append(difference_table(pairs, rows))
+        elif differences:
+            told = [{"row": name, "against": base.name, **one} for name, one in differences.items()]
+            shown.append(difference_table(told, rows))
+        show(*shown)
         if all(row.summary["goal"]["mean"] is None for row in rows):
             stderr.print(
-                f"the judge {rows[0].judge} knows the goal of none of these episodes; --judge llm:MODEL@URL asks a "
-                "model",
+                f"the judge {rows[0].summary['judge']} knows the goal of none of these episodes; --judge "
+                "llm:MODEL@URL asks a model",
                 soft_wrap=True,
                 highlight=False,
             )
-        for name, found in differences.items():
-            goal = found["goal"]
-            known = f"unknown in all {goal['of']} episodes" if goal["mean"] is None else estimate(goal)
-            print(f"goal of {name} - {rows[0].name}: {known}")

@@ -23,7 +23,7 @@ def test_policies_are_evaluated_and_compared(done: Run, tmp_path: Path) -> None:
     assert set(found) >= {"mean", "low", "high"}
     assert found["low"] <= found["mean"] <= found["high"]
     assert len(list(tmp_path.glob("*.jsonl"))) == 2
-    assert f"goal of scripted:firm - scripted:soft: {found['mean']:+.2f}" in done(*command)
+    assert f"{found['mean']:+.2f}" in done(*command).partition("Differences")[2]
 
 
 def test_a_model_that_learnt_in_another_mode_is_told(call: Run, tmp_path: Path) -> None:
@@ -69,9 +69,69 @@ def test_policies_whose_goal_nobody_knows_are_compared_all_the_same(call: Run, j
     command = ("evaluate", "scripted:soft", "scripted:firm", "--on", "mini:test", "-n", 1, "--judge", "some:never")
     result = call(*command, "--out", out)
     assert result.exit_code == 0, result.exception
-    assert "goal of scripted:firm - scripted:soft: unknown in all 2 episodes" in result.stdout
+    assert result.stdout.partition("Differences")[2].split().count("–") == 1
     assert "the judge never knows the goal of none of these episodes" in result.stderr
     # What the judge does know is shown, and columns of a game that is not played are not.
     assert "relationship" in result.stdout
     assert "deal" not in result.stdout
     assert sum(len(load_episodes(path)) for path in out.glob("*.jsonl")) == 4
+
+
+def test_any_two_rows_are_compared(done: Run) -> None:
+    command = ("evaluate", "scripted:soft", "scripted:firm", "scripted:warm", "-n", 4)
+    data = json.loads(done(*command, "--against", "scripted:firm", "--json"))
+    assert data["against"] == "scripted:firm"
+    assert set(data["differences"]) == {"scripted:soft", "scripted:warm"}
+    pairs = {(one["row"], one["against"]): one["goal"]["mean"] for one in data["pairwise"]}
+    assert len(pairs) == 3
+    found = data["differences"]["scripted:soft"]["goal"]["mean"]
+    assert found == pytest.approx(-pairs["scripted:firm", "scripted:soft"])
+    shown = done(*command, "--against", "all")
+    assert "scripted:warm" in shown.partition("Differences")[2]
+
+
+def test_a_row_to_differ_from_must_be_one(refused: Run) -> None:
+    said = refused("evaluate", "random", "--against", "scripted:firm")
+    assert said == "error: --against 'scripted:firm' is none of the rows: all, random"
+
+
+def test_seeds_are_pooled(done: Run, tmp_path: Path) -> None:
+    command = ("evaluate", "scripted:soft", "scripted:firm", "-n", 3, "--json")
+    one, two = (json.loads(done(*command, "--seed", seed)) for seed in (0, 1))
+    both = json.loads(done(*command, "--seed", 0, "--seed", 1, "--out", tmp_path))
+    assert both["rows"][0]["seeds"] == [0, 1]
+    assert both["rows"][0]["episodes"] == 12
+    for key in ("known", "of"):
+        sums = [found["differences"]["scripted:firm"]["goal"][key] for found in (one, two, both)]
+        assert sums[0] + sums[1] == sums[2]
+    parts = [found["rows"][0]["goal"] for found in (one, two)]
+    mean = sum(part["mean"] * part["known"] for part in parts) / sum(part["known"] for part in parts)
+    assert both["rows"][0]["goal"]["mean"] == pytest.approx(mean)
+    assert sorted(path.parent.name for path in tmp_path.rglob("*.jsonl")) == ["seed-0"] * 2 + ["seed-1"] * 2
+
+
+def test_training_runs_of_one_name_are_one_row_with_an_interval_over_runs(done: Run) -> None:
+    runs = ["kind=scripted:soft", "kind=scripted:warm", "kind=scripted:curious"]
+    alone = json.loads(done("evaluate", "scripted:soft", "scripted:warm", "scripted:curious", "-n", 4, "--json"))
+    found = json.loads(done("evaluate", "scripted:firm", *runs, "-n", 4, "--json"))
+    row = found["rows"][1]
+    means = [one["goal"]["mean"] for one in alone["rows"]]
+    spread = (sum((value - sum(means) / 3) ** 2 for value in means) / 2) ** 0.5
+    assert (row["name"], row["runs"], row["episodes"]) == ("kind", 3, 24)
+    assert row["goal"]["mean"] == pytest.approx(sum(means) / 3)
+    # Student's t with two degrees of freedom.
+    assert row["goal"]["high"] - row["goal"]["mean"] == pytest.approx(4.3027 * spread / 3**0.5, rel=1e-3)
+    assert len(found["differences"]["kind"]["by_run"]) == 3
+
+
+def test_rows_of_unlike_numbers_of_runs_are_refused(refused: Run) -> None:
+    rows = ["a=random", "a=scripted:soft", "b=random", "b=scripted:soft", "b=scripted:firm"]
+    assert "give as many of each, not a 2, b 3" in refused("evaluate", *rows)
+
+
+def test_all_that_was_scored_is_shown_in_eighty_columns(done: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = done("evaluate", "scripted:soft", "scripted:firm", "-n", 2)
+    assert max(map(len, shown.splitlines())) <= 80
+    for dimension in ("goal", "relationship", "knowledge", "secret", "social rules"):
+        assert dimension in " ".join(shown.split())
