@@ -152,14 +152,19 @@ def _fast(weights: int, own: torch.dtype, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def cast(model: Any, dtype: torch.dtype) -> Any:
+def cast(model: Any, dtype: torch.dtype, *, frozen: bool = False) -> Any:
     """Hold a model's weights in another number format, but for those that its kind keeps in 32 bits.
 
     ``model.to(dtype)`` would take digits from the angles of its positions too.
+
+    Args:
+        model: a causal language model of ``transformers``, adapters included.
+        dtype: the format.
+        frozen: leave weights that are trained as they are.
     """
     kept = {*(getattr(model, "_keep_in_fp32_modules", None) or ())}
     for name, weight in model.named_parameters():
-        if kept.isdisjoint(name.split(".")):
+        if kept.isdisjoint(name.split(".")) and not (frozen and weight.requires_grad):
             weight.data = weight.data.to(dtype)
     return model
 

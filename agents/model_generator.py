@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from peft import PeftModel
 
 from sotopia_env.agents.adapters import using_adapter
 from sotopia_env.agents.decoding import CACHE_BYTES, Decoder
@@ -24,7 +25,8 @@ class ModelGenerator:
     """Continues prompts with a model that may be in training, or serve others with other adapters.
 
     In another number format than the model's own it plays on a copy, with the adapter merged, that is made anew when
-    weights have changed: training in 32 bits then plays as fast as the machine can.
+    weights have changed: training in 32 bits then plays as fast as the machine can. So does ``"fast"`` on a CPU for a
+    model in bfloat16 with adapters.
 
     Args:
         loaded: the model.
@@ -48,8 +50,11 @@ class ModelGenerator:
         self.adapter = adapter
         model = loaded.model
         wanted = fast_dtype(model) if dtype == FAST else getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        self.dtype: torch.dtype | None = None if wanted == bare(model).dtype else wanted
-        """What it plays in, where that is not the model's own."""
+        # Merged adapters cost nothing more a token, where the last digits are not what counts.
+        merges = dtype == FAST and wanted != torch.float32 and isinstance(model, PeftModel)
+        merges = merges and model.device.type == "cpu"
+        self.dtype: torch.dtype | None = None if wanted == bare(model).dtype and not merges else wanted
+        """What it plays in, where that is not the model's own with its adapters beside it."""
         self._watch = Watch(model)
         self._decoder = Decoder(model, stop_ids, loaded.tokenizer.pad_token_id, cache_bytes)
 

@@ -112,7 +112,7 @@ def clone(
     started = time.perf_counter()
     out = Path(out)
     args = args or CloningConfig()
-    loaded = load_to_train(model, tokenizer, peft_config=peft_config, seed=args.seed)
+    loaded = load_to_train(model, tokenizer, peft_config=peft_config, seed=args.seed, bf16=args.bf16)
     args.output_dir = str(out / "checkpoints")
     rows = cloning_rows(episodes, loaded, agents)
     data = digest([[row.ids, row.own_mask] for row in rows])

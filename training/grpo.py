@@ -10,7 +10,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ from sotopia_env.training.data_parallel import call_wrapped, holds_all_weights
 from sotopia_env.training.dialogue_metrics import averages, dialogue_values
 from sotopia_env.training.estimators import Estimator, RunningBaseline, get_estimator
 from sotopia_env.training.grpo_config import GRPOConfig
+from sotopia_env.training.memory import rows_at_a_time, tokens_at_a_time
 from sotopia_env.training.model_card import write_model_card
 from sotopia_env.training.reference import partner_for, reference_for
 from sotopia_env.training.rollout_func import (
@@ -137,7 +138,7 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         if seats or not args.seats:
             raise ValueError(f"seats = {args.seats}: give numbers from 0 to {len(env.possible_agents) - 1}")
         check_payable(env)
-        loaded = load_to_train(model, tokenizer, peft_config=peft_config, seed=args.seed)
+        loaded = load_to_train(model, tokenizer, peft_config=peft_config, seed=args.seed, bf16=args.bf16)
         check_context(env, loaded, args.max_turn_tokens)
         policy = partner_for(partner, loaded, model, args.play_dtype)
         self.reference = reference_for(loaded, reference, policy)
@@ -156,6 +157,8 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
             **describe_world(env),
         )
         self._scored: Tensor | None = None
+        self._entropies: Tensor | None = None  # beside the last log-probabilities that were asked for without gradients
+        self._leaves: tuple[Tensor, Tensor] | None = None  # numbers of tokens that stand for the model in the loss
         # The reference is ours: TRL would build it from a checkpoint's name, and not at all without beta.
         beta, args.beta = args.beta, 0.0
         with _without_known_warnings():
@@ -275,6 +278,9 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         dialogues = [record["dialogue"] for record in inputs]
         index = _padded([record["utterance_index"] for record in inputs], -1, self.accelerator.device)
         output["advantages"] = self._token_advantages(dialogues, index)
+        if "old_per_token_logps" in output and self._entropies is not None:
+            output["old_entropies"] = self._entropies
+            output["scored_at"] = torch.full((len(index),), step, device=index.device)
         self._hold_against_reference(output)
         for name, value in averages(gather_object(dialogue_values(self.rollout.dialogues))).items():
             self._record(name, value)
@@ -354,9 +360,61 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
             self._record_mean("kl_to_reference", divergence, weight=len(ratio))
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
-        with self._scoring(inputs["completion_mask"] * inputs["tool_mask"]):
-            loss: Tensor = super()._compute_loss(model, inputs)
-        return loss
+        own = inputs["completion_mask"] * inputs["tool_mask"]
+        with self._scoring(own):
+            if not self._is_known(model, inputs, own):
+                plain: Tensor = super()._compute_loss(model, inputs)
+                return plain
+            entropy = inputs["old_entropies"].clone().requires_grad_(self._entropy_bonus_enabled)
+            self._leaves = (inputs["old_per_token_logps"].clone().requires_grad_(), entropy)
+            try:
+                loss: Tensor = super()._compute_loss(model, inputs)
+                slopes = torch.autograd.grad(loss, [leaf for leaf in self._leaves if leaf.requires_grad])
+            finally:
+                self._leaves = None
+        self._go_back(model, inputs, own.bool(), slopes)
+        # What is learnt has gone back already.
+        return loss.detach().requires_grad_()
+
+    def _is_known(self, model: Any, inputs: dict[str, Any], own: Tensor) -> bool:
+        """Whether the loss can be told from what was scored before: by the same weights, and without dropout."""
+        return (
+            torch.is_grad_enabled()
+            and "scored_at" in inputs
+            and bool((inputs["scored_at"] == self.state.global_step).all())
+            and self.args.disable_dropout
+            and not self.aux_loss_enabled
+            and bool(own.any())
+            and holds_all_weights(model)
+        )
+
+    def _go_back(self, model: Any, inputs: dict[str, Any], own: Tensor, slopes: Sequence[Tensor]) -> None:
+        """There and back over some rows at a time, given how the loss changes with each token's numbers.
+
+        Args:
+            model: as it is handed to the loss.
+            inputs: the batch.
+            own: (B, C) booleans: the learner's tokens.
+            slopes: (B, C) derivatives of the loss by log-probabilities and, where it looks at them, entropies.
+        """
+        ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1)
+        attention = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], dim=1)
+        # What the loss does not change with need not be read; of a batch that teaches nothing one token is.
+        taught = own & torch.stack([slope != 0 for slope in slopes]).any(0)
+        if not taught.any():
+            taught = own & (own.flatten().cumsum(0) == 1).view(own.shape)
+        rows = taught.any(1).nonzero()[:, 0]
+        before = inputs["prompt_mask"].sum(1)
+        last = (taught * inputs["completion_mask"].cumsum(1)).amax(1)
+        tokens = tokens_at_a_time(self.accelerator.unwrap_model(model))
+        groups = rows_at_a_time((before + last)[rows].tolist(), tokens)
+        for number, group in enumerate(groups, 1):
+            some = rows[torch.tensor(group, device=rows.device)]
+            # Processes add up their gradients once, however many pieces each of them has.
+            with self.accelerator.no_sync(model) if number < len(groups) else nullcontext():
+                numbers = self._score(model, ids[some], attention[some], taught[some], False)
+                parts = [(said * slope[some]).sum() for said, slope in zip(numbers, slopes, strict=False)]
+                self.accelerator.backward(torch.stack(parts).sum())
 
     @contextmanager
     def _scoring(self, mask: Tensor) -> Iterator[None]:
@@ -390,6 +448,8 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
                 **options,
             )
             return scored
+        if self._leaves is not None:
+            return (*self._leaves, None)
         parts = []
         for start in range(0, len(input_ids), batch_size or len(input_ids)):
             rows = slice(start, start + (batch_size or len(input_ids)))
@@ -397,6 +457,7 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
             parts.append(self._score(model, input_ids[rows], attention_mask[rows], own, compute_aux_loss))
         logprobs, entropies, losses = zip(*parts, strict=True)
         aux_loss = torch.stack(losses).mean() if compute_aux_loss else None
+        self._entropies = None if torch.is_grad_enabled() else torch.cat(entropies)
         return torch.cat(logprobs), torch.cat(entropies) if compute_entropy else None, aux_loss
 
     def _score(

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from sotopia_env.agents.adapters import keep_active_adapter
 from sotopia_env.agents.forward import bare, has_routers
-from sotopia_env.agents.loading import LoadedModel, load_model, without_progress_bars
+from sotopia_env.agents.loading import FAST, LoadedModel, cast, fast_dtype, load_model, without_progress_bars
 
 _MAMBA = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
 _NOT_IN_MAMBA = frozenset({"conv1d", "out_proj"})
@@ -25,11 +25,12 @@ def load_to_train(
     *,
     peft_config: PeftConfig | None = None,
     seed: int = 0,
+    bf16: bool | None = False,
 ) -> LoadedModel:
     """Returns a model to be trained: with an adapter the adapter alone is, else all weights are.
 
     What is trained is held in 32 bits, whatever the files hold: in bfloat16 steps of a usual size would change few of
-    the weights. A frozen base stays as it is.
+    the weights. A frozen base stays as it is, or is loaded as it computes fastest.
 
     Args:
         model: a directory, a hub id, a ``LoadedModel``, or a model with its ``tokenizer``. What is loaded already is
@@ -37,12 +38,14 @@ def load_to_train(
         tokenizer: where the model comes without one.
         peft_config: of an adapter to be added and trained.
         seed: of the adapter's initial weights.
+        bf16: whether training computes in bfloat16. A base that is loaded here and stays frozen is then held in the
+            format of :func:`~sotopia_env.agents.loading.fast_dtype`, and is not cast anew for each pass.
 
     Raises:
         ValueError: there is nothing to train, an adapter was to be put on another, or one on a base that lies in no
             folder, or the tokenizer of a model object is nowhere to be had.
     """
-    loaded = _loaded(model, tokenizer, whole=peft_config is None)
+    loaded = _loaded(model, tokenizer, whole=peft_config is None, bf16=bool(bf16))
     net = loaded.model
     if peft_config is not None:
         if isinstance(net, PeftModel):
@@ -66,6 +69,8 @@ def load_to_train(
         raise ValueError(
             f"{loaded.name} is quantized: its weights cannot be trained; train an adapter (--lora 8, peft_config)"
         )
+    if bf16 and isinstance(model, str | Path):
+        cast(net, fast_dtype(net), frozen=True)
     trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
     if not trained:
         raise ValueError(
@@ -95,12 +100,13 @@ def _choose_modules(config: LoraConfig, model: Any) -> None:
         config.exclude_modules = sorted(unfit | _NOT_IN_MAMBA if kind in _MAMBA else unfit) or None
 
 
-def _loaded(model: Any, tokenizer: PreTrainedTokenizerBase | None, whole: bool) -> LoadedModel:
+def _loaded(model: Any, tokenizer: PreTrainedTokenizerBase | None, whole: bool, bf16: bool) -> LoadedModel:
     if isinstance(model, LoadedModel):
         return model
     if isinstance(model, str | Path):
-        adapter = (Path(model) / "adapter_config.json").is_file()
-        return load_model(model, dtype="float32" if whole and not adapter else None)
+        if (Path(model) / "adapter_config.json").is_file():
+            return load_model(model)
+        return load_model(model, dtype="float32" if whole else FAST if bf16 else None)
     if tokenizer is None:
         source = getattr(model, "name_or_path", "")
         if not source:

@@ -30,12 +30,13 @@ from sotopia_env.errors import DataWarning
 from sotopia_env.policies import Context
 from sotopia_env.rendering import chat
 from sotopia_env.rewards import FunctionReward, LengthPenalty, Outcome, RewardWrapper
+from sotopia_env.training import memory
 from sotopia_env.training.advantages import group_advantages
 from sotopia_env.training.callbacks import read_metrics
 from sotopia_env.training.checkpoints import finished_run
 from sotopia_env.training.data_parallel import launch, world
 from sotopia_env.training.grpo import GRPOTrainer
-from sotopia_env.training.grpo_config import GRPOConfig
+from sotopia_env.training.grpo_config import CHOICES, GRPOConfig
 from sotopia_env.training.rollout_func import Group, GroupMember, check_context, make_rollout_func, play_groups
 from sotopia_env.views import view
 
@@ -476,10 +477,13 @@ def test_tasks_that_rules_can_never_score_are_refused_at_once(tiny_directory: Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rollouts", ["multi-turn", "single-turn"])
-def test_two_processes_learn_what_one_learns(tiny_directory: Path, tmp_path: Path, rollouts: str) -> None:
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_two_processes_learn_what_one_learns(
+    tiny_directory: Path, tmp_path: Path, rollouts: str, iterations: int
+) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    learn(str(tiny_directory), str(one), rollouts)
-    launch(2, learn, str(tiny_directory), str(two), rollouts)
+    learn(str(tiny_directory), str(one), rollouts, iterations)
+    launch(2, learn, str(tiny_directory), str(two), rollouts, iterations)
     running = [json.loads((path / "checkpoint-3" / "running_baseline.json").read_text()) for path in (one, two)]
     assert running[0] == running[1]
     for mine, theirs in zip(read_metrics(one / "metrics.jsonl"), read_metrics(two / "metrics.jsonl"), strict=True):
@@ -487,9 +491,10 @@ def test_two_processes_learn_what_one_learns(tiny_directory: Path, tmp_path: Pat
             assert theirs[name] == pytest.approx(mine[name], abs=1e-5), (mine["step"], name)
 
 
-def learn(directory: str, out: str, rollouts: str) -> None:
-    """Three steps of 16 rows, whatever the number of processes."""
+def learn(directory: str, out: str, rollouts: str, iterations: int) -> None:
+    """Three steps of 16 rows, whatever the number of processes; of two iterations the first goes in pieces."""
     torch.set_num_threads(1)
+    memory.NUMBERS_AT_A_TIME = 2**14
     env = environment(Outcome("episode", {"believability": 1}) + LengthPenalty(target_words=1), max_cycles=6)
     args = settings(
         Path(out),
@@ -498,6 +503,7 @@ def learn(directory: str, out: str, rollouts: str) -> None:
         save_steps=3,
         scale_rewards="batch",
         rollouts=rollouts,
+        num_iterations=iterations,
     )
     trainer_for(directory, args, env).train()
 
@@ -664,6 +670,52 @@ def test_turns_of_a_copy_in_bfloat16_are_corrected(tiny_directory: Path, tmp_pat
     assert mean == pytest.approx(ratio.mean().item(), abs=1e-5)
     trainer.train()
     assert (tmp_path / "copy" / "complete.json").is_file()
+
+
+LOSSES: list[dict[str, Any]] = [
+    *({"loss_type": name} for name in CHOICES["loss_type"]),
+    {"loss_type": "luspo", "importance_sampling_level": "sequence"},
+    {"loss_type": "grpo", "importance_sampling_level": "sequence", "scale_rewards": "batch"},
+    {"beta": 0.3, "use_bias_correction_kl": True},
+    {"entropy_coef": 0.1, "top_p": 0.9},
+    {"top_entropy_quantile": 0.5, "off_policy_mask_threshold": 0.1},
+    {"gradient_accumulation_steps": 2, "steps_per_generation": 2},
+]
+
+
+@pytest.mark.parametrize("adapter", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_rows_that_go_there_and_back_by_themselves_teach_what_the_batch_teaches(
+    adapter: bool, tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gradient(trainer: Any, batch: dict[str, Any]) -> tuple[float, torch.Tensor]:
+        trainer.model.zero_grad()
+        loss = trainer._compute_loss(trainer.model, batch)
+        loss.backward()
+        return loss.item(), torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.requires_grad])
+
+    monkeypatch.setattr(memory, "NUMBERS_AT_A_TIME", 2**13)
+    for number, changes in enumerate(LOSSES):
+        args = settings(tmp_path / str(number), play_dtype="bfloat16", **changes)
+        lora = LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False) if adapter else None
+        trainer = trainer_for(tiny_directory, args, peft_config=lora)
+        batch, _ = generate(trainer)
+        trainer.current_gradient_accumulation_steps = args.gradient_accumulation_steps
+        # A turn that teaches nothing is not read.
+        batch["advantages"][3] = 0.0
+        loss, found = gradient(trainer, batch)
+        whole, gradients = gradient(trainer, {name: value for name, value in batch.items() if name != "scored_at"})
+        assert loss == pytest.approx(whole, rel=1e-5, abs=1e-6), changes
+        assert gradients.norm() > 0
+        assert (found - gradients).norm() < 1e-5 * gradients.norm(), changes
+
+
+def test_a_batch_that_teaches_nothing_leaves_gradients_of_zero(tiny_directory: Path, tmp_path: Path) -> None:
+    trainer = trainer_for(tiny_directory, settings(tmp_path, play_dtype="bfloat16"))
+    batch, _ = generate(trainer)
+    batch["advantages"].zero_()
+    trainer.current_gradient_accumulation_steps = 1
+    trainer._compute_loss(trainer.model, batch).backward()
+    assert all(p.grad is not None and not p.grad.any() for p in trainer.model.parameters())
 
 
 def test_a_server_has_the_weights_that_are_learnt(tiny_directory: Path, tmp_path: Path, chat_server: Any) -> None:

@@ -95,7 +95,7 @@ def train_reward_model(
     _check(rewards, weights, target)
     args = args or RewardModelConfig(output_dir=str(out))
     args.output_dir = str(out / "checkpoints")
-    loaded = load_to_train(model, peft_config=peft_config, seed=args.seed)
+    loaded = load_to_train(model, peft_config=peft_config, seed=args.seed, bf16=args.bf16)
     limit = context_length(loaded.model)
     rows = labelled_rows(episodes, rewards, target, ChatEncoder(loaded.tokenizer), limit, agents)
     trained, held_out = split_by_scenario(rows, args.held_out, args.seed)
