@@ -412,7 +412,7 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
             some = rows[torch.tensor(group, device=rows.device)]
             # Processes add up their gradients once, however many pieces each of them has.
             with self.accelerator.no_sync(model) if number < len(groups) else nullcontext():
-                numbers = self._score(model, ids[some], attention[some], taught[some], False)
+                *numbers, _ = self._score(model, ids[some], attention[some], taught[some], False)
                 parts = [(said * slope[some]).sum() for said, slope in zip(numbers, slopes, strict=False)]
                 self.accelerator.backward(torch.stack(parts).sum())
 
