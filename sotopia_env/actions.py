@@ -116,7 +116,7 @@ def read_action(given: Any, *, num_seats: int | None = None) -> tuple[Action, st
 
 
 def _seats(agents: str | Iterable[str]) -> tuple[int, ...]:
-    named = [agents] if isinstance(agents, str) else list(agents)
+    named = list(agents) if isinstance(agents, Iterable) and not isinstance(agents, str) else [agents]
     strange = [name for name in named if not (isinstance(name, str) and _AGENT.fullmatch(name))]
     if strange:
         raise ValueError(

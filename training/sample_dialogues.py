@@ -85,7 +85,7 @@ class SampleDialogue(TrainerCallback):
             if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
                 callback.tb_writer.add_text(SAMPLE, table.markdown(), state.global_step)
         step = {"train/global_step": state.global_step}
-        columns = ["dialogue", *table.columns]
+        columns: list[str | int] = ["dialogue", *table.columns]
         if "wandb" in (args.report_to or ()):
             import wandb
 

@@ -19,7 +19,8 @@ def check(
     ] = None,
     seed: Seed = 0,
     tolerance: Annotated[
-        float | None, typer.Option(callback=within(0), help="Of numbers that should be equal; models may need 1e-4.")
+        float | None,
+        typer.Option(callback=within(0), help="How far equal numbers may be apart; models may need 1e-4."),
     ] = None,
     not_deterministic: Annotated[
         bool, typer.Option("--not-deterministic", help="It cannot repeat itself: leave out the rules that ask for it.")

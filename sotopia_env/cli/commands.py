@@ -14,6 +14,7 @@ from sotopia_env.cli import (
     checking,
     convert,
     evaluating,
+    listing,
     playing,
     quickstart,
     recipes,
@@ -28,7 +29,7 @@ from sotopia_env.cli import (
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command(name="quickstart")(quickstart.run_quickstart)
 app.command(name="recipe")(recipes.recipe)
-app.command(name="list")(playing.list_names)
+app.command(name="list")(listing.list_names)
 app.command(name="rollout")(playing.rollout)
 app.command(name="play")(playing.play)
 app.command(name="view")(viewing.view)

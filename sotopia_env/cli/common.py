@@ -75,11 +75,11 @@ GpusPerTask = Annotated[
     float | None,
     typer.Option(
         callback=within(0),
-        help="Of each task on Ray; by default 1 where local models play and the cluster has GPUs, else 0.",
+        help="GPUs for each task on Ray; by default 1 where local models play and the cluster has GPUs, else 0.",
     ),
 ]
 FamilyName = Annotated[
-    str | None, typer.Option("--family", help="Of the episodes, where it is one of your own: module:attribute.")
+    str | None, typer.Option("--family", help="The family of the episodes, where it is your own: module:attribute.")
 ]
 Agreement = Annotated[
     str | None,

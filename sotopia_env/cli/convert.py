@@ -23,13 +23,17 @@ def convert(
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A file; for sotopia a .jsonl, or a folder.")],
     to: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")],
-    style: Annotated[str, typer.Option(help="Of the questions in sft and reward: sotopia or native.")] = "sotopia",
+    style: Annotated[
+        str, typer.Option(help="Words of the questions of sft and reward: sotopia or native.")
+    ] = "sotopia",
     prompt: Annotated[
         Path | None, typer.Option(help="A text with {agent}, {history}, {turn}, {action_types}: another question.")
     ] = None,
     reward: Annotated[str, typer.Option(help="Whose numbers the rows of reward hold.")] = "discounted",
     judge: Annotated[str | None, typer.Option(help="Whose stored scores count, such as gpt-4.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Of the experiment, for --format sotopia; sotopia-env.")] = None,
+    tag: Annotated[
+        str | None, typer.Option(help="Name of the experiment in --format sotopia; else sotopia-env.")
+    ] = None,
     profiles: Annotated[
         str | None, typer.Option(help="Sotopia's profiles for published episodes; SOTOPIA_ENV_DATA by default.")
     ] = None,

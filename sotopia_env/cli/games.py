@@ -14,6 +14,7 @@ from sotopia_env.policies import Policy
 from sotopia_env.resolve import family_and_tasks, make_policy
 from sotopia_env.rollouts.lockstep import OnCycle
 from sotopia_env.rollouts.rollout import rollout
+from sotopia_env.showing.episode import ending_text, seat_names
 from sotopia_env.tables import Cell, Table
 from sotopia_env.views import static_observation
 
@@ -134,9 +135,7 @@ def verdict(episode: Episode, seat: int | None = None) -> Verdict:
         episode: judged or not.
         seat: of the reader, where it is one of them.
     """
-    ending = episode.ending
-    detail = ", ".join(f"{name} {value}" for name, value in ending.detail.items()) if ending else ""
-    how = "" if ending is None else ending.reason.replace("_", " ") + (f" ({detail})" if detail else "")
+    how = ending_text(episode.ending, seat_names(episode.task))
     participants = static_observation(episode.task, 0)["participants"]
     names = {
         agent: name + (" (you)" if seat_of(agent) == seat else "")

@@ -28,8 +28,8 @@ BudgetText = Annotated[
     str | None,
     typer.Option("--budget", help="Where to stop: money, with --price-in and --price-out, or '200 calls'."),
 ]
-PriceIn = Annotated[float | None, typer.Option(callback=within(0), help="Of a million tokens that the model reads.")]
-PriceOut = Annotated[float | None, typer.Option(callback=within(0), help="Of a million tokens that it writes.")]
+PriceIn = Annotated[float | None, typer.Option(callback=within(0), help="Price of a million tokens to be read.")]
+PriceOut = Annotated[float | None, typer.Option(callback=within(0), help="Price of a million tokens to be written.")]
 MaxTokens = Annotated[int, typer.Option(callback=within(1), help="Length limit of a reply.")]
 Concurrency = Annotated[int, typer.Option(callback=within(1), help="Calls in flight at once.")]
 Timeout = Annotated[float, typer.Option(callback=within(0, above=True), help="Seconds one call may take.")]

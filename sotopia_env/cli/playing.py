@@ -1,4 +1,4 @@
-"""Play episodes, and list the strings with which one may."""
+"""Play episodes, alone or at the table oneself."""
 
 from __future__ import annotations
 
@@ -38,29 +38,10 @@ from sotopia_env.tables import UNKNOWN, Cell, Table, show
 MaxCycles = Annotated[int | None, typer.Option(callback=within(1), help="Turn limit; the task's own by default.")]
 
 
-def list_names(
-    kind: Annotated[str, typer.Argument(help="tasks, policies, rewards or judges; everything by default.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Every string one may pass."""
-    with clear_errors():
-        from sotopia_env.resolve import list_names as names_of
-
-        names = names_of()
-        if kind and kind not in names:
-            raise ValueError(f"{kind!r} is none of {', '.join(names)}")
-        found = {key: make() for key, make in names.items() if kind in ("", key)}
-        if as_json:
-            print_json(found)
-        else:
-            for key, strings in found.items():
-                print(*([] if kind else [f"{key}:"]), *(("" if kind else "  ") + text for text in strings), sep="\n")
-
-
 def rollout(
     tasks: Annotated[str, typer.Argument(help="A family, with its split (bargain:test), or a file of tasks.")],
     policies: Annotated[list[str], typer.Argument(help="One policy for all seats, or one for each.")],
-    num_episodes: Annotated[int, typer.Option("--num-episodes", "-n", callback=within(1))] = 64,
+    num_episodes: Annotated[int, typer.Option("--num-episodes", "-n", callback=within(1), help="How many.")] = 64,
     out: Annotated[
         Path | None, typer.Option(help="e.jsonl or e.parquet; the same command goes on where it was cut off.")
     ] = None,

@@ -39,7 +39,8 @@ def recipe(
         Path | None, typer.Option(help="Folder of the run, by default runs/RECIPE; the same command goes on.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(callback=within(0, 2**32 - 1), help="Of everything; the recipe's by default.")
+        int | None,
+        typer.Option(callback=within(0, 2**32 - 1), help="Decides every random draw; the recipe's by default."),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -50,7 +51,9 @@ def recipe(
     copy: Annotated[
         Path | None, typer.Option(help="Write the recipe's YAML to a file, to be changed and run; - prints it.")
     ] = None,
-    processes: Annotated[int, typer.Option(callback=within(0), help="Of the quickstart; 0: one a core, up to 8.")] = 0,
+    processes: Annotated[
+        int, typer.Option(callback=within(0), help="How many processes run the quickstart; 0: one a core, up to 8.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Run a whole recipe, or what is left of it: experts, cloning, labels, reward model, GRPO, evaluation.

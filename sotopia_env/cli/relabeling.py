@@ -37,7 +37,7 @@ def relabel(
     out: Annotated[Path, typer.Option(help="e.jsonl; the same command goes on where it was cut off.")],
     judge: Annotated[str | None, typer.Option(help="rule, llm:MODEL@URL or module:attribute.")] = None,
     attributor: Annotated[str | None, typer.Option(help="rule, llm:MODEL@URL or module:attribute.")] = None,
-    levels: Annotated[int | None, typer.Option(help="Of a model's importances: 3, 5 or 10.")] = None,
+    levels: Annotated[int | None, typer.Option(help="How many levels a model's importances have: 3, 5 or 10.")] = None,
     dimensions: Annotated[
         str | None, typer.Option(help="goal,relationship,knowledge, or with weights: goal=2,knowledge=1.")
     ] = None,

@@ -21,7 +21,7 @@ def results(
         Path | None, typer.Option(help="The project's folder: put the figures into its README and docs.")
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(help="Of training runs, with commas; the reported ones by default.")
+        str | None, typer.Option(help="Seeds of the training runs, with commas; the reported ones by default.")
     ] = None,
     data: Annotated[
         Path | None, typer.Option(envvar="SOTOPIA_ENV_DATA", help="Published data, for the figures that need it.")

@@ -32,9 +32,11 @@ def compare(
     ] = None,
     on: Annotated[str, typer.Option(help="Tasks: a family with its split, or a file.")] = "bargain:test",
     policy: Annotated[str, typer.Option(help="Plays all seats, such as a clone's folder.")] = "scripted:changing",
-    dimension: Annotated[str, typer.Option(help="Of the truth.")] = "goal",
+    dimension: Annotated[str, typer.Option(help="The dimension whose true advantage is measured.")] = "goal",
     turns: Annotated[int, typer.Option(callback=within(2), help="Turns whose true advantage is measured.")] = 80,
-    continuations: Annotated[int, typer.Option(callback=within(4), help="Behind each true value.")] = 64,
+    continuations: Annotated[
+        int, typer.Option(callback=within(4), help="Episodes played on behind each true value.")
+    ] = 64,
     labels: Annotated[int, typer.Option(callback=within(2), help="Finished episodes behind each hindsight label.")] = 8,
     tasks: Annotated[
         int, typer.Option("--tasks", "-n", callback=within(2), help="Tasks on which the attacks are played.")
@@ -82,10 +84,13 @@ def audit(
         int, typer.Option(callback=within(2), help="Different turns in each state, the played one included.")
     ] = 4,
     continuations: Annotated[
-        int, typer.Option(callback=within(2), help="k, of each state and candidate: the truth.")
+        int,
+        typer.Option(
+            callback=within(2), help="Episodes played on from each state and candidate, which give the truth."
+        ),
     ] = 64,
     label_continuations: Annotated[
-        int, typer.Option(callback=within(1), help="Of each candidate: what labels are read from.")
+        int, typer.Option(callback=within(1), help="Episodes behind each candidate from which labels are read.")
     ] = 8,
     turns_per_episode: Annotated[int, typer.Option(callback=within(1), help="At most so many of one episode.")] = 3,
     agreement: Agreement = None,
@@ -127,7 +132,7 @@ def audit(
 def fidelity(
     audit: AuditPath,
     rewards: Annotated[list[str], typer.Argument(help="Names such as uniform or 'episode + 0.5 * length'.")],
-    dimension: Annotated[str, typer.Option(help="Of the truth.")] = "goal",
+    dimension: Annotated[str, typer.Option(help="The dimension whose true advantage is measured.")] = "goal",
     family: FamilyName = None,
     seed: Seed = 0,
     as_json: AsJson = False,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Collection
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
-from sotopia_env.training.options import own_settings, source_of
+from sotopia_env.training.options import Options, own_settings, source_of
 
 
 def settings_help(module: str, name: str) -> list[str]:
@@ -37,21 +38,39 @@ def _plain(text: str) -> str:
     return re.sub(r":\w+:`([^`]*)`|``([^`]*)``", lambda match: match[1] or match[2], " ".join(text.split()))
 
 
-def command_with_settings(module: str, name: str, library: str) -> type[TyperCommand]:
-    """A kind of command whose help ends with the settings that may follow its options.
+def inherited_help(options: Options, library: str, own: Collection[str] = ()) -> list[str]:
+    """The settings that a trainer takes over from a library, in groups: a paragraph each.
+
+    Args:
+        options: what becomes of them.
+        library: whose they are.
+        own: settings that are told of already.
+    """
+    groups = {
+        f"Settings of {library} that change what is learnt, logged or saved": options.effective,
+        f"Settings of {library} that it heeds by itself": options.library,
+        "Refused, since they would have no effect here (the error says what to do instead)": options.refused,
+    }
+    left = {heading: sorted(set(names) - set(own)) for heading, names in groups.items()}
+    return [f"{heading}: {', '.join(names)}." for heading, names in left.items() if names]
+
+
+def command_with_settings(module: str, name: str, library: str, options: Options) -> type[TyperCommand]:
+    """A kind of command whose help ends with the settings that may follow its options, its own ones first.
 
     Args:
         module: where the class of the settings is.
         name: of the class.
         library: whose settings they add to.
+        options: what becomes of those.
     """
 
     class CommandWithSettings(TyperCommand):
         def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
             paragraphs = [
-                "Settings, as --NAME VALUE or in the YAML of --config:",
+                "Settings of its own, as --NAME VALUE or in the YAML of --config:",
                 *settings_help(module, name),
-                f"Those of {library} follow by their own names; what has no effect here is refused (docs/training.md).",
+                *inherited_help(options, library, own_settings(source_of(module, name))),
             ]
             self.epilog = "\n\n".join(text.replace("[", r"\[") for text in paragraphs)
             super().format_help(ctx, formatter)

@@ -10,6 +10,7 @@ import typer
 from sotopia_env.cli.common import MeasuredAgreement, Seed, clear_errors, in_mode, stderr, within
 from sotopia_env.cli.settings_help import command_with_settings
 from sotopia_env.tables import show
+from sotopia_env.training.options import CLONING, GRPO, REWARD_MODEL
 
 train = typer.Typer(no_args_is_help=True, help="Behaviour cloning, reward models and GRPO.")
 
@@ -27,7 +28,7 @@ _AFTER_INTERRUPT = "the same command goes on from the last checkpoint"
 
 @train.command(
     name="bc",
-    cls=command_with_settings("sotopia_env.training.behaviour_cloning", "CloningConfig", "TRL's SFTConfig"),
+    cls=command_with_settings("sotopia_env.training.behaviour_cloning", "CloningConfig", "TRL's SFTConfig", CLONING),
     context_settings=_OPEN_OPTIONS,
 )
 def train_bc(
@@ -50,7 +51,10 @@ def train_bc(
 @train.command(
     name="rm",
     cls=command_with_settings(
-        "sotopia_env.training.reward_modelling.config", "RewardModelConfig", "transformers' TrainingArguments"
+        "sotopia_env.training.reward_modelling.config",
+        "RewardModelConfig",
+        "transformers' TrainingArguments",
+        REWARD_MODEL,
     ),
     context_settings=_OPEN_OPTIONS,
 )
@@ -102,7 +106,7 @@ def train_rm(
 
 @train.command(
     name="grpo",
-    cls=command_with_settings("sotopia_env.training.grpo_config", "GRPOConfig", "TRL's GRPOConfig"),
+    cls=command_with_settings("sotopia_env.training.grpo_config", "GRPOConfig", "TRL's GRPOConfig", GRPO),
     context_settings=_OPEN_OPTIONS,
 )
 def train_grpo(

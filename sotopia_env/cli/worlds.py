@@ -41,7 +41,10 @@ def scripted_table(
     tasks: Annotated[
         int, typer.Option("--tasks", "-n", callback=within(1), help="Each is played from both seats.")
     ] = 50,
-    coupling: Annotated[float, typer.Option(callback=within(-0.5, 1), help="Of all channels, -0.5 to 1.")] = 1.0,
+    coupling: Annotated[
+        float,
+        typer.Option(callback=within(-0.5, 1), help="How strongly manners and questions sway the outcome, -0.5 to 1."),
+    ] = 1.0,
     agreement: Agreement = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for table.json, table.md and what was played.")] = None,

@@ -146,6 +146,8 @@ def ending_text(ending: Ending | None, names: Sequence[str]) -> str:
         return "still running"
     parts = [_ENDINGS.get(ending.reason, ending.reason)]
     if ending.seat is not None and 0 <= ending.seat < len(names):
+        if ending.reason == "left":
+            return f"{names[ending.seat]} left"
         parts.append(f"by {names[ending.seat]}")
     price = ending.detail.get("price")
     if isinstance(price, int | float):

@@ -113,7 +113,7 @@ def test_a_game_from_brief_to_verdict(open_terminal: Callable[..., Terminal], tm
         assert f"{goal:.2f}" in text
     for findings in judgement.evidence["goal"]:
         assert findings[0] in text
-    assert "The end: agreement (price" in text
+    assert "The end: agreement by " in text
     assert max(map(len, terminal.text.splitlines()[:-1])) <= 80
 
 

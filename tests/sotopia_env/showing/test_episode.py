@@ -88,7 +88,7 @@ def test_recipients_are_told_by_name() -> None:
     [
         (None, "still running"),
         (Ending("agreement", seat=1, detail={"price": 85.0}), "agreement by Bo at $85"),
-        (Ending("left", seat=0), "someone left by Al"),
+        (Ending("left", seat=0), "Al left"),
         (Ending("max_cycles", truncated=True), "turn limit"),
         (Ending("of one's own", seat=7), "of one's own"),
     ],

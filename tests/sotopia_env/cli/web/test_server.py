@@ -96,7 +96,7 @@ def test_a_game_against_a_policy_is_the_episode_that_the_terminal_plays(seat_at:
     assert first["run"] == second["run"]
     (episode,) = sotopia_env.load_episodes(tmp_path / "page.jsonl")
     (judgement,) = episode.judgements
-    assert ended["end"]["how"].startswith("agreement (price")
+    assert ended["end"]["how"].startswith("agreement by ")
     assert ended["end"]["scores"]["rows"][0][1:] == [f"{goal:.2f}" for goal in judgement.scores["goal"]]
     assert judgement.evidence["goal"][1][0] in [finding for *_, finding in ended["end"]["findings"]]
     assert [turn["text"] for turn in ended["turns"]] == [turn.text for turn in episode.turns]
@@ -128,7 +128,7 @@ def test_two_people_play_each_with_a_link_and_both_must_want_another(seat_at: Se
     assert waiting["thinking"] == [waiting["names"]["agent_1"]]
     assert pages.state("agent_1", until="turn")["turns"][0]["text"] == "I could pay $100."
     assert pages.act("leave", viewer="agent_1") is None
-    assert pages.state(until="over")["end"]["how"] == "left"
+    assert pages.state(until="over")["end"]["how"].endswith(" left")
     pages.post("again", {})
     assert pages.state()["ready"]
     assert pages.state("agent_1")["phase"] == "over"
