@@ -339,8 +339,8 @@ class Chromium:
                 self._tabs[answer["sessionId"]].take_down(answer)
 
     def close(self) -> None:
-        """End it."""
-        self.send("Browser.close")
+        """End it; whether it answers before it ends is its own affair."""
+        os.write(self._write, json.dumps({"id": next(self._numbers), "method": "Browser.close"}).encode() + b"\0")
         self._process.wait(timeout=PATIENCE)
         os.close(self._write)
         os.close(self._read)

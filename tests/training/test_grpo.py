@@ -484,7 +484,7 @@ def test_two_processes_learn_what_one_learns(
     one, two = tmp_path / "one", tmp_path / "two"
     learn(str(tiny_directory), str(one), rollouts, iterations)
     launch(2, learn, str(tiny_directory), str(two), rollouts, iterations)
-    running = [json.loads((path / "checkpoint-3" / "running_baseline.json").read_text()) for path in (one, two)]
+    running = [json.loads((path / "checkpoint-4" / "running_baseline.json").read_text()) for path in (one, two)]
     assert running[0] == running[1]
     for mine, theirs in zip(read_metrics(one / "metrics.jsonl"), read_metrics(two / "metrics.jsonl"), strict=True):
         for name in {"loss", "grad_norm", "reward", "zero_spread_groups", "unknown_turns"} & mine.keys():
@@ -492,15 +492,15 @@ def test_two_processes_learn_what_one_learns(
 
 
 def learn(directory: str, out: str, rollouts: str, iterations: int) -> None:
-    """Three steps of 16 rows, whatever the number of processes; of two iterations the first goes in pieces."""
+    """Four steps of 16 rows, whatever the number of processes; of two iterations the first goes in pieces."""
     torch.set_num_threads(1)
     memory.NUMBERS_AT_A_TIME = 2**14
     env = environment(Outcome("episode", {"believability": 1}) + LengthPenalty(target_words=1), max_cycles=6)
     args = settings(
         Path(out),
-        max_steps=3,
+        max_steps=4,
         per_device_train_batch_size=16 // world()[1],
-        save_steps=3,
+        save_steps=4,
         scale_rewards="batch",
         rollouts=rollouts,
         num_iterations=iterations,
