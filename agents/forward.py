@@ -148,7 +148,8 @@ def _showing(
         if states.shape[:2] != places.shape:
             return None
         shown.append(states[places.to(states.device)][None])
-        return shown[0][:, :at_most]
+        # Cut before the batch dimension is there, or a product with it would copy the head's weights on a CPU.
+        return shown[0][0, :at_most][None]
 
     with _shown_to_head(bare(model), choose):
         return shown, bare(model)(**inputs, use_cache=False)

@@ -138,11 +138,44 @@ def _read_group(
     def read_some(part: Tensor, predicted: Tensor, among: Tensor) -> tuple[Tensor, ...]:
         return read(head(part), predicted, among)
 
-    parts = [
-        checkpoint(read_some, *given, use_reentrant=False) if torch.is_grad_enabled() else read_some(*given)
-        for given in zip(states.split(some), tokens.split(some), which.split(some), strict=True)
-    ]
+    if not torch.is_grad_enabled():
+        reading: Callable[..., tuple[Tensor, ...]] = read_some
+    elif any(weight.requires_grad for weight in base.get_output_embeddings().parameters()):
+        reading = partial(checkpoint, read_some, use_reentrant=False)
+    else:
+        reading = partial(_ReadWithSlopes.apply, read_some)
+    parts = [reading(*given) for given in zip(states.split(some), tokens.split(some), which.split(some), strict=True)]
     return tuple(map(torch.cat, zip(*parts, strict=True))), _router_loss(inputs, output, states)
+
+
+class _ReadWithSlopes(torch.autograd.Function):
+    """What is read of some states and, at once, its derivatives by them: the logits need not be made again.
+
+    A token's numbers hang on its own state alone, so that a factor for each token is all that is missing.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, read: Callable[..., tuple[Tensor, ...]], states: Tensor, *given: Tensor) -> Any:
+        with torch.enable_grad():
+            leaf = states.detach().requires_grad_()
+            values = read(leaf, *given)
+            learnt = [value.sum() for value in values if value.requires_grad]
+        slopes = [
+            torch.autograd.grad(value, leaf, retain_graph=number < len(learnt))[0]
+            for number, value in enumerate(learnt, 1)
+        ]
+        ctx.learnt = [value.requires_grad for value in values]
+        ctx.save_for_backward(*slopes)
+        said = tuple(value.detach() for value in values)
+        ctx.mark_non_differentiable(*(value for value, learns in zip(said, ctx.learnt, strict=True) if not learns))
+        return said
+
+    @staticmethod
+    def backward(ctx: Any, *factors: Tensor) -> Any:
+        learnt = [factor for factor, learns in zip(factors, ctx.learnt, strict=True) if learns]
+        parts = [slope * factor[:, None] for slope, factor in zip(ctx.saved_tensors, learnt, strict=True)]
+        given = len(ctx.needs_input_grad) - 2
+        return (None, sum(parts[1:], parts[0]).to(parts[0].dtype), *[None] * given)
 
 
 def _router_loss(inputs: Mapping[str, Any], output: Any, like: Tensor) -> Tensor | None:
