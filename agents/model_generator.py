@@ -108,9 +108,10 @@ class ModelGenerator:
         model = self.loaded.model
         with self._adapted(model), torch.no_grad():
             twin = copy.deepcopy(model)
-        # What a trainer has put around the forward pass still calls the model itself.
-        for name in ("forward", "_original_forward"):
-            vars(twin).pop(name, None)
+        # What a trainer has put around a forward pass still calls the model itself, whichever module it stands on.
+        for module in twin.modules():
+            for name in ("forward", "_original_forward"):
+                vars(module).pop(name, None)
         merged = twin.merge_and_unload() if hasattr(twin, "merge_and_unload") else twin
         return cast(merged, dtype).requires_grad_(False).eval()
 

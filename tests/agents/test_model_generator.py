@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,23 @@ def test_a_copy_in_bfloat16_follows_the_learner_and_leaves_it_alone(embedded: Lo
                 if "lora_B" in name:
                     weight.normal_(std=0.3)
         before = copy.deepcopy(loaded.model.state_dict())
+
+
+def test_what_a_trainer_put_around_a_forward_pass_stays_off_the_copy(embedded: LoadedModel) -> None:
+    loaded = learner(embedded)
+    inner = loaded.model.get_base_model()
+    of_the_learner = inner.forward
+    # As trl's trainer does for its own way of scoring: a closure over the model in training.
+    inner.forward = functools.wraps(of_the_learner)(lambda *args, **options: of_the_learner(*args, **options))
+    with torch.no_grad():
+        for name, weight in loaded.model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.3)
+    found = played(ModelGenerator(loaded, {3}, dtype="bfloat16"))
+    del inner.forward
+    values = [value for row in found for value in row.logprobs or ()]
+    assert values == pytest.approx(expected(loaded.model, found), abs=0.15)
+    assert values != pytest.approx(expected(loaded.model, found), abs=1e-5)
 
 
 def test_a_copy_of_an_adapter_is_not_that_of_another(embedded: LoadedModel) -> None:

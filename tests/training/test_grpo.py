@@ -663,7 +663,7 @@ def test_turns_of_a_copy_in_bfloat16_are_corrected(tiny_directory: Path, tmp_pat
     assert trainer.policy.generator.dtype == torch.bfloat16
     own = batch["tool_mask"].bool()
     difference = ((batch["old_per_token_logps"] - batch["sampling_per_token_logps"]) * own).nan_to_num(0.0)
-    assert 0 < difference.abs().max() < 0.2
+    assert 1e-4 < difference.abs().max() < 0.2  # more than rounding in 32 bits
     ratio = difference.sum(-1, keepdim=True).exp()
     torch.testing.assert_close(batch["importance_sampling_ratio"], ratio)
     (mean,) = trainer._metrics["train"]["sampling/importance_sampling_ratio/mean"]
