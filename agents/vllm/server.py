@@ -155,7 +155,9 @@ class VLLMServer:
         """Have the server compute with the learner's present weights."""
         assert self._learner is not None
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="sotopia-env-weights-"))
+            # Removed with this object, or when the interpreter ends: the server has read them by then.
+            self._temporary = tempfile.TemporaryDirectory(prefix="sotopia-env-weights-")
+            self._folder = Path(self._temporary.name)
         self._handed_over += 1
         folder = self._folder / str(self._handed_over % 2)
         self._learner.save(folder)
