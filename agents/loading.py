@@ -43,7 +43,7 @@ _PATIENCE = 10.0
 FAST = "fast"
 """The number format of playing: see :func:`fast_dtype`."""
 
-_LARGE = 10_000_000
+LARGE = 10_000_000
 """From so many weights on float32 is given up for speed: on a CPU with instructions for bfloat16, 64 dialogues of
 models of 13 and 28 million weights play 2.0 and 2.4 times as fast in it."""
 
@@ -147,7 +147,7 @@ def number_of_weights(model: Any) -> int:
 def _fast(weights: int, own: torch.dtype, device: torch.device) -> torch.dtype:
     if device.type != "cpu" and own != torch.float32:
         return own
-    if weights >= _LARGE and computes_in_bfloat16(device):
+    if weights >= LARGE and computes_in_bfloat16(device):
         return torch.bfloat16
     return torch.float32
 

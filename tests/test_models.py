@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sotopia_env.episodes import Episode
-from sotopia_env.training import memory, scoring
+from sotopia_env.training import memory, scoring, shared_prefix
 from sotopia_env.training.scoring import scored
 
 
@@ -116,6 +116,38 @@ def test_in_pieces_computed_again_numbers_and_gradients_are_those_of_a_plain_pas
     (found,), _ = scored(model, IDS, ATTENTION, SELECTED, read)
     # Llama 4 names no part of itself as its layers, so that its logits are held for all rows that are read together.
     assert most == (14 if name == "Llama 4" else 7)
+    assert torch.allclose(found, plain, atol=1e-4)
+    again = gradient(model, found)
+    assert len(again) == len(gradients)
+    assert (again - gradients).norm() < 1e-4 * gradients.norm()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in WAYS else pytest.param(n, marks=pytest.mark.slow) for n in table.FAMILIES if n != "BERT"],
+)
+def test_behind_a_beginning_that_is_read_once_numbers_and_gradients_are_those_of_rows_by_themselves(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = table.tiny(name, table.tokenizer())
+    ids = IDS.clone()
+    # Behind its padding each row but the second begins like the first.
+    for row, first in enumerate(_FIRST[:, 0].tolist()):
+        if row != 1:
+            ids[row, first : first + 8] = IDS[0, :8]
+    chosen = SELECTED & (_PLACES >= _FIRST + 9)
+
+    def read(logits: Tensor, *_: Tensor) -> tuple[Tensor]:
+        return (logits,)
+
+    (plain,), _ = scored(model, ids, ATTENTION, chosen, read)
+    gradients = gradient(model, plain)
+    monkeypatch.setattr(shared_prefix, "LARGE", 0)
+    monkeypatch.setattr(shared_prefix, "SHORTEST", 4)
+    shares = shared_prefix.can_share(model)
+    assert shares or name not in ("Llama 2, 3", "Qwen 2, 2.5", "Qwen 3", "Mixtral", "GPT-2")
+    assert ([4, 3, 0] in scoring.rows_together(model, ids, ATTENTION, chosen)) == shares
+    (found,), _ = scored(model, ids, ATTENTION, chosen, read)
     assert torch.allclose(found, plain, atol=1e-4)
     again = gradient(model, found)
     assert len(again) == len(gradients)

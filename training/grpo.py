@@ -50,7 +50,6 @@ from sotopia_env.training.data_parallel import call_wrapped, holds_all_weights
 from sotopia_env.training.dialogue_metrics import averages, dialogue_values
 from sotopia_env.training.estimators import Estimator, RunningBaseline, get_estimator
 from sotopia_env.training.grpo_config import GRPOConfig
-from sotopia_env.training.memory import rows_at_a_time, tokens_at_a_time
 from sotopia_env.training.model_card import write_model_card
 from sotopia_env.training.reference import partner_for, reference_for
 from sotopia_env.training.rollout_func import (
@@ -63,7 +62,7 @@ from sotopia_env.training.rollout_func import (
     sampling_of,
 )
 from sotopia_env.training.sample_dialogues import SampleDialogue
-from sotopia_env.training.scoring import scored
+from sotopia_env.training.scoring import rows_together, scored
 from sotopia_env.training.single_turn import rollout_for
 from sotopia_env.training.start import TrainsAnyModel, load_to_train, without_dropout
 
@@ -404,10 +403,9 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         if not taught.any():
             taught = own & (own.flatten().cumsum(0) == 1).view(own.shape)
         rows = taught.any(1).nonzero()[:, 0]
-        before = inputs["prompt_mask"].sum(1)
-        last = (taught * inputs["completion_mask"].cumsum(1)).amax(1)
-        tokens = tokens_at_a_time(self.accelerator.unwrap_model(model))
-        groups = rows_at_a_time((before + last)[rows].tolist(), tokens)
+        selected = torch.cat([torch.zeros_like(inputs["prompt_ids"], dtype=torch.bool), taught], dim=1)
+        language_model = self.accelerator.unwrap_model(model)
+        groups = rows_together(language_model, ids[rows], attention[rows], selected[rows])
         for number, group in enumerate(groups, 1):
             some = rows[torch.tensor(group, device=rows.device)]
             # Processes add up their gradients once, however many pieces each of them has.

@@ -18,6 +18,7 @@ from sotopia_env.agents.decoding import tempered
 from sotopia_env.agents.forward import bare, logits_at, states_and_head, without_router_loss
 from sotopia_env.training.cpu import fast_attention
 from sotopia_env.training.memory import activation_bytes, kept_bytes, rows_at_a_time, tokens_at_a_time
+from sotopia_env.training.shared_prefix import Together, beginning, can_share, going_on_from, rows_that_begin_alike
 
 LOGITS_AT_A_TIME = 2**24
 """So many logits are held at a time, 64 MB in 32 bits; with their gradients about four times as much."""
@@ -53,23 +54,20 @@ def scored(
         What ``read`` made, (N,) each, in the order of ``input_ids[selected]``, and that loss.
     """
     base = bare(model)
-    # Tokens to the front, in their order, and behind them padding, which no token looks at.
-    order = (attention_mask == 0).long().argsort(dim=1, stable=True)
-    ids, wanted, lengths = input_ids.gather(1, order), selected.gather(1, order), attention_mask.sum(1)
-    if not with_router_loss:
-        # A token is predicted at the place before it.
-        lengths = (wanted * torch.arange(wanted.shape[1], device=ids.device)).amax(1).clamp(min=1)
-    # A loss of the whole batch is not cut into pieces.
-    tokens = ids.numel() if with_router_loss else tokens_at_a_time(base)
+    ids, wanted = _to_the_front(input_ids, attention_mask, selected)
+    lengths = attention_mask.sum(1) if with_router_loss else _read_lengths(wanted)
+    # A token is predicted at the place before it.
     places, first = wanted.roll(-1, dims=1), wanted.sum(1).cumsum(0) - wanted.sum(1)
     found: list[tuple[Tensor, ...]] = [()] * len(ids)
     budget, router_loss = kept_bytes(ids.device), None
-    groups = rows_at_a_time(lengths.tolist(), tokens)
+    # A loss of the whole batch is not cut into pieces.
+    groups = [Together(list(range(len(ids))))] if with_router_loss else _groups(base, ids, wanted, lengths)
     # What is computed again for one group alone was never held beside another's.
     can_again = (
         len(groups) > 1 and torch.is_grad_enabled() and not (with_router_loss or base.is_activation_checkpointing)
     )
-    for rows in groups:
+    for group in groups:
+        rows, shared = group.rows, group.shared
         at, sizes, longest = (
             torch.tensor(rows, device=ids.device),
             wanted[rows].sum(1).tolist(),
@@ -79,13 +77,56 @@ def scored(
             [first[row] + torch.arange(size, device=ids.device) for row, size in zip(rows, sizes, strict=True)]
         )
         mask = (torch.arange(longest, device=ids.device) < lengths[at, None]).long()
-        inputs = {"input_ids": ids[at, :longest], "attention_mask": mask, **_router_options(base, with_router_loss)}
-        work = partial(_read_group, model, inputs, places[at, :longest], ids[at][wanted[at]], which, read)
-        budget -= mask.numel() * activation_bytes(base.config)
+        inputs = {"input_ids": ids[at, shared:longest], "attention_mask": mask}
+        inputs |= _router_options(base, with_router_loss)
+        work = partial(
+            _read_group,
+            model,
+            inputs,
+            ids[rows[0], :shared],
+            places[at, shared:longest],
+            ids[at][wanted[at]],
+            which,
+            read,
+        )
+        budget -= (shared + len(rows) * (longest - shared)) * activation_bytes(base.config)
         values, router_loss = checkpoint(work, use_reentrant=False) if can_again and budget < 0 else work()
         for row, part in zip(rows, zip(*(value.split(sizes) for value in values), strict=True), strict=True):
             found[row] = part
     return tuple(map(torch.cat, zip(*found, strict=True))), router_loss
+
+
+def rows_together(model: Any, input_ids: Tensor, attention_mask: Tensor, selected: Tensor) -> list[list[int]]:
+    """Which rows :func:`scored` shows to the model together.
+
+    Args:
+        model: a causal language model.
+        input_ids: (B, L).
+        attention_mask: (B, L).
+        selected: (B, L) booleans.
+    """
+    ids, wanted = _to_the_front(input_ids, attention_mask, selected)
+    return [group.rows for group in _groups(bare(model), ids, wanted, _read_lengths(wanted))]
+
+
+def _to_the_front(input_ids: Tensor, attention_mask: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
+    """Tokens to the front, in their order, and behind them padding, which no token looks at; and which are wanted."""
+    order = (attention_mask == 0).long().argsort(dim=1, stable=True)
+    return input_ids.gather(1, order), selected.gather(1, order)
+
+
+def _read_lengths(wanted: Tensor) -> Tensor:
+    """(B,): how many tokens of each row are read, which is all before the last one that is predicted."""
+    return (wanted * torch.arange(wanted.shape[1], device=wanted.device)).amax(1).clamp(min=1)
+
+
+def _groups(base: Any, ids: Tensor, wanted: Tensor, lengths: Tensor) -> list[Together]:
+    tokens = tokens_at_a_time(base)
+    if len(ids) == 1 or not can_share(base):
+        return [Together(rows) for rows in rows_at_a_time(lengths.tolist(), tokens)]
+    read = [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
+    before = [max(0, row.index(True) - 1) if True in row else 0 for row in wanted.tolist()]
+    return rows_that_begin_alike(read, before, tokens)
 
 
 @torch.no_grad()
@@ -123,15 +164,16 @@ def _router_options(base: Any, with_router_loss: bool) -> dict[str, Any]:
 
 
 def _read_group(
-    model: Any, inputs: Mapping[str, Any], places: Tensor, tokens: Tensor, which: Tensor, read: Read
+    model: Any, inputs: Mapping[str, Any], common: Tensor, places: Tensor, tokens: Tensor, which: Tensor, read: Read
 ) -> tuple[tuple[Tensor, ...], Tensor | None]:
-    """What is read of some rows, and the loss of their routers where it was asked for."""
+    """What is read of some rows behind their common beginning, and the loss of their routers where it was asked for."""
     base = bare(model)
     some = max(1, LOGITS_AT_A_TIME // base.get_output_embeddings().weight.shape[0])
-    with fast_attention(base, places.shape[1]):
-        apart = states_and_head(base, places, **inputs) if len(tokens) > some else None
+    with fast_attention(base, inputs["attention_mask"].shape[1]):
+        memory = dict if len(common) == 0 else _memory(base, common, places)
+        apart = states_and_head(base, places, **inputs, **memory()) if len(tokens) > some else None
         if apart is None:
-            logits, output = logits_at(base, places, **inputs)
+            logits, output = logits_at(base, places, **inputs, **memory())
             return read(logits, tokens, which), _router_loss(inputs, output, logits)
     states, head, output = apart
 
@@ -146,6 +188,13 @@ def _read_group(
         reading = partial(_ReadWithSlopes.apply, read_some)
     parts = [reading(*given) for given in zip(states.split(some), tokens.split(some), which.split(some), strict=True)]
     return tuple(map(torch.cat, zip(*parts, strict=True))), _router_loss(inputs, output, states)
+
+
+def _memory(base: Any, common: Tensor, places: Tensor) -> Callable[[], dict[str, Any]]:
+    """What tells the model, anew for each pass, that rows go on from a common beginning."""
+    read, (rows, length) = beginning(base, common), places.shape
+    positions = torch.arange(len(common), len(common) + length, device=places.device).expand(rows, -1)
+    return lambda: {"past_key_values": going_on_from(read, rows), "position_ids": positions}
 
 
 class _ReadWithSlopes(torch.autograd.Function):

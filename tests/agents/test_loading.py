@@ -48,7 +48,7 @@ def test_what_plays_is_loaded_in_the_fastest_format(
     LoadedModel(add_lora(base.model), base.tokenizer).save(tmp_path / "adapter")
     monkeypatch.setattr(loading, "computes_in_bfloat16", lambda device: True)
     assert load_model(saved, device="cpu", dtype="fast").model.dtype == torch.float32  # too small to gain from it
-    monkeypatch.setattr(loading, "_LARGE", 1_000)
+    monkeypatch.setattr(loading, "LARGE", 1_000)
     large = load_model(saved, device="cpu", dtype="fast").model
     assert large.dtype == torch.bfloat16
     assert large.model.rotary_emb.inv_freq.dtype == torch.float32
