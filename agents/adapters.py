@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,13 +44,21 @@ def add_lora(
         raise ValueError(f"the model has an adapter {name!r} already; its adapters are {', '.join(model.peft_config)}")
     targets = target_modules if isinstance(target_modules, str) else list(target_modules)
     config = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, task_type="CAUSAL_LM")
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), without_known_warnings():
         torch.manual_seed(seed)
         if not isinstance(model, PeftModel):
             return get_peft_model(model, config, adapter_name=name)
         model.add_adapter(name, config)
     model.set_adapter(name)
     return model
+
+
+@contextmanager
+def without_known_warnings() -> Iterator[None]:
+    """Without what ``transformers`` 5.23 tells who reads an old name, as PEFT 0.21 and TRL 1.16 do of themselves."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        yield
 
 
 def copy_adapter(model: PeftModel, name: str) -> None:

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from sotopia_env.agents.adapters import keep_active_adapter
+from sotopia_env.agents.adapters import keep_active_adapter, without_known_warnings
 from sotopia_env.agents.digests import describe_model, describe_tokenizer
 from sotopia_env.agents.forward import bare
 from sotopia_env.describe import Description
@@ -408,9 +408,10 @@ def _with_adapter(model: Any, adapter: str | Path, *, to_play: bool) -> PeftMode
         raise ModelLoadError(f"{path} holds no adapter_model.safetensors; other formats are not read")
     try:
         # Who only plays it needs no more of its digits than of its base's, and is not to cast between the two.
-        adapted = PeftModel.from_pretrained(
-            model, str(adapter), use_safetensors=True, autocast_adapter_dtype=not to_play
-        )
+        with without_known_warnings():
+            adapted = PeftModel.from_pretrained(
+                model, str(adapter), use_safetensors=True, autocast_adapter_dtype=not to_play
+            )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelLoadError(f"the adapter {adapter} does not load onto this base model: {error}") from error
     if adapted.active_peft_config.is_prompt_learning:

@@ -24,6 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer
 from transformers.trainer_utils import TrainOutput
 
+from sotopia_env.agents.adapters import without_known_warnings
 from sotopia_env.agents.decoding import drawable, tempered
 from sotopia_env.agents.loading import LoadedModel
 from sotopia_env.agents.local_lm import LocalLM
@@ -160,7 +161,7 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         self._leaves: tuple[Tensor, Tensor] | None = None  # numbers of tokens that stand for the model in the loss
         # The reference is ours: TRL would build it from a checkpoint's name, and not at all without beta.
         beta, args.beta = args.beta, 0.0
-        with _without_known_warnings():
+        with _without_warnings_of_trl():
             super().__init__(
                 loaded.model,
                 reward_funcs=dialogue_return,
@@ -270,7 +271,7 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
         self._correct_sampling(self.rollout.learner)
         beta, self.beta = self.beta, 0.0
         try:
-            with _without_known_warnings():
+            with _without_warnings_of_trl():
                 output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         finally:
             self.beta, self._scored = beta, None
@@ -511,11 +512,10 @@ class GRPOTrainer(TrainsAnyModel, trl.GRPOTrainer):
 
 
 @contextmanager
-def _without_known_warnings() -> Iterator[None]:
+def _without_warnings_of_trl() -> Iterator[None]:
     """Without what TRL 1.16 says of its own doings: that rollout_func is young, and that it uses an old name."""
-    with warnings.catch_warnings():
+    with without_known_warnings():
         warnings.filterwarnings("ignore", "You are using 'rollout_func'", UserWarning)
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         yield
 
 

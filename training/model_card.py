@@ -56,6 +56,8 @@ def write_model_card(
     usual = {setting.name: default_of(setting) for setting in fields(args)}
     given = settings(args, besides=_FILLED_IN)
     chosen = {name: value for name, value in given.items() if value != usual.get(name)}
+    # What is open by default, and came out as off, nobody has chosen.
+    chosen = {name: value for name, value in chosen.items() if value is not False or usual.get(name) is not None}
     parts: list[str | Table] = [
         f"# {folder.resolve().name}",
         f"{said} By sotopia-env {sotopia_env.__version__}; `complete.json` says all that decided the result.",

@@ -10,7 +10,7 @@ from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as LORA_MODULES
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from sotopia_env.agents.adapters import keep_active_adapter
+from sotopia_env.agents.adapters import keep_active_adapter, without_known_warnings
 from sotopia_env.agents.forward import bare, has_routers
 from sotopia_env.agents.loading import FAST, LoadedModel, cast, fast_dtype, load_model, without_progress_bars
 
@@ -59,7 +59,7 @@ def load_to_train(
             )
         if isinstance(peft_config, LoraConfig) and not (peft_config.target_modules or peft_config.target_parameters):
             _choose_modules(peft_config, net)
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), without_known_warnings():
             torch.manual_seed(seed)
             net = get_peft_model(net, peft_config)
     elif isinstance(net, PeftModel):

@@ -127,9 +127,9 @@ def evaluate(
             shown.append(difference_table(told, rows))
         show(*shown)
         if all(row.summary["goal"]["mean"] is None for row in rows):
+            remedy = "" if models_of(made) else "; --judge llm:MODEL@URL asks a model"
             stderr.print(
-                f"the judge {rows[0].summary['judge']} knows the goal of none of these episodes; --judge "
-                "llm:MODEL@URL asks a model",
+                f"the judge {rows[0].summary['judge']} knows the goal of none of these episodes{remedy}",
                 soft_wrap=True,
                 highlight=False,
             )

@@ -123,6 +123,9 @@ def train_grpo(
 ) -> None:
     """GRPO in the environment against a frozen partner. Options of TRL's GRPOConfig come last."""
     with clear_errors(_AFTER_INTERRUPT):
+        if model.startswith("--"):
+            # The name of an option that the other trainings have.
+            raise ValueError(f"{model} is no option here: the model to start from comes without one: train grpo MODEL")
         from sotopia_env.make import parallel_env
         from sotopia_env.training.command_line import adapter_of, read_settings
         from sotopia_env.training.grpo import GRPOTrainer

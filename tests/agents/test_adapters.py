@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from sotopia_env.agents.adapters import add_lora, using_adapter
-from sotopia_env.agents.loading import LoadedModel
+from sotopia_env.agents.loading import LoadedModel, load_model
 
 IDS = torch.tensor([[5, 6, 7, 8]])
 
@@ -85,6 +87,16 @@ def test_using_an_adapter_leaves_gradients_as_they_were(model: Any) -> None:
         raise RuntimeError("stop")
     assert adapted.active_adapter == "learner"
     assert not trained(adapted)
+
+
+def test_libraries_tell_nobody_of_each_others_old_names(embedded: LoadedModel, tmp_path: Path) -> None:
+    embedded.save(tmp_path / "base")
+    base = load_model(str(tmp_path / "base"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        adapted = add_lora(base.model, r=2)
+        LoadedModel(adapted, base.tokenizer, "adapted").save(tmp_path / "adapter")
+        assert load_model(str(tmp_path / "adapter")).model.active_adapter == "default"
 
 
 def test_mistakes_are_named(model: Any) -> None:

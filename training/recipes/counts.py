@@ -235,7 +235,9 @@ class DryRun:
                 sizes += tasks
             except (ValueError, OSError) as error:
                 notes.append(str(error))
-            counts[f"{one.tasks.name}.dialogues"] = number
+            # One name may stand there twice, with other numbers or seats.
+            key = f"{one.tasks.name}.dialogues"
+            counts[key] = total([counts.get(key, 0.0), number])
         per_row = total(value for name, value in counts.items() if name.endswith(".dialogues"))
         counts["dialogues"] = dialogues = _times(per_row, 2.0)
         learner, clone = self._size("learner", sizes), self._size("clone", sizes)

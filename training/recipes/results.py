@@ -50,9 +50,11 @@ def evaluated(
     """
     data: dict[str, Any] = {"judge": judge.name, "partner": getattr(partner, "name", str(partner)), "sets": {}}
     parts: list[str | Table] = []
+    titles = [described(given.tasks) for given, _ in sets]
+    told: Counter[str] = Counter()
     out.mkdir(parents=True, exist_ok=True)
     for number, (given, tasks) in enumerate(sets):
-        title = described(given.tasks)
+        title = titles[number] if titles.count(titles[number]) == 1 else f"{titles[number]}, seats {given.seats}"
         rows = [
             evaluate(
                 policy,
@@ -75,8 +77,9 @@ def evaluated(
             "rows": summaries,
             "difference": {"of": [rows[-1].name, rows[0].name], **found},
             "published": [one.model_dump() for one in given.published],
-            "failures": dict(failed),
+            "failures": dict(failed - told),
         }
+        told = failed
         caption = f"{title}: against {data['partner']}, judge {judge.name}, seats {given.seats}, seed {rows[0].seed}"
         parts.append(_table(summaries, given, caption))
         goal = estimate(found["goal"]) if found["goal"]["mean"] is not None else "unknown"

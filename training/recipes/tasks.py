@@ -43,9 +43,16 @@ def recipe_tasks(given: TasksFrom, data: Path | None, seed: int) -> list[Task]:
 
 
 def evaluation_tasks(given: Evaluated, data: Path | None, seed: int) -> list[Task]:
-    """The tasks of an evaluation: with both seats each pairing once, whatever seats a published list names."""
+    """The tasks of an evaluation: with both seats each pairing once, whatever seats a published list names.
+
+    Raises:
+        ValueError: the listed seats are asked for, and a task lists none.
+    """
     if given.seats == "listed":
-        return recipe_tasks(given.tasks, data, seed)
+        listed = recipe_tasks(given.tasks, data, seed)
+        if any(task.evaluated_seat is None for task in listed):
+            raise ValueError(f"evaluation.sets: the tasks of {given.tasks.name!r} list no seat; give seats: both")
+        return listed
     # Of pairings, not of seats, the first so many.
     whole = given.tasks.model_copy(update={"pairings": None, "number": None})
     tasks: dict[str, Task] = {}

@@ -96,6 +96,17 @@ def test_formats_of_sotopia_and_back(done: Run, refused: Run, played: Path, publ
     )
 
 
+def test_several_pairs_in_one_scenario_stay_apart(done: Run, tmp_path: Path) -> None:
+    episodes = sotopia_env.rollout("mini", "scripted:warm", num_episodes=24, max_cycles=1)
+    pairs = {(e.task.scenario.id, *(character.name for character in e.task.characters)) for e in episodes}
+    assert len(pairs) > len({e.task.scenario.id for e in episodes})
+    save_episodes(episodes, tmp_path / "own.jsonl")
+    done("convert", tmp_path / "own.jsonl", tmp_path / "theirs.jsonl", "--format", "sotopia")
+    back = load_published(tmp_path / "theirs.jsonl")
+    for what in (lambda task: task.scenario.situation, lambda task: [one.name for one in task.characters]):
+        assert [what(e.task) for e in back] == [what(e.task) for e in episodes]
+
+
 def test_parquet_and_back(done: Run, played: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     done("convert", played, tmp_path / "a.parquet", "--format", "parquet")

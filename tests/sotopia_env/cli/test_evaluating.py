@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sotopia_env.dimensions import DIMENSIONS
 from sotopia_env.storage.episodes import load_episodes
 from sotopia_env.training.evaluation import draw_tasks
 
@@ -75,6 +76,21 @@ def test_policies_whose_goal_nobody_knows_are_compared_all_the_same(call: Run, j
     assert "relationship" in result.stdout
     assert "deal" not in result.stdout
     assert sum(len(load_episodes(path)) for path in out.glob("*.jsonl")) == 4
+
+
+def test_all_that_a_model_was_paid_to_judge_is_shown(call: Run, chat_server: Any) -> None:
+    marks = {name: {"reason": "", "score": 0 if high == 0 else 3} for name, (_, high) in DIMENSIONS.items()}
+    chat_server.answer(lambda _: json.dumps(dict.fromkeys(("agent_0", "agent_1"), marks)))
+    judged = ("--on", "mini:test", "-n", 1, "--judge", f"llm:m@{chat_server.url}")
+    shown = call("evaluate", "scripted:soft", *judged).stdout.partition("What they did")[0]
+    assert all(name.replace("_", " ") in " ".join(shown.split()) for name in DIMENSIONS)
+    assert shown.count("3.00") + shown.count("0.00") >= len(DIMENSIONS)
+    assert "–" not in shown and "deal" not in shown
+    # Who has asked a model already is not told to ask one.
+    chat_server.answer(lambda _: "no idea")
+    told = call("evaluate", "scripted:soft", *judged).stderr
+    assert "unknown since it could not be had: unreadable 28" in told
+    assert "knows the goal of none of these episodes" in told and "asks a model" not in told
 
 
 def test_any_two_rows_are_compared(done: Run) -> None:

@@ -39,6 +39,8 @@ def test_settings_of_training_are_checked_before_anything_is_done(refused: Run, 
     assert "--output_dir: --out says that" in refused(*clone, "--output_dir", out)
     assert "max_length = 100: rows are prepared" in refused(*clone, "--max_length", 100)
     grpo = ("train", "grpo", "nowhere", "--out", out)
+    told = "--model is no option here: the model to start from comes without one: train grpo MODEL"
+    assert told in refused("train", "grpo", "--model", "nowhere", "--out", out)
     assert "min_p = 0.1: turns are drawn by temperature, top_k and top_p alone" in refused(*grpo, "--min_p", 0.1)
     assert "none.jsonl" in refused("train", "bc", tmp_path / "none.jsonl", "--out", out)
     nothing = tmp_path / "nothing.jsonl"
@@ -77,6 +79,19 @@ def test_a_run_that_nothing_can_be_learnt_from_ends_in_one_line(
     line = ended.stderr.strip().splitlines()[-1]
     assert line.startswith("error: the reward 'nobody_knows' is unknown in all of the last 32 dialogues")
     assert not (out / "complete.json").exists()
+
+
+def test_an_adapter_learns_by_the_rank_that_is_given(call: Run, tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    from sotopia_env.agents.embedded import build_embedded_model
+    from sotopia_env.agents.loading import LoadedModel
+
+    start, out = tmp_path / "start", tmp_path / "out"
+    LoadedModel(*build_embedded_model(["Hello."], seed=0, hidden_size=16, layers=1, heads=1)).save(start)
+    sizes = ("--max_steps", 1, "--per_device_train_batch_size", 2, "--num_generations", 2, "--max_turn_tokens", 2)
+    learnt = call("train", "grpo", start, "--out", out, "--lora", 3, *sizes, "--bf16", "false")
+    assert learnt.exit_code == 0, learnt.stderr
+    assert json.loads((out / "adapter_config.json").read_text(encoding="utf-8"))["r"] == 3
 
 
 @pytest.mark.slow

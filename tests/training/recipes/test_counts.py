@@ -40,6 +40,13 @@ def on_bargain(folder: Path, **sections: Any) -> str:
     return str(path)
 
 
+def test_sets_of_one_name_add_up(tmp_path: Path) -> None:
+    sets = [{"tasks": {"name": "bargain:test", "number": number}} for number in (3, 5)]
+    counts = dry(on_bargain(tmp_path, evaluation={"sets": sets}))["evaluation"]["counts"]
+    assert counts["bargain:test.dialogues"] == 2 * (3 + 5)
+    assert counts["dialogues"] == 2 * 2 * (3 + 5)
+
+
 @needs_data
 def test_the_papers_recipe_counts_what_the_paper_counts() -> None:
     found = read_recipe("sotopia-rl")

@@ -104,7 +104,6 @@ def made(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.name != "metrics.jsonl"}
 
 
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
 def test_all_stages_run_and_end_in_a_table(
     tmp_path: Path, model: str, server: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,7 +139,6 @@ def test_all_stages_run_and_end_in_a_table(
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
 def test_a_run_goes_on_after_kills_in_the_middle_of_stages_as_if_there_had_been_none(
     tmp_path: Path, model: str, server: Any, dies_after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
