@@ -194,8 +194,10 @@ class DryRun:
         rows = given.per_device_train_batch_size * given.gradient_accumulation_steps
         groups = generations / given.num_generations
         dialogues = math.ceil(groups / given.states_per_dialogue) if single else generations
+        # The dialogue that is branched is one of the continuations of each of its groups.
+        rests = generations * given.continuations - groups if single and given.continuations else 0
         counts: dict[str, float | None] = {
-            "dialogues": dialogues + (generations * (given.continuations or 0) if single else 0),
+            "dialogues": dialogues + rests,
             "rows": rows * given.max_steps,
             "steps": given.max_steps,
             "generations": generations,
