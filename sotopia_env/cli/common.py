@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dis
 import json
-import math
 import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +24,14 @@ if TYPE_CHECKING:
 stderr = Console(stderr=True, emoji=False)
 
 
-def within(least: float, most: float = math.inf, *, above: bool = False) -> Callable[..., Any]:
+MOST = 10**9
+"""What no number on a command line is above, unless an option says so: nobody waits for so many."""
+
+MOST_PROCESSES = 1024
+"""More are a slip of the keyboard, and would take the machine with them."""
+
+
+def within(least: float, most: float = MOST, *, above: bool = False) -> Callable[..., Any]:
     """Returns the callback of an option that takes numbers of a range: others are one line and exit code 2.
 
     Args:
@@ -35,9 +41,9 @@ def within(least: float, most: float = math.inf, *, above: bool = False) -> Call
     """
 
     def check(param: typer.CallbackParam, value: float | None) -> float | None:
-        if value is None or (math.isfinite(value) and least <= value <= most and not (above and value == least)):
+        if value is None or (least <= value <= most and not (above and value == least)):
             return value
-        if most < math.inf:
+        if most != MOST or value > most:
             wanted = f"between {least} and {most}"
         else:
             wanted = f"above {least}" if above else f"{least} or more"
@@ -47,7 +53,7 @@ def within(least: float, most: float = math.inf, *, above: bool = False) -> Call
     return check
 
 
-def each_within(least: float, most: float = math.inf) -> Callable[..., Any]:
+def each_within(least: float, most: float = MOST) -> Callable[..., Any]:
     """Returns the callback of an option that may be given several times; arguments as in :func:`within`."""
     check = within(least, most)
 
@@ -62,7 +68,7 @@ def each_within(least: float, most: float = math.inf) -> Callable[..., Any]:
 Seed = Annotated[
     int, typer.Option(callback=within(0, 2**32 - 1), help="Decides every random draw: one seed gives one result.")
 ]
-Processes = Annotated[int, typer.Option(callback=within(1), help="How many processes share the work.")]
+Processes = Annotated[int, typer.Option(callback=within(1, MOST_PROCESSES), help="How many processes share the work.")]
 RayAddress = Annotated[
     str | None,
     typer.Option(

@@ -147,7 +147,7 @@ def play(
     ],
     seat: Annotated[int, typer.Option(help="Your seat.")] = 0,
     seed: Annotated[
-        int, typer.Option(callback=within(0), help="Decides the task and the draws of the other side.")
+        int, typer.Option(callback=within(0, 2**32 - 1), help="Decides the task and the draws of the other side.")
     ] = 0,
     task: Annotated[str | None, typer.Option(help="Id of a task in the file; else the seed chooses one.")] = None,
     max_cycles: MaxCycles = None,

@@ -10,7 +10,7 @@ from typing import Annotated, cast
 
 import typer
 
-from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json, within
+from sotopia_env.cli.common import MOST_PROCESSES, AsJson, Seed, clear_errors, print_json, within
 
 
 def run_quickstart(
@@ -38,7 +38,8 @@ def run_quickstart(
     processes: Annotated[
         int,
         typer.Option(
-            callback=within(0), help="How many share the work, up to one a core; 0: as many as that, up to 8."
+            callback=within(0, MOST_PROCESSES),
+            help="How many share the work, up to one a core; 0: as many as that, up to 8.",
         ),
     ] = 0,
     as_json: AsJson = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sotopia_env.cli.common import AsJson, clear_errors, print_json, stderr, within
+from sotopia_env.cli.common import MOST_PROCESSES, AsJson, clear_errors, print_json, stderr, within
 from sotopia_env.cli.model_options import PriceIn, PriceOut
 from sotopia_env.tables import show
 
@@ -52,7 +52,10 @@ def recipe(
         Path | None, typer.Option(help="Write the recipe's YAML to a file, to be changed and run; - prints it.")
     ] = None,
     processes: Annotated[
-        int, typer.Option(callback=within(0), help="How many processes run the quickstart; 0: one a core, up to 8.")
+        int,
+        typer.Option(
+            callback=within(0, MOST_PROCESSES), help="How many processes run the quickstart; 0: one a core, up to 8."
+        ),
     ] = 0,
     as_json: AsJson = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sotopia_env.cli.common import GpusPerTask, RayAddress, clear_errors, cluster_of, stderr
+from sotopia_env.cli.common import MOST_PROCESSES, GpusPerTask, RayAddress, clear_errors, cluster_of, stderr, within
 from sotopia_env.tables import Table, show
 
 
@@ -29,7 +29,9 @@ def results(
     preset: Annotated[str, typer.Option(help="Size of the training runs: default, or small, to try the command.")] = (
         "default"
     ),
-    processes: Annotated[int, typer.Option(min=0, help="How many share the work; 0: one a core, up to 8.")] = 0,
+    processes: Annotated[
+        int, typer.Option(callback=within(0, MOST_PROCESSES), help="How many share the work; 0: one a core, up to 8.")
+    ] = 0,
     ray: RayAddress = None,
     gpus_per_task: GpusPerTask = None,
     listed: Annotated[bool, typer.Option("--list", help="Say which figures there are, and make none.")] = False,

@@ -19,7 +19,7 @@ Config = Annotated[Path | None, typer.Option(help="YAML with TRL's own names; --
 
 Lora = Annotated[
     int,
-    typer.Option(callback=within(0), help="Rank of a LoRA adapter; 0 trains the model, or the adapter it is."),
+    typer.Option(callback=within(0, 2**16), help="Rank of a LoRA adapter; 0 trains the model, or the adapter it is."),
 ]
 
 _OPEN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import UnionType
+from types import SimpleNamespace, UnionType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
+import typer
 from typer.models import OptionInfo
 
 import sotopia_env
@@ -56,6 +57,12 @@ def commands() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 def options() -> Iterator[tuple[str, str, str, type]]:
     """Command, name of the argument, option and type, of all options but switches."""
+    for command, name, written, kind, _ in described_options():
+        yield command, name, written, kind
+
+
+def described_options() -> Iterator[tuple[str, str, str, type, OptionInfo]]:
+    """Likewise, with what typer knows of each."""
     for command, function in commands():
         hints = get_type_hints(function, include_extras=True)
         for name in inspect.signature(function).parameters:
@@ -70,7 +77,7 @@ def options() -> Iterator[tuple[str, str, str, type]]:
             given = (option.default, *(option.param_decls or ()))
             written = [text for text in given if isinstance(text, str) and text.startswith("--")]
             if kind is not bool:
-                yield command, name, written[0] if written else f"--{name.replace('_', '-')}", kind
+                yield command, name, written[0] if written else f"--{name.replace('_', '-')}", kind, option
 
 
 def bad_values() -> Iterator[tuple[str, str, str]]:
@@ -119,6 +126,27 @@ def test_a_value_that_is_none_is_refused_in_words(
     assert "Traceback" not in said
     assert option.removeprefix("--") in said or value in said
     assert not list(tmp_path.rglob("*.jsonl"))
+
+
+OF_WHAT_IS_THERE = {"play --seat", "relabel --levels"}
+"""Numbers that name one of a few; the walk above gives them wrong ones."""
+
+NUMBERS = [
+    (f"{command} {written}", info)
+    for command, _, written, kind, info in described_options()
+    if kind in (int, float) and f"{command} {written}" not in OF_WHAT_IS_THERE
+]
+
+
+@pytest.mark.parametrize(("written", "info"), NUMBERS, ids=[written for written, _ in NUMBERS])
+def test_no_number_is_so_large_that_a_command_never_ends(written: str, info: OptionInfo, capsys: Any) -> None:
+    """Not by running it: what was not refused would run."""
+    if info.callback is None:
+        pytest.fail(f"{written} takes any number")
+    for value in (10**12, 10**400):
+        with pytest.raises(typer.Exit):
+            info.callback(SimpleNamespace(opts=[written]), value)
+        assert f"{written}: {value} is not between" in "".join(capsys.readouterr().err.split("\n"))
 
 
 def test_the_walk_meets_every_command() -> None:
