@@ -84,6 +84,7 @@ def module_page(name: str) -> str:
 def commands_page() -> str:
     """Returns the page of the command line: every command and option, and the settings of the trainers."""
     from sotopia_env.cli import app
+    from sotopia_env.cli.exit_codes import EXIT_CODES
 
     told = subprocess.run(
         [sys.executable, "-m", "typer", "sotopia_env.cli.commands", "utils", "docs", "--name", "sotopia-env"],
@@ -100,6 +101,8 @@ def commands_page() -> str:
     # The list of commands cuts what each does after some words.
     page = re.sub(r"^\* `(?P<name>[a-z-]+)`: .*$", whole, told, flags=re.M)
     page = page.replace("# `sotopia-env`", "# Commands", 1).rstrip() + "\n"
+    codes = "".join(f"| {code} | {said} |\n" for code, said in EXIT_CODES.items())
+    page += f"\n## Exit codes\n\n| code | what it says |\n|---|---|\n{codes}"
     runner = CliRunner(env={"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1"})
     for names in TRAINERS:
         shown = runner.invoke(app, [*names, "--help"]).output

@@ -11,6 +11,7 @@ import typer
 
 from sotopia_env.cli import model_options as models
 from sotopia_env.cli.common import Agreement, AsJson, FamilyName, Seed, clear_errors, in_mode, print_json, within
+from sotopia_env.cli.exit_codes import BUDGET
 from sotopia_env.tables import Cell, Table, show
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def attack_judge(
         else:
             show(_table(report))
         if failed["budget"]:
-            raise typer.Exit(models.EXIT_BUDGET)
+            raise typer.Exit(BUDGET)
 
 
 def _episodes(source: Path | None, on: Any, number: int, seed: int) -> list[Episode]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sotopia_env.cli.common import AsJson, Seed, clear_errors, print_json, within
+from sotopia_env.cli.exit_codes import NO
 
 
 def check(
@@ -50,7 +51,7 @@ def check(
             report = broken.report
         print_json(report.to_dict()) if as_json else print(report)
         if not report.passed:
-            raise typer.Exit(1)
+            raise typer.Exit(NO)
 
 
 def _tasks_for(kind: str, tasks: str) -> Any:

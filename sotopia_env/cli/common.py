@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from sotopia_env.cli.exit_codes import INTERRUPTED, REFUSED
 from sotopia_env.errors import reason_of
 from sotopia_env.installing import install_command
 
@@ -48,7 +49,7 @@ def within(least: float, most: float = MOST, *, above: bool = False) -> Callable
         else:
             wanted = f"above {least}" if above else f"{least} or more"
         print_error(f"{param.opts[0]}: {value} is not {wanted}")
-        raise typer.Exit(2)
+        raise typer.Exit(REFUSED)
 
     return check
 
@@ -243,13 +244,13 @@ def clear_errors(after_interrupt: str | None = None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         stderr.print("interrupted" + (f": {after_interrupt}" if after_interrupt else ""))
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     except (ValueError, TypeError, KeyError, OSError, ModuleNotFoundError, RuntimeError) as error:
         text = _message(error)
         if text is None or (isinstance(error, BrokenPipeError) and _nobody_reads()):
             raise
         print_error(text)
-        raise typer.Exit(2) from error
+        raise typer.Exit(REFUSED) from error
 
 
 def _nobody_reads() -> bool:

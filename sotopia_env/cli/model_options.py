@@ -34,9 +34,6 @@ MaxTokens = Annotated[int, typer.Option(callback=within(1), help="Length limit o
 Concurrency = Annotated[int, typer.Option(callback=within(1), help="Calls in flight at once.")]
 Timeout = Annotated[float, typer.Option(callback=within(0, above=True), help="Seconds one call may take.")]
 
-EXIT_BUDGET = 3
-"""Exit code of a command that its budget stopped."""
-
 _CALLS = re.compile(r"(\d+)\s*calls?")
 
 

@@ -31,6 +31,7 @@ from sotopia_env.cli.common import (
     within,
     workers_of,
 )
+from sotopia_env.cli.exit_codes import NO
 from sotopia_env.episodes import Episode, agent_name
 from sotopia_env.statistics import known_mean
 from sotopia_env.tables import UNKNOWN, Cell, Table, show
@@ -200,7 +201,7 @@ def _play_in_terminal(games: Any, console: Console, seat: int, *, out: Path | No
         if not isinstance(error.__cause__, EOFError):
             raise
         console.print(f"\n{error.__cause__}: nothing was saved")
-        raise typer.Exit(1) from None
+        raise typer.Exit(NO) from None
     if judge is not None:
         (episode,) = judged([episode], [judge])
     if not human.turns_taken:

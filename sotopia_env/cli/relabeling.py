@@ -23,6 +23,7 @@ from sotopia_env.cli.common import (
     within,
     workers_of,
 )
+from sotopia_env.cli.exit_codes import BUDGET
 
 if TYPE_CHECKING:
     from sotopia_env.episodes import Episode
@@ -117,7 +118,7 @@ def relabel(
         summary |= models.bill(counted, price_in, price_out)
         _report(made, summary, out, as_json)
         if summary["left"]:
-            raise typer.Exit(models.EXIT_BUDGET)
+            raise typer.Exit(BUDGET)
 
 
 def _left(episodes: Sequence[Episode], out: Path) -> list[Episode]:

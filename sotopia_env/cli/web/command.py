@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sotopia_env.cli.common import clear_errors, print_json
+from sotopia_env.cli.exit_codes import INTERRUPTED
 from sotopia_env.cli.games import Games
 from sotopia_env.cli.web.server import links, listen, serve
 from sotopia_env.cli.web.session import WATCHER, Session
@@ -81,4 +82,4 @@ def play_on_page(
         kept = session.unfinished
         where = "nothing of this game was saved" if kept is None else f"this game so far is in {kept}"
         console.print(Text(f"interrupted: {where}"), soft_wrap=True)
-        raise typer.Exit(130)
+        raise typer.Exit(INTERRUPTED)
