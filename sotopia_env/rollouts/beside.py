@@ -14,23 +14,30 @@ T = TypeVar("T")
 class Beside(Generic[T]):
     """Has a function work on what is finished, in a thread of its own, in the order in which it was given.
 
-    What is given while it works is its next batch. It is worth it where the function waits for others, such as
-    servers, and not where it computes what the caller's models compute with.
+    What is given while it works is its next batch. Without a thread it works once, on all together, when
+    :meth:`rest` is called.
 
     Args:
         work: takes a batch, and may change its members. What it raises is raised by the next call here.
+        threaded: whether it works beside the caller: worth it where it waits for others, such as servers, and not
+            where it computes what the caller's models compute with.
     """
 
-    def __init__(self, work: Callable[[Sequence[T]], None]) -> None:
+    def __init__(self, work: Callable[[Sequence[T]], None], *, threaded: bool) -> None:
         self._work = work
+        self._threaded = threaded
         self._given: queue.SimpleQueue[T | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[list[T] | Exception] = queue.SimpleQueue()
+        self._waiting: list[T] = []
         self._open = 0
         self._thread: threading.Thread | None = None
 
     def give(self, item: T) -> None:
         """Hand over something that is finished."""
         self._open += 1
+        if not self._threaded:
+            self._waiting.append(item)
+            return
         if self._thread is None:
             # A daemon: who interrupts the run does not wait for a server's answer.
             self._thread = threading.Thread(target=self._run, name="beside", daemon=True)
@@ -46,6 +53,14 @@ class Beside(Generic[T]):
 
     def rest(self) -> list[T]:
         """Returns all that was not returned yet, when it has been worked on."""
+        if self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                self._work(batch)
+            except Exception:
+                self._open = 0
+                raise
+            self._done.put(batch)
         found: list[T] = []
         while self._open:
             found += self._taken()

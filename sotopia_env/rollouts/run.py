@@ -212,7 +212,7 @@ def _played_and_judged(
         assert judging is not None
         judged.update(zip(indices, judging.judge([store.finished[i] for i in indices]), strict=True))
 
-    with Beside(judge) as early:
+    with Beside(judge, threaded=True) as early:
         hurry = judging is not None and judging.waits
 
         def put(indices: Sequence[int]) -> None:
@@ -312,7 +312,7 @@ class _Table:
         policies = {id(policy): policy for plan in opened.episodes for policy in plan.policies.values()}
         calls = calls_at_once(policies.values()) if asks_alone else 1
         self._way = play if calls == 1 else partial(play_freely, calls=calls)
-        self._payment = Beside(self._pay)
+        self._payment = Beside(self._pay, threaded=paying is not None and paying.waits)
 
     def play(self, size: int) -> bool:
         """Play all that nobody else is playing; returns whether there was any.

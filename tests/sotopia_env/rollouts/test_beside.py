@@ -17,7 +17,7 @@ def test_what_is_given_while_it_works_is_the_next_batch() -> None:
         begun.set()
         assert go_on.wait(10)
 
-    with Beside(work) as beside:
+    with Beside(work, threaded=True) as beside:
         beside.give(1)
         assert begun.wait(10) and beside.ready() == []
         beside.give(2)
@@ -27,11 +27,21 @@ def test_what_is_given_while_it_works_is_the_next_batch() -> None:
     assert batches == [[1], [2, 3]]
 
 
+def test_without_a_thread_it_works_once_on_all_together() -> None:
+    batches: list[list[int]] = []
+    with Beside(lambda batch: batches.append(list(batch)), threaded=False) as beside:
+        beside.give(1)
+        beside.give(2)
+        assert beside.ready() == [] and batches == []
+        assert beside.rest() == [1, 2] and beside.rest() == []
+    assert batches == [[1, 2]]
+
+
 def test_what_the_work_raises_is_raised_where_its_result_is_asked_for_and_then_there_is_none() -> None:
     def work(batch: Sequence[int]) -> None:
         raise ValueError(f"no number for {batch[0]}")
 
-    with Beside(work) as beside:
+    with Beside(work, threaded=True) as beside:
         beside.give(7)
         with pytest.raises(ValueError, match="no number for 7"):
             beside.rest()
