@@ -132,9 +132,12 @@ def read_dump(path: Path, report: Report) -> dict[str, list[tuple[str, Any]]]:
     for key, record in members:
         space, _, identity = str(key).rpartition(":")
         kind = space.rpartition(".")[2]
-        if not kind.isidentifier():
+        if ":" in kind:
             continue  # an index of Redis, such as "....EpisodeLog:index:hash"
         where = f"{path.name} record {key!r}"
+        if not kind.isidentifier():
+            report.add(RecordError(where, "its key names no class; it is :sotopia.database....Class:PK"))
+            continue
         if isinstance(record, str):
             try:
                 record = _DECODER.decode(record)

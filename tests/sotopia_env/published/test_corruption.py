@@ -144,7 +144,11 @@ def test_a_dump_of_strange_values(tmp_path: Path) -> None:
     path.write_text(json.dumps(strange))
     found, said = loaded(load_tasks, path)
     assert not found
-    assert "0 tasks loaded, 2 records reported; the first" in said[0]
+    assert "0 tasks loaded, 3 records reported; the first" in said[0]
+    path.write_text(
+        json.dumps({":sotopia.database.logs.EpisodeLog:index:hash": "5f1c", ":sotopia.a AgentProfile:z": {}})
+    )
+    assert "':sotopia.a AgentProfile:z': its key names no class" in loaded(load_tasks, path)[1][0]
     path.write_text(json.dumps([":sotopia.a.AgentProfile:x"]))
     assert "not a list" in loaded(load_tasks, path)[1][0]
 
