@@ -58,9 +58,14 @@ class MarkComplete(TrainerCallback):
             write_json(_checkpoint(args, state) / COMPLETE, {"run": self.run, "step": state.global_step})
 
     def _begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
-        if control.should_save and state.is_world_process_zero:
-            _checkpoint(args, state).mkdir(parents=True, exist_ok=True)
-            write_json(_checkpoint(args, state) / BEGUN, {"step": state.global_step})
+        if not (control.should_save and state.is_world_process_zero):
+            return
+        folder = _checkpoint(args, state)
+        made = folder if folder.is_dir() else folder.with_name(f".{folder.name}")
+        made.mkdir(parents=True, exist_ok=True)
+        write_json(made / BEGUN, {"step": state.global_step})
+        # It comes into being with its mark, whenever the run is killed.
+        made.rename(folder)
 
 
 def _checkpoint(args: TrainingArguments, state: TrainerState) -> Path:
@@ -78,6 +83,8 @@ def latest_checkpoint(folder: str | Path, run: Mapping[str, Any]) -> Path | None
         ValueError: the checkpoints belong to another run; the error says what differs. Or :func:`refuse_foreign`.
     """
     refuse_foreign(folder)
+    for path in Path(folder).glob(".checkpoint-*"):
+        shutil.rmtree(path, ignore_errors=True)
     complete = []
     for path in sorted(Path(folder).glob("checkpoint-*")):
         if (path / COMPLETE).is_file():

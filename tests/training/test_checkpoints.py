@@ -97,3 +97,9 @@ def test_of_a_finished_run_its_checkpoints_alone_are_removed(tmp_path: Path) -> 
     assert log.read_bytes() == b"curves"
     assert [path.name for path in (tmp_path / "logged").iterdir()] == ["runs"]
     assert not (tmp_path / "bare").exists()
+
+
+def test_a_checkpoint_that_was_killed_while_it_came_into_being_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".checkpoint-4").mkdir()
+    assert latest_checkpoint(tmp_path, {}) is None
+    assert not list(tmp_path.iterdir())
